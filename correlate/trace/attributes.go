@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package trace
+
+import "strconv"
+
+// Attr is one attribute of a span event: a key from this file and its value.
+type Attr struct {
+	Key string
+	// Str is the value if IsInt is not set.
+	Str   string
+	Int   int64
+	IsInt bool
+}
+
+// String makes a string attribute.
+func String(key, value string) Attr { return Attr{Key: key, Str: value} }
+
+// Int makes an integer attribute.
+func Int(key string, value int64) Attr { return Attr{Key: key, Int: value, IsInt: true} }
+
+// Value returns the value as text.
+func (a Attr) Value() string {
+	if a.IsInt {
+		return strconv.FormatInt(a.Int, 10)
+	}
+	return a.Str
+}
+
+// Where an attribute stands.
+const (
+	OnResource = "resource"
+	OnRoot     = "root span"
+	OnSpan     = "span"
+	OnEvent    = "span event"
+)
+
+// Attribute documents one attribute name. docs/attributes.md is made from these.
+type Attribute struct {
+	Key string
+	// On is one of the On constants.
+	On string
+	// Type is an OpenTelemetry attribute type: string, int, boolean.
+	Type string
+	// Unit is a UCUM unit, or "" if the value has none.
+	Unit    string
+	Meaning string
+	// Semconv is set if the name is OpenTelemetry's and not ours.
+	Semconv bool
+}
+
+// The attribute names. Those of OpenTelemetry's semantic conventions come first.
+const (
+	AttrServiceName       = "service.name"
+	AttrServiceVersion    = "service.version"
+	AttrHostID            = "host.id"
+	AttrHostName          = "host.name"
+	AttrNetworkInterface  = "network.interface.name"
+	AttrNetworkType       = "network.type"
+	AttrNetworkTransport  = "network.transport"
+	AttrSourceAddress     = "source.address"
+	AttrDestinationAddr   = "destination.address"
+	AttrErrorType         = "error.type"
+	AttrDwellNS           = "dwell.ns"
+	AttrKind              = "dwell.kind"
+	AttrDirection         = "dwell.direction"
+	AttrPeerInterface     = "dwell.peer.interface.name"
+	AttrBridge            = "dwell.bridge.name"
+	AttrNetNS             = "dwell.netns.inode"
+	AttrNetNSName         = "dwell.netns.name"
+	AttrNetNSRole         = "dwell.netns.role"
+	AttrICMPID            = "dwell.icmp.id"
+	AttrICMPSeq           = "dwell.icmp.seq"
+	AttrPayloadLen        = "dwell.icmp.payload_size"
+	AttrOutcome           = "dwell.outcome"
+	AttrIncomplete        = "dwell.incomplete"
+	AttrIdentity          = "dwell.identity"
+	AttrDuplicates        = "dwell.duplicates"
+	AttrTunnelSource      = "dwell.tunnel.source.address"
+	AttrTunnelDestination = "dwell.tunnel.destination.address"
+	AttrTunnelVNI         = "dwell.tunnel.vni"
+	AttrDropReason        = "dwell.drop.reason"
+	AttrNATBefore         = "dwell.nat.before"
+	AttrNATAfter          = "dwell.nat.after"
+	AttrCopies            = "dwell.copies"
+)
+
+// The names of span events.
+const (
+	// EventDrop: the kernel dropped the packet.
+	EventDrop = "drop"
+	// EventNAT: addresses or identifier were rewritten.
+	EventNAT = "nat"
+	// EventCopy: a copy of the packet went another way (bridge flood, mirror).
+	EventCopy = "copy"
+)
+
+// Attributes documents every attribute that dwell writes.
+var Attributes = []Attribute{
+	{AttrServiceName, OnResource, "string", "", "Name of the network namespace; OTEL_SERVICE_NAME overrides it.", true},
+	{AttrServiceVersion, OnResource, "string", "", "Version of dwell.", true},
+	{AttrHostID, OnResource, "string", "", "The machine ID of the host.", true},
+	{AttrHostName, OnResource, "string", "", "The host's name.", true},
+	{AttrNetNS, OnResource, "int", "", "Inode number of the network namespace, as ls -i /run/netns prints it.", false},
+	{AttrNetNSName, OnResource, "string", "", "Name of the network namespace, whatever service.name says.", false},
+	{AttrNetNSRole, OnResource, "string", "", "\"hypervisor\" for the hypervisor's namespace, \"guest\" for others.", false},
+
+	{AttrSourceAddress, OnSpan, "string", "", "The echo's source address at the beginning of the span.", true},
+	{AttrDestinationAddr, OnSpan, "string", "", "The echo's destination address at the beginning of the span.", true},
+	{AttrNetworkType, OnSpan, "string", "", "\"ipv4\" or \"ipv6\".", true},
+	{AttrNetworkTransport, OnSpan, "string", "", "\"icmp\" or \"icmpv6\".", true},
+	{AttrNetworkInterface, OnSpan, "string", "", "The network device where the span begins.", true},
+	{AttrErrorType, OnSpan, "string", "", "The kernel's drop reason, if the packet died in this span.", true},
+	{AttrDwellNS, OnSpan, "int", "ns", "The span's duration; some user interfaces round to microseconds.", false},
+	{AttrKind, OnSpan, "string", "", "What the span is about: ping, echo request, echo reply, device, hypervisor, or a kind of leaf.", false},
+	{AttrDirection, OnSpan, "string", "", "\"request\" or \"reply\".", false},
+	{AttrPeerInterface, OnSpan, "string", "", "The network device where the span ends, if it is another.", false},
+	{AttrBridge, OnSpan, "string", "", "The bridge that the device is a port of.", false},
+	{AttrTunnelSource, OnSpan, "string", "", "Source address of the tunnel packet around the echo.", false},
+	{AttrTunnelDestination, OnSpan, "string", "", "Destination address of the tunnel packet around the echo.", false},
+	{AttrTunnelVNI, OnSpan, "int", "", "VXLAN network identifier.", false},
+
+	{AttrICMPID, OnRoot, "int", "", "The echo's identifier, as its sender sees it.", false},
+	{AttrICMPSeq, OnRoot, "int", "", "The echo's sequence number.", false},
+	{AttrPayloadLen, OnRoot, "int", "By", "Length of the echo's payload.", false},
+	{AttrOutcome, OnRoot, "string", "", "\"complete\", \"dropped\" or \"incomplete\".", false},
+	{AttrIncomplete, OnRoot, "string", "", "Why the trace is incomplete: events_lost, evicted, agent_started, agent_stopped, no_request, no_reply, not_delivered, unseen.", false},
+	{AttrIdentity, OnRoot, "string", "", "\"local\" if the payload could not tell the echo from others, so that other hosts compute another trace ID.", false},
+	{AttrDuplicates, OnRoot, "int", "{reply}", "Replies delivered after the first.", false},
+
+	{AttrDropReason, OnEvent, "string", "", "The kernel's drop reason (enum skb_drop_reason without its prefix).", false},
+	{AttrNATBefore, OnEvent, "string", "", "Source, destination and identifier before the rewrite.", false},
+	{AttrNATAfter, OnEvent, "string", "", "Source, destination and identifier after the rewrite.", false},
+}

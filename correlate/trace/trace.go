@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package trace is what the correlator makes of a ping and the exporters send:
+// a tree of spans, each the time that the packet dwelt somewhere.
+//
+// It knows neither OTLP nor the kernel. A trace is built once and not changed
+// afterwards, except for [Trace.Rebase], which moves it from the kernel's
+// monotonic clock to wall-clock time.
+package trace
+
+import (
+	"encoding/hex"
+	"fmt"
+	"net/netip"
+)
+
+// ID is a W3C trace ID.
+type ID [16]byte
+
+// String returns 32 lower-case hexadecimal digits.
+func (id ID) String() string { return hex.EncodeToString(id[:]) }
+
+// SpanID is a W3C span ID. The zero value means "no span".
+type SpanID [8]byte
+
+// String returns 16 lower-case hexadecimal digits.
+func (id SpanID) String() string { return hex.EncodeToString(id[:]) }
+
+// NetNS is a network namespace. Each is an OpenTelemetry service.
+type NetNS struct {
+	// Inode is the number that identifies the namespace on this host.
+	Inode uint32
+	// Name is the name in /run/netns, or "netns-<inode>".
+	Name string
+	// Hypervisor is set for the namespace that is the hypervisor.
+	Hypervisor bool
+}
+
+// Device is a network device in a namespace.
+type Device struct {
+	NetNS *NetNS
+	Index uint32
+	Name  string
+	// Bridge is the name of the bridge that the device is a port of, or "".
+	Bridge string
+}
+
+// Ping says which echo the trace is about, as its sender sees it.
+type Ping struct {
+	Src, Dst netip.Addr
+	// ID and Seq are the echo's identifier and sequence number.
+	ID, Seq uint16
+	// PayloadLen is in bytes, without the ICMP header.
+	PayloadLen uint16
+}
+
+// Outcome says how a ping ended.
+type Outcome uint8
+
+// The outcomes. Each trace has exactly one.
+const (
+	// Complete: the reply came back to where the request came from.
+	Complete Outcome = 1 + iota
+	// Dropped: the request or the reply died on this host.
+	Dropped
+	// Incomplete: neither was seen; Trace.Cause says why.
+	Incomplete
+)
+
+// String returns the outcome's name as used in attributes and summaries.
+func (o Outcome) String() string {
+	switch o {
+	case Complete:
+		return "complete"
+	case Dropped:
+		return "dropped"
+	case Incomplete:
+		return "incomplete"
+	}
+	return "unknown"
+}
+
+// Cause says why a trace is incomplete. It is the value of dwell.incomplete.
+type Cause string
+
+// The causes, the most telling first: a trace to which several apply carries the
+// first of them.
+const (
+	// CauseEventsLost: the ring buffer overflowed while the trace was open.
+	CauseEventsLost Cause = "events_lost"
+	// CauseEvicted: too many pings were open at once and this one was the oldest.
+	CauseEvicted Cause = "evicted"
+	// CauseAgentStarted: the packet was already on its way when tracing began.
+	CauseAgentStarted Cause = "agent_started"
+	// CauseAgentStopped: tracing ended while the packet was on its way.
+	CauseAgentStopped Cause = "agent_stopped"
+	// CauseNoRequest: a reply was seen and no request.
+	CauseNoRequest Cause = "no_request"
+	// CauseNoReply: a request was seen and no reply within the timeout.
+	CauseNoReply Cause = "no_reply"
+	// CauseNotDelivered: a reply was seen on its way and did not arrive.
+	CauseNotDelivered Cause = "not_delivered"
+	// CauseUnseen: the packet was, between two events, where no hook sees it.
+	CauseUnseen Cause = "unseen"
+)
+
+// Trace is one ping.
+type Trace struct {
+	ID   ID
+	Ping Ping
+	// Local is set when the payload could not tell this echo from others, so that
+	// the IDs are only good on this host.
+	Local   bool
+	Outcome Outcome
+	// Cause is set if Outcome is Incomplete.
+	Cause Cause
+	// DropReason is the kernel's name of the reason if Outcome is Dropped.
+	DropReason string
+	// Duplicates counts the replies delivered after the first.
+	Duplicates int
+	// Spans holds the root first and every parent before its children; children of
+	// one parent are in order of time.
+	Spans []Span
+}
+
+// Root returns the span of the whole ping.
+func (t *Trace) Root() *Span { return &t.Spans[0] }
+
+// Rebase adds offset nanoseconds to every time in the trace, and so moves it from
+// the monotonic clock to the wall clock.
+func (t *Trace) Rebase(offset int64) {
+	for i := range t.Spans {
+		s := &t.Spans[i]
+		s.Start += offset
+		s.End += offset
+		for j := range s.Events {
+			s.Events[j].Time += offset
+		}
+	}
+}
+
+// Packet is what the echo's headers said at the beginning of a span.
+type Packet struct {
+	Src, Dst netip.Addr
+	// OuterSrc and OuterDst are the tunnel's addresses, invalid if there is none.
+	OuterSrc, OuterDst netip.Addr
+	// VNI is the VXLAN network identifier of the tunnel.
+	VNI uint32
+}
+
+// Encapsulated reports whether the echo was inside a tunnel packet.
+func (p Packet) Encapsulated() bool { return p.OuterSrc.IsValid() }
+
+// Span is a stretch of time for which somebody is answerable.
+type Span struct {
+	ID SpanID
+	// Parent is zero for the root.
+	Parent SpanID
+	Kind   Kind
+	// Leaf is set if the span has no children. The leaves of a journey tile it.
+	Leaf bool
+	// Inner is set if the span is part of a device or hypervisor span.
+	Inner bool
+	// Start and End are in nanoseconds, of the monotonic clock until Rebase and
+	// since the Unix epoch afterwards.
+	Start, End int64
+	// NetNS is the namespace in which the time was spent.
+	NetNS *NetNS
+	// Device is where the span begins, Peer where it ends, if that is another
+	// device. Both are nil for a span that is about no device.
+	Device, Peer *Device
+	Packet       Packet
+	Events       []Event
+	// Error is the value of error.type, or "".
+	Error string
+	// Title is the name of a root span, which is the only one that Kind and devices
+	// do not give.
+	Title string
+}
+
+// Duration returns the dwell in nanoseconds.
+func (s *Span) Duration() int64 { return s.End - s.Start }
+
+// Name returns the span's name: its kind and the devices it is about.
+func (s *Span) Name() string {
+	switch {
+	case s.Title != "":
+		return s.Title
+	case s.Kind == KindTransmit && s.Inner:
+		return "queue " + s.Device.Name
+	case s.Kind == KindHypervisor || s.Device == nil:
+		return s.Kind.String()
+	case s.Kind == KindForward || s.Kind == KindDeliver || s.Kind == KindRespond:
+		return s.Kind.String() + " " + s.NetNS.Name
+	case s.Kind == KindBridge && s.Bridge() != "":
+		return "bridge " + s.Bridge()
+	case s.Kind == KindDevice:
+		return "device " + s.hopName()
+	case s.Peer != nil:
+		return s.Kind.String() + " " + s.Device.Name + " -> " + s.Peer.Name
+	}
+	return s.Kind.String() + " " + s.Device.Name
+}
+
+// Bridge returns the name of the bridge that the span is about, or "".
+func (s *Span) Bridge() string {
+	if s.Device != nil && s.Device.Bridge != "" {
+		return s.Device.Bridge
+	}
+	if s.Peer != nil {
+		return s.Peer.Bridge
+	}
+	return ""
+}
+
+// hopName names a device span: by its bridge if it switches between ports of one,
+// otherwise by its namespace.
+func (s *Span) hopName() string {
+	if b := s.Bridge(); b != "" {
+		return b
+	}
+	return s.NetNS.Name
+}
+
+// Event is something that happened to the packet within a span.
+type Event struct {
+	// Time is on the same clock as the span's.
+	Time  int64
+	Name  string
+	Attrs []Attr
+}
+
+// String is for messages of failed tests.
+func (s *Span) String() string {
+	return fmt.Sprintf("%s %s [%d, %d)", s.ID, s.Name(), s.Start, s.End)
+}
