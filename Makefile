@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# `make` alone lists the targets. On a fresh Debian or Ubuntu with Go and root,
+# `make demo` and `make test` each work as the first thing typed: what they need
+# besides Go they install themselves.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# sudo often hides where Go is installed by hand.
+GO      := $(or $(shell command -v go),/usr/local/go/bin/go)
+VERSION := $(or $(shell git describe --tags --always --dirty 2>/dev/null),dev)
+PKG     ?= ./...
+ARGS    ?=
+
+# The objects in bpf/ are compared byte for byte, so everybody uses one clang.
+CLANG_MAJOR := 14
+BPF_ENV     := BPF2GO_CC=clang-$(CLANG_MAJOR) BPF2GO_STRIP=llvm-strip-$(CLANG_MAJOR)
+
+# git refuses to answer root in another user's clone; the version comes from -X.
+GOFLAGS += -buildvcs=false
+export GO CLANG_MAJOR GOFLAGS
+
+TOOLS     := $(CURDIR)/.cache/bin
+LINT      := $(TOOLS)/golangci-lint
+GOTESTSUM := $(TOOLS)/gotestsum
+export GOLANGCI_LINT_CACHE := $(CURDIR)/.cache/golangci-lint
+
+ROOT := $(filter 0,$(shell id -u))
+need_root = $(if $(ROOT),,@echo '$@ needs root: sudo env "PATH=$$PATH" make $@' >&2; exit 1)
+
+# Kernel tests see every packet of the machine: as root, one package at a time.
+# The race detector needs a C compiler.
+TEST_FLAGS = -count=1 -timeout=20m $(if $(ROOT),-p=1) $(if $(shell command -v gcc),-race)
+
+##@ Use
+.PHONY: demo
+demo: build ## Trace some pings through a virtual network made for it (root)
+	$(need_root)
+	bin/dwell demo $(ARGS)
+
+.PHONY: build
+build: ## Build the static binary bin/dwell
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/dwell ./cmd/dwell
+
+.PHONY: doctor
+doctor: build ## Say what this kernel and these privileges allow
+	bin/dwell doctor $(ARGS)
+
+##@ Work on it
+.PHONY: test
+test: build $(GOTESTSUM) test-deps ## Run all tests; as root those on the real kernel, too (PKG=./correlate/...)
+	$(if $(ROOT),$(GO) build $(if $(shell command -v gcc),-race) $(PKG))
+	$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg \
+		--post-run-command .ci/verdict -- $(TEST_FLAGS) $(ARGS) $(PKG)
+
+# Before `test`, whose flags depend on what it finds.
+.PHONY: test-deps
+test-deps:
+	.ci/install test
+
+.PHONY: check
+check: lint generated tidy arch ## Everything that CI checks besides the tests
+
+.PHONY: lint
+lint: $(LINT) ## Linters, vet and format, for each architecture that we build for
+	$(LINT) run
+	GOARCH=arm64 CGO_ENABLED=0 $(GO) vet ./...
+
+.PHONY: fmt
+fmt: $(LINT) ## Format the Go files
+	$(LINT) fmt
+
+.PHONY: arch
+arch: ## Import rules, size of files, licence lines
+	$(GO) test -count=1 ./internal/archtest
+
+.PHONY: tidy
+tidy: ## Fail if a go.mod is not tidy
+	for dir in . internal/*/; do if [ -f $$dir/go.mod ]; then $(GO) -C $$dir mod tidy -diff; fi; done
+
+.PHONY: generate
+generate: ## Make the BPF objects and the generated pages anew (clang)
+	.ci/install generate
+	$(BPF_ENV) $(GO) generate ./...
+
+.PHONY: generated
+generated: ## Fail if generated files are not what `make generate` makes
+	.ci/install generate
+	$(BPF_ENV) .ci/generated
+
+.PHONY: bench
+bench: bench-go bench-overhead ## All benchmarks
+
+.PHONY: bench-go
+bench-go: ## Benchmarks of the packages
+	$(GO) test -run '^$$' -bench . -benchmem $(PKG)
+
+.PHONY: bench-overhead
+bench-overhead: build ## What tracing costs a flood ping, beside perf record (root)
+	$(need_root)
+	.ci/install bench
+	$(GO) run ./examples/overhead --dwell bin/dwell $(ARGS)
+
+.PHONY: clean
+clean: ## Remove what make made, but for the Go caches
+	rm -rf bin .cache
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
+		/^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# Tools are pinned in a module of their own, so that what they depend on is not
+# what dwell depends on. `go tool` would do, but links them anew for each user.
+$(LINT): internal/tools/go.mod
+	GOBIN=$(TOOLS) $(GO) -C internal/tools install github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	@touch $@
+
+$(GOTESTSUM): internal/tools/go.mod
+	GOBIN=$(TOOLS) $(GO) -C internal/tools install gotest.tools/gotestsum
+	@touch $@

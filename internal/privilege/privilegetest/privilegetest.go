@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package privilegetest decides which tests need more than an ordinary user has,
+// and is the only place from which they skip.
+//
+// As root on a fit kernel nothing skips; .ci/verdict fails the run if it does.
+package privilegetest
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/dwelltrace/dwell/internal/privilege"
+)
+
+// vmlinux is the kernel's own type information, which each tp_btf program needs.
+const vmlinux = "/sys/kernel/btf/vmlinux"
+
+// NetNS skips the test unless it may make network namespaces and what is in them.
+func NetNS(tb testing.TB) {
+	tb.Helper()
+	need(tb, privilege.SysAdmin, privilege.NetAdmin, privilege.NetRaw)
+}
+
+// BPF skips the test unless it may load and attach BPF tracing programs, and make
+// network namespaces to try them in.
+func BPF(tb testing.TB) {
+	tb.Helper()
+	need(tb, privilege.BPF, privilege.Perfmon, privilege.SysAdmin, privilege.NetAdmin, privilege.NetRaw)
+	if _, err := os.Stat(vmlinux); err != nil {
+		tb.Skipf("needs a kernel built with CONFIG_DEBUG_INFO_BTF: %v", err)
+	}
+}
+
+func need(tb testing.TB, want ...privilege.Capability) {
+	tb.Helper()
+	have, err := privilege.Effective()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if missing := have.Missing(want...); len(missing) > 0 {
+		tb.Skipf("needs %s: run the tests as root", list(missing))
+	}
+}
+
+func list(caps []privilege.Capability) string {
+	return strings.Trim(strings.ReplaceAll(fmt.Sprint(caps), " ", ", "), "[]")
+}
