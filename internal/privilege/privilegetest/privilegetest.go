@@ -7,9 +7,7 @@
 package privilegetest
 
 import (
-	"fmt"
 	"os"
-	"strings"
 	"testing"
 
 	"github.com/dwelltrace/dwell/internal/privilege"
@@ -41,10 +39,6 @@ func need(tb testing.TB, want ...privilege.Capability) {
 		tb.Fatal(err)
 	}
 	if missing := have.Missing(want...); len(missing) > 0 {
-		tb.Skipf("needs %s: run the tests as root", list(missing))
+		tb.Skipf("needs %v: run the tests as root", missing)
 	}
-}
-
-func list(caps []privilege.Capability) string {
-	return strings.Trim(strings.ReplaceAll(fmt.Sprint(caps), " ", ", "), "[]")
 }

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/dwelltrace/dwell/internal/doctor"
+)
+
+func newDoctorCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Say what this kernel and these privileges allow",
+		Long: `Say what this kernel and these privileges allow, one line a check, with the
+remedy for what is missing. Exits with status 0 if this machine is fit to trace,
+otherwise 1.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			sys, err := doctor.Host(nil)
+			if err != nil {
+				return err
+			}
+			return writeReport(cmd.OutOrStdout(), doctor.Examine(sys), asJSON)
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	return cmd
+}
+
+// writeReport fails if the machine is not fit, for the exit status.
+func writeReport(w io.Writer, report doctor.Report, asJSON bool) error {
+	write := func(w io.Writer) error { return report.WriteText(w, colourful(w)) }
+	if asJSON {
+		write = report.WriteJSON
+	}
+	if err := write(w); err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	if !report.Fit() {
+		return fmt.Errorf("not fit to trace: %d checks failed", report.Count(doctor.Fail))
+	}
+	return nil
+}
+
+// colourful reports whether w is a terminal whose user has not asked for plain
+// text (https://no-color.org).
+func colourful(w io.Writer) bool {
+	file, isFile := w.(*os.File)
+	return isFile && term.IsTerminal(int(file.Fd())) && os.Getenv("NO_COLOR") == ""
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package doctor finds out what this kernel and these privileges allow, before
+// the verifier or a permission error says it less kindly.
+//
+// Each check is a function of a [System], which is what is known of the machine:
+// so that the advice for a machine without BTF is tested on one that has it.
+package doctor
+
+import (
+	"bytes"
+	"io/fs"
+	"slices"
+
+	"github.com/cilium/ebpf/btf"
+
+	"github.com/dwelltrace/dwell/internal/privilege"
+)
+
+// Status says how a check ended.
+type Status string
+
+// The statuses. A machine with a Fail cannot trace; with a Warn it can do less.
+const (
+	OK   Status = "ok"
+	Warn Status = "warn"
+	Fail Status = "FAIL"
+)
+
+// Finding is the result of one check.
+type Finding struct {
+	Status Status `json:"status"`
+	Name   string `json:"name"`
+	Detail string `json:"detail"`
+	// Remedy says what to do; it is empty if Status is OK.
+	Remedy string `json:"remedy,omitempty"`
+}
+
+// Report holds the findings in the order in which they should be mended.
+type Report []Finding
+
+// Fit reports whether nothing failed.
+func (r Report) Fit() bool { return r.Count(Fail) == 0 }
+
+// Count returns how many checks ended so.
+func (r Report) Count(s Status) int {
+	n := 0
+	for _, f := range r {
+		if f.Status == s {
+			n++
+		}
+	}
+	return n
+}
+
+// System is what the checks may know of the machine.
+type System struct {
+	// Root holds proc, sys and run as seen by this process.
+	Root fs.FS
+	// Release is the kernel's, as uname -r prints it.
+	Release string
+	// Memlock is RLIMIT_MEMLOCK in bytes; all ones means no limit.
+	Memlock uint64
+	// Tracing and RingBuffer return nil if the kernel has BPF tracing programs and
+	// ring buffers.
+	Tracing, RingBuffer func() error
+	// Load loads and attaches dwell's own programs and takes them away again. nil
+	// leaves the check out.
+	Load func() error
+}
+
+// Examine runs all checks.
+func Examine(sys System) Report {
+	caps, capErr := effective(sys.Root)
+	spec, btfErr := kernelBTF(sys.Root)
+	report := slices.Concat(
+		checkCapabilities(caps, capErr),
+		Report{
+			checkUserNamespace(sys.Root),
+			checkRelease(sys.Release),
+			checkLockdown(sys.Root),
+			checkBTF(spec, btfErr),
+		},
+		checkTracepoints(spec),
+		Report{
+			checkFeature("BPF tracing programs", caps, sys.Tracing),
+			checkFeature("BPF ring buffer", caps, sys.RingBuffer),
+			checkJIT(sys.Root),
+			checkMemlock(sys.Release, sys.Memlock),
+			checkNetNS(sys.Root),
+		},
+	)
+	if sys.Load != nil {
+		report = append(report, checkFeature("load and attach", caps, sys.Load))
+	}
+	return report
+}
+
+func effective(root fs.FS) (privilege.Set, error) {
+	f, err := root.Open("proc/self/status")
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	return privilege.ParseStatus(f)
+}
+
+func kernelBTF(root fs.FS) (*btf.Spec, error) {
+	raw, err := fs.ReadFile(root, "sys/kernel/btf/vmlinux")
+	if err != nil {
+		return nil, err
+	}
+	return btf.LoadSpecFromReader(bytes.NewReader(raw))
+}

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package doctor
+
+import (
+	"errors"
+	"io/fs"
+	"strings"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/dwelltrace/dwell/internal/privilege"
+)
+
+// checkFeature tries something that only the kernel can answer.
+func checkFeature(name string, caps privilege.Set, try func() error) Finding {
+	if missing := caps.Missing(privilege.BPF, privilege.Perfmon); len(missing) > 0 {
+		return Finding{Warn, name, "not tried without " + missing[0].String(), "run as root"}
+	}
+	err := try()
+	switch {
+	case err == nil:
+		return Finding{OK, name, "works", ""}
+	case errors.Is(err, ebpf.ErrNotSupported):
+		return Finding{Fail, name, oneLine(err), "run a kernel from " + ringBuffers.String() + " on, built with CONFIG_BPF_SYSCALL and CONFIG_BPF_EVENTS"}
+	case errors.Is(err, fs.ErrPermission):
+		return Finding{Fail, name, oneLine(err), "allow bpf(2): a container's seccomp profile, an LSM or lockdown forbids it"}
+	}
+	return Finding{Fail, name, oneLine(err), "report it with the output of dwell doctor --json"}
+}
+
+// oneLine cuts a verifier's log off an error.
+func oneLine(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return line
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package doctor
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/features"
+	"golang.org/x/sys/unix"
+
+	"github.com/dwelltrace/dwell/correlate/event"
+)
+
+// Host returns the machine that this process runs on. load should load and attach
+// dwell's programs and take them away again: it is a parameter because this
+// package knows none of them.
+func Host(load func() error) (System, error) {
+	var name unix.Utsname
+	if err := unix.Uname(&name); err != nil {
+		return System{}, fmt.Errorf("uname: %w", err)
+	}
+	var memlock unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_MEMLOCK, &memlock); err != nil {
+		return System{}, fmt.Errorf("getrlimit: %w", err)
+	}
+	return System{
+		Root:       os.DirFS("/"),
+		Release:    unix.ByteSliceToString(name.Release[:]),
+		Memlock:    memlock.Cur,
+		Tracing:    loadNothing,
+		RingBuffer: func() error { return features.HaveMapType(ebpf.RingBuf) },
+		Load:       load,
+	}, nil
+}
+
+// loadNothing loads a program for a BTF tracepoint that returns at once. The
+// library's own probe for tracing programs tries fentry, which may be forbidden
+// where tracepoints are allowed.
+func loadNothing() error {
+	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Type:         ebpf.Tracing,
+		AttachType:   ebpf.AttachTraceRawTp,
+		AttachTo:     event.NetifRx.String(),
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()},
+		License:      "Dual MIT/GPL",
+	})
+	if err != nil {
+		return err
+	}
+	return prog.Close()
+}

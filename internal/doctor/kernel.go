@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package doctor
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/cilium/ebpf/btf"
+
+	"github.com/dwelltrace/dwell/correlate/event"
+)
+
+// version is a kernel's, without the patch level.
+type version struct{ major, minor int }
+
+func (v version) less(w version) bool {
+	return v.major < w.major || v.major == w.major && v.minor < w.minor
+}
+
+func (v version) String() string { return fmt.Sprintf("%d.%d", v.major, v.minor) }
+
+// What came when. Distributions backport, so that only the checks of the features
+// themselves fail; a release is a hint.
+var (
+	// ringBuffers came with BPF_MAP_TYPE_RINGBUF, CAP_BPF and CAP_PERFMON.
+	ringBuffers = version{5, 8}
+	// noMemlock: BPF memory is charged to the cgroup instead of RLIMIT_MEMLOCK.
+	noMemlock = version{5, 11}
+	// dropReasons: skb:kfree_skb got its third argument.
+	dropReasons = version{5, 17}
+)
+
+func parseRelease(release string) (version, error) {
+	var v version
+	if _, err := fmt.Sscanf(release, "%d.%d", &v.major, &v.minor); err != nil {
+		return version{}, fmt.Errorf("kernel release %q: %w", release, err)
+	}
+	return v, nil
+}
+
+func checkRelease(release string) Finding {
+	const name = "kernel release"
+	v, err := parseRelease(release)
+	switch {
+	case err != nil:
+		return Finding{Warn, name, err.Error(), "trust the checks below instead"}
+	case v.less(ringBuffers):
+		return Finding{
+			Warn, name, release + " is older than " + ringBuffers.String() + " and may lack BPF ring buffers",
+			"run a newer kernel, unless the checks below are ok",
+		}
+	}
+	return Finding{OK, name, release, ""}
+}
+
+func checkBTF(spec *btf.Spec, err error) Finding {
+	const name = "kernel BTF"
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return Finding{Fail, name, "no /sys/kernel/btf/vmlinux", "run a kernel built with CONFIG_DEBUG_INFO_BTF=y"}
+	case err != nil:
+		return Finding{Fail, name, err.Error(), "make /sys/kernel/btf/vmlinux readable (mount /sys)"}
+	case spec == nil:
+		return Finding{Fail, name, "empty", "run a kernel built with CONFIG_DEBUG_INFO_BTF=y"}
+	}
+	return Finding{OK, name, "/sys/kernel/btf/vmlinux", ""}
+}
+
+// checkTracepoints looks for each hook's prototype, which the kernel keeps as a
+// typedef btf_trace_<name>, and for the enum of drop reasons. Without BTF there
+// is nothing to look in, and checkBTF has said so.
+func checkTracepoints(spec *btf.Spec) Report {
+	if spec == nil {
+		return nil
+	}
+	var report Report
+	for hook := event.Hook(1); hook.String() != "unknown"; hook++ {
+		f := Finding{Status: OK, Name: "tracepoint", Detail: hook.String()}
+		if _, err := spec.AnyTypesByName("btf_trace_" + hook.String()); err != nil {
+			f.Status, f.Detail = Fail, hook.String()+": not in this kernel"
+			f.Remedy = "run a mainline or distribution kernel, " + ringBuffers.String() + " or newer"
+		}
+		report = append(report, f)
+	}
+	return append(report, checkDropReasons(spec))
+}
+
+func checkDropReasons(spec *btf.Spec) Finding {
+	const name = "drop reasons"
+	var reasons *btf.Enum
+	if err := spec.TypeByName("skb_drop_reason", &reasons); err != nil {
+		return Finding{
+			Warn, name, "this kernel does not say why it drops a packet",
+			"run a kernel from " + dropReasons.String() + " on",
+		}
+	}
+	return Finding{OK, name, fmt.Sprintf("%d known", len(reasons.Values)), ""}
+}
+
+func checkJIT(root fs.FS) Finding {
+	const name = "BPF JIT"
+	text, err := fs.ReadFile(root, "proc/sys/net/core/bpf_jit_enable")
+	if err != nil {
+		return Finding{Warn, name, "cannot tell: " + err.Error(), "ask in the host's own network namespace"}
+	}
+	if strings.TrimSpace(string(text)) == "0" {
+		return Finding{Warn, name, "off: tracing costs several times more", "sysctl -w net.core.bpf_jit_enable=1"}
+	}
+	return Finding{OK, name, "on", ""}
+}
+
+func checkMemlock(release string, limit uint64) Finding {
+	const name, need = "locked memory", 128 << 20
+	v, err := parseRelease(release)
+	if err == nil && !v.less(noMemlock) {
+		return Finding{OK, name, "not charged for BPF since " + noMemlock.String(), ""}
+	}
+	if limit < need {
+		return Finding{Warn, name, fmt.Sprintf("limit is %d KiB", limit>>10), "ulimit -l unlimited, or grant CAP_SYS_RESOURCE"}
+	}
+	return Finding{OK, name, "limit is high enough", ""}
+}
