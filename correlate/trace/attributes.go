@@ -131,4 +131,5 @@ var Attributes = []Attribute{
 	{AttrDropReason, OnEvent, "string", "", "The kernel's drop reason (enum skb_drop_reason without its prefix).", false},
 	{AttrNATBefore, OnEvent, "string", "", "Source, destination and identifier before the rewrite.", false},
 	{AttrNATAfter, OnEvent, "string", "", "Source, destination and identifier after the rewrite.", false},
+	{AttrCopies, OnEvent, "int", "{packet}", "How many copies of the packet went another way.", false},
 }
