@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+/* From a packet at a hook to a record in the ring. */
+#ifndef DWELL_EMIT_H
+#define DWELL_EMIT_H
+
+#include "filter.h"
+#include "parse.h"
+
+static __always_inline struct counters *this_cpu_counters(void)
+{
+	__u32 key = 0;
+
+	return bpf_map_lookup_elem(&stats, &key);
+}
+
+/* Hands the record to user space. An interrupt may emit on the same CPU at the
+ * same time, hence the atomic additions.
+ */
+static __always_inline void emit(const union record *r, __u32 size)
+{
+	struct counters *c = this_cpu_counters();
+	__u64 flags = BPF_RB_NO_WAKEUP;
+
+	if (!c)
+		return;
+	if (!(c->emitted & wake_mask) && bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) >= wake_bytes)
+		flags = BPF_RB_FORCE_WAKEUP;
+	if (bpf_ringbuf_output(&events, (void *)r, size, flags))
+		__sync_fetch_and_add(&c->lost, 1);
+	else
+		__sync_fetch_and_add(&c->emitted, 1);
+}
+
+static __always_inline __u8 device_flags(struct net_device *dev)
+{
+	__u64 priv = BPF_CORE_READ_BITFIELD(dev, priv_flags);
+	__u8 flags = 0;
+
+	if (priv & IFF_EBRIDGE)
+		flags |= FLAG_BRIDGE;
+	if (priv & IFF_BRIDGE_PORT)
+		flags |= FLAG_BRIDGE_PORT;
+	if (dev->flags & IFF_LOOPBACK)
+		flags |= FLAG_LOOPBACK;
+	return flags;
+}
+
+/* Fills in where the packet is. Away from any device, the socket knows the
+ * namespace and the packet the interface that it came in through.
+ */
+static __always_inline void fill_place(struct record_head *h, struct sk_buff *skb,
+				       struct net_device *dev)
+{
+	int iif = skb->skb_iif;
+
+	if (iif)
+		h->flags |= FLAG_RECEIVED;
+	if (dev) {
+		h->netns = dev->nd_net.net->ns.inum;
+		h->ifindex = dev->ifindex;
+		h->flags |= device_flags(dev);
+	} else {
+		struct sock *sk = skb->sk;
+
+		h->netns = sk ? sk->__sk_common.skc_net.net->ns.inum : 0;
+		h->ifindex = iif;
+	}
+}
+
+/* Fills in the record and returns its size, or 0 if the packet is no echo or the
+ * filter does not want it.
+ */
+static __always_inline __u32 capture(union record *r, struct sk_buff *skb, struct net_device *dev,
+				     struct l3 l3, enum hook hook, __u32 code)
+{
+	if (!parse_echo(r, l3))
+		return 0;
+	r->head.time = bpf_ktime_get_ns();
+	r->head.skb = (__u64)skb;
+	r->head.hook = hook;
+	r->head.code = code;
+	r->head.cpu = bpf_get_smp_processor_id();
+	fill_place(&r->head, skb, dev);
+	if (!admit(r, dev))
+		return 0;
+	return record_size(r);
+}
+
+static __always_inline void observe(struct sk_buff *skb, struct net_device *dev, struct l3 l3,
+				    enum hook hook, __u32 code)
+{
+	union record r = {};
+	__u32 size = capture(&r, skb, dev, l3, hook, code);
+
+	if (size)
+		emit(&r, size);
+}
+
+/* The network header where the stack has set it: on transmit and after. */
+static __always_inline struct l3 l3_from_header(const struct sk_buff *skb)
+{
+	__u32 offset = skb->network_header, tail = skb->tail;
+
+	return (struct l3){
+		.start = skb->head + offset,
+		.len = offset && tail > offset ? tail - offset : 0,
+	};
+}
+
+/* The network header on arrival: where data begins, or behind VLAN tags. */
+static __always_inline struct l3 l3_from_data(const struct sk_buff *skb)
+{
+	const __u8 *data = skb->data;
+	__u32 offset = data - skb->head, tail = skb->tail;
+	__be16 proto = skb->protocol;
+
+	if (proto == bpf_htons(ETH_P_8021Q) || proto == bpf_htons(ETH_P_8021AD)) {
+		offset += VLAN_TAG;
+		data += VLAN_TAG;
+	} else if (proto != bpf_htons(ETH_P_IP) && proto != bpf_htons(ETH_P_IPV6)) {
+		return (struct l3){};
+	}
+	return (struct l3){.start = data, .len = tail > offset ? tail - offset : 0};
+}
+
+#endif

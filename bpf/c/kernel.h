@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+/* The kernel's types, trimmed to the fields that dwell reads.
+ *
+ * Offsets come from the running kernel's BTF when the programs are loaded
+ * (CO-RE), so only names and kinds matter here, not order or size.
+ */
+#ifndef DWELL_KERNEL_H
+#define DWELL_KERNEL_H
+
+typedef unsigned char __u8;
+typedef signed char __s8;
+typedef unsigned short __u16;
+typedef signed short __s16;
+typedef unsigned int __u32;
+typedef signed int __s32;
+typedef unsigned long long __u64;
+typedef signed long long __s64;
+typedef __u16 __be16;
+typedef __u32 __be32;
+typedef __u64 __be64;
+typedef __u32 __wsum;
+typedef _Bool bool;
+
+#define true 1
+#define false 0
+#define NULL ((void *)0)
+
+/* include/uapi/linux/bpf.h */
+enum bpf_map_type {
+	BPF_MAP_TYPE_HASH = 1,
+	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
+	BPF_MAP_TYPE_LRU_HASH = 9,
+	BPF_MAP_TYPE_LPM_TRIE = 11,
+	BPF_MAP_TYPE_RINGBUF = 27,
+};
+
+enum {
+	BPF_NOEXIST = 1,
+	BPF_F_NO_PREALLOC = 1,
+	BPF_RB_NO_WAKEUP = 1,
+	BPF_RB_FORCE_WAKEUP = 2,
+	BPF_RB_AVAIL_DATA = 0,
+};
+
+/* include/uapi/linux/if_ether.h, in.h, in6.h, if.h, socket.h */
+enum {
+	ETH_P_IP = 0x0800,
+	ETH_P_8021Q = 0x8100,
+	ETH_P_IPV6 = 0x86dd,
+	ETH_P_8021AD = 0x88a8,
+	IPPROTO_HOPOPTS = 0,
+	IPPROTO_ICMP = 1,
+	IPPROTO_UDP = 17,
+	IPPROTO_FRAGMENT = 44,
+	IPPROTO_ICMPV6 = 58,
+	IPPROTO_DSTOPTS = 60,
+	IFF_LOOPBACK = 1 << 3,
+	AF_INET = 2,
+	AF_INET6 = 10,
+	IFNAMSIZ = 16,
+};
+
+/* include/linux/netdevice.h, enum netdev_priv_flags */
+enum {
+	IFF_EBRIDGE = 1 << 1,
+	IFF_BRIDGE_PORT = 1 << 9,
+};
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct ns_common {
+	unsigned int inum;
+};
+
+struct net {
+	struct ns_common ns;
+};
+
+typedef struct {
+	struct net *net;
+} possible_net_t;
+
+struct net_device {
+	/* A plain unsigned int before 6.10, a bit-field after. */
+	unsigned int priv_flags;
+	unsigned int flags;
+	int ifindex;
+	possible_net_t nd_net;
+	char name[IFNAMSIZ];
+};
+
+struct sock_common {
+	unsigned short skc_family;
+	possible_net_t skc_net;
+};
+
+struct sock {
+	struct sock_common __sk_common;
+	__u16 sk_protocol;
+};
+
+struct sk_buff {
+	struct net_device *dev;
+	struct sock *sk;
+	int skb_iif;
+	__be16 protocol;
+	__u16 network_header;
+	/* An offset from head on 64-bit kernels, as is every header offset. */
+	unsigned int tail;
+	unsigned char *head;
+	unsigned char *data;
+};
+
+#pragma clang attribute pop
+
+#endif

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+/* Where a packet's way ends: kfree_skb, skb_copy_datagram_iovec. */
+#include "emit.h"
+
+/* A drop. It can hit any sk_buff, also one that never was an IP packet. Newer
+ * kernels pass a socket as fourth argument; it is not read.
+ */
+SEC("tp_btf/kfree_skb")
+int BPF_PROG(kfree_skb, struct sk_buff *skb, void *location, __u32 reason)
+{
+	__be16 proto = skb->protocol;
+
+	if (proto != bpf_htons(ETH_P_IP) && proto != bpf_htons(ETH_P_IPV6))
+		return 0;
+	observe(skb, skb->dev, skb->network_header ? l3_from_header(skb) : l3_from_data(skb),
+		HOOK_KFREE_SKB, reason);
+	return 0;
+}
+
+/* A process takes a packet from its socket. Only ICMP sockets, raw or datagram:
+ * a packet socket (tcpdump) takes copies, and TCP must not pay for parsing. The
+ * packet has left its device.
+ */
+SEC("tp_btf/skb_copy_datagram_iovec")
+int BPF_PROG(skb_copy_datagram_iovec, struct sk_buff *skb)
+{
+	struct sock *sk = skb->sk;
+	__u16 family, proto;
+
+	if (!sk)
+		return 0;
+	family = sk->__sk_common.skc_family;
+	proto = sk->sk_protocol;
+	if ((family != AF_INET || proto != IPPROTO_ICMP) &&
+	    (family != AF_INET6 || proto != IPPROTO_ICMPV6))
+		return 0;
+	observe(skb, NULL, l3_from_header(skb), HOOK_SKB_COPY_DATAGRAM_IOVEC, 0);
+	return 0;
+}

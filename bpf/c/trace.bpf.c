@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+/* The tracing programs: one a tracepoint, all in one object. */
+#include "kernel.h"
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include "emit.h"
+
+/* clang-format off */
+#include "transmit.h"
+#include "receive.h"
+#include "leave.h"
+/* clang-format on */
+
+/* Keeps the enums that Go needs in the object's BTF. */
+const struct {
+	enum hook hook;
+	enum echo_type echo_type;
+	enum record_flag record_flag;
+	enum filter_flag filter_flag;
+} *wire_enums __attribute__((unused));
+
+char _license[] SEC("license") = "GPL";

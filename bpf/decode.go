@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bpf
+
+import (
+	"unsafe"
+
+	"github.com/dwelltrace/dwell/correlate/event"
+)
+
+// decode turns a record into an event. It returns false if the record has not
+// the size that its flags ask for, or an unknown hook or type.
+//
+// The record is read in place through the types generated from the C structs:
+// both sides are the same machine.
+func decode(raw []byte, e *event.Event) bool {
+	if len(raw) < int(unsafe.Sizeof(kernelRecord4{})) {
+		return false
+	}
+	h := (*kernelRecordHead)(unsafe.Pointer(unsafe.SliceData(raw)))
+	flags := event.Flags(h.Flags)
+	if len(raw) != recordSize(flags) || !known(h) {
+		return false
+	}
+	decodeHead(h, e)
+	base := unsafe.Pointer(h)
+	switch flags & (event.IPv6 | event.Encapsulated) {
+	case 0:
+		decodeAddr4(&(*kernelRecord4)(base).Addr, e)
+		e.Outer = event.Tunnel{}
+	case event.IPv6:
+		decodeAddr6(&(*kernelRecord6)(base).Addr, e)
+		e.Outer = event.Tunnel{}
+	case event.Encapsulated:
+		r := (*kernelRecord4Tunnel)(base)
+		decodeAddr4(&r.Addr, e)
+		decodeTunnel(&r.Outer, e)
+	case event.IPv6 | event.Encapsulated:
+		r := (*kernelRecord6Tunnel)(base)
+		decodeAddr6(&r.Addr, e)
+		decodeTunnel(&r.Outer, e)
+	}
+	return true
+}
+
+func recordSize(f event.Flags) int {
+	switch f & (event.IPv6 | event.Encapsulated) {
+	case 0:
+		return int(unsafe.Sizeof(kernelRecord4{}))
+	case event.IPv6:
+		return int(unsafe.Sizeof(kernelRecord6{}))
+	case event.Encapsulated:
+		return int(unsafe.Sizeof(kernelRecord4Tunnel{}))
+	default:
+		return int(unsafe.Sizeof(kernelRecord6Tunnel{}))
+	}
+}
+
+func known(h *kernelRecordHead) bool {
+	return h.Hook >= uint8(event.NetDevQueue) && h.Hook <= uint8(event.SKBCopyDatagramIovec) &&
+		(h.Type == uint8(event.EchoRequest) || h.Type == uint8(event.EchoReply))
+}
+
+func decodeHead(h *kernelRecordHead, e *event.Event) {
+	e.Time = h.Time
+	e.SKB = h.Skb
+	e.NetNS = h.Netns
+	e.IfIndex = h.Ifindex
+	e.Code = h.Code
+	e.ID = h.Id
+	e.Seq = h.Seq
+	e.PayloadLen = h.PayloadLen
+	e.Hook = event.Hook(h.Hook)
+	e.Type = event.Type(h.Type)
+	e.Flags = event.Flags(h.Flags)
+	e.CPU = h.Cpu
+	e.Payload = h.Payload
+}
+
+func decodeAddr4(a *kernelAddresses4, e *event.Event) {
+	e.Src = event.Address{10: 0xff, 11: 0xff, 12: a.Src[0], 13: a.Src[1], 14: a.Src[2], 15: a.Src[3]}
+	e.Dst = event.Address{10: 0xff, 11: 0xff, 12: a.Dst[0], 13: a.Dst[1], 14: a.Dst[2], 15: a.Dst[3]}
+}
+
+func decodeAddr6(a *kernelAddresses6, e *event.Event) {
+	e.Src, e.Dst = a.Src, a.Dst
+}
+
+func decodeTunnel(t *kernelTunnel, e *event.Event) {
+	e.Outer = event.Tunnel{Src: t.Src, Dst: t.Dst, VNI: t.Vni}
+}

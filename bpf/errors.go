@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+
+	"github.com/cilium/ebpf"
+)
+
+// The reasons for which a kernel or its settings do not allow tracing. The errors
+// returned say what to do; these are for errors.Is.
+var (
+	// ErrNoBTF: the kernel does not describe its types.
+	ErrNoBTF = errors.New("no BTF of the running kernel")
+	// ErrPermission: a capability is missing, or lockdown forbids it.
+	ErrPermission = errors.New("not permitted to trace")
+	// ErrTracepoint: the kernel does not have a tracepoint as it is needed.
+	ErrTracepoint = errors.New("tracepoint missing")
+	// ErrVerifier: the kernel's verifier refused a program.
+	ErrVerifier = errors.New("program refused by the kernel")
+	// ErrClosed: the Tracer was closed.
+	ErrClosed = errors.New("tracer closed")
+)
+
+// explain turns an error of the kernel into one that says what to do.
+func explain(err error) error {
+	var verifier *ebpf.VerifierError
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EACCES) && !errors.As(err, &verifier):
+		return fmt.Errorf("%w: run as root, or grant CAP_BPF and CAP_PERFMON "+
+			"(setcap cap_bpf,cap_perfmon+ep FILE); under kernel lockdown use integrity mode, not confidentiality: %w",
+			ErrPermission, err)
+	case errors.As(err, &verifier):
+		return fmt.Errorf("%w: please report it with the kernel's version and the output of -v: %w", ErrVerifier, err)
+	case errors.Is(err, os.ErrClosed):
+		return ErrClosed
+	}
+	return err
+}

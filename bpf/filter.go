@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/cilium/ebpf"
+)
+
+// Filter says which events are recorded; all of its parts that are set must
+// agree. The zero value records everything. Each part takes up to 4096 entries.
+type Filter struct {
+	// NetNS are the inode numbers of the network namespaces to record in.
+	NetNS []uint32
+	// Interfaces are the names of the network devices to record at, in any
+	// namespace. Delivery to a socket, and most drops, happen away from any device:
+	// they are recorded for packets that were recorded at one.
+	Interfaces []string
+	// Addresses choose packets rather than places: the echo's source or
+	// destination (not the tunnel's) is in one of the prefixes. A packet once
+	// chosen is recorded from then on, and so is its reply, also after NAT has
+	// changed its addresses.
+	Addresses []netip.Prefix
+}
+
+// filterKey is a key in one of the filter's maps.
+type filterKey struct {
+	table *ebpf.Map
+	key   any
+}
+
+const (
+	maxFilterEntries = 4096
+	filterAny        = uint8(kernelFilterFlagFILTER_ANY)
+	// The generation takes the bits of the kernel's byte that the flags leave.
+	generations = 256 / (int(filterAny) + 1)
+)
+
+// SetFilter replaces the filter, attached or not. An event is judged by the old
+// filter or by the new one, never by a mixture; one that is being judged during
+// the change may be left out.
+func (t *Tracer) SetFilter(f Filter) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return ErrClosed
+	}
+	generation := uint8((int(t.generation) + 1) % generations)
+	keys, flags, err := t.filterEntries(f, uint32(generation))
+	if err != nil {
+		return fmt.Errorf("set filter: %w", err)
+	}
+	for i, k := range keys {
+		if err := k.table.Put(k.key, uint8(1)); err != nil {
+			return errors.Join(fmt.Errorf("set filter: %w", explain(err)), deleteKeys(keys[:i]))
+		}
+	}
+	// The swap: one byte, which nothing can tear.
+	if err := t.objs.FilterState.Set(flags | generation*(filterAny+1)); err != nil {
+		return errors.Join(fmt.Errorf("set filter: %w", explain(err)), deleteKeys(keys))
+	}
+	old := t.filterKeys
+	t.generation, t.filterKeys = generation, keys
+	if err := errors.Join(deleteKeys(old), t.forgetAdmitted(uint32(generation))); err != nil {
+		return fmt.Errorf("set filter: remove the old one: %w", explain(err))
+	}
+	return nil
+}
+
+// forgetAdmitted removes the packets that earlier filters have let pass, before
+// their generation's number comes round again.
+func (t *Tracer) forgetAdmitted(generation uint32) error {
+	var id kernelIdentity
+	var value uint8
+	var old []filterKey
+	it := t.objs.Admitted.Iterate()
+	for it.Next(&id, &value) {
+		if id.Generation != generation {
+			old = append(old, filterKey{t.objs.Admitted, id})
+		}
+	}
+	// Entries that the programs replace meanwhile may cut the iteration short.
+	if err := it.Err(); err != nil && !errors.Is(err, ebpf.ErrIterationAborted) {
+		return err
+	}
+	return deleteKeys(old)
+}
+
+func deleteKeys(keys []filterKey) error {
+	var errs []error
+	for _, k := range keys {
+		// The same entry given twice is one key.
+		if err := k.table.Delete(k.key); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// filterEntries returns the keys to add and the flags to set for a filter.
+func (t *Tracer) filterEntries(f Filter, generation uint32) (keys []filterKey, flags uint8, err error) {
+	if n := max(len(f.NetNS), len(f.Interfaces), len(f.Addresses)); n > maxFilterEntries {
+		return nil, 0, fmt.Errorf("%d entries of one kind: at most %d", n, maxFilterEntries)
+	}
+	for _, inode := range f.NetNS {
+		key := kernelNetnsKey{Generation: generation, Inode: inode}
+		keys = append(keys, filterKey{t.objs.NetnsFilter, key})
+		flags |= uint8(kernelFilterFlagFILTER_NETNS)
+	}
+	for _, name := range f.Interfaces {
+		key, err := interfaceKey(name, generation)
+		if err != nil {
+			return nil, 0, err
+		}
+		keys = append(keys, filterKey{t.objs.InterfaceFilter, key})
+		flags |= uint8(kernelFilterFlagFILTER_INTERFACE)
+	}
+	for _, prefix := range f.Addresses {
+		key, err := addressKey(prefix, generation)
+		if err != nil {
+			return nil, 0, err
+		}
+		keys = append(keys, filterKey{t.objs.AddressFilter, key})
+		flags |= uint8(kernelFilterFlagFILTER_ADDRESS)
+	}
+	return keys, flags, nil
+}
+
+func interfaceKey(name string, generation uint32) (kernelInterfaceKey, error) {
+	key := kernelInterfaceKey{Generation: generation}
+	if name == "" || len(name) >= len(key.Name) {
+		return key, fmt.Errorf("interface name %q: must have 1 to %d bytes", name, len(key.Name)-1)
+	}
+	copy(key.Name[:], name)
+	return key, nil
+}
+
+// addressKey writes IPv4 prefixes as IPv4-mapped, below ::ffff:0:0/96.
+func addressKey(p netip.Prefix, generation uint32) (kernelAddressKey, error) {
+	if !p.IsValid() {
+		return kernelAddressKey{}, fmt.Errorf("address prefix %v: invalid", p)
+	}
+	key := kernelAddressKey{
+		Prefixlen: uint32(32 + p.Bits()),
+		Scope:     generation * 2,
+		Addr:      p.Masked().Addr().As16(),
+	}
+	switch {
+	case p.Addr().Is4():
+		key.Prefixlen += 96
+	case !p.Addr().Is4In6() || p.Bits() < 96:
+		key.Scope++
+	}
+	return key, nil
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bpf
+
+import (
+	"fmt"
+	"math/bits"
+	"os"
+
+	"github.com/cilium/ebpf"
+)
+
+// What the zero Options stand for.
+const (
+	// DefaultRingBytes holds about 900,000 events on IPv4: half a second of the
+	// highest rate measured.
+	DefaultRingBytes = 64 << 20
+	// VXLANPort is the port that IANA assigned (RFC 7348, section 8).
+	VXLANPort = 4789
+	// LegacyVXLANPort is what Linux uses where no port is configured.
+	LegacyVXLANPort = 8472
+)
+
+// maxRingBytes is the kernel's limit for max_entries rounded to a power of two.
+const maxRingBytes = 1 << 30
+
+// Options say how to load the programs. The zero value is the default. They need
+// no newer kernel than the package does.
+type Options struct {
+	// RingBytes is the size of the ring buffer in bytes, rounded up to a power of
+	// two and at least a page. The kernel allocates it at once. 0 means
+	// DefaultRingBytes; the largest is 1 GiB.
+	RingBytes int
+	// VXLANPorts are the UDP destination ports that carry VXLAN; at most 8. nil
+	// means VXLANPort and LegacyVXLANPort; an empty list means none.
+	VXLANPorts []uint16
+}
+
+func (o Options) ringBytes() (uint32, error) {
+	n := o.RingBytes
+	if n == 0 {
+		n = DefaultRingBytes
+	}
+	if n < 0 || n > maxRingBytes {
+		return 0, fmt.Errorf("ring buffer of %d bytes: must be between 1 and %d", n, maxRingBytes)
+	}
+	n = max(n, os.Getpagesize())
+	return 1 << bits.Len32(uint32(n-1)), nil
+}
+
+func (o Options) vxlanPorts() ([]uint16, error) {
+	if o.VXLANPorts == nil {
+		return []uint16{VXLANPort, LegacyVXLANPort}, nil
+	}
+	for _, p := range o.VXLANPorts {
+		if p == 0 {
+			return nil, fmt.Errorf("VXLAN port 0: must be between 1 and 65535")
+		}
+	}
+	return o.VXLANPorts, nil
+}
+
+// Wake-ups: the reader is woken once a wakeFraction-th of the ring is unread. The
+// programs look each wakeEvery events, or so often on a small ring that it cannot
+// fill between two looks.
+const (
+	wakeFraction = 8
+	wakeEvery    = 64
+	widestRecord = 128 + 8 // with the ring's own header
+)
+
+// wake returns the unread bytes from which on to wake the reader, and the mask of
+// a CPU's event number that says when to look.
+func wake(ring uint32) (threshold, mask uint64) {
+	every := uint64(ring) / wakeFraction / widestRecord
+	every = min(max(every, 1), wakeEvery)
+	return uint64(ring) / wakeFraction, 1<<(bits.Len64(every)-1) - 1
+}
+
+// apply writes the options into what is going to be loaded.
+func (o Options) apply(spec *ebpf.CollectionSpec) error {
+	ring, err := o.ringBytes()
+	if err != nil {
+		return err
+	}
+	ports, err := o.vxlanPorts()
+	if err != nil {
+		return err
+	}
+	var vars kernelVariableSpecs
+	if err := spec.Assign(&vars); err != nil {
+		return err
+	}
+	list := make([]byte, vars.VxlanPorts.Size())
+	if 2*len(ports) > len(list) {
+		return fmt.Errorf("%d VXLAN ports: at most %d", len(ports), len(list)/2)
+	}
+	for i, p := range ports {
+		list[2*i], list[2*i+1] = byte(p>>8), byte(p)
+	}
+	threshold, mask := wake(ring)
+	spec.Maps[kernelMapEvents].MaxEntries = ring
+	if err := vars.VxlanPorts.Set(list); err != nil {
+		return err
+	}
+	if err := vars.WakeBytes.Set(threshold); err != nil {
+		return err
+	}
+	return vars.WakeMask.Set(mask)
+}

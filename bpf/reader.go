@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bpf
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/ringbuf"
+	"golang.org/x/sys/unix"
+
+	"github.com/dwelltrace/dwell/correlate/event"
+)
+
+// reader takes records from the ring.
+//
+// ringbuf.Reader does the reading. Waiting is done apart, through Go's own poller
+// on a second descriptor of the ring: that is edge-triggered and so returns on a
+// wake-up, where ringbuf.Reader's level-triggered one returns as soon as there is
+// one unread byte, which on a busy host is always.
+type reader struct {
+	ring      *ringbuf.Reader
+	wake      *os.File
+	conn      syscall.RawConn
+	threshold int // unread bytes from which on the programs wake us
+
+	record    ringbuf.Record
+	event     event.Event
+	malformed atomic.Uint64
+}
+
+func newReader(events *ebpf.Map) (*reader, error) {
+	ring, err := ringbuf.NewReader(events)
+	if err != nil {
+		return nil, err
+	}
+	// A deadline that has passed makes every read a poll.
+	ring.SetDeadline(time.Unix(1, 0))
+	threshold, _ := wake(events.MaxEntries())
+	r := &reader{ring: ring, threshold: int(threshold)}
+	if err := r.openWake(events.FD()); err != nil {
+		return nil, errors.Join(err, ring.Close())
+	}
+	return r, nil
+}
+
+func (r *reader) openWake(ring int) error {
+	fd, err := unix.FcntlInt(uintptr(ring), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("duplicate ring buffer descriptor: %w", err)
+	}
+	if err := unix.SetNonblock(fd, true); err != nil {
+		return errors.Join(fmt.Errorf("ring buffer descriptor: %w", err), unix.Close(fd))
+	}
+	r.wake = os.NewFile(uintptr(fd), "ringbuf")
+	if r.conn, err = r.wake.SyscallConn(); err != nil {
+		return errors.Join(fmt.Errorf("ring buffer descriptor: %w", err), r.wake.Close())
+	}
+	return nil
+}
+
+func (r *reader) close() error {
+	return errors.Join(r.wake.Close(), r.ring.Close())
+}
+
+// Drain calls fn for each event that is in the ring when it is called, in the
+// order of the ring, and returns how many there were. It does not block and does
+// not allocate. The event is valid until fn returns.
+//
+// The order of the ring is that of time for one CPU; between CPUs events may be
+// swapped by as much as a program takes to run.
+//
+// A record that cannot be decoded is counted in Stats.Malformed and passed over.
+// The error is ErrClosed after Close.
+func (t *Tracer) Drain(fn func(*event.Event)) (int, error) {
+	return t.reader.drain(fn)
+}
+
+func (r *reader) drain(fn func(*event.Event)) (n int, err error) {
+	// What comes in meanwhile is for the next call, or there might be no end.
+	for left := r.ring.AvailableBytes(); left > 0; {
+		err := r.ring.ReadInto(&r.record)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return n, nil
+		}
+		if err != nil {
+			return n, explain(fmt.Errorf("read ring buffer: %w", err))
+		}
+		left -= ringHeader + (len(r.record.RawSample)+7)&^7
+		if !decode(r.record.RawSample, &r.event) {
+			r.malformed.Add(1)
+			continue
+		}
+		fn(&r.event)
+		n++
+	}
+	return n, nil
+}
+
+// ringHeader is the size of the kernel's struct bpf_ringbuf_hdr.
+const ringHeader = 8
+
+// Wait returns after tick, or earlier once an eighth of the ring is unread. The
+// error is the context's if it is done, or ErrClosed after Close.
+func (t *Tracer) Wait(ctx context.Context, tick time.Duration) error {
+	return t.reader.wait(ctx, tick)
+}
+
+func (r *reader) wait(ctx context.Context, tick time.Duration) error {
+	if err := r.wake.SetReadDeadline(time.Now().Add(tick)); err != nil {
+		return explain(fmt.Errorf("wait for ring buffer: %w", err))
+	}
+	stop := context.AfterFunc(ctx, func() {
+		// Fails only if the file is closed, which ends the wait as well.
+		_ = r.wake.SetReadDeadline(time.Unix(1, 0))
+	})
+	defer stop()
+	woken := false
+	err := r.conn.Read(func(uintptr) bool {
+		// Called once before waiting, when a wake-up may already have been, and
+		// again after each wake-up.
+		done := woken || r.ring.AvailableBytes() >= r.threshold
+		woken = true
+		return done
+	})
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		return explain(fmt.Errorf("wait for ring buffer: %w", err))
+	}
+	return nil
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bpf
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/dwelltrace/dwell/correlate/event"
+)
+
+// recorder is an attached Tracer and the events of a test's namespaces.
+type recorder struct {
+	t      testing.TB
+	tracer *Tracer
+	names  map[uint32]*namespace
+	events []event.Event
+}
+
+// record attaches to the kernel and keeps the events of the namespaces.
+func record(t testing.TB, opts Options, in ...*namespace) *recorder {
+	t.Helper()
+	r := &recorder{t: t, names: map[uint32]*namespace{}}
+	for _, n := range in {
+		r.names[n.inode] = n
+	}
+	var err error
+	if r.tracer, err = Load(opts); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := r.tracer.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := r.tracer.Attach(); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// until drains until the events satisfy done, and returns them by time.
+func (r *recorder) until(done func([]event.Event) bool) []event.Event {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	for {
+		r.drain()
+		if done(r.events) {
+			break
+		}
+		if err := r.tracer.Wait(ctx, time.Millisecond); err != nil {
+			r.t.Fatalf("waiting for events: %v; have\n%s", err, r.list(r.events))
+		}
+	}
+	slices.SortStableFunc(r.events, func(a, b event.Event) int { return int(int64(a.Time - b.Time)) })
+	return r.events
+}
+
+func (r *recorder) drain() {
+	r.t.Helper()
+	_, err := r.tracer.Drain(func(e *event.Event) {
+		if r.names[e.NetNS] != nil {
+			r.events = append(r.events, *e)
+		}
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// list writes an event a line: namespace, interface, hook, type.
+func (r *recorder) list(events []event.Event) string {
+	var s string
+	for i := range events {
+		s += r.line(&events[i]) + "\n"
+	}
+	return s
+}
+
+func (r *recorder) line(e *event.Event) string {
+	n := r.names[e.NetNS]
+	device := "-"
+	if l, err := n.nl.LinkByIndex(int(e.IfIndex)); err == nil {
+		device = l.Attrs().Name
+	}
+	return fmt.Sprintf("%s %s %s %s", n.name, device, e.Hook, e.Type)
+}
+
+// seen is a condition for until: the hook has been seen n times.
+func seen(hook event.Hook, n int) func([]event.Event) bool {
+	return func(events []event.Event) bool {
+		return n <= count(events, func(e *event.Event) bool { return e.Hook == hook })
+	}
+}
+
+func count(events []event.Event, f func(*event.Event) bool) (n int) {
+	for i := range events {
+		if f(&events[i]) {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bpf
+
+import (
+	"fmt"
+
+	"github.com/cilium/ebpf"
+)
+
+// CPUStats are what the programs counted on one CPU since Load.
+type CPUStats struct {
+	// Emitted is the number of events put into the ring.
+	Emitted uint64
+	// Lost is the number of events for which the ring had no room.
+	Lost uint64
+	// XmitOverflow counts how often more driver calls were nested than can be kept
+	// (8); their net_dev_xmit events are missing.
+	XmitOverflow uint64
+	// XmitMismatch counts driver calls whose end was not seen; their net_dev_xmit
+	// events are missing.
+	XmitMismatch uint64
+}
+
+// Stats are the counters of the programs and of the reader since Load.
+type Stats struct {
+	// CPU has an entry for each possible CPU, by its number.
+	CPU []CPUStats
+	// Missed is the number of times that a program did not run because the same
+	// one was interrupted on that CPU. Each may have been an event.
+	Missed uint64
+	// Malformed is the number of records that could not be decoded.
+	Malformed uint64
+}
+
+// Total returns the sums over all CPUs.
+func (s Stats) Total() CPUStats {
+	var sum CPUStats
+	for _, c := range s.CPU {
+		sum.Emitted += c.Emitted
+		sum.Lost += c.Lost
+		sum.XmitOverflow += c.XmitOverflow
+		sum.XmitMismatch += c.XmitMismatch
+	}
+	return sum
+}
+
+// Stats reads the counters. It is not meant to be called for each event. The
+// error is ErrClosed after Close.
+func (t *Tracer) Stats() (Stats, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return Stats{}, ErrClosed
+	}
+	var cpus []kernelCounters
+	if err := t.objs.Stats.Lookup(uint32(0), &cpus); err != nil {
+		return Stats{}, fmt.Errorf("read counters: %w", explain(err))
+	}
+	s := Stats{CPU: make([]CPUStats, len(cpus)), Malformed: t.reader.malformed.Load()}
+	for i, c := range cpus {
+		s.CPU[i] = CPUStats{Emitted: c.Emitted, Lost: c.Lost, XmitOverflow: c.XmitOverflow, XmitMismatch: c.XmitMismatch}
+	}
+	for _, prog := range t.order {
+		n, err := misses(prog)
+		if err != nil {
+			return Stats{}, fmt.Errorf("read counters: %w", explain(err))
+		}
+		s.Missed += n
+	}
+	return s, nil
+}
+
+func misses(p *ebpf.Program) (uint64, error) {
+	s, err := p.Stats()
+	if err != nil {
+		return 0, err
+	}
+	return s.RecursionMisses, nil
+}

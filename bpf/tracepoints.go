@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+)
+
+// kernelBTF returns the types of the running kernel.
+func kernelBTF() (*btf.Spec, error) {
+	spec, err := btf.LoadKernelSpec()
+	if err == nil {
+		return spec, nil
+	}
+	if errors.Is(err, os.ErrPermission) {
+		return nil, explain(err)
+	}
+	return nil, fmt.Errorf("%w: /sys/kernel/btf/vmlinux is needed; mount sysfs at /sys or use a kernel built with CONFIG_DEBUG_INFO_BTF=y: %w",
+		ErrNoBTF, err)
+}
+
+// arguments is how many arguments of a tracepoint the programs read, where it has
+// not always had that many.
+var arguments = map[string]struct {
+	n     int
+	since string
+}{
+	"kfree_skb": {3, "5.17"},
+}
+
+// checkTracepoints finds out what the kernel lacks before its verifier says so in
+// its own words.
+func checkTracepoints(kernel *btf.Spec, spec *ebpf.CollectionSpec) error {
+	var errs []error
+	for _, prog := range spec.Programs {
+		if err := checkTracepoint(kernel, prog.AttachTo); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func checkTracepoint(kernel *btf.Spec, name string) error {
+	var def *btf.Typedef
+	if err := kernel.TypeByName("btf_trace_"+name, &def); err != nil {
+		return fmt.Errorf("%w: %s: use a kernel built with CONFIG_NET and CONFIG_TRACEPOINTS: %w", ErrTracepoint, name, err)
+	}
+	need := arguments[name]
+	ptr, ok := def.Type.(*btf.Pointer)
+	if !ok {
+		return fmt.Errorf("%w: %s: its BTF is not a pointer to a function", ErrTracepoint, name)
+	}
+	proto, ok := ptr.Target.(*btf.FuncProto)
+	if !ok {
+		return fmt.Errorf("%w: %s: its BTF is not a pointer to a function", ErrTracepoint, name)
+	}
+	// The first parameter is the tracepoint's private data.
+	if len(proto.Params)-1 < need.n {
+		return fmt.Errorf("%w: %s has %d arguments and not %d: Linux %s or later is needed",
+			ErrTracepoint, name, len(proto.Params)-1, need.n, need.since)
+	}
+	return nil
+}

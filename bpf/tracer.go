@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+)
+
+// Tracer holds the loaded programs. Its methods may be called from several
+// goroutines, except that only one may drain or wait at a time.
+type Tracer struct {
+	objs   kernelObjects
+	reader *reader
+	order  []*ebpf.Program
+
+	mu         sync.Mutex // guards what follows
+	links      []link.Link
+	closed     bool
+	generation uint8
+	filterKeys []filterKey
+}
+
+// Load puts the programs into the kernel. Nothing is recorded before Attach.
+//
+// Errors are ErrNoBTF, ErrTracepoint, ErrPermission or ErrVerifier where one of
+// them is the cause.
+func Load(opts Options) (*Tracer, error) {
+	t, err := load(opts)
+	if err != nil {
+		return nil, fmt.Errorf("load tracing programs: %w", err)
+	}
+	return t, nil
+}
+
+func load(opts Options) (*Tracer, error) {
+	spec, err := loadKernel()
+	if err != nil {
+		return nil, err
+	}
+	if err := opts.apply(spec); err != nil {
+		return nil, err
+	}
+	kernel, err := kernelBTF()
+	if err != nil {
+		return nil, err
+	}
+	if err := checkTracepoints(kernel, spec); err != nil {
+		return nil, err
+	}
+	t := &Tracer{}
+	if err := spec.LoadAndAssign(&t.objs, nil); err != nil {
+		return nil, explain(err)
+	}
+	t.order = attachOrder(&t.objs.kernelPrograms)
+	if t.reader, err = newReader(t.objs.Events); err != nil {
+		return nil, errors.Join(explain(err), t.objs.Close())
+	}
+	return t, nil
+}
+
+// attachOrder: the end of a driver call is watched before its beginning, so that
+// no beginning is left without its end.
+func attachOrder(p *kernelPrograms) []*ebpf.Program {
+	return []*ebpf.Program{
+		p.NetDevXmit,
+		p.NetDevStartXmit,
+		p.NetDevQueue,
+		p.NetifRx,
+		p.NapiGroReceiveEntry,
+		p.NetifReceiveSkb,
+		p.KfreeSkb,
+		p.SkbCopyDatagramIovec,
+	}
+}
+
+// Attach begins to record. Either all programs are attached or, with an error,
+// none. Attaching twice is an error.
+func (t *Tracer) Attach() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return ErrClosed
+	}
+	if len(t.links) > 0 {
+		return errors.New("attach tracing programs: already attached")
+	}
+	if err := t.resetXmitStacks(); err != nil {
+		return fmt.Errorf("attach tracing programs: %w", err)
+	}
+	for _, prog := range t.order {
+		l, err := link.AttachTracing(link.TracingOptions{Program: prog})
+		if err != nil {
+			return errors.Join(fmt.Errorf("attach tracing programs: %w", explain(err)), t.detach())
+		}
+		t.links = append(t.links, l)
+	}
+	return nil
+}
+
+// resetXmitStacks forgets driver calls that a Detach has cut off.
+func (t *Tracer) resetXmitStacks() error {
+	return t.objs.XmitStacks.Put(uint32(0), make([]kernelXmitStack, ebpf.MustPossibleCPU()))
+}
+
+// Detach ends recording. What is in the ring can still be drained. Without a
+// preceding Attach it does nothing.
+func (t *Tracer) Detach() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.detach()
+}
+
+func (t *Tracer) detach() error {
+	var errs []error
+	for i := len(t.links) - 1; i >= 0; i-- {
+		errs = append(errs, t.links[i].Close())
+	}
+	t.links = nil
+	return errors.Join(errs...)
+}
+
+// Close detaches, interrupts Wait and takes the programs out of the kernel.
+// Closing again does nothing.
+func (t *Tracer) Close() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return nil
+	}
+	t.closed = true
+	return errors.Join(t.detach(), t.reader.close(), t.objs.Close())
+}
