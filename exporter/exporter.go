@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package exporter is where traces leave dwell: to an OTLP endpoint, to a file,
+// to the terminal.
+//
+// The work is split by what can go wrong. Package otlp only transforms and cannot
+// fail; otlpgrpc and otlpfile only carry what it made; queueing, batching and
+// shutting down are the same for both and stand in internal/batch. Packages
+// waterfall and table are for people. All of them know traces and nothing of the
+// kernel or of how traces are correlated.
+//
+// Nothing is lost silently: every span handed to [Exporter.Export] is at any time
+// in exactly one count of [Stats].
+package exporter
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/dwelltrace/dwell/correlate/trace"
+)
+
+//go:generate go run ./internal/attrdoc ../docs/attributes.md
+
+// Exporter takes finished traces. All methods may be called concurrently.
+type Exporter interface {
+	// Export takes the traces over; the caller must not change them afterwards.
+	// It may return before they are where they should go: what became of them is
+	// in Stats and in the error of Shutdown. An error means that some of these
+	// traces are already known to be lost; they are counted too.
+	Export(ctx context.Context, traces []*trace.Trace) error
+	// Shutdown sends what is still held back, until ctx is done, and releases
+	// everything. Its error says what did not get through since the start.
+	// Traces exported afterwards are counted as lost.
+	Shutdown(ctx context.Context) error
+	// Stats returns what became of the traces so far.
+	Stats() Stats
+}
+
+// Count is a number of traces and of spans.
+type Count struct {
+	Traces, Spans int64
+}
+
+// Plus returns the sum of two counts.
+func (c Count) Plus(d Count) Count {
+	return Count{Traces: c.Traces + d.Traces, Spans: c.Spans + d.Spans}
+}
+
+// Minus returns the difference of two counts.
+func (c Count) Minus(d Count) Count {
+	return Count{Traces: c.Traces - d.Traces, Spans: c.Spans - d.Spans}
+}
+
+// String returns, for example, "2 traces (50 spans)".
+func (c Count) String() string {
+	return plural(c.Traces, "trace") + " (" + plural(c.Spans, "span") + ")"
+}
+
+// CountOf returns how many traces there are and how many spans in them.
+func CountOf(traces []*trace.Trace) Count {
+	c := Count{Traces: int64(len(traces))}
+	for _, t := range traces {
+		c.Spans += int64(len(t.Spans))
+	}
+	return c
+}
+
+// Cause says why traces were lost. Beside the ones below, it may be the name of a
+// gRPC status code in lower case, such as "unavailable" or "deadline_exceeded".
+type Cause string
+
+// The causes that do not come from the other side.
+const (
+	// CauseQueueFull: they came faster than they could be sent.
+	CauseQueueFull Cause = "queue_full"
+	// CauseRejected: the receiver accepted a request but not all of its spans
+	// (OTLP's partial success). It does not say to which traces these belong, so
+	// that only their spans are counted, unless all spans were rejected.
+	CauseRejected Cause = "rejected"
+	// CauseShutdown: they were not yet sent when the time for Shutdown was over,
+	// or came after it.
+	CauseShutdown Cause = "shutdown"
+	// CauseWrite: they could not be written.
+	CauseWrite Cause = "write"
+)
+
+// Stats says what became of all traces that were exported.
+type Stats struct {
+	// Sent is what the other side has taken.
+	Sent Count
+	// Queued is what has not been sent yet.
+	Queued Count
+	// Lost is what will never be sent, by cause.
+	Lost map[Cause]Count
+}
+
+// TotalLost returns the sum over all causes.
+func (s Stats) TotalLost() Count {
+	var sum Count
+	for _, c := range s.Lost {
+		sum = sum.Plus(c)
+	}
+	return sum
+}
+
+// Plus returns the sum of two statistics.
+func (s Stats) Plus(t Stats) Stats {
+	sum := Stats{Sent: s.Sent.Plus(t.Sent), Queued: s.Queued.Plus(t.Queued), Lost: map[Cause]Count{}}
+	for _, lost := range []map[Cause]Count{s.Lost, t.Lost} {
+		for cause, c := range lost {
+			sum.Lost[cause] = sum.Lost[cause].Plus(c)
+		}
+	}
+	return sum
+}
+
+// LostString returns what was lost, by cause, on one line, or "" if nothing was.
+func (s Stats) LostString() string {
+	parts := make([]string, 0, len(s.Lost))
+	for _, cause := range slices.Sorted(maps.Keys(s.Lost)) {
+		if c := s.Lost[cause]; c != (Count{}) {
+			parts = append(parts, string(cause)+": "+c.String())
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func plural(n int64, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return strconv.FormatInt(n, 10) + " " + noun + "s"
+}
