@@ -1,0 +1,3 @@
+module github.com/dwelltrace/dwell
+
+go 1.26.0
