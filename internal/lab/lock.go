@@ -4,7 +4,9 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -20,13 +22,16 @@ func lock(ctx context.Context, prefix string) (unlock func(), err error) {
 	}
 	got := make(chan result, 1)
 	go func() {
-		f, err := flock(path)
+		f, err := flock(ctx, path)
 		got <- result{f, err}
 	}()
 	select {
 	case r := <-got:
+		if errors.Is(r.err, fs.ErrPermission) {
+			return nil, fmt.Errorf("dwell lab needs root (CAP_SYS_ADMIN and CAP_NET_ADMIN): try sudo: %w", r.err)
+		}
 		if r.err != nil {
-			return nil, fmt.Errorf("locking %s (dwell lab needs root: try sudo): %w", path, r.err)
+			return nil, fmt.Errorf("locking labs: %w", r.err)
 		}
 		return func() { release(path, r.f) }, nil
 	case <-ctx.Done():
@@ -42,8 +47,8 @@ func lock(ctx context.Context, prefix string) (unlock func(), err error) {
 
 // flock locks the file that is at path once the lock is held: the one that was
 // there before may have been removed by its last holder.
-func flock(path string) (*os.File, error) {
-	for {
+func flock(ctx context.Context, path string) (*os.File, error) {
+	for ctx.Err() == nil {
 		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 		if err != nil {
 			return nil, err
@@ -62,6 +67,7 @@ func flock(path string) (*os.File, error) {
 		}
 		f.Close()
 	}
+	return nil, context.Cause(ctx)
 }
 
 // release removes the file while the lock is held, so that nothing is left.

@@ -77,7 +77,7 @@ type VXLAN struct {
 }
 
 // Space returns the description of the namespace that plays a role.
-func (t *Topology) Space(role string) (Space, bool) {
+func (t Topology) Space(role string) (Space, bool) {
 	i := slices.IndexFunc(t.Spaces, func(s Space) bool { return s.Role == role })
 	if i < 0 {
 		return Space{}, false
@@ -86,7 +86,7 @@ func (t *Topology) Space(role string) (Space, bool) {
 }
 
 // Roles returns the roles in the order of the description, the guest first.
-func (t *Topology) Roles() []string {
+func (t Topology) Roles() []string {
 	roles := make([]string, len(t.Spaces))
 	for i, s := range t.Spaces {
 		roles[i] = s.Role
@@ -95,7 +95,7 @@ func (t *Topology) Roles() []string {
 }
 
 // ports returns every device but the loopbacks, bridges before their ports.
-func (t *Topology) ports() []Port {
+func (t Topology) ports() []Port {
 	var ports []Port
 	for _, b := range t.Bridges {
 		ports = append(ports, b.Port)
