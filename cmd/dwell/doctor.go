@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/dwelltrace/dwell/bpf"
 	"github.com/dwelltrace/dwell/internal/doctor"
 )
 
@@ -23,7 +25,7 @@ remedy for what is missing. Exits with status 0 if this machine is fit to trace,
 otherwise 1.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			sys, err := doctor.Host(nil)
+			sys, err := doctor.Host(loadAndAttach)
 			if err != nil {
 				return err
 			}
@@ -54,4 +56,13 @@ func writeReport(w io.Writer, report doctor.Report, asJSON bool) error {
 func colourful(w io.Writer) bool {
 	file, isFile := w.(*os.File)
 	return isFile && term.IsTerminal(int(file.Fd())) && os.Getenv("NO_COLOR") == ""
+}
+
+// loadAndAttach tries the programs that tracing needs, with the smallest ring.
+func loadAndAttach() error {
+	tracer, err := bpf.Load(bpf.Options{RingBytes: os.Getpagesize()})
+	if err != nil {
+		return err
+	}
+	return errors.Join(tracer.Attach(), tracer.Close())
 }

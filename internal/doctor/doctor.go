@@ -59,13 +59,10 @@ type System struct {
 	Root fs.FS
 	// Release is the kernel's, as uname -r prints it.
 	Release string
-	// Memlock is RLIMIT_MEMLOCK in bytes; all ones means no limit.
-	Memlock uint64
 	// Tracing and RingBuffer return nil if the kernel has BPF tracing programs and
 	// ring buffers.
 	Tracing, RingBuffer func() error
-	// Load loads and attaches dwell's own programs and takes them away again. nil
-	// leaves the check out.
+	// Load loads and attaches dwell's own programs and takes them away again.
 	Load func() error
 }
 
@@ -73,7 +70,7 @@ type System struct {
 func Examine(sys System) Report {
 	caps, capErr := effective(sys.Root)
 	spec, btfErr := kernelBTF(sys.Root)
-	report := slices.Concat(
+	return slices.Concat(
 		checkCapabilities(caps, capErr),
 		Report{
 			checkUserNamespace(sys.Root),
@@ -86,14 +83,10 @@ func Examine(sys System) Report {
 			checkFeature("BPF tracing programs", caps, sys.Tracing),
 			checkFeature("BPF ring buffer", caps, sys.RingBuffer),
 			checkJIT(sys.Root),
-			checkMemlock(sys.Release, sys.Memlock),
 			checkNetNS(sys.Root),
+			checkFeature("load and attach", caps, sys.Load),
 		},
 	)
-	if sys.Load != nil {
-		report = append(report, checkFeature("load and attach", caps, sys.Load))
-	}
-	return report
 }
 
 func effective(root fs.FS) (privilege.Set, error) {

@@ -22,14 +22,9 @@ func Host(load func() error) (System, error) {
 	if err := unix.Uname(&name); err != nil {
 		return System{}, fmt.Errorf("uname: %w", err)
 	}
-	var memlock unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_MEMLOCK, &memlock); err != nil {
-		return System{}, fmt.Errorf("getrlimit: %w", err)
-	}
 	return System{
 		Root:       os.DirFS("/"),
 		Release:    unix.ByteSliceToString(name.Release[:]),
-		Memlock:    memlock.Cur,
 		Tracing:    loadNothing,
 		RingBuffer: func() error { return features.HaveMapType(ebpf.RingBuf) },
 		Load:       load,

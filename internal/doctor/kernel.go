@@ -22,16 +22,10 @@ func (v version) less(w version) bool {
 
 func (v version) String() string { return fmt.Sprintf("%d.%d", v.major, v.minor) }
 
-// What came when. Distributions backport, so that only the checks of the features
-// themselves fail; a release is a hint.
-var (
-	// ringBuffers came with BPF_MAP_TYPE_RINGBUF, CAP_BPF and CAP_PERFMON.
-	ringBuffers = version{5, 8}
-	// noMemlock: BPF memory is charged to the cgroup instead of RLIMIT_MEMLOCK.
-	noMemlock = version{5, 11}
-	// dropReasons: skb:kfree_skb got its third argument.
-	dropReasons = version{5, 17}
-)
+// floor is the first release with everything that package bpf needs; the last to
+// come was the third argument of skb:kfree_skb. Distributions backport, so that
+// only the checks of the features themselves fail: a release is a hint.
+func floor() version { return version{5, 17} }
 
 func parseRelease(release string) (version, error) {
 	var v version
@@ -47,9 +41,9 @@ func checkRelease(release string) Finding {
 	switch {
 	case err != nil:
 		return Finding{Warn, name, err.Error(), "trust the checks below instead"}
-	case v.less(ringBuffers):
+	case v.less(floor()):
 		return Finding{
-			Warn, name, release + " is older than " + ringBuffers.String() + " and may lack BPF ring buffers",
+			Warn, name, release + " is older than " + floor().String(),
 			"run a newer kernel, unless the checks below are ok",
 		}
 	}
@@ -81,7 +75,7 @@ func checkTracepoints(spec *btf.Spec) Report {
 		f := Finding{Status: OK, Name: "tracepoint", Detail: hook.String()}
 		if _, err := spec.AnyTypesByName("btf_trace_" + hook.String()); err != nil {
 			f.Status, f.Detail = Fail, hook.String()+": not in this kernel"
-			f.Remedy = "run a mainline or distribution kernel, " + ringBuffers.String() + " or newer"
+			f.Remedy = "run a mainline or distribution kernel, " + floor().String() + " or newer"
 		}
 		report = append(report, f)
 	}
@@ -93,8 +87,8 @@ func checkDropReasons(spec *btf.Spec) Finding {
 	var reasons *btf.Enum
 	if err := spec.TypeByName("skb_drop_reason", &reasons); err != nil {
 		return Finding{
-			Warn, name, "this kernel does not say why it drops a packet",
-			"run a kernel from " + dropReasons.String() + " on",
+			Fail, name, "this kernel does not say why it drops a packet",
+			"run a kernel from " + floor().String() + " on",
 		}
 	}
 	return Finding{OK, name, fmt.Sprintf("%d known", len(reasons.Values)), ""}
@@ -110,16 +104,4 @@ func checkJIT(root fs.FS) Finding {
 		return Finding{Warn, name, "off: tracing costs several times more", "sysctl -w net.core.bpf_jit_enable=1"}
 	}
 	return Finding{OK, name, "on", ""}
-}
-
-func checkMemlock(release string, limit uint64) Finding {
-	const name, need = "locked memory", 128 << 20
-	v, err := parseRelease(release)
-	if err == nil && !v.less(noMemlock) {
-		return Finding{OK, name, "not charged for BPF since " + noMemlock.String(), ""}
-	}
-	if limit < need {
-		return Finding{Warn, name, fmt.Sprintf("limit is %d KiB", limit>>10), "ulimit -l unlimited, or grant CAP_SYS_RESOURCE"}
-	}
-	return Finding{OK, name, "limit is high enough", ""}
 }
