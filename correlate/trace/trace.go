@@ -12,6 +12,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/netip"
+	"strconv"
 )
 
 // ID is a W3C trace ID.
@@ -52,6 +53,24 @@ type Ping struct {
 	ID, Seq uint16
 	// PayloadLen is in bytes, without the ICMP header.
 	PayloadLen uint16
+}
+
+// String returns "ping 192.0.2.1 -> 198.51.100.1 seq 7".
+func (p Ping) String() string {
+	b := append(make([]byte, 0, 64), "ping "...)
+	b = appendAddr(b, p.Src)
+	b = append(b, " -> "...)
+	b = appendAddr(b, p.Dst)
+	b = append(b, " seq "...)
+	return string(strconv.AppendUint(b, uint64(p.Seq), 10))
+}
+
+// appendAddr appends a, or "?" if it is not known.
+func appendAddr(b []byte, a netip.Addr) []byte {
+	if !a.IsValid() {
+		return append(b, '?')
+	}
+	return a.AppendTo(b)
 }
 
 // Outcome says how a ping ended.

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package correlate
+
+import (
+	"maps"
+	"time"
+
+	"github.com/dwelltrace/dwell/correlate/event"
+	"github.com/dwelltrace/dwell/correlate/trace"
+)
+
+// recentPings is how many closed pings are remembered to know late events.
+const recentPings = 32768
+
+// maxSpare is how many emptied event buffers are kept for new pings.
+const maxSpare = 4096
+
+// Correlator collects events and makes a trace of each ping. It is not safe for
+// concurrent use: one goroutine reads the ring buffer and owns it.
+type Correlator struct {
+	opts   Options
+	open   table
+	recent recent
+	// waiting holds the open pings in the order in which they were opened, until their
+	// reply has been delivered; done holds them from then on.
+	waiting, done list
+	losses        []loss
+	stats         Stats
+	spare         [][]event.Event
+	assembler     assembler
+}
+
+// loss is a stretch of time in which the kernel side lost events.
+type loss struct{ from, to uint64 }
+
+// New returns a Correlator. It panics if Resolver or Emit is missing.
+func New(opts Options) *Correlator {
+	if opts.Resolver == nil || opts.Emit == nil {
+		panic("correlate: Options.Resolver and Options.Emit are required")
+	}
+	opts = opts.withDefaults()
+	return &Correlator{
+		opts:      opts,
+		open:      newTable(),
+		recent:    newRecent(recentPings),
+		stats:     Stats{Incomplete: make(map[trace.Cause]uint64)},
+		assembler: assembler{opts: opts},
+	}
+}
+
+// Add takes one event. Events may come in any order within Options.Grace; the
+// event is copied.
+func (c *Correlator) Add(ev *event.Event) {
+	c.stats.Events++
+	p := c.open.find(ev)
+	if p == nil {
+		if p = c.begin(ev); p == nil {
+			c.stats.Late++
+			return
+		}
+	}
+	if len(p.events) >= c.opts.MaxEvents {
+		c.stats.Overflow++
+		return
+	}
+	wasDone := p.done != 0
+	p.add(ev)
+	c.open.learn(ev, p)
+	if p.done != 0 && !wasDone {
+		c.done.push(p)
+	}
+}
+
+// begin opens a ping for its first event, or returns nil if that is a late event of
+// a ping already closed.
+func (c *Correlator) begin(ev *event.Event) *ping {
+	seen := c.wasClosed(ev)
+	if seen && !(originates(ev) && ev.Type == event.EchoRequest) {
+		return nil
+	}
+	c.makeRoom()
+	p := &ping{events: c.buffer()}
+	c.open.insert(ev, p)
+	p.local = p.local || seen
+	c.waiting.push(p)
+	c.stats.Open++
+	return p
+}
+
+// wasClosed reports whether ev looks like an event of a ping that was closed lately.
+func (c *Correlator) wasClosed(ev *event.Event) bool {
+	if Distinguishes(ev.Payload, ev.PayloadLen) && c.recent.has(flowKey{echo: echoKeyOf(ev)}) {
+		return true
+	}
+	return c.recent.has(flowKeyOf(ev))
+}
+
+// makeRoom evicts the oldest ping if as many are open as may be.
+func (c *Correlator) makeRoom() {
+	for c.stats.Open >= c.opts.MaxOpen {
+		p := c.waiting.front()
+		if p == nil {
+			p = c.done.front()
+		}
+		c.stats.Evicted++
+		c.finish(p, trace.CauseEvicted)
+	}
+}
+
+// Lost tells that the kernel side lost events between from and to, on the events'
+// clock. Pings that were open then are marked.
+func (c *Correlator) Lost(from, to uint64) {
+	if n := len(c.losses); n > 0 && from <= c.losses[n-1].to {
+		c.losses[n-1].to = max(to, c.losses[n-1].to)
+		return
+	}
+	c.losses = append(c.losses, loss{from, to})
+}
+
+// Advance closes what is over at now, on the events' clock: pings whose reply was
+// delivered at least Grace ago, and those that began at least Timeout ago. The
+// caller has added all events up to now before.
+func (c *Correlator) Advance(now uint64) {
+	grace, timeout := uint64(c.opts.Grace), uint64(c.opts.Timeout)
+	for p := c.done.front(); p != nil && p.done+grace <= now; p = c.done.front() {
+		c.finish(p, "")
+	}
+	for p := c.waiting.front(); p != nil && p.first+timeout <= now; p = c.waiting.front() {
+		c.finish(p, "")
+	}
+	for len(c.losses) > 0 && c.losses[0].to+2*timeout <= now {
+		c.losses = c.losses[1:]
+	}
+}
+
+// Flush closes every open ping. Those that are not complete get the cause
+// [trace.CauseAgentStopped], if nothing better is known.
+func (c *Correlator) Flush() {
+	for p := c.done.front(); p != nil; p = c.done.front() {
+		c.finish(p, "")
+	}
+	for p := c.waiting.front(); p != nil; p = c.waiting.front() {
+		c.finish(p, trace.CauseAgentStopped)
+	}
+}
+
+// Stats returns a copy of the counters.
+func (c *Correlator) Stats() Stats {
+	s := c.stats
+	s.Incomplete = maps.Clone(s.Incomplete)
+	return s
+}
+
+// finish closes p, makes its trace and emits it.
+func (c *Correlator) finish(p *ping, cause trace.Cause) {
+	p.leave()
+	p.cause = cause
+	if c.lossy(p) {
+		p.cause = trace.CauseEventsLost
+	}
+	c.open.remove(p)
+	c.remember(p)
+	c.stats.Open--
+	if t := c.assembler.assemble(p); t == nil {
+		c.stats.Stray += uint64(len(p.events))
+	} else {
+		c.stats.count(t)
+		c.opts.Emit(t)
+	}
+	if len(c.spare) < maxSpare {
+		c.spare = append(c.spare, p.events[:0])
+	}
+	p.events = nil
+}
+
+// lossy reports whether events were lost while p was on its way: until its end if
+// that was seen, otherwise for as long as it was waited for.
+func (c *Correlator) lossy(p *ping) bool {
+	end := p.last
+	if p.done == 0 {
+		end = max(end, p.first+uint64(c.opts.Timeout/time.Nanosecond))
+	}
+	for _, l := range c.losses {
+		if l.from <= end && p.first <= l.to {
+			return true
+		}
+	}
+	return false
+}
+
+// remember makes late events of p known as such.
+func (c *Correlator) remember(p *ping) {
+	if !p.local {
+		c.recent.add(flowKey{echo: p.key})
+	}
+	for _, k := range p.keys {
+		c.recent.add(k)
+	}
+}
+
+// buffer returns an empty list of events, a used one if there is any.
+func (c *Correlator) buffer() []event.Event {
+	if n := len(c.spare); n > 0 {
+		b := c.spare[n-1]
+		c.spare = c.spare[:n-1]
+		return b
+	}
+	return make([]event.Event, 0, 32)
+}

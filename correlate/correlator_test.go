@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package correlate_test
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/dwelltrace/dwell/correlate"
+	"github.com/dwelltrace/dwell/correlate/event"
+	"github.com/dwelltrace/dwell/correlate/trace"
+)
+
+// collector is a Correlator with the traces that it has emitted so far.
+type collector struct {
+	*correlate.Correlator
+	traces []*trace.Trace
+}
+
+func collect(opts correlate.Options) *collector {
+	c := &collector{}
+	opts.Resolver = names{}
+	opts.Emit = func(t *trace.Trace) { c.traces = append(c.traces, t) }
+	c.Correlator = correlate.New(opts)
+	return c
+}
+
+func (c *collector) addAll(events []event.Event) {
+	for i := range events {
+		c.Add(&events[i])
+	}
+}
+
+// end returns the time of the last event.
+func (s *sim) end() uint64 { return s.events[len(s.events)-1].Time }
+
+func TestClosesAfterGrace(t *testing.T) {
+	s, c := newSim(), collect(correlate.Options{Grace: time.Millisecond})
+	s.ping(1)
+	c.addAll(s.events)
+	c.Advance(s.end() + uint64(time.Millisecond) - 1)
+	if len(c.traces) != 0 {
+		t.Error("closed before the grace was over")
+	}
+	c.Advance(s.end() + uint64(time.Millisecond))
+	if len(c.traces) != 1 || c.traces[0].Outcome != trace.Complete {
+		t.Errorf("not closed after the grace: %v", c.traces)
+	}
+}
+
+func TestGivesUpAfterTimeout(t *testing.T) {
+	s, c := newSim(), collect(correlate.Options{Timeout: time.Second})
+	first := s.now
+	s.request(1).toOutside()
+	c.addAll(s.events)
+	c.Advance(first + uint64(time.Second))
+	if len(c.traces) != 0 {
+		t.Error("given up before the timeout")
+	}
+	c.Advance(first + uint64(time.Second) + 100)
+	if len(c.traces) != 1 || c.traces[0].Cause != trace.CauseNoReply {
+		t.Errorf("not given up after the timeout: %v", c.traces)
+	}
+}
+
+func TestFlushSaysThatTheAgentStopped(t *testing.T) {
+	s, c := newSim(), collect(correlate.Options{})
+	s.request(1).toOutside()
+	s.ping(2)
+	c.addAll(s.events)
+	c.Flush()
+	if st := c.Stats(); st.Complete != 1 || st.Incomplete[trace.CauseAgentStopped] != 1 || st.Open != 0 {
+		t.Errorf("stats %+v", st)
+	}
+}
+
+func TestLateEventsAreCountedAndMakeNoTrace(t *testing.T) {
+	s, c := newSim(), collect(correlate.Options{})
+	s.ping(1)
+	last := len(s.events) - 1
+	c.addAll(s.events[:last])
+	c.Flush()
+	c.addAll(s.events[last:])
+	c.Flush()
+	if st := c.Stats(); len(c.traces) != 1 || st.Late != 1 || st.Events != uint64(len(s.events)) {
+		t.Errorf("%d traces, stats %+v", len(c.traces), st)
+	}
+}
+
+func TestOldestIsEvicted(t *testing.T) {
+	s, c := newSim(), collect(correlate.Options{MaxOpen: 2})
+	for seq := range uint16(3) {
+		s.request(seq).toOutside()
+	}
+	c.addAll(s.events)
+	if len(c.traces) != 1 || c.traces[0].Ping.Seq != 0 || c.traces[0].Cause != trace.CauseEvicted {
+		t.Fatalf("evicted %v", c.traces)
+	}
+	if st := c.Stats(); st.Evicted != 1 || st.Open != 2 {
+		t.Errorf("stats %+v", st)
+	}
+}
+
+func TestEventsOfOnePingAreBounded(t *testing.T) {
+	s, c := newSim(), collect(correlate.Options{MaxEvents: 10})
+	s.ping(1)
+	c.addAll(s.events)
+	if st := c.Stats(); st.Overflow != uint64(len(s.events)-10) {
+		t.Errorf("stats %+v", st)
+	}
+}
+
+// Only pings that were open when events were lost are marked.
+func TestLossMarksOpenPings(t *testing.T) {
+	s, c := newSim(), collect(correlate.Options{Timeout: time.Second})
+	s.ping(1)
+	s.now += 1000
+	from := s.now
+	s.ping(2)
+	to := s.now
+	s.now += 1000
+	s.ping(3)
+	c.addAll(s.events)
+	c.Lost(from+100, to-100)
+	c.Advance(s.end() + uint64(time.Second))
+	want := []trace.Cause{"", trace.CauseEventsLost, ""}
+	for i, tr := range c.traces {
+		if tr.Cause != want[i] {
+			t.Errorf("ping %d: cause %q, want %q", tr.Ping.Seq, tr.Cause, want[i])
+		}
+	}
+	if len(c.traces) != 3 {
+		t.Errorf("%d traces", len(c.traces))
+	}
+}
+
+// An unanswered ping is marked even if the loss came after all that was seen of it.
+func TestLossMarksPingsThatWait(t *testing.T) {
+	s, c := newSim(), collect(correlate.Options{Timeout: time.Second})
+	s.request(1).toOutside()
+	c.addAll(s.events)
+	c.Lost(s.end()+1000, s.end()+2000)
+	c.Advance(s.end() + uint64(time.Second))
+	if len(c.traces) != 1 || c.traces[0].Cause != trace.CauseEventsLost {
+		t.Errorf("%v", c.traces)
+	}
+}
+
+// Two tenants whose tools send the same bytes, at the same time, with the same
+// identifier and sequence number, are still two pings.
+func TestSameContentFromTwoNamespaces(t *testing.T) {
+	s := newSim()
+	twoTenants(s)
+	traces, st := run(s.events, correlate.Options{})
+	if len(traces) != 2 || st.Complete != 2 {
+		t.Fatalf("%d traces, stats %+v", len(traces), st)
+	}
+	if traces[0].ID == traces[1].ID {
+		t.Error("both have one ID")
+	}
+	if traces[0].Local || !traces[1].Local {
+		t.Error("the first keeps the ID of its content, the second needs one of its own")
+	}
+	for _, tr := range traces {
+		if n := len(tr.Spans); n != 21 {
+			t.Errorf("%d spans\n%s", n, render(tr))
+		}
+	}
+}
+
+// twoTenants sends one ping each from two guests, step by step in turn.
+func twoTenants(s *sim) {
+	a := s.request(1)
+	b := s.request(1)
+	b.skb, b.src = a.skb+0x8000, netip.MustParseAddr("192.168.0.11")
+	b.payload, b.id = a.payload, a.id
+	tenants := []*packet{a, b}
+	from := []dev{brovsnsNS, tenantNS}
+	port := []dev{brovsnsBR, tenantBR}
+	var replies [2]*packet
+	for i, p := range tenants {
+		p.cross(from[i], port[i])
+	}
+	for i, p := range tenants {
+		src, id := p.src, p.id
+		p.at(ovsBR, event.NetifReceiveSKB)
+		p.src, p.id = natAddr, p.id+1000+uint16(i)
+		p.cross(ens3, outside0)
+		replies[i] = p.reply()
+		replies[i].cross(outside0, ens3)
+		replies[i].dst, replies[i].id = src, id
+	}
+	for i, r := range replies {
+		r.at(ovsBR, event.NetDevQueue, event.NetDevStartXmit)
+		r.cross(port[i], from[i])
+		r.deliver(from[i])
+	}
+}
+
+// A tool that sends the same bytes again after its ping is over gets a second trace.
+func TestSameContentAgain(t *testing.T) {
+	s, c := newSim(), collect(correlate.Options{})
+	s.ping(1)
+	first := len(s.events)
+	c.addAll(s.events)
+	c.Flush()
+	again := s.events[:first:first]
+	for i := range again {
+		again[i].Time += uint64(time.Second)
+	}
+	c.addAll(again)
+	c.Flush()
+	if len(c.traces) != 2 || c.traces[0].ID == c.traces[1].ID || !c.traces[1].Local {
+		t.Errorf("%d traces", len(c.traces))
+	}
+}
+
+// A driver's return without the rest of the packet is no journey.
+func TestStrayDriverReturn(t *testing.T) {
+	s := newSim()
+	s.request(1).at(ens3, event.NetDevXmit)
+	traces, st := run(s.events, correlate.Options{})
+	if len(traces) != 0 || st.Stray != 1 || st.Open != 0 {
+		t.Errorf("%d traces, stats %+v", len(traces), st)
+	}
+}
+
+// Two hosts that see the same packet give it the same trace and root, and journeys of
+// their own.
+func TestTwoHostsMeetInOneTrace(t *testing.T) {
+	s := newSim()
+	s.ping(1)
+	a, _ := run(s.events, correlate.Options{HostID: "a"})
+	for i := range s.events {
+		s.events[i].NetNS += 1000 // another host's numbers and clock
+		s.events[i].Time += 12345
+	}
+	b, _ := run(s.events, correlate.Options{HostID: "b"})
+	if a[0].ID != b[0].ID || a[0].Root().ID != b[0].Root().ID {
+		t.Error("the hosts disagree about the trace")
+	}
+	ids := map[trace.SpanID]bool{}
+	for _, s := range append(a[0].Spans[1:], b[0].Spans[1:]...) {
+		if ids[s.ID] {
+			t.Errorf("%v: the other host has a span with this ID", &s)
+		}
+		ids[s.ID] = true
+	}
+}

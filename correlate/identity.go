@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package correlate
+
+import (
+	"encoding/binary"
+
+	"github.com/dchest/siphash"
+
+	"github.com/dwelltrace/dwell/correlate/event"
+	"github.com/dwelltrace/dwell/correlate/trace"
+)
+
+// Key is the secret of the keyed hash from which all IDs are derived. All hosts
+// whose spans are to meet in one trace need the same key.
+type Key [16]byte
+
+// DefaultKey is the key unless configured: the ASCII bytes of "dwell trace id 1".
+var DefaultKey = Key([]byte("dwell trace id 1"))
+
+// Domain bytes keep the different uses of one key apart.
+const (
+	domainRoot    = 'R'
+	domainJourney = 'J'
+	domainSpan    = 'S'
+)
+
+// Identify derives the trace ID of an echo from what no device on its way
+// changes. It is SipHash-2-4 with 128 bits of output (Aumasson and Bernstein 2012,
+// and its reference implementation) over 18 bytes: the sequence number, big
+// endian, and the first 16 bytes of the payload, zero-padded. The ID is the hash
+// as two 64-bit words in little-endian order.
+//
+// Addresses are left out because NAT rewrites them, and so is the identifier;
+// TTL and checksums change at every router. Two hosts that see the same packet
+// compute the same ID.
+//
+// It reports false if the payload cannot tell echoes apart, see [Distinguishes].
+func Identify(key Key, seq uint16, payload [event.PayloadPrefix]byte, payloadLen uint16) (trace.ID, bool) {
+	var msg [2 + event.PayloadPrefix]byte
+	binary.BigEndian.PutUint16(msg[:], seq)
+	copy(msg[2:], payload[:])
+	return key.hash128(msg[:]), Distinguishes(payload, payloadLen)
+}
+
+// Distinguishes reports whether the beginning of an echo's payload can tell it
+// from other echoes, judged from this one packet. A payload shorter than 8 bytes
+// cannot, and neither can a filler: one that repeats with a period of at most 8
+// bytes (ping -p ff, zeros) or counts upwards (ping -s 8, Windows' alphabet).
+// ping's clock never looks like that: its seconds and microseconds differ.
+func Distinguishes(payload [event.PayloadPrefix]byte, payloadLen uint16) bool {
+	p := payload[:min(int(payloadLen), len(payload))]
+	return len(p) >= 8 && !repeats(p) && !counts(p)
+}
+
+// repeats reports whether p has a period of at most 8 bytes.
+func repeats(p []byte) bool {
+	for period := 1; period <= 8 && period < len(p); period++ {
+		i := period
+		for i < len(p) && p[i] == p[i-period] {
+			i++
+		}
+		if i == len(p) {
+			return true
+		}
+	}
+	return false
+}
+
+// counts reports whether each byte of p is one more than the byte before.
+func counts(p []byte) bool {
+	for i := 1; i < len(p); i++ {
+		if p[i] != p[i-1]+1 {
+			return false
+		}
+	}
+	return true
+}
+
+// localID derives a trace ID for an echo that its payload cannot tell from others,
+// from what this host can: addresses, identifier and the time of the first event.
+func (k Key) localID(first *event.Event) trace.ID {
+	var msg [2 * (2 + 16 + 8)]byte
+	b := binary.BigEndian.AppendUint16(msg[:0], first.Seq)
+	b = binary.BigEndian.AppendUint16(b, first.ID)
+	b = append(b, first.Src[:]...)
+	b = append(b, first.Dst[:]...)
+	b = binary.BigEndian.AppendUint64(b, first.Time)
+	return k.hash128(b)
+}
+
+// rootID derives the span ID of the root, the same on every host.
+func (k Key) rootID(t trace.ID) trace.SpanID {
+	return k.hash64(append([]byte{domainRoot}, t[:]...))
+}
+
+// journeyID derives the span ID of a journey. The host is part of it, since a
+// journey is a packet's way through one host and a ping may pass several; n tells
+// the first reply from its duplicates.
+func (k Key) journeyID(t trace.ID, host string, kind trace.Kind, n int) trace.SpanID {
+	msg := append([]byte{domainJourney, byte(kind), byte(n)}, t[:]...)
+	return k.hash64(append(msg, host...))
+}
+
+// childID derives the span ID of the nth span below parent.
+func (k Key) childID(parent trace.SpanID, n int) trace.SpanID {
+	var msg [1 + 8 + 4]byte
+	msg[0] = domainSpan
+	copy(msg[1:], parent[:])
+	binary.BigEndian.PutUint32(msg[9:], uint32(n))
+	return k.hash64(msg[:])
+}
+
+func (k Key) hash128(msg []byte) (id trace.ID) {
+	k0, k1 := k.words()
+	lo, hi := siphash.Hash128(k0, k1, msg)
+	binary.LittleEndian.PutUint64(id[:8], lo)
+	binary.LittleEndian.PutUint64(id[8:], hi)
+	return id
+}
+
+func (k Key) hash64(msg []byte) (id trace.SpanID) {
+	k0, k1 := k.words()
+	binary.LittleEndian.PutUint64(id[:], siphash.Hash(k0, k1, msg))
+	return id
+}
+
+func (k Key) words() (uint64, uint64) {
+	return binary.LittleEndian.Uint64(k[:8]), binary.LittleEndian.Uint64(k[8:])
+}

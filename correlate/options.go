@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package correlate
+
+import (
+	"time"
+
+	"github.com/dwelltrace/dwell/correlate/trace"
+)
+
+// Resolver gives names to the numbers in events. Its answers are kept in traces
+// and must not change afterwards; it must answer at once, for numbers that it has
+// never seen, too.
+type Resolver interface {
+	NetNS(inode uint32) *trace.NetNS
+	Device(netns, ifindex uint32) *trace.Device
+	// DropReason names a value of enum skb_drop_reason, without its prefix.
+	DropReason(code uint32) string
+}
+
+// Options configure a [Correlator]. The zero value of each field but Resolver and
+// Emit means its default.
+type Options struct {
+	// Timeout is how long after its first event a ping without a reply is given up.
+	// Default 2 s.
+	Timeout time.Duration
+	// Grace is how long after the delivery of its reply a ping is kept open for
+	// events of other CPUs and for duplicate replies. Default 50 ms.
+	Grace time.Duration
+	// MaxOpen bounds the number of open pings; the oldest is evicted. Default 65536.
+	MaxOpen int
+	// MaxEvents bounds the events kept of one ping. Default 512.
+	MaxEvents int
+	// Key is the key of derived IDs. Default DefaultKey.
+	Key Key
+	// HostID makes span IDs below the root unique among the hosts that a ping passes.
+	HostID string
+	// Start is when tracing began, on the events' clock. Packets that were already
+	// on their way then are not held against anybody.
+	Start uint64
+	// Resolver names devices. Required.
+	Resolver Resolver
+	// Emit is given each finished trace, which is then its own. Required.
+	Emit func(*trace.Trace)
+}
+
+func (o Options) withDefaults() Options {
+	if o.Timeout <= 0 {
+		o.Timeout = 2 * time.Second
+	}
+	if o.Grace <= 0 {
+		o.Grace = 50 * time.Millisecond
+	}
+	if o.MaxOpen <= 0 {
+		o.MaxOpen = 65536
+	}
+	if o.MaxEvents <= 0 {
+		o.MaxEvents = 512
+	}
+	if o.Key == (Key{}) {
+		o.Key = DefaultKey
+	}
+	return o
+}

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package correlate
+
+import (
+	"github.com/dwelltrace/dwell/correlate/event"
+	"github.com/dwelltrace/dwell/correlate/trace"
+)
+
+// ping is what is known of one ping while it is open.
+type ping struct {
+	links
+	key   echoKey
+	local bool
+	// keys are all keys in table.local under which the ping is found.
+	keys []flowKey
+	// contested is set once another ping with the same content has begun: from then
+	// on addresses decide to which of them an event belongs.
+	contested bool
+
+	events []event.Event
+	// first and last are the earliest and the latest event's times.
+	first, last uint64
+	// done is the time of the event that ended the ping, 0 if none did yet.
+	done uint64
+	// cause is why the ping was closed early, or "".
+	cause trace.Cause
+}
+
+// add keeps ev and notes whether it is the one that ends the ping.
+func (p *ping) add(ev *event.Event) {
+	if len(p.events) == 0 || ev.Time < p.first {
+		p.first = ev.Time
+	}
+	p.last = max(p.last, ev.Time)
+	p.events = append(p.events, *ev)
+	if p.done == 0 && p.ends(ev) {
+		p.done = ev.Time
+	}
+}
+
+// ends reports whether ev is the reply's delivery, or its leaving on the device on
+// which the request came in.
+func (p *ping) ends(ev *event.Event) bool {
+	if ev.Type != event.EchoReply {
+		return false
+	}
+	if ev.Hook == event.SKBCopyDatagramIovec {
+		return true
+	}
+	return ev.Hook == event.NetDevXmit && p.cameInOn(ev.NetNS, ev.IfIndex)
+}
+
+// cameInOn reports whether the request's earliest event is its arrival on a device.
+func (p *ping) cameInOn(netns, ifindex uint32) bool {
+	var first *event.Event
+	for i := range p.events {
+		if e := &p.events[i]; e.Type == event.EchoRequest && (first == nil || e.Time < first.Time) {
+			first = e
+		}
+	}
+	return first != nil && first.Hook.Arrival() && first.NetNS == netns && first.IfIndex == ifindex
+}
+
+// began reports whether the request's sender has been seen sending it.
+func (p *ping) began() *event.Event {
+	for i := range p.events {
+		if e := &p.events[i]; originates(e) && e.Type == event.EchoRequest {
+			return e
+		}
+	}
+	return nil
+}
+
+// originates reports whether ev is where its packet was made: it is queued for
+// transmission in a namespace that has not received it.
+func originates(ev *event.Event) bool {
+	return ev.Hook == event.NetDevQueue && !ev.Flags.Has(event.Received) && !ev.Flags.Has(event.Encapsulated)
+}

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package correlate
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/dwelltrace/dwell/correlate/event"
+	"github.com/dwelltrace/dwell/correlate/trace"
+)
+
+// addJourney adds the span of a journey, its devices and its leaves. n is 0 for the
+// request and the first reply.
+func (b *builder) addJourney(j *journey, n int) {
+	s := b.newSpan(j.kind, j.start(), j.end())
+	s.Parent = b.trace.Root().ID
+	s.ID = b.opts.Key.journeyID(b.trace.ID, b.opts.HostID, j.kind, n)
+	if n > 0 {
+		s.Title = fmt.Sprintf("%s (duplicate %d)", j.kind, n)
+	}
+	at := len(b.trace.Spans)
+	b.trace.Spans = append(b.trace.Spans, s)
+	for i := 0; i < len(j.leaves); {
+		size := hopSize(j.leaves[i:])
+		b.addHop(s.ID, at, j.leaves[i:i+max(size, 1)], size > 0)
+		i += max(size, 1)
+	}
+	b.addCopies(j, at)
+	b.addDrop(j, at)
+}
+
+// hopSize returns how many of the leaves at the front make up one device as the paper
+// counts it, or 0: what the device does with the packet, and the queue of the
+// interface on which it leaves; a hypervisor's driver is part of it as well, and so
+// it is seen in builder.addHop.
+func hopSize(leaves []leaf) int {
+	first := leaves[0]
+	switch {
+	case first.kind == trace.KindForward:
+	case first.kind == trace.KindBridge && first.to.Hook == event.NetDevQueue:
+	default:
+		return 0
+	}
+	n := 1
+	if n < len(leaves) && leaves[n].kind == trace.KindTransmit {
+		n++
+	}
+	if n < len(leaves) && n > 1 && leaves[n].kind == trace.KindDriver {
+		n++
+	}
+	return n
+}
+
+// addHop adds leaves, below a device or hypervisor span if they make up one.
+func (b *builder) addHop(journey trace.SpanID, at int, leaves []leaf, hop bool) {
+	parent := journey
+	var outside []leaf
+	if hop {
+		kind := trace.KindDevice
+		last := len(leaves) - 1
+		if leaves[0].kind == trace.KindForward && b.opts.Resolver.NetNS(leaves[0].from.NetNS).Hypervisor {
+			kind = trace.KindHypervisor
+		} else if leaves[last].kind == trace.KindDriver {
+			leaves, outside = leaves[:last], leaves[last:] // the paper's device ends at net_dev_start_xmit
+		}
+		s := b.newSpan(kind, leaves[0].from, leaves[len(leaves)-1].to)
+		parent = b.addChild(s, journey, at)
+	}
+	for _, l := range leaves {
+		b.addLeaf(l, parent, at, hop)
+	}
+	for _, l := range outside {
+		b.addLeaf(l, journey, at, false)
+	}
+}
+
+// addLeaf adds the span of a leaf.
+func (b *builder) addLeaf(l leaf, parent trace.SpanID, at int, inner bool) {
+	s := b.newSpan(l.kind, l.from, l.to)
+	s.Leaf, s.Inner = true, inner
+	if before, after := headers(l.from), headers(l.to); before != after && l.from.Type == l.to.Type {
+		s.Events = append(s.Events, trace.Event{
+			Time: int64(l.to.Time), Name: trace.EventNAT,
+			Attrs: []trace.Attr{
+				trace.String(trace.AttrNATBefore, before.String()),
+				trace.String(trace.AttrNATAfter, after.String()),
+			},
+		})
+	}
+	b.addChild(s, parent, at)
+}
+
+// addChild adds a span below parent, with an ID derived from that of its journey, at
+// index at, and its place in it. It returns the ID.
+func (b *builder) addChild(s trace.Span, parent trace.SpanID, at int) trace.SpanID {
+	s.Parent = parent
+	s.ID = b.opts.Key.childID(b.trace.Spans[at].ID, len(b.trace.Spans)-at)
+	b.trace.Spans = append(b.trace.Spans, s)
+	return s.ID
+}
+
+// rewritable is what NAT may change in an echo.
+type rewritable struct {
+	src, dst event.Address
+	id       uint16
+}
+
+func headers(ev *event.Event) rewritable { return rewritable{ev.Src, ev.Dst, ev.ID} }
+
+// String returns "192.0.2.1 -> 198.51.100.1 id 7".
+func (r rewritable) String() string {
+	b := r.src.Addr().AppendTo(make([]byte, 0, 64))
+	b = append(b, " -> "...)
+	b = r.dst.Addr().AppendTo(b)
+	b = append(b, " id "...)
+	return string(strconv.AppendUint(b, uint64(r.id), 10))
+}
+
+// addCopies notes each copy that left the journey at index at on the leaf in which it
+// was made.
+func (b *builder) addCopies(j *journey, at int) {
+	for _, c := range j.copies {
+		first := c.first()
+		s := b.leafAt(at, int64(first.Time))
+		if s == nil {
+			continue
+		}
+		d := b.opts.Resolver.Device(first.NetNS, first.IfIndex)
+		s.Events = append(s.Events, trace.Event{
+			Time: int64(first.Time), Name: trace.EventCopy,
+			Attrs: []trace.Attr{trace.String(trace.AttrNetworkInterface, d.Name)},
+		})
+	}
+}
+
+// leafAt returns the leaf of the journey at index at in which time falls, or nil.
+func (b *builder) leafAt(at int, time int64) *trace.Span {
+	for i := at + 1; i < len(b.trace.Spans); i++ {
+		if s := &b.trace.Spans[i]; s.Leaf && s.Start <= time && time <= s.End {
+			return s
+		}
+	}
+	return nil
+}
+
+// addDrop marks the leaf in which the packet died, its journey and the root.
+func (b *builder) addDrop(j *journey, at int) {
+	end := j.end()
+	if end.Hook != event.KfreeSKB {
+		return
+	}
+	reason := b.opts.Resolver.DropReason(end.Code)
+	last := &b.trace.Spans[len(b.trace.Spans)-1]
+	last.Error = reason
+	last.Events = append(last.Events, trace.Event{
+		Time: int64(end.Time), Name: trace.EventDrop,
+		Attrs: []trace.Attr{trace.String(trace.AttrDropReason, reason)},
+	})
+	b.trace.Spans[at].Error = reason
+	if j == b.request || j == b.reply {
+		b.trace.Root().Error = reason
+		b.trace.DropReason = reason
+	}
+}

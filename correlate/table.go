@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package correlate
+
+import (
+	"bytes"
+
+	"github.com/dwelltrace/dwell/correlate/event"
+)
+
+// echoKey is an echo's identity as long as nobody else's echo looks the same.
+type echoKey struct {
+	payload [event.PayloadPrefix]byte
+	seq     uint16
+}
+
+// flowKey is what is left to tell echoes apart if their content does not. The
+// addresses are ordered, so that a reply has its request's key.
+type flowKey struct {
+	echo echoKey
+	id   uint16
+	a, b event.Address
+}
+
+func echoKeyOf(ev *event.Event) echoKey { return echoKey{payload: ev.Payload, seq: ev.Seq} }
+
+func flowKeyOf(ev *event.Event) flowKey {
+	k := flowKey{echo: echoKeyOf(ev), id: ev.ID, a: ev.Src, b: ev.Dst}
+	if bytes.Compare(k.a[:], k.b[:]) > 0 {
+		k.a, k.b = k.b, k.a
+	}
+	return k
+}
+
+// sighting is where a buffer was last seen.
+type sighting struct {
+	ping *ping
+	typ  event.Type
+	time uint64
+}
+
+// hintAge is how long, in nanoseconds, the address of a buffer is believed to mean
+// the same packet.
+const hintAge = 1e9
+
+// table finds the open ping that an event belongs to.
+//
+// Most pings are found by content alone. The others are found by addresses and
+// identifier; when NAT rewrites those, the packet is still in the buffer in which
+// it was seen a moment ago, and the rewritten addresses become another key of the
+// same ping, under which its reply will be found.
+type table struct {
+	echoes map[echoKey]*ping
+	flows  map[flowKey]*ping
+	skbs   map[uint64]sighting
+}
+
+func newTable() table {
+	return table{
+		echoes: make(map[echoKey]*ping),
+		flows:  make(map[flowKey]*ping),
+		skbs:   make(map[uint64]sighting),
+	}
+}
+
+// find returns the ping that ev belongs to, or nil if it begins a new one.
+func (t *table) find(ev *event.Event) *ping {
+	if Distinguishes(ev.Payload, ev.PayloadLen) {
+		p := t.echoes[echoKeyOf(ev)]
+		if p == nil {
+			return nil
+		}
+		if !p.contested && !t.contests(ev, p) {
+			return p
+		}
+	}
+	return t.findFlow(ev)
+}
+
+// contests reports whether ev begins another ping with the content of p, and if so
+// makes p known by its addresses, too.
+func (t *table) contests(ev *event.Event, p *ping) bool {
+	if ev.Type != event.EchoRequest || !originates(ev) {
+		return false
+	}
+	began := p.began()
+	if began == nil || sameOrigin(began, ev) {
+		return false
+	}
+	p.contested = true
+	for i := range p.events {
+		t.learn(&p.events[i], p)
+	}
+	return true
+}
+
+// sameOrigin reports whether two events can be the making of one packet: a packet
+// for a tunnel, a bridge or a stacked device is queued once for each device of one
+// namespace, with the same addresses and identifier.
+func sameOrigin(a, b *event.Event) bool {
+	return a.NetNS == b.NetNS && flowKeyOf(a) == flowKeyOf(b)
+}
+
+// findFlow finds a ping by addresses, or else by the buffer.
+func (t *table) findFlow(ev *event.Event) *ping {
+	if p := t.flows[flowKeyOf(ev)]; p != nil {
+		return p
+	}
+	s, ok := t.skbs[ev.SKB]
+	if !ok || ev.SKB == 0 || originates(ev) {
+		return nil
+	}
+	if s.typ != ev.Type || s.ping.key != echoKeyOf(ev) || ev.Time > s.time+hintAge {
+		return nil
+	}
+	return s.ping
+}
+
+// insert makes a new ping known for ev, its first event. It is local if its content
+// cannot tell it from others, or if the content's key is taken.
+func (t *table) insert(ev *event.Event, p *ping) {
+	p.key = echoKeyOf(ev)
+	p.local = !Distinguishes(ev.Payload, ev.PayloadLen) || t.echoes[p.key] != nil
+	if !p.local {
+		t.echoes[p.key] = p
+	}
+}
+
+// learn notes what ev says about where to find p, if content is not enough.
+func (t *table) learn(ev *event.Event, p *ping) {
+	if !p.local && !p.contested {
+		return
+	}
+	if k := flowKeyOf(ev); t.flows[k] != p {
+		t.flows[k] = p
+		p.keys = append(p.keys, k)
+	}
+	if ev.SKB != 0 && ev.Hook != event.NetDevXmit { // by then the buffer may be another's
+		t.skbs[ev.SKB] = sighting{p, ev.Type, ev.Time}
+	}
+}
+
+// remove forgets p.
+func (t *table) remove(p *ping) {
+	if t.echoes[p.key] == p {
+		delete(t.echoes, p.key)
+	}
+	for _, k := range p.keys {
+		if t.flows[k] == p {
+			delete(t.flows, k)
+		}
+	}
+	if len(p.keys) == 0 {
+		return
+	}
+	for i := range p.events {
+		if skb := p.events[i].SKB; t.skbs[skb].ping == p {
+			delete(t.skbs, skb)
+		}
+	}
+}
