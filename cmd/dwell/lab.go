@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/dwelltrace/dwell/internal/lab"
+)
+
+func newLabCommand() *cobra.Command {
+	var opts lab.Options
+	cmd := &cobra.Command{
+		Use:   "lab",
+		Short: "Make and remove virtual networks to ping through",
+		Long: `Make and remove virtual networks to ping through: the topologies of the paper, made
+of network namespaces. The hypervisor is a namespace, too; the host's own network
+is never touched. Topologies:
+
+` + topologyList(),
+		Example: `  dwell lab up bridge
+  dwell lab exec bridge -- ping -c 3 203.0.113.8
+  dwell lab down`,
+		Args: cobra.NoArgs,
+	}
+	cmd.PersistentFlags().StringVar(&opts.Prefix, "prefix", lab.DefaultPrefix,
+		"what the names of the namespaces begin with; another one makes another lab")
+	cmd.AddCommand(newLabUpCommand(&opts), newLabDownCommand(&opts), newLabListCommand(&opts), newLabExecCommand(&opts))
+	return cmd
+}
+
+func newLabUpCommand(opts *lab.Options) *cobra.Command {
+	return &cobra.Command{
+		Use:   "up TOPOLOGY",
+		Short: "Make a topology, or mend it",
+		Long: `Make a topology. One that is up stays as it is; if something of it is missing, that
+is made. If it fails or is interrupted, what it made is removed.`,
+		Example:   `  dwell lab up bridge`,
+		Args:      oneTopology,
+		ValidArgs: topologyNames(),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := labPrivileges(); err != nil {
+				return err
+			}
+			l, err := lab.Up(cmd.Context(), args[0], *opts)
+			if err != nil {
+				return err
+			}
+			return describeLab(cmd.OutOrStdout(), l, opts.Prefix)
+		},
+	}
+}
+
+func newLabDownCommand(opts *lab.Options) *cobra.Command {
+	return &cobra.Command{
+		Use:   "down [TOPOLOGY]",
+		Short: "Remove a topology, or all of them",
+		Long: `Remove a topology, or without an argument all of them, and what a crash has left of
+them. The kernel keeps a namespace until the last process in it ends.`,
+		Example: `  dwell lab down bridge
+  dwell lab down`,
+		Args:      cobra.MaximumNArgs(1),
+		ValidArgs: topologyNames(),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := labPrivileges(); err != nil {
+				return err
+			}
+			removed, err := lab.Down(cmd.Context(), strings.Join(args, ""), *opts)
+			if err != nil {
+				return err
+			}
+			message := "nothing to remove"
+			if len(removed) > 0 {
+				message = "removed " + strings.Join(removed, ", ")
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), message)
+			return err
+		},
+	}
+}
+
+func newLabListCommand(opts *lab.Options) *cobra.Command {
+	return &cobra.Command{
+		Use:     "list",
+		Short:   "List the topologies and which of them are up",
+		Example: `  dwell lab list`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := labPrivileges(); err != nil {
+				return err
+			}
+			all, err := lab.List(*opts)
+			if err != nil {
+				return err
+			}
+			return writeLabs(cmd.OutOrStdout(), all)
+		},
+	}
+}
+
+// writeLabs writes the table of dwell lab list.
+func writeLabs(w io.Writer, all []lab.Status) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "TOPOLOGY\tSTATE\tTARGETS\tNAMESPACES")
+	for _, s := range all {
+		spaces := "-"
+		if len(s.NetNS) > 0 {
+			names := make([]string, len(s.NetNS))
+			for i, ns := range s.NetNS {
+				names[i] = ns.Name
+			}
+			spaces = strings.Join(names, ", ")
+		}
+		if len(s.Missing) > 0 {
+			spaces += " (missing: " + strings.Join(s.Missing, ", ") + ")"
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", s.Topology.Name, s.State, targets(s.Topology), spaces)
+	}
+	return table.Flush()
+}
+
+// describeLab says what is up and what to do with it.
+func describeLab(w io.Writer, l *lab.Lab, prefix string) error {
+	t := l.Topology()
+	var out strings.Builder
+	fmt.Fprintf(&out, "%s is up: %s\n", t.Name, t.Summary)
+	for _, role := range t.Roles() {
+		inode, name := l.NetNS(role)
+		fmt.Fprintf(&out, "  %-11s network namespace %s (inode %d)\n", role, name, inode)
+	}
+	flag := ""
+	if prefix != lab.DefaultPrefix {
+		flag = " --prefix " + prefix
+	}
+	fmt.Fprintf(&out, "try: dwell lab exec%s %s -- ping -c 3 %s\n", flag, t.Name, t.Target4)
+	_, err := io.WriteString(w, out.String())
+	return err
+}
+
+// labPrivileges fails unless the process may make namespaces and devices.
+func labPrivileges() error {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var caps [2]unix.CapUserData
+	if err := unix.Capget(&header, &caps[0]); err != nil {
+		return fmt.Errorf("reading this process's capabilities: %w", err)
+	}
+	const needed = 1<<unix.CAP_SYS_ADMIN | 1<<unix.CAP_NET_ADMIN
+	if caps[0].Effective&needed != needed {
+		return errors.New("dwell lab needs root (CAP_SYS_ADMIN and CAP_NET_ADMIN): try sudo")
+	}
+	return nil
+}
+
+func oneTopology(_ *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return fmt.Errorf("name one topology; there are: %s", strings.Join(topologyNames(), ", "))
+	}
+	return nil
+}
+
+func topologyNames() []string {
+	var names []string
+	for _, t := range lab.Topologies() {
+		names = append(names, t.Name)
+	}
+	return names
+}
+
+func topologyList() string {
+	var out strings.Builder
+	for _, t := range lab.Topologies() {
+		fmt.Fprintf(&out, "  %-18s %s\n", t.Name, t.Summary)
+	}
+	return out.String()
+}
+
+func targets(t lab.Topology) string {
+	if t.Target6.IsValid() {
+		return t.Target4.String() + ", " + t.Target6.String()
+	}
+	return t.Target4.String()
+}
