@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/dwelltrace/dwell/correlate/event"
+)
+
+// recorded floods under `perf record` of the tracepoints that dwell uses, system
+// wide as dwell is.
+func (b *bench) recorded(ctx context.Context) (sample, error) {
+	file := filepath.Join(b.dir, "perf.data")
+	defer os.Remove(file)
+	args := append([]string{"record", "-a", "-q", "-o", file, "-e", strings.Join(perfEvents(), ","), "--"}, b.flood()...)
+	var s sample
+	err := withTracefs(func() error {
+		var err error
+		s, err = b.ping(b.command(ctx, "perf", args...))
+		return err
+	})
+	if err != nil {
+		return sample{}, err
+	}
+	s.lost, err = b.perfLost(ctx, file)
+	return s, err
+}
+
+// perfEvents are the names that perf has for the hooks on the way of a packet.
+func perfEvents() []string {
+	var names []string
+	for _, hook := range []event.Hook{
+		event.NetDevQueue, event.NetDevStartXmit, event.NetDevXmit,
+		event.NetifRx, event.NetifReceiveSKB, event.NAPIGROReceiveEntry,
+	} {
+		names = append(names, "net:"+hook.String())
+	}
+	return append(names, "skb:"+event.KfreeSKB.String())
+}
+
+// withTracefs runs f on a thread that has tracefs mounted where perf looks for it.
+// If it has to be mounted, then in a mount namespace of that thread alone, which
+// ends with it: nothing is left to undo.
+func withTracefs(f func() error) error {
+	const dir = "/sys/kernel/tracing"
+	if _, err := os.Stat(filepath.Join(dir, "events")); err == nil {
+		return f()
+	}
+	result := make(chan error)
+	go func() {
+		// Never unlocked: the runtime ends the thread with the goroutine. The
+		// processes that f starts are children of this thread.
+		runtime.LockOSThread()
+		err := mountTracefs(dir)
+		if err == nil {
+			err = f()
+		}
+		result <- err
+	}()
+	return <-result
+}
+
+func mountTracefs(dir string) error {
+	if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
+		return fmt.Errorf("own mount namespace: %w", err)
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("make mounts private: %w", err)
+	}
+	if err := unix.Mount("tracefs", dir, "tracefs", 0, ""); err != nil {
+		return fmt.Errorf("mount tracefs, which perf needs: %w", err)
+	}
+	return nil
+}
+
+// perf writes a record for each gap in its buffers, and counts the samples missing
+// in them.
+var perfGaps = regexp.MustCompile(`(?m)^\s*LOST(?:_SAMPLES)? events:\s+(\d+)`)
+
+func (b *bench) perfLost(ctx context.Context, file string) (int, error) {
+	var out bytes.Buffer
+	cmd := b.command(ctx, "perf", "report", "--stats", "-i", file)
+	cmd.Stdout = &out
+	if err := errOf(cmd); err != nil {
+		return 0, err
+	}
+	return sumGaps(out.String())
+}
+
+// sumGaps adds up the totals, which perf prints before those of each event.
+func sumGaps(stats string) (int, error) {
+	total, _, _ := strings.Cut(stats, "\nnet:")
+	lost := 0
+	for _, gap := range perfGaps.FindAllStringSubmatch(total, -1) {
+		n, err := strconv.Atoi(gap[1])
+		if err != nil {
+			return 0, err
+		}
+		lost += n
+	}
+	return lost, nil
+}

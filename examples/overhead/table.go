@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"github.com/dwelltrace/dwell/correlate/trace"
+)
+
+// result is what all rounds under one watcher gave.
+type result struct {
+	name    string
+	samples []sample
+}
+
+// median of what of returns for each sample; of two in the middle the lower.
+func median[T cmp.Ordered](samples []sample, of func(sample) T) T {
+	values := make([]T, 0, len(samples))
+	for _, s := range samples {
+		values = append(values, of(s))
+	}
+	slices.Sort(values)
+	return values[(len(values)-1)/2]
+}
+
+func (r result) rtt() time.Duration {
+	return median(r.samples, func(s sample) time.Duration { return s.rtt })
+}
+
+// sum adds up over the rounds: what is lost is no matter for a median.
+func (r result) sum(of func(sample) int) int {
+	total := 0
+	for _, s := range r.samples {
+		total += of(s)
+	}
+	return total
+}
+
+// traces returns how many ended so, over all rounds.
+func (r result) traces(outcome trace.Outcome) int {
+	return r.sum(func(s sample) int { return s.traces[outcome.String()] })
+}
+
+func (r result) pings() int { return r.sum(func(s sample) int { return s.sent }) }
+
+func (r result) unanswered() int { return r.sum(func(s sample) int { return s.sent - s.received }) }
+
+func (r result) lost() int { return r.sum(func(s sample) int { return s.lost }) }
+
+func writeTable(w io.Writer, cfg config, results []result) error {
+	fmt.Fprintf(w, "%d pings a round, medians of %d rounds; counts are of all rounds\n\n", cfg.count, cfg.rounds)
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(table, "watched by\tmean RTT\tratio\tpings/s\tpings\tunanswered\tevents lost\ttraces complete\tincomplete\tdropped\t")
+	base := results[0]
+	for _, r := range results {
+		rate := median(r.samples, sample.rate)
+		fmt.Fprintf(table, "%s\t%v\t%.2f\t%.0f\t%d\t%d\t", r.name, r.rtt(), ratio(r, base), rate, r.pings(), r.unanswered())
+		switch {
+		case r.samples[0].traces != nil:
+			fmt.Fprintf(table, "%d\t%d\t%d\t%d\t\n", r.lost(), r.traces(trace.Complete), r.traces(trace.Incomplete), r.traces(trace.Dropped))
+		case r.name == base.name:
+			fmt.Fprintf(table, "-\t-\t-\t-\t\n")
+		default:
+			fmt.Fprintf(table, "%d\t-\t-\t-\t\n", r.lost())
+		}
+	}
+	return table.Flush()
+}
+
+func ratio(r, base result) float64 { return float64(r.rtt()) / float64(base.rtt()) }
+
+// verdict fails if a ping has no complete trace: what costs little because it
+// misses much is no measurement.
+func verdict(results []result) error {
+	var errs []error
+	for _, r := range results {
+		if n := r.unanswered(); n > 0 {
+			errs = append(errs, fmt.Errorf("%s: %d pings unanswered", r.name, n))
+		}
+		if r.samples[0].traces == nil {
+			continue
+		}
+		if complete := r.traces(trace.Complete); complete != r.pings() || r.lost() > 0 {
+			errs = append(errs, fmt.Errorf("%s: %d complete traces of %d pings, %d events lost", r.name, complete, r.pings(), r.lost()))
+		}
+	}
+	return errors.Join(errs...)
+}
