@@ -39,6 +39,6 @@ func newRootCommand() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newDoctorCommand())
+	root.AddCommand(newLabCommand(), newDoctorCommand())
 	return root
 }
