@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package otlpgrpc sends traces to an OTLP endpoint over gRPC.
+//
+// The transport is OpenTelemetry's own otlptracegrpc client, and with it all
+// OTEL_EXPORTER_OTLP_* variables, TLS, headers, compression and retries. Only the
+// SDK in front of it is left out: see package otlp for why, and package batch
+// for what takes the place of its span processor.
+package otlpgrpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
+
+	"github.com/dwelltrace/dwell/correlate/trace"
+	"github.com/dwelltrace/dwell/exporter"
+	"github.com/dwelltrace/dwell/exporter/internal/batch"
+	"github.com/dwelltrace/dwell/exporter/otlp"
+)
+
+// Options of an exporter. The zero value sends to where the environment says, or
+// to localhost:4317 without TLS.
+type Options struct {
+	// Endpoint is host:port, http://host:port or https://host:port and wins over
+	// OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, which wins over
+	// OTEL_EXPORTER_OTLP_ENDPOINT. The port defaults to 4317. Without a scheme it
+	// is plain text, unless the environment names a certificate or says
+	// OTEL_EXPORTER_OTLP_INSECURE=false.
+	Endpoint string
+	OTLP     otlp.Options
+	Queue    exporter.Queue
+	// Timeout bounds the sending of one batch, retries included; default
+	// OTEL_EXPORTER_OTLP_TIMEOUT, or 10 s.
+	Timeout time.Duration
+	// Logger is told once when sending begins to fail and once when it is well
+	// again; nil discards.
+	Logger *slog.Logger
+}
+
+// Exporter sends traces to an OTLP endpoint.
+type Exporter struct {
+	endpoint endpoint
+	options  Options
+	log      *slog.Logger
+	client   otlptrace.Client
+	batcher  *batch.Batcher
+
+	// What was logged as a bad state and is not yet well again.
+	failing, rejecting, overflowing latch
+
+	stop sync.Once
+
+	mu      sync.Mutex
+	lastErr error
+}
+
+var _ exporter.Exporter = (*Exporter)(nil)
+
+// New makes an exporter that connects when there is something to send; use
+// [Exporter.Check] to learn early whether the endpoint answers. The error is about
+// the form of the endpoint or the settings of the environment.
+func New(o Options) (*Exporter, error) {
+	ep, err := resolveEndpoint(o.Endpoint)
+	if err != nil {
+		return nil, err
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	o.Queue = o.Queue.WithDefaults()
+	e := &Exporter{endpoint: ep, options: o, log: o.Logger.With("endpoint", ep.display)}
+	e.client = e.newClient(otlptracegrpc.RetryConfig{
+		Enabled:         true,
+		InitialInterval: 500 * time.Millisecond,
+		MaxInterval:     5 * time.Second,
+		MaxElapsedTime:  time.Minute,
+	})
+	if err := e.client.Start(context.Background()); err != nil {
+		return nil, fmt.Errorf("OTLP endpoint %s: %w", ep.display, err)
+	}
+	e.batcher = batch.New(o.Queue, e.upload)
+	return e, nil
+}
+
+func (e *Exporter) newClient(retry otlptracegrpc.RetryConfig) otlptrace.Client {
+	opts := []otlptracegrpc.Option{
+		otlptracegrpc.WithRetry(retry),
+		otlptracegrpc.WithDialOption(partialSuccessOption()),
+	}
+	if e.endpoint.url != "" {
+		opts = append(opts, otlptracegrpc.WithEndpointURL(e.endpoint.url))
+	}
+	if e.options.Timeout > 0 {
+		opts = append(opts, otlptracegrpc.WithTimeout(e.options.Timeout))
+	}
+	return otlptracegrpc.NewClient(opts...)
+}
+
+// Export queues the traces. It waits for room in the queue no longer than
+// Options.Queue.Wait; traces that find none are dropped whole and counted.
+func (e *Exporter) Export(ctx context.Context, traces []*trace.Trace) error {
+	err := e.batcher.Export(ctx, traces)
+	switch {
+	case errors.Is(err, batch.ErrDropped):
+		if e.overflowing.set(true) {
+			e.log.Warn("traces come faster than they can be sent: the queue is full, traces are dropped",
+				"queue_spans", e.options.Queue.Spans)
+		}
+	case err == nil && e.overflowing.on():
+		s := e.batcher.Stats()
+		if s.Queued.Spans <= int64(e.options.Queue.Spans/2) && e.overflowing.set(false) {
+			e.log.Info("the queue has room again", "dropped", s.Lost[exporter.CauseQueueFull].String())
+		}
+	}
+	return err
+}
+
+// Stats returns what became of the traces so far.
+func (e *Exporter) Stats() exporter.Stats { return e.batcher.Stats() }
+
+// Shutdown sends what is queued until ctx is done, closes the connection, and
+// returns an error if any trace since the start did not get through.
+func (e *Exporter) Shutdown(ctx context.Context) error {
+	e.batcher.Shutdown(ctx)
+	var err error
+	e.stop.Do(func() { err = e.client.Stop(context.WithoutCancel(ctx)) }) // nothing is being sent any more
+	if lost := e.Stats().LostString(); lost != "" {
+		return fmt.Errorf("not all traces got through to the OTLP endpoint %s: %s%s", e.endpoint.display, lost, e.because())
+	}
+	return err
+}
+
+func (e *Exporter) because() string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.lastErr == nil {
+		return ""
+	}
+	return "; the last error was: " + reason(e.lastErr)
+}
+
+// latch is a state that is told only when it changes.
+type latch struct{ state atomic.Bool }
+
+func (l *latch) on() bool { return l.state.Load() }
+
+// set reports whether the state changed.
+func (l *latch) set(on bool) bool { return l.state.Swap(on) != on }

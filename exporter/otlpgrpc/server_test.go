@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package otlpgrpc_test
+
+import (
+	"context"
+	"encoding/hex"
+	"net"
+	"sync"
+	"testing"
+
+	coltracepb "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+
+	"github.com/dwelltrace/dwell/correlate/trace"
+)
+
+// answer decides what a server says to a request of the given number, from 0.
+type answer func(ctx context.Context, call int) (*coltracepb.ExportTraceServiceResponse, error)
+
+func accept(context.Context, int) (*coltracepb.ExportTraceServiceResponse, error) {
+	return &coltracepb.ExportTraceServiceResponse{}, nil
+}
+
+// server is an OTLP endpoint on the loopback interface that notes what it accepted.
+type server struct {
+	coltracepb.UnimplementedTraceServiceServer
+	address string
+	answer  answer
+
+	mu     sync.Mutex
+	calls  int
+	spans  map[string]string // span ID -> trace ID
+	header metadata.MD
+}
+
+func serve(t *testing.T, a answer, opts ...grpc.ServerOption) *server {
+	t.Helper()
+	s := &server{answer: a, spans: make(map[string]string)}
+	s.address = serveGRPC(t, func(g *grpc.Server) { coltracepb.RegisterTraceServiceServer(g, s) }, opts...)
+	return s
+}
+
+// serveGRPC starts a gRPC server that the test stops, and returns its address.
+func serveGRPC(t *testing.T, register func(*grpc.Server), opts ...grpc.ServerOption) string {
+	t.Helper()
+	l := listen(t)
+	g := grpc.NewServer(opts...)
+	register(g)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := g.Serve(l); err != nil {
+			t.Error(err)
+		}
+	}()
+	t.Cleanup(func() {
+		g.Stop()
+		<-done
+	})
+	return l.Addr().String()
+}
+
+func listen(t *testing.T) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// refusing returns an address at which nobody listens.
+func refusing(t *testing.T) string {
+	t.Helper()
+	l := listen(t)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return l.Addr().String()
+}
+
+func (s *server) Export(ctx context.Context, r *coltracepb.ExportTraceServiceRequest) (*coltracepb.ExportTraceServiceResponse, error) {
+	s.mu.Lock()
+	call := s.calls
+	s.calls++
+	s.header, _ = metadata.FromIncomingContext(ctx)
+	s.mu.Unlock()
+	response, err := s.answer(ctx, call)
+	if err == nil {
+		s.note(r)
+	}
+	return response, err
+}
+
+func (s *server) note(r *coltracepb.ExportTraceServiceRequest) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, rs := range r.ResourceSpans {
+		for _, ss := range rs.ScopeSpans {
+			for _, span := range ss.Spans {
+				s.spans[hex.EncodeToString(span.SpanId)] = hex.EncodeToString(span.TraceId)
+			}
+		}
+	}
+}
+
+// received returns how many spans the server accepted.
+func (s *server) received() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return int64(len(s.spans))
+}
+
+// mustHave fails the test for each span of the traces that did not arrive.
+func (s *server) mustHave(t *testing.T, traces []*trace.Trace) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, tr := range traces {
+		for i := range tr.Spans {
+			if got := s.spans[tr.Spans[i].ID.String()]; got != tr.ID.String() {
+				t.Errorf("span %s arrived in trace %q, want %s", &tr.Spans[i], got, tr.ID)
+			}
+		}
+	}
+}
