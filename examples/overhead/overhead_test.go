@@ -66,21 +66,23 @@ func TestEventsLost(t *testing.T) {
 	}
 }
 
-func TestSumGaps(t *testing.T) {
-	const stats = `
+func TestSamplesLost(t *testing.T) {
+	const totals = `
 Aggregated stats:
            TOTAL events:       8457
             LOST events:          3  ( 0.0%)
     LOST_SAMPLES events:          2  ( 0.0%)
 net:net_dev_queue stats:
           SAMPLE events:       4000
-    LOST_SAMPLES events:          2
 `
-	if got, err := sumGaps(stats); err != nil || got != 5 {
-		t.Errorf("%d, %v, want 5", got, err)
-	}
-	if got, err := sumGaps("TOTAL events: 1\n"); err != nil || got != 0 {
-		t.Errorf("%d, %v, want 0", got, err)
+	for stats, want := range map[string]int{
+		totals + "    LOST_SAMPLES events:       2000\nnet:netif_rx stats:\n    LOST_SAMPLES events:         11\n": 2011,
+		totals:                                  3,
+		"           TOTAL events:       8457\n": 0,
+	} {
+		if got, err := samplesLost(stats); err != nil || got != want {
+			t.Errorf("%s\n%d, %v, want %d", stats, got, err, want)
+		}
 	}
 }
 
@@ -146,10 +148,10 @@ func TestTableAndVerdict(t *testing.T) {
 	}
 	want := `1000 pings a round, medians of 3 rounds; counts are of all rounds
 
-   watched by  mean RTT  ratio  pings/s  pings  unanswered  events lost  traces complete  incomplete  dropped
-      nothing      10µs   1.00    50000   3000           0            -                -           -        -
-  dwell trace      15µs   1.50    40000   3000           0            0             3000           0        0
-  perf record      25µs   2.50    20000   3000           0            5                -           -        -
+   watched by  mean RTT  ratio  time per ping  ratio  pings/s  pings  unanswered  events lost  traces complete  incomplete  dropped
+      nothing      10µs   1.00           20µs   1.00    50000   3000           0            -                -           -        -
+  dwell trace      15µs   1.50           25µs   1.25    40000   3000           0            0             3000           0        0
+  perf record      25µs   2.50           50µs   2.50    20000   3000           0            5                -           -        -
 `
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Errorf("table (-want +got):\n%s", diff)

@@ -18,12 +18,16 @@ import (
 	"github.com/dwelltrace/dwell/correlate/event"
 )
 
+// perfBuffer is perf's buffer for each CPU. With its default it loses samples at
+// the rate of a flood, and would look cheaper than it is.
+const perfBuffer = "32M"
+
 // recorded floods under `perf record` of the tracepoints that dwell uses, system
 // wide as dwell is.
 func (b *bench) recorded(ctx context.Context) (sample, error) {
 	file := filepath.Join(b.dir, "perf.data")
 	defer os.Remove(file)
-	args := append([]string{"record", "-a", "-q", "-o", file, "-e", strings.Join(perfEvents(), ","), "--"}, b.flood()...)
+	args := append([]string{"record", "-a", "-q", "-m", perfBuffer, "-o", file, "-e", strings.Join(perfEvents(), ","), "--"}, b.flood()...)
 	var s sample
 	err := withTracefs(func() error {
 		var err error
@@ -84,10 +88,6 @@ func mountTracefs(dir string) error {
 	return nil
 }
 
-// perf writes a record for each gap in its buffers, and counts the samples missing
-// in them.
-var perfGaps = regexp.MustCompile(`(?m)^\s*LOST(?:_SAMPLES)? events:\s+(\d+)`)
-
 func (b *bench) perfLost(ctx context.Context, file string) (int, error) {
 	var out bytes.Buffer
 	cmd := b.command(ctx, "perf", "report", "--stats", "-i", file)
@@ -95,19 +95,34 @@ func (b *bench) perfLost(ctx context.Context, file string) (int, error) {
 	if err := errOf(cmd); err != nil {
 		return 0, err
 	}
-	return sumGaps(out.String())
+	return samplesLost(out.String())
 }
 
-// sumGaps adds up the totals, which perf prints before those of each event.
-func sumGaps(stats string) (int, error) {
-	total, _, _ := strings.Cut(stats, "\nnet:")
-	lost := 0
-	for _, gap := range perfGaps.FindAllStringSubmatch(total, -1) {
-		n, err := strconv.Atoi(gap[1])
+var (
+	// One line for each kind of event has the samples that it lost (since Linux 6.0).
+	lostSamples = regexp.MustCompile(`(?m)^ *LOST_SAMPLES events: +(\d+)$`)
+	// The totals come first, with percentages, and count the gaps in the buffers.
+	lostGaps = regexp.MustCompile(`(?m)^ *LOST events: +(\d+) .*%`)
+)
+
+// samplesLost adds up the samples that were lost. Where the kernel does not count
+// them, each gap stands for one: a lower bound.
+func samplesLost(stats string) (int, error) {
+	samples, err := sumMatches(lostSamples, stats)
+	if err != nil || samples > 0 {
+		return samples, err
+	}
+	return sumMatches(lostGaps, stats)
+}
+
+func sumMatches(re *regexp.Regexp, text string) (int, error) {
+	sum := 0
+	for _, found := range re.FindAllStringSubmatch(text, -1) {
+		n, err := strconv.Atoi(found[1])
 		if err != nil {
 			return 0, err
 		}
-		lost += n
+		sum += n
 	}
-	return lost, nil
+	return sum, nil
 }

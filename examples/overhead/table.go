@@ -54,14 +54,22 @@ func (r result) unanswered() int { return r.sum(func(s sample) int { return s.se
 
 func (r result) lost() int { return r.sum(func(s sample) int { return s.lost }) }
 
+// perPing is the time from one ping to the next. The RTT is only good to a
+// microsecond, and a flood has few of them; this is finer, but has ping's own work
+// in it.
+func (r result) perPing() time.Duration {
+	return median(r.samples, func(s sample) time.Duration { return s.elapsed / time.Duration(s.sent) })
+}
+
 func writeTable(w io.Writer, cfg config, results []result) error {
 	fmt.Fprintf(w, "%d pings a round, medians of %d rounds; counts are of all rounds\n\n", cfg.count, cfg.rounds)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "watched by\tmean RTT\tratio\tpings/s\tpings\tunanswered\tevents lost\ttraces complete\tincomplete\tdropped\t")
+	fmt.Fprintln(table, "watched by\tmean RTT\tratio\ttime per ping\tratio\tpings/s\tpings\tunanswered\tevents lost\ttraces complete\tincomplete\tdropped\t")
 	base := results[0]
 	for _, r := range results {
-		rate := median(r.samples, sample.rate)
-		fmt.Fprintf(table, "%s\t%v\t%.2f\t%.0f\t%d\t%d\t", r.name, r.rtt(), ratio(r, base), rate, r.pings(), r.unanswered())
+		fmt.Fprintf(table, "%s\t%v\t%.2f\t%v\t%.2f\t%.0f\t%d\t%d\t",
+			r.name, r.rtt(), ratio(r.rtt(), base.rtt()), r.perPing().Round(10*time.Nanosecond), ratio(r.perPing(), base.perPing()),
+			median(r.samples, sample.rate), r.pings(), r.unanswered())
 		switch {
 		case r.samples[0].traces != nil:
 			fmt.Fprintf(table, "%d\t%d\t%d\t%d\t\n", r.lost(), r.traces(trace.Complete), r.traces(trace.Incomplete), r.traces(trace.Dropped))
@@ -74,7 +82,7 @@ func writeTable(w io.Writer, cfg config, results []result) error {
 	return table.Flush()
 }
 
-func ratio(r, base result) float64 { return float64(r.rtt()) / float64(base.rtt()) }
+func ratio(d, base time.Duration) float64 { return float64(d) / float64(base) }
 
 // verdict fails if a ping has no complete trace: what costs little because it
 // misses much is no measurement.
