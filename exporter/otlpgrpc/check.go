@@ -70,6 +70,9 @@ func advice(err error) string {
 
 // reason returns what went wrong without gRPC's wrappings.
 func reason(err error) string {
+	if status.Code(err) == codes.DeadlineExceeded {
+		return "no answer in time"
+	}
 	text := err.Error()
 	var s interface{ GRPCStatus() *status.Status }
 	if errors.As(err, &s) {

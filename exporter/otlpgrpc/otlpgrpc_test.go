@@ -78,7 +78,7 @@ func TestFaults(t *testing.T) {
 		message string
 	}{
 		{"refused", nil, map[exporter.Cause]exporter.Count{"unavailable": all}, "connection refused"},
-		{"hangs", hang, map[exporter.Cause]exporter.Count{"deadline_exceeded": all}, "context deadline exceeded"},
+		{"hangs", hang, map[exporter.Cause]exporter.Count{"deadline_exceeded": all}, "no answer in time"},
 		{"fails once for good", func(ctx context.Context, call int) (*coltracepb.ExportTraceServiceResponse, error) {
 			if call == 1 {
 				return nil, status.Error(codes.InvalidArgument, "no thanks")

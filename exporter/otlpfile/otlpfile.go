@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package otlpfile writes traces as lines of OTLP/JSON, the OTLP file format:
+// https://opentelemetry.io/docs/specs/otel/protocol/file-exporter/
+//
+// Each line is one ExportTraceServiceRequest. The encoder is the Collector's own
+// (go.opentelemetry.io/collector/pdata), so that its otlpjsonfile receiver reads
+// back what was written.
+package otlpfile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+
+	"github.com/dwelltrace/dwell/correlate/trace"
+	"github.com/dwelltrace/dwell/exporter"
+	"github.com/dwelltrace/dwell/exporter/internal/batch"
+	"github.com/dwelltrace/dwell/exporter/otlp"
+)
+
+// Stdout is the path that means standard output.
+const Stdout = "-"
+
+// lineSpans is how many spans stand on a line. A span takes about 900 bytes, and
+// the Collector's file receivers split lines of more than 1 MiB unless told
+// otherwise (their max_log_size).
+const lineSpans = 512
+
+// Options of an exporter.
+type Options struct {
+	// Path of the file, or "-" for standard output. An existing file is replaced.
+	Path  string
+	OTLP  otlp.Options
+	Queue exporter.Queue
+	// Logger is told of the first error; nil discards.
+	Logger *slog.Logger
+}
+
+// Exporter writes traces to a file.
+type Exporter struct {
+	path    string
+	options otlp.Options
+	log     *slog.Logger
+	file    io.WriteCloser
+	batcher *batch.Batcher
+	lines   encoder
+
+	mu  sync.Mutex
+	err error
+	// closing closes the file once.
+	closing sync.Once
+}
+
+var _ exporter.Exporter = (*Exporter)(nil)
+
+// New creates the file, or empties it if it exists, as tcpdump -w does: what is in
+// the file afterwards is of one run. The queue of a file waits rather than drops
+// unless Options.Queue.Wait says otherwise: a disk is slow for a moment, and not
+// gone.
+func New(o Options) (*Exporter, error) {
+	file, err := create(o.Path)
+	if err != nil {
+		return nil, err
+	}
+	return newExporter(o, file), nil
+}
+
+func newExporter(o Options, file io.WriteCloser) *Exporter {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Queue.Wait == 0 {
+		o.Queue.Wait = exporter.Forever
+	}
+	if o.Queue.BatchSpans == 0 {
+		o.Queue.BatchSpans = lineSpans
+	}
+	e := &Exporter{path: o.Path, options: o.OTLP, log: o.Logger, file: file}
+	e.batcher = batch.New(o.Queue, e.write)
+	return e
+}
+
+func create(path string) (io.WriteCloser, error) {
+	if path == Stdout {
+		return nopCloser{os.Stdout}, nil
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot write the OTLP file: %w (--otlp-file)", err)
+	}
+	return f, nil
+}
+
+// nopCloser keeps standard output open for others.
+type nopCloser struct{ io.Writer }
+
+func (nopCloser) Close() error { return nil }
+
+// Export queues the traces and waits for room in the queue as Options.Queue says.
+func (e *Exporter) Export(ctx context.Context, traces []*trace.Trace) error {
+	return e.batcher.Export(ctx, traces)
+}
+
+// Stats returns what became of the traces so far; sent is what the operating
+// system has taken.
+func (e *Exporter) Stats() exporter.Stats { return e.batcher.Stats() }
+
+// Shutdown writes what is queued until ctx is done and closes the file. Its error
+// is the first error of all writes.
+func (e *Exporter) Shutdown(ctx context.Context) error {
+	e.batcher.Shutdown(ctx)
+	e.closing.Do(func() {
+		if err := e.file.Close(); err != nil {
+			e.failed(err)
+		}
+	})
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.err != nil {
+		return fmt.Errorf("OTLP file %s: %w; %s", e.path, e.err, e.lost())
+	}
+	if lost := e.Stats().LostString(); lost != "" {
+		return fmt.Errorf("not all traces were written to the OTLP file %s: %s", e.path, lost)
+	}
+	return nil
+}
+
+func (e *Exporter) lost() string {
+	if lost := e.Stats().LostString(); lost != "" {
+		return "lost: " + lost
+	}
+	return "nothing is known to be lost"
+}
+
+// write appends one line in one call, so that a line is cut off only if the disk
+// is full in the middle of it. Whoever reads a file that breaks off can leave out
+// its last line.
+func (e *Exporter) write(_ context.Context, traces []*trace.Trace) batch.Result {
+	line, err := e.lines.encode(otlp.Spans(traces, e.options))
+	if err == nil {
+		err = e.append(line)
+	}
+	if err != nil {
+		e.failed(err)
+		return batch.Result{Lost: exporter.CountOf(traces), Cause: exporter.CauseWrite}
+	}
+	return batch.Result{}
+}
+
+// errStopped is for writes after one that left a line unfinished.
+var errStopped = errors.New("writing stopped after an error")
+
+func (e *Exporter) append(line []byte) error {
+	e.mu.Lock()
+	stopped := e.err != nil
+	e.mu.Unlock()
+	if stopped {
+		return errStopped
+	}
+	_, err := e.file.Write(line)
+	return err
+}
+
+// failed keeps the first error and reports it.
+func (e *Exporter) failed(err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.err == nil {
+		e.err = err
+		e.log.Warn("the OTLP file cannot be written; traces are dropped and counted", "path", e.path, "error", err)
+	}
+}

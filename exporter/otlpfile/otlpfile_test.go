@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package otlpfile_test
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/dwelltrace/dwell/correlate/trace"
+	"github.com/dwelltrace/dwell/exporter"
+	"github.com/dwelltrace/dwell/exporter/internal/tracetest"
+	"github.com/dwelltrace/dwell/exporter/otlp"
+	"github.com/dwelltrace/dwell/exporter/otlpfile"
+)
+
+// write exports the traces to a new file and returns its path.
+func write(t testing.TB, traces []*trace.Trace) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "traces.jsonl")
+	e, err := otlpfile.New(otlpfile.Options{Path: path, OTLP: otlp.Options{Version: "1.2.3"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Export(t.Context(), traces); err != nil {
+		t.Error(err)
+	}
+	if err := e.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	return path
+}
+
+// TestLine holds the encoding's fine points: hexadecimal IDs, 64-bit integers as
+// strings, enums as numbers.
+func TestLine(t *testing.T) {
+	ping := tracetest.Dropped(1)
+	text, err := os.ReadFile(write(t, []*trace.Trace{ping}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		`"traceId":"` + ping.ID.String() + `"`,
+		`"spanId":"` + ping.Root().ID.String() + `"`,
+		`"parentSpanId":"` + ping.Root().ID.String() + `"`,
+		`"startTimeUnixNano":"1767225601123456789"`,
+		`"kind":1`,
+		`"code":2`,
+		`{"key":"dwell.icmp.seq","value":{"intValue":"1"}}`,
+		`"flags":257`,
+	} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("no %s in\n%s", want, text)
+		}
+	}
+	if n := bytes.Count(text, []byte("\n")); n != 1 || text[len(text)-1] != '\n' {
+		t.Errorf("%d newlines, want one at the end", n)
+	}
+}
+
+func TestLinesAreReadableAndShort(t *testing.T) {
+	traces := make([]*trace.Trace, 500)
+	for i := range traces {
+		traces[i] = tracetest.Complete(uint16(i))
+	}
+	f, err := os.Open(write(t, traces))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	const receiverLimit = 1 << 20 // max_log_size of the Collector's file receivers
+	lines := bufio.NewScanner(f)
+	lines.Buffer(nil, receiverLimit)
+	spans := 0
+	for lines.Scan() {
+		td, err := (&ptrace.JSONUnmarshaler{DisallowUnknownFields: true}).UnmarshalTraces(lines.Bytes())
+		if err != nil {
+			t.Fatal(err)
+		}
+		spans += td.SpanCount()
+	}
+	if err := lines.Err(); err != nil {
+		t.Error(err)
+	}
+	if want := exporter.CountOf(traces).Spans; int64(spans) != want {
+		t.Errorf("%d spans in the file, want %d", spans, want)
+	}
+}
+
+func TestFullDisk(t *testing.T) {
+	var log bytes.Buffer
+	e, err := otlpfile.New(otlpfile.Options{
+		Path: "/dev/full", Queue: exporter.Queue{BatchSpans: 1}, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	traces := tracetest.All()
+	if err := e.Export(t.Context(), traces); err != nil {
+		t.Error(err)
+	}
+	err = e.Shutdown(t.Context())
+	if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "/dev/full") {
+		t.Errorf("Shutdown: %v", err)
+	}
+	want := exporter.Stats{Lost: map[exporter.Cause]exporter.Count{exporter.CauseWrite: exporter.CountOf(traces)}}
+	if diff := cmp.Diff(want, e.Stats()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if n := strings.Count(log.String(), "\n"); n != 1 {
+		t.Errorf("%d lines logged, want one:\n%s", n, &log)
+	}
+}
+
+func TestNewReplacesTheFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "old")
+	if err := os.WriteFile(path, []byte("what was there"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	e, err := otlpfile.New(otlpfile.Options{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if text, err := os.ReadFile(path); err != nil || len(text) != 0 {
+		t.Errorf("the file holds %q, %v", text, err)
+	}
+}
+
+func TestNewErrors(t *testing.T) {
+	dir := t.TempDir()
+	for path, want := range map[string]string{
+		dir:                                  "is a directory",
+		filepath.Join(dir, "missing", "f"):   "no such file or directory",
+		filepath.Join("/dev/null", "traces"): "not a directory",
+	} {
+		_, err := otlpfile.New(otlpfile.Options{Path: path})
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
+			t.Errorf("New(%s): %v, want %s", path, err, want)
+		}
+	}
+}
+
+func BenchmarkExport(b *testing.B) {
+	const pings = 1000
+	traces := make([]*trace.Trace, pings)
+	for i := range traces {
+		traces[i] = tracetest.Complete(uint16(i))
+	}
+	spans := exporter.CountOf(traces).Spans
+	for b.Loop() {
+		write(b, traces)
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(spans), "ns/span")
+}
