@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package agent joins the parts: kernel side, correlator, names, clock and exporters.
+//
+// One goroutine does all the work between the ring buffer and the exporter's queue, so
+// that nothing on that way needs a lock. The exporters send from goroutines of their
+// own; if they cannot keep up they drop whole traces and count them, and the ring
+// buffer is emptied all the same.
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/dwelltrace/dwell/bpf"
+	"github.com/dwelltrace/dwell/correlate"
+	"github.com/dwelltrace/dwell/correlate/trace"
+	"github.com/dwelltrace/dwell/internal/clock"
+	"github.com/dwelltrace/dwell/internal/inventory"
+)
+
+// Agent traces the pings of this host.
+type Agent struct {
+	opts       Options
+	tracer     *bpf.Tracer
+	inventory  *inventory.Inventory
+	correlator *correlate.Correlator
+	clock      *clock.Converter
+	// batch holds the traces that were finished in this turn of the loop.
+	batch   []*trace.Trace
+	summary Summary
+	// checked is when the kernel side's counters were last read.
+	checked uint64
+	lost    uint64
+}
+
+// Start loads and attaches the programs; when it returns, pings are being recorded.
+// The caller must call Run, which ends the tracing, too. Errors are those of
+// [bpf.Load] and [bpf.Tracer.Attach].
+func Start(opts Options) (*Agent, error) {
+	a := &Agent{opts: opts, summary: newSummary()}
+	if err := a.start(); err != nil {
+		return nil, errors.Join(err, a.release())
+	}
+	return a, nil
+}
+
+func (a *Agent) start() (err error) {
+	if a.clock, err = clock.New(clock.Monotonic, clock.Wall); err != nil {
+		return err
+	}
+	reasons, err := bpf.LoadDropReasons()
+	if err != nil {
+		return err
+	}
+	if a.inventory, err = inventory.New(inventory.Config{Hypervisors: a.opts.Hypervisors}); err != nil {
+		return fmt.Errorf("list network namespaces: %w", err)
+	}
+	if a.tracer, err = bpf.Load(a.opts.BPF); err != nil {
+		return err
+	}
+	if err := a.tracer.SetFilter(a.opts.Filter); err != nil {
+		return err
+	}
+	if a.checked, err = clock.Monotonic(); err != nil {
+		return err
+	}
+	a.correlator = correlate.New(correlate.Options{
+		Timeout:  a.opts.Timeout,
+		HostID:   a.opts.HostID,
+		Start:    a.checked,
+		Resolver: resolver{a.inventory, reasons},
+		Emit:     func(t *trace.Trace) { a.batch = append(a.batch, t) },
+	})
+	return a.tracer.Attach()
+}
+
+// release gives back what the kernel holds for the agent.
+func (a *Agent) release() error {
+	if a.inventory != nil {
+		a.inventory.Close()
+	}
+	if a.tracer == nil {
+		return nil
+	}
+	return a.tracer.Close()
+}
+
+// resolver names devices from the inventory and drop reasons from the kernel's types.
+type resolver struct {
+	*inventory.Inventory
+	reasons *bpf.DropReasons
+}
+
+// DropReason implements [correlate.Resolver].
+func (r resolver) DropReason(code uint32) string { return r.reasons.Name(code) }
+
+// Run traces until ctx is done or Options.Count pings are finished. Then it detaches
+// the programs, finishes the open pings, and gives the exporter the time to send what
+// it has. The Summary is valid even if there is an error; that the exporter could not
+// send everything is one.
+func (a *Agent) Run(ctx context.Context) (Summary, error) {
+	err := a.loop(ctx)
+	err = errors.Join(err, a.finish())
+	err = errors.Join(err, a.release(), a.shutdown())
+	return a.summary, err
+}

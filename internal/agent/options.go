@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"time"
+
+	"github.com/dwelltrace/dwell/bpf"
+	"github.com/dwelltrace/dwell/correlate/trace"
+	"github.com/dwelltrace/dwell/exporter"
+)
+
+// Options configure an [Agent]. The zero value traces every ping on the host and sends
+// nothing anywhere.
+type Options struct {
+	// BPF is how the programs are loaded.
+	BPF bpf.Options
+	// Filter is what the kernel side looks at. The zero value is everything.
+	Filter bpf.Filter
+	// Hypervisors are the inodes of the namespaces that are hypervisors. Default: the
+	// host's own namespace.
+	Hypervisors []uint32
+	// HostID makes span IDs unique among hosts.
+	HostID string
+	// Timeout is how long a reply is waited for. Default 2 s.
+	Timeout time.Duration
+	// Count ends Run after so many pings; 0 means never.
+	Count uint64
+	// Exporter is given every trace, or nil.
+	Exporter exporter.Exporter
+	// OnTrace is called with every trace before it is exported, or nil. The trace must
+	// not be changed, nor kept for longer than the call if there is an Exporter.
+	OnTrace func(*trace.Trace)
+	// ShutdownTimeout bounds how long the exporter may take to send what it still has.
+	// Default 5 s.
+	ShutdownTimeout time.Duration
+}
+
+// tick is how often the ring buffer is emptied if the kernel side does not ask for it
+// before. It is the delay of a trace at low rates; at high rates it makes batches.
+const tick = 20 * time.Millisecond
+
+const defaultShutdownTimeout = 5 * time.Second
