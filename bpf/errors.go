@@ -29,17 +29,15 @@ var (
 // explain turns an error of the kernel into one that says what to do.
 func explain(err error) error {
 	var verifier *ebpf.VerifierError
+	var errno syscall.Errno
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EACCES) && !errors.As(err, &verifier):
-		return fmt.Errorf("%w: run as root, or grant CAP_BPF and CAP_PERFMON "+
-			"(setcap cap_bpf,cap_perfmon+ep FILE); under kernel lockdown use integrity mode, not confidentiality: %w",
-			ErrPermission, err)
 	case errors.As(err, &verifier):
-		return fmt.Errorf("%w: please report it with the kernel's version and the output of -v: %w", ErrVerifier, err)
-	case errors.Is(err, os.ErrClosed):
-		return ErrClosed
+		return fmt.Errorf("%w: please report it with the version of the kernel: %w", ErrVerifier, err)
+	case errors.Is(err, os.ErrPermission) && errors.As(err, &errno):
+		return fmt.Errorf("%w (%w): run as root or grant CAP_BPF and CAP_PERFMON; "+
+			"kernel lockdown must not be at confidentiality", ErrPermission, errno)
 	}
 	return err
 }

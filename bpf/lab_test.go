@@ -119,6 +119,14 @@ func (n *namespace) link(name string) netlink.Link {
 	return l
 }
 
+// device returns the name of the device with an index.
+func (n *namespace) device(index uint32) string {
+	n.t.Helper()
+	l, err := n.nl.LinkByIndex(int(index))
+	n.must(fmt.Sprintf("find device %d", index), err)
+	return l.Attrs().Name
+}
+
 func (n *namespace) index(name string) uint32 { return uint32(n.link(name).Attrs().Index) }
 
 func (n *namespace) add(l netlink.Link) {

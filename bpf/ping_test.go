@@ -11,12 +11,13 @@ import (
 	"golang.org/x/net/icmp"
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
+	"golang.org/x/sys/unix"
 )
 
 // pinger sends echo requests from a raw socket in a namespace.
 type pinger struct {
 	t    testing.TB
-	conn *icmp.PacketConn
+	conn *net.IPConn
 	v6   bool
 	id   int
 }
@@ -24,17 +25,31 @@ type pinger struct {
 func (n *namespace) pinger(v6 bool) *pinger {
 	n.t.Helper()
 	p := &pinger{t: n.t, v6: v6, id: 0x1234}
-	network, local := "ip4:icmp", "0.0.0.0"
+	network := "ip4:icmp"
 	if v6 {
-		network, local = "ip6:ipv6-icmp", "::"
+		network = "ip6:ipv6-icmp"
 	}
 	n.do(func() {
 		var err error
-		p.conn, err = icmp.ListenPacket(network, local)
+		p.conn, err = net.ListenIP(network, nil)
 		n.must("open socket", err)
 	})
 	n.t.Cleanup(func() { p.conn.Close() })
 	return p
+}
+
+// setsockopt sets a socket option whose value is bytes.
+func (p *pinger) setsockopt(level, option int, value string) {
+	p.t.Helper()
+	raw, err := p.conn.SyscallConn()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if cerr := raw.Control(func(fd uintptr) {
+		err = unix.SetsockoptString(int(fd), level, option, value)
+	}); cerr != nil || err != nil {
+		p.t.Fatal(cerr, err)
+	}
 }
 
 // send sends one echo request.

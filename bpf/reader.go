@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -30,9 +31,12 @@ type reader struct {
 	conn      syscall.RawConn
 	threshold int // unread bytes from which on the programs wake us
 
-	record    ringbuf.Record
-	event     event.Event
 	malformed atomic.Uint64
+
+	mu     sync.Mutex // guards what follows, and the ring's memory against close
+	closed bool
+	record ringbuf.Record
+	event  event.Event
 }
 
 func newReader(events *ebpf.Map) (*reader, error) {
@@ -66,12 +70,26 @@ func (r *reader) openWake(ring int) error {
 }
 
 func (r *reader) close() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closed = true
+	// Closing the one ends a wait, closing the other unmaps the ring.
 	return errors.Join(r.wake.Close(), r.ring.Close())
+}
+
+// unread returns the bytes in the ring, or false once it is closed.
+func (r *reader) unread() (n int, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return 0, false
+	}
+	return r.ring.AvailableBytes(), true
 }
 
 // Drain calls fn for each event that is in the ring when it is called, in the
 // order of the ring, and returns how many there were. It does not block and does
-// not allocate. The event is valid until fn returns.
+// not allocate. The event is valid until fn returns; fn must not call the Tracer.
 //
 // The order of the ring is that of time for one CPU; between CPUs events may be
 // swapped by as much as a program takes to run.
@@ -83,6 +101,11 @@ func (t *Tracer) Drain(fn func(*event.Event)) (int, error) {
 }
 
 func (r *reader) drain(fn func(*event.Event)) (n int, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return 0, ErrClosed
+	}
 	// What comes in meanwhile is for the next call, or there might be no end.
 	for left := r.ring.AvailableBytes(); left > 0; {
 		err := r.ring.ReadInto(&r.record)
@@ -114,7 +137,7 @@ func (t *Tracer) Wait(ctx context.Context, tick time.Duration) error {
 
 func (r *reader) wait(ctx context.Context, tick time.Duration) error {
 	if err := r.wake.SetReadDeadline(time.Now().Add(tick)); err != nil {
-		return explain(fmt.Errorf("wait for ring buffer: %w", err))
+		return r.waitError(ctx, err)
 	}
 	stop := context.AfterFunc(ctx, func() {
 		// Fails only if the file is closed, which ends the wait as well.
@@ -125,15 +148,24 @@ func (r *reader) wait(ctx context.Context, tick time.Duration) error {
 	err := r.conn.Read(func(uintptr) bool {
 		// Called once before waiting, when a wake-up may already have been, and
 		// again after each wake-up.
-		done := woken || r.ring.AvailableBytes() >= r.threshold
+		n, ok := r.unread()
+		done := woken || !ok || n >= r.threshold
 		woken = true
 		return done
 	})
+	return r.waitError(ctx, err)
+}
+
+// waitError says how a wait ended: the tick and the wake-up are no errors.
+func (r *reader) waitError(ctx context.Context, err error) error {
+	if _, ok := r.unread(); !ok {
+		return ErrClosed
+	}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
-		return explain(fmt.Errorf("wait for ring buffer: %w", err))
+		return fmt.Errorf("wait for ring buffer: %w", err)
 	}
 	return nil
 }

@@ -60,6 +60,19 @@ func (r *recorder) until(done func([]event.Event) bool) []event.Event {
 	return r.events
 }
 
+// sound checks that nothing was lost or left over on the way to the test.
+func (r *recorder) sound() {
+	r.t.Helper()
+	s, err := r.tracer.Stats()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	sum := s.Total()
+	if sum.Emitted == 0 || sum.Lost+sum.XmitMismatch+sum.XmitOverflow+s.Malformed > 0 {
+		r.t.Errorf("stats: %+v", s)
+	}
+}
+
 func (r *recorder) drain() {
 	r.t.Helper()
 	_, err := r.tracer.Drain(func(e *event.Event) {
@@ -83,11 +96,7 @@ func (r *recorder) list(events []event.Event) string {
 
 func (r *recorder) line(e *event.Event) string {
 	n := r.names[e.NetNS]
-	device := "-"
-	if l, err := n.nl.LinkByIndex(int(e.IfIndex)); err == nil {
-		device = l.Attrs().Name
-	}
-	return fmt.Sprintf("%s %s %s %s", n.name, device, e.Hook, e.Type)
+	return fmt.Sprintf("%s %s %s %s", n.name, n.device(e.IfIndex), e.Hook, e.Type)
 }
 
 // seen is a condition for until: the hook has been seen n times.

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bpf
+
+import (
+	"testing"
+	"unsafe"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/dwelltrace/dwell/correlate/event"
+)
+
+func TestConstantsOfKernelSide(t *testing.T) {
+	for kernel, want := range map[kernelHook]event.Hook{
+		kernelHookHOOK_NET_DEV_QUEUE:           event.NetDevQueue,
+		kernelHookHOOK_NET_DEV_START_XMIT:      event.NetDevStartXmit,
+		kernelHookHOOK_NET_DEV_XMIT:            event.NetDevXmit,
+		kernelHookHOOK_NETIF_RX:                event.NetifRx,
+		kernelHookHOOK_NAPI_GRO_RECEIVE_ENTRY:  event.NAPIGROReceiveEntry,
+		kernelHookHOOK_NETIF_RECEIVE_SKB:       event.NetifReceiveSKB,
+		kernelHookHOOK_KFREE_SKB:               event.KfreeSKB,
+		kernelHookHOOK_SKB_COPY_DATAGRAM_IOVEC: event.SKBCopyDatagramIovec,
+	} {
+		if event.Hook(kernel) != want {
+			t.Errorf("%s is %d in the kernel and %d here", want, kernel, want)
+		}
+	}
+	for kernel, want := range map[kernelRecordFlag]event.Flags{
+		kernelRecordFlagFLAG_IPV6:         event.IPv6,
+		kernelRecordFlagFLAG_ENCAPSULATED: event.Encapsulated,
+		kernelRecordFlagFLAG_BRIDGE_PORT:  event.BridgePort,
+		kernelRecordFlagFLAG_BRIDGE:       event.Bridge,
+		kernelRecordFlagFLAG_RECEIVED:     event.Received,
+		kernelRecordFlagFLAG_OUTER_IPV6:   event.OuterIPv6,
+		kernelRecordFlagFLAG_LOOPBACK:     event.Loopback,
+	} {
+		if event.Flags(kernel) != want {
+			t.Errorf("a flag is %b in the kernel and %b here", kernel, want)
+		}
+	}
+	if event.Type(kernelEchoTypeECHO_REQUEST) != event.EchoRequest || event.Type(kernelEchoTypeECHO_REPLY) != event.EchoReply {
+		t.Error("the kernel's echo types are not event's")
+	}
+}
+
+// bytesOf returns the record as the ring holds it.
+func bytesOf[R any](r R) []byte {
+	b := unsafe.Slice((*byte)(unsafe.Pointer(&r)), unsafe.Sizeof(r))
+	return append([]byte(nil), b...)
+}
+
+func TestDecode(t *testing.T) {
+	head := kernelRecordHead{
+		Time: 1 << 60, Skb: 2 << 60, Netns: 3, Ifindex: 4, Code: 5, Id: 6, Seq: 7, PayloadLen: 8, Cpu: 9,
+		Hook: uint8(event.KfreeSKB), Type: uint8(event.EchoReply), Payload: [16]byte{10, 11},
+		Flags: uint8(event.IPv6 | event.Encapsulated | event.OuterIPv6 | event.Bridge),
+	}
+	raw := bytesOf(kernelRecord6Tunnel{
+		Head:  head,
+		Addr:  kernelAddresses6{Src: [16]byte{0x20, 15: 1}, Dst: [16]byte{0x20, 15: 2}},
+		Outer: kernelTunnel{Src: [16]byte{0x20, 15: 3}, Dst: [16]byte{0x20, 15: 4}, Vni: 0xffffff},
+	})
+	want := event.Event{
+		Time: 1 << 60, SKB: 2 << 60, NetNS: 3, IfIndex: 4, Code: 5, ID: 6, Seq: 7, PayloadLen: 8, CPU: 9,
+		Hook: event.KfreeSKB, Type: event.EchoReply, Payload: [16]byte{10, 11},
+		Flags: event.IPv6 | event.Encapsulated | event.OuterIPv6 | event.Bridge,
+		Src:   event.Address{0x20, 15: 1}, Dst: event.Address{0x20, 15: 2},
+		Outer: event.Tunnel{Src: event.Address{0x20, 15: 3}, Dst: event.Address{0x20, 15: 4}, VNI: 0xffffff},
+	}
+	var got event.Event
+	if !decode(raw, &got) {
+		t.Fatal("not decoded")
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("event (-want +got):\n%s", diff)
+	}
+	for n := range raw {
+		if decode(raw[:n], &got) {
+			t.Errorf("decoded from %d bytes of %d", n, len(raw))
+		}
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	head := kernelRecordHead{Hook: uint8(event.NetifRx), Type: uint8(event.EchoRequest)}
+	f.Add(bytesOf(kernelRecord4{Head: head}))
+	head.Flags = uint8(event.IPv6)
+	f.Add(bytesOf(kernelRecord6{Head: head}))
+	head.Flags = uint8(event.Encapsulated)
+	f.Add(bytesOf(kernelRecord4Tunnel{Head: head}))
+	head.Flags = uint8(event.IPv6 | event.Encapsulated)
+	f.Add(bytesOf(kernelRecord6Tunnel{Head: head}))
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		// At the start of an allocation, as the reader's buffer is.
+		raw = append(make([]byte, 0, len(raw)+8), raw...)
+		var e event.Event
+		if !decode(raw, &e) {
+			if e != (event.Event{}) {
+				t.Errorf("refused, but wrote %+v", e)
+			}
+			return
+		}
+		if len(raw) != recordSize(e.Flags) || e.Hook.String() == "unknown" || e.Type.String() == "unknown" {
+			t.Errorf("%d bytes decoded as %+v", len(raw), e)
+		}
+		if !e.Flags.Has(event.Encapsulated) && e.Outer != (event.Tunnel{}) {
+			t.Errorf("tunnel without encapsulation: %+v", e)
+		}
+	})
+}
+
+func BenchmarkDecode(b *testing.B) {
+	raw := bytesOf(kernelRecord4{Head: kernelRecordHead{Hook: uint8(event.NetifRx), Type: uint8(event.EchoRequest)}})
+	var e event.Event
+	b.ReportAllocs()
+	for b.Loop() {
+		if !decode(raw, &e) {
+			b.Fatal("not decoded")
+		}
+	}
+}

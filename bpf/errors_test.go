@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bpf
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+)
+
+// tracepointBTF is the BTF of a kernel with one tracepoint of some arguments.
+func tracepointBTF(t *testing.T, name string, arguments int) *btf.Spec {
+	t.Helper()
+	void := &btf.Pointer{Target: (*btf.Void)(nil)}
+	proto := &btf.FuncProto{Return: (*btf.Void)(nil), Params: []btf.FuncParam{{Type: void}}}
+	for range arguments {
+		proto.Params = append(proto.Params, btf.FuncParam{Type: void})
+	}
+	builder, err := btf.NewBuilder([]btf.Type{
+		&btf.Typedef{Name: "btf_trace_" + name, Type: &btf.Pointer{Target: proto}},
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := builder.Marshal(nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec, err := btf.LoadSpecFromReader(bytes.NewReader(raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return spec
+}
+
+func TestCheckTracepoints(t *testing.T) {
+	for _, tt := range []struct {
+		kernel    string
+		arguments int
+		program   string
+		want      error
+	}{
+		{"kfree_skb", 3, "kfree_skb", nil},
+		{"kfree_skb", 4, "kfree_skb", nil},
+		{"kfree_skb", 2, "kfree_skb", ErrTracepoint}, // before 5.17
+		{"consume_skb", 3, "kfree_skb", ErrTracepoint},
+		{"netif_rx", 1, "netif_rx", nil},
+	} {
+		spec := &ebpf.CollectionSpec{Programs: map[string]*ebpf.ProgramSpec{"p": {AttachTo: tt.program}}}
+		err := checkTracepoints(tracepointBTF(t, tt.kernel, tt.arguments), spec)
+		if !errors.Is(err, tt.want) {
+			t.Errorf("%s on a kernel with %d arguments of %s: %v", tt.program, tt.arguments, tt.kernel, err)
+		}
+	}
+}
+
+func TestVerifierErrorIsNotPermission(t *testing.T) {
+	// The verifier refuses with EACCES.
+	err := explain(&ebpf.VerifierError{Cause: errors.New("permission denied")})
+	if !errors.Is(err, ErrVerifier) || errors.Is(err, ErrPermission) {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bpf
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/dwelltrace/dwell/correlate/event"
+)
+
+func TestRingOverflow(t *testing.T) {
+	a, b := twoHosts(t)
+	r := record(t, Options{RingBytes: 4096}, a, b)
+	if err := r.tracer.SetFilter(Filter{NetNS: []uint32{a.inode, b.inode}}); err != nil {
+		t.Fatal(err)
+	}
+	const pings = 200
+	p := a.pinger(false)
+	for i := range pings {
+		p.ping("192.0.2.2", i, []byte("more than the ring takes"))
+	}
+	s, err := r.tracer.Stats()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := s.Total()
+	if sum.Emitted+sum.Lost != 12*pings || sum.Lost == 0 {
+		t.Errorf("emitted %d, lost %d: want %d together", sum.Emitted, sum.Lost, 12*pings)
+	}
+	r.drain()
+	if len(r.events) != int(sum.Emitted) {
+		t.Errorf("read %d events of %d emitted", len(r.events), sum.Emitted)
+	}
+	// With room again, recording goes on.
+	r.events = nil
+	p.ping("192.0.2.2", pings, []byte("and one more"))
+	r.until(seen(event.SKBCopyDatagramIovec, 1))
+}
+
+// TestWakeUp waits for a ring that fills up, with a tick that never comes.
+func TestWakeUp(t *testing.T) {
+	a, b := twoHosts(t)
+	r := record(t, Options{RingBytes: 64 << 10}, a, b)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	woken := make(chan error)
+	go func() { woken <- r.tracer.Wait(ctx, time.Hour) }()
+	p := a.pinger(false)
+	for i := range 64 << 10 / wakeFraction / (64 + ringHeader) / 12 * 2 {
+		p.ping("192.0.2.2", i, []byte("wake up"))
+	}
+	if err := <-woken; err != nil {
+		t.Fatal(err)
+	}
+	s, err := r.tracer.Stats()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sum := s.Total(); sum.Lost > 0 {
+		t.Errorf("lost %d events", sum.Lost)
+	}
+}
+
+func TestWaitEnds(t *testing.T) {
+	privileged(t)
+	tracer, err := Load(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tracer.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	if err := tracer.Wait(ctx, time.Millisecond); err != nil {
+		t.Errorf("tick: %v", err)
+	}
+	done := make(chan error)
+	go func() { done <- tracer.Wait(ctx, time.Hour) }()
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("canceled: %v", err)
+	}
+	go func() { done <- tracer.Wait(context.Background(), time.Hour) }()
+	if err := tracer.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-done; !errors.Is(err, ErrClosed) {
+		t.Errorf("closed: %v", err)
+	}
+}
+
+func TestLifecycle(t *testing.T) {
+	a, b := twoHosts(t)
+	r := record(t, Options{}, a, b)
+	p := a.pinger(false)
+	if err := r.tracer.Attach(); err == nil {
+		t.Error("attaching twice did not fail")
+	}
+	for i := range 3 {
+		p.ping("192.0.2.2", i, []byte("seen"))
+		r.until(seen(event.SKBCopyDatagramIovec, i+1))
+		if err := r.tracer.Detach(); err != nil {
+			t.Fatal(err)
+		}
+		p.ping("192.0.2.2", i, []byte("not seen"))
+		if err := r.tracer.Attach(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := 3 * 12; len(r.events) != want {
+		t.Errorf("%d events, want %d", len(r.events), want)
+	}
+	for range 2 {
+		if err := r.tracer.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	_, statsErr := r.tracer.Stats()
+	_, drainErr := r.tracer.Drain(nil)
+	for _, err := range []error{r.tracer.Attach(), r.tracer.SetFilter(Filter{}), statsErr, drainErr} {
+		if !errors.Is(err, ErrClosed) {
+			t.Errorf("after Close: %v", err)
+		}
+	}
+}
