@@ -36,7 +36,7 @@ TEST_FLAGS = -count=1 -timeout=20m $(if $(ROOT),-p=1) $(if $(shell command -v gc
 
 ##@ Use
 .PHONY: demo
-demo: build ## Trace some pings through a virtual network made for it (root)
+demo: $(if $(ROOT),build) ## Trace some pings through a virtual network made for it (root)
 	$(need_root)
 	bin/dwell demo $(ARGS)
 
@@ -98,7 +98,7 @@ bench-go: ## Benchmarks of the packages
 	$(GO) test -run '^$$' -bench . -benchmem $(PKG)
 
 .PHONY: bench-overhead
-bench-overhead: build ## What tracing costs a flood ping, beside perf record (root)
+bench-overhead: $(if $(ROOT),build) ## What tracing costs a flood ping, beside perf record (root)
 	$(need_root)
 	.ci/install bench
 	$(GO) run ./examples/overhead --dwell bin/dwell $(ARGS)
