@@ -74,20 +74,20 @@ func (g *globals) visit(n ast.Node) bool {
 	switch n := n.(type) {
 	case *ast.AssignStmt:
 		for _, left := range n.Lhs {
-			g.written(left, "assigned to")
+			g.written(left, "is assigned to")
 		}
 	case *ast.IncDecStmt:
-		g.written(n.X, "assigned to")
+		g.written(n.X, "is assigned to")
 	case *ast.RangeStmt:
-		g.written(n.Key, "assigned to")
-		g.written(n.Value, "assigned to")
+		g.written(n.Key, "is assigned to")
+		g.written(n.Value, "is assigned to")
 	case *ast.UnaryExpr:
 		if n.Op == token.AND {
 			g.written(n.X, "has its address taken")
 		}
 	case *ast.CallExpr:
 		if name, isIdent := n.Fun.(*ast.Ident); isIdent && len(n.Args) > 0 && changesArgument(name.Name) {
-			g.written(n.Args[0], "changed by "+name.Name)
+			g.written(n.Args[0], "is changed by "+name.Name)
 		}
 	}
 	return true
@@ -120,7 +120,7 @@ func (g *globals) synchronised(decl ast.Decl) {
 		ast.Inspect(v, func(n ast.Node) bool {
 			if sel, isSelector := n.(*ast.SelectorExpr); isSelector {
 				if pkg := base(sel.X); pkg != nil && (pkg.Name == "sync" || pkg.Name == "atomic") {
-					g.report(v.Names[0], "of package "+pkg.Name)
+					g.report(v.Names[0], "is of package "+pkg.Name)
 				}
 			}
 			_, isFunc := n.(*ast.FuncLit)
@@ -131,7 +131,7 @@ func (g *globals) synchronised(decl ast.Decl) {
 
 func (g *globals) report(id *ast.Ident, how string) {
 	at := g.fset.Position(id.Pos())
-	g.broken = append(g.broken, fmt.Sprintf("%s:%d package variable %s is %s: no global mutable state",
+	g.broken = append(g.broken, fmt.Sprintf("%s:%d package variable %s %s: no global mutable state",
 		at.Filename, at.Line, id.Name, how))
 }
 
