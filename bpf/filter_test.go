@@ -125,7 +125,7 @@ func TestFilterReplaced(t *testing.T) {
 		// The same echo each time: that it was let pass once must not count.
 		p.ping("2001:db8::2", 1, []byte("the same payload"))
 	}
-	events := r.until(seen(event.SKBCopyDatagramIovec, 3*generations/2))
+	events := r.until(delivered(3 * generations / 2))
 	if want := 3 * generations / 2 * 12; len(events) != want {
 		t.Errorf("%d events, want %d", len(events), want)
 	}

@@ -72,7 +72,7 @@ a a0 netif_receive_skb reply
 a a0 kfree_skb reply received
 a a0 skb_copy_datagram_iovec reply received
 `
-	if diff := cmp.Diff(want, r.flagged(r.until(seen(event.SKBCopyDatagramIovec, 1)))); diff != "" {
+	if diff := cmp.Diff(want, r.flagged(r.until(delivered(1)))); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
 	r.sound()

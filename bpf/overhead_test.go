@@ -91,3 +91,24 @@ func BenchmarkFlood(b *testing.B) {
 	b.ReportMetric(float64(traced)/float64(plain), "ratio")
 	b.ReportMetric(float64(events)/float64(b.N)/pings, "events/ping")
 }
+
+// BenchmarkDrain measures reading and decoding, an event an iteration.
+func BenchmarkDrain(b *testing.B) {
+	one, two := twoHosts(b)
+	r := record(b, Options{}, one, two)
+	var n int
+	b.ReportAllocs()
+	b.StopTimer()
+	b.ResetTimer()
+	for n < b.N {
+		one.flood("192.0.2.2", 20_000)
+		b.StartTimer()
+		got, err := r.tracer.Drain(func(*event.Event) {})
+		b.StopTimer()
+		if err != nil {
+			b.Fatal(err)
+		}
+		n += got
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n), "ns/event")
+}

@@ -20,7 +20,7 @@ func TestPayload(t *testing.T) {
 		for _, v6 := range []bool{false, true} {
 			r.events = nil
 			a.pinger(v6).ping(map[bool]string{false: "192.0.2.2", true: "2001:db8::2"}[v6], n, payload)
-			for _, e := range r.until(seen(event.SKBCopyDatagramIovec, 1)) {
+			for _, e := range r.until(delivered(1)) {
 				var want [event.PayloadPrefix]byte
 				copy(want[:], payload)
 				if e.Payload != want || int(e.PayloadLen) != n || int(e.Seq) != n || e.ID != 0x1234 {
@@ -38,7 +38,7 @@ func TestIPv4Options(t *testing.T) {
 	p := a.pinger(false)
 	p.setsockopt(unix.IPPROTO_IP, unix.IP_OPTIONS, "\x01\x01\x01\x00")
 	p.ping("192.0.2.2", 9, []byte("after the options"))
-	events := r.until(seen(event.SKBCopyDatagramIovec, 1))
+	events := r.until(delivered(1))
 	if diff := cmp.Diff(vethPing, r.list(events)); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
@@ -57,7 +57,7 @@ func TestIPv6ExtensionHeaders(t *testing.T) {
 	p.setsockopt(unix.IPPROTO_IPV6, unix.IPV6_HOPOPTS, "\x00\x00\x01\x04\x00\x00\x00\x00")
 	p.setsockopt(unix.IPPROTO_IPV6, unix.IPV6_DSTOPTS, "\x00\x00\x01\x04\x00\x00\x00\x00")
 	p.ping("2001:db8::2", 9, []byte("after the options"))
-	events := r.until(seen(event.SKBCopyDatagramIovec, 1))
+	events := r.until(delivered(1))
 	if diff := cmp.Diff(vethPing, r.list(events)); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
@@ -81,7 +81,7 @@ func TestFragments(t *testing.T) {
 			a, b := twoHosts(t)
 			r := record(t, Options{}, a, b)
 			a.pinger(tt.v6).ping(tt.to, 5, bytes.Repeat([]byte("fragment"), 500))
-			events := r.until(seen(event.SKBCopyDatagramIovec, 1))
+			events := r.until(delivered(1))
 			if diff := cmp.Diff(vethPing, r.list(events)); diff != "" {
 				t.Errorf("events (-want +got):\n%s", diff)
 			}

@@ -3,6 +3,7 @@
 package bpf
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -56,8 +57,29 @@ func (r *recorder) until(done func([]event.Event) bool) []event.Event {
 			r.t.Fatalf("waiting for events: %v; have\n%s", err, r.list(r.events))
 		}
 	}
-	slices.SortStableFunc(r.events, func(a, b event.Event) int { return int(int64(a.Time - b.Time)) })
+	r.events = slices.DeleteFunc(r.events, answeredButDropped)
+	slices.SortStableFunc(r.events, byTime)
 	return r.events
+}
+
+// answeredButDropped: Linux 6.1 frees an ICMPv6 echo request as dropped after it
+// has answered it, without a reason. No test here drops one otherwise.
+func answeredButDropped(e event.Event) bool {
+	const notSpecified = 2
+	return e.Hook == event.KfreeSKB && e.Type == event.EchoRequest && e.Flags.Has(event.IPv6) && e.Code == notSpecified
+}
+
+// byTime puts delivery after all else: a process on another CPU may take the
+// clone of a reply before this CPU has freed the original.
+func byTime(a, b event.Event) int {
+	da, db := a.Hook == event.SKBCopyDatagramIovec, b.Hook == event.SKBCopyDatagramIovec
+	switch {
+	case da != db && da:
+		return 1
+	case da != db:
+		return -1
+	}
+	return cmp.Compare(a.Time, b.Time)
 }
 
 // sound checks that nothing was lost or left over on the way to the test.
@@ -103,6 +125,15 @@ func (r *recorder) line(e *event.Event) string {
 func seen(hook event.Hook, n int) func([]event.Event) bool {
 	return func(events []event.Event) bool {
 		return n <= count(events, func(e *event.Event) bool { return e.Hook == hook })
+	}
+}
+
+// delivered is a condition for until: n replies have been taken by raw sockets,
+// and their originals freed.
+func delivered(n int) func([]event.Event) bool {
+	return func(events []event.Event) bool {
+		freed := count(events, func(e *event.Event) bool { return e.Hook == event.KfreeSKB && e.Type == event.EchoReply })
+		return seen(event.SKBCopyDatagramIovec, n)(events) && freed >= n
 	}
 }
 

@@ -6,8 +6,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/dwelltrace/dwell/correlate/event"
 )
 
 // twoHosts is the smallest topology:
@@ -56,7 +54,7 @@ func TestVethPair(t *testing.T) {
 			a, b := twoHosts(t)
 			r := record(t, Options{}, a, b)
 			a.pinger(tt.v6).ping(tt.to, 7, []byte("0123456789abcdefghij"))
-			events := r.until(seen(event.SKBCopyDatagramIovec, 1))
+			events := r.until(delivered(1))
 			if diff := cmp.Diff(vethPing, r.list(events)); diff != "" {
 				t.Errorf("events (-want +got):\n%s", diff)
 			}

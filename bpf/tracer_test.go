@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/dwelltrace/dwell/correlate/event"
+	"github.com/cilium/ebpf"
 )
 
 func TestRingOverflow(t *testing.T) {
@@ -37,7 +37,7 @@ func TestRingOverflow(t *testing.T) {
 	// With room again, recording goes on.
 	r.events = nil
 	p.ping("192.0.2.2", pings, []byte("and one more"))
-	r.until(seen(event.SKBCopyDatagramIovec, 1))
+	r.until(delivered(1))
 }
 
 // TestWakeUp waits for a ring that fills up, with a tick that never comes.
@@ -99,7 +99,7 @@ func TestLifecycle(t *testing.T) {
 	}
 	for i := range 3 {
 		p.ping("192.0.2.2", i, []byte("seen"))
-		r.until(seen(event.SKBCopyDatagramIovec, i+1))
+		r.until(delivered(i + 1))
 		if err := r.tracer.Detach(); err != nil {
 			t.Fatal(err)
 		}
@@ -122,5 +122,40 @@ func TestLifecycle(t *testing.T) {
 		if !errors.Is(err, ErrClosed) {
 			t.Errorf("after Close: %v", err)
 		}
+	}
+}
+
+// TestXmitStackHeals begins with a stack full of driver calls that never end.
+func TestXmitStackHeals(t *testing.T) {
+	a, b := twoHosts(t)
+	r := record(t, Options{}, a, b)
+	stale := make([]kernelXmitStack, ebpf.MustPossibleCPU())
+	for i := range stale {
+		stale[i].Depth = uint32(len(stale[i].Frames))
+	}
+	if err := r.tracer.objs.XmitStacks.Put(uint32(0), stale); err != nil {
+		t.Fatal(err)
+	}
+	p := a.pinger(false)
+	for i := range 10 {
+		p.ping("192.0.2.2", i, []byte("on a full stack"))
+	}
+	events := r.until(delivered(10))
+	if want := 10 * 12; len(events) != want {
+		t.Errorf("%d events, want %d", len(events), want)
+	}
+	s, err := r.tracer.Stats()
+	if err != nil {
+		t.Fatal(err)
+	}
+	overflowed := 0
+	for i, c := range s.CPU {
+		if c.XmitOverflow > 1 {
+			t.Errorf("CPU %d: %+v", i, c)
+		}
+		overflowed += int(c.XmitOverflow)
+	}
+	if overflowed == 0 {
+		t.Error("no overflow counted")
 	}
 }

@@ -86,7 +86,7 @@ func TestVXLAN(t *testing.T) {
 			r := record(t, tt.opts, a, b)
 			v6 := netip.MustParseAddr(tt.dst).Is6()
 			a.pinger(v6).ping(tt.dst, 3, []byte("through a tunnel"))
-			events := r.until(seen(event.SKBCopyDatagramIovec, 1))
+			events := r.until(delivered(1))
 			var got string
 			for i := range events {
 				got += r.line(&events[i])
