@@ -3,14 +3,13 @@
 // Package otlpfile writes traces as lines of OTLP/JSON, the OTLP file format:
 // https://opentelemetry.io/docs/specs/otel/protocol/file-exporter/
 //
-// Each line is one ExportTraceServiceRequest. The encoder is the Collector's own
+// Each line is one TracesData message, and only whole lines stay in the file. The encoder is the Collector's own
 // (go.opentelemetry.io/collector/pdata), so that its otlpjsonfile receiver reads
 // back what was written.
 package otlpfile
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -46,9 +45,9 @@ type Exporter struct {
 	path    string
 	options otlp.Options
 	log     *slog.Logger
-	file    io.WriteCloser
+	encoder encoder
+	lines   lineWriter
 	batcher *batch.Batcher
-	lines   encoder
 
 	mu  sync.Mutex
 	err error
@@ -67,10 +66,6 @@ func New(o Options) (*Exporter, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newExporter(o, file), nil
-}
-
-func newExporter(o Options, file io.WriteCloser) *Exporter {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -80,9 +75,9 @@ func newExporter(o Options, file io.WriteCloser) *Exporter {
 	if o.Queue.BatchSpans == 0 {
 		o.Queue.BatchSpans = lineSpans
 	}
-	e := &Exporter{path: o.Path, options: o.OTLP, log: o.Logger, file: file}
+	e := &Exporter{path: o.Path, options: o.OTLP, log: o.Logger, lines: lineWriter{file: file}}
 	e.batcher = batch.New(o.Queue, e.write)
-	return e
+	return e, nil
 }
 
 func create(path string) (io.WriteCloser, error) {
@@ -115,7 +110,7 @@ func (e *Exporter) Stats() exporter.Stats { return e.batcher.Stats() }
 func (e *Exporter) Shutdown(ctx context.Context) error {
 	e.batcher.Shutdown(ctx)
 	e.closing.Do(func() {
-		if err := e.file.Close(); err != nil {
+		if err := e.lines.file.Close(); err != nil {
 			e.failed(err)
 		}
 	})
@@ -137,33 +132,17 @@ func (e *Exporter) lost() string {
 	return "nothing is known to be lost"
 }
 
-// write appends one line in one call, so that a line is cut off only if the disk
-// is full in the middle of it. Whoever reads a file that breaks off can leave out
-// its last line.
+// write appends one line.
 func (e *Exporter) write(_ context.Context, traces []*trace.Trace) batch.Result {
-	line, err := e.lines.encode(otlp.Spans(traces, e.options))
+	line, err := e.encoder.encode(otlp.Spans(traces, e.options))
 	if err == nil {
-		err = e.append(line)
+		err = e.lines.write(line)
 	}
 	if err != nil {
 		e.failed(err)
 		return batch.Result{Lost: exporter.CountOf(traces), Cause: exporter.CauseWrite}
 	}
 	return batch.Result{}
-}
-
-// errStopped is for writes after one that left a line unfinished.
-var errStopped = errors.New("writing stopped after an error")
-
-func (e *Exporter) append(line []byte) error {
-	e.mu.Lock()
-	stopped := e.err != nil
-	e.mu.Unlock()
-	if stopped {
-		return errStopped
-	}
-	_, err := e.file.Write(line)
-	return err
 }
 
 // failed keeps the first error and reports it.

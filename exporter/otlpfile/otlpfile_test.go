@@ -9,12 +9,14 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+	"golang.org/x/sys/unix"
 
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/exporter"
@@ -119,6 +121,59 @@ func TestFullDisk(t *testing.T) {
 	if n := strings.Count(log.String(), "\n"); n != 1 {
 		t.Errorf("%d lines logged, want one:\n%s", n, &log)
 	}
+}
+
+// TestOnlyWholeLines fills a real file system, in which a write that does not fit
+// is cut off in the middle.
+func TestOnlyWholeLines(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("mounting a small file system needs root")
+	}
+	path := filepath.Join(mountSmall(t), "traces.jsonl")
+	e, err := otlpfile.New(otlpfile.Options{Path: path, Queue: exporter.Queue{BatchSpans: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var traces []*trace.Trace
+	for i := range uint16(20) {
+		traces = append(traces, tracetest.Complete(i))
+	}
+	if err := e.Export(t.Context(), traces); err != nil {
+		t.Error(err)
+	}
+	if err := e.Shutdown(t.Context()); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("Shutdown: %v", err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stats := e.Stats()
+	lines := int64(bytes.Count(text, []byte("\n")))
+	if lines == 0 || lines != stats.Sent.Traces || text[len(text)-1] != '\n' {
+		t.Errorf("%d whole lines, %v sent, the file ends in %q", lines, stats.Sent, text[len(text)-1])
+	}
+	if got := stats.Sent.Plus(stats.TotalLost()); got != exporter.CountOf(traces) {
+		t.Errorf("%v accounted for, want %v", got, exporter.CountOf(traces))
+	}
+}
+
+// mountSmall mounts a file system of 64 KiB that only the test's thread sees, and
+// that goes with it.
+func mountSmall(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	runtime.LockOSThread() // for good: the thread ends with the test
+	for _, step := range []error{
+		unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS),
+		unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""),
+		unix.Mount("tmpfs", dir, "tmpfs", 0, "size=64k"),
+	} {
+		if step != nil {
+			t.Fatal(step)
+		}
+	}
+	return dir
 }
 
 func TestNewReplacesTheFile(t *testing.T) {
