@@ -3,9 +3,9 @@
 // Package otlpfile writes traces as lines of OTLP/JSON, the OTLP file format:
 // https://opentelemetry.io/docs/specs/otel/protocol/file-exporter/
 //
-// Each line is one TracesData message, and only whole lines stay in the file. The encoder is the Collector's own
-// (go.opentelemetry.io/collector/pdata), so that its otlpjsonfile receiver reads
-// back what was written.
+// Each line is one TracesData message, and only whole lines stay in the file. The
+// encoder is the Collector's own (go.opentelemetry.io/collector/pdata), so that its
+// receivers read back what was written.
 package otlpfile
 
 import (

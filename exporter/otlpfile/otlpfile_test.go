@@ -173,6 +173,11 @@ func mountSmall(t *testing.T) string {
 			t.Fatal(step)
 		}
 	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, 0); err != nil {
+			t.Error(err)
+		}
+	})
 	return dir
 }
 
