@@ -114,22 +114,26 @@ func (e *Exporter) Shutdown(ctx context.Context) error {
 			e.failed(err)
 		}
 	})
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.err != nil {
-		return fmt.Errorf("OTLP file %s: %w; %s", e.path, e.err, e.lost())
-	}
-	if lost := e.Stats().LostString(); lost != "" {
-		return fmt.Errorf("not all traces were written to the OTLP file %s: %s", e.path, lost)
-	}
-	return nil
+	return e.verdict()
 }
 
-func (e *Exporter) lost() string {
-	if lost := e.Stats().LostString(); lost != "" {
-		return "lost: " + lost
+// verdict says whether everything was written.
+func (e *Exporter) verdict() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	stats := e.Stats()
+	lost := stats.LostString()
+	switch {
+	case e.err != nil && lost != "":
+		return fmt.Errorf("OTLP file %s: %w; lost: %s", e.path, e.err, lost)
+	case e.err != nil:
+		return fmt.Errorf("OTLP file %s: %w", e.path, e.err)
+	case lost != "":
+		return fmt.Errorf("not all traces were written to the OTLP file %s; lost: %s", e.path, lost)
+	case stats.Queued != (exporter.Count{}):
+		return fmt.Errorf("not all traces were written to the OTLP file %s: it does not take %s", e.path, stats.Queued)
 	}
-	return "nothing is known to be lost"
+	return nil
 }
 
 // write appends one line.

@@ -43,7 +43,7 @@ func serve(t *testing.T, a answer, opts ...grpc.ServerOption) *server {
 }
 
 // serveGRPC starts a gRPC server that the test stops, and returns its address.
-func serveGRPC(t *testing.T, register func(*grpc.Server), opts ...grpc.ServerOption) string {
+func serveGRPC(t testing.TB, register func(*grpc.Server), opts ...grpc.ServerOption) string {
 	t.Helper()
 	l := listen(t)
 	g := grpc.NewServer(opts...)
@@ -62,7 +62,7 @@ func serveGRPC(t *testing.T, register func(*grpc.Server), opts ...grpc.ServerOpt
 	return l.Addr().String()
 }
 
-func listen(t *testing.T) net.Listener {
+func listen(t testing.TB) net.Listener {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

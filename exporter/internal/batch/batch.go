@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/semaphore"
 
@@ -147,19 +148,31 @@ func (b *Batcher) Stats() exporter.Stats {
 	return exporter.Stats{}.Plus(b.stats)
 }
 
+// grace is how long Shutdown waits for a sender that was told to give up.
+const grace = time.Second
+
 // Shutdown sends what is queued and ends the worker. When ctx is done first, what
-// is still there is counted as lost and the sender is told to give up.
+// is still there is counted as lost and the sender is told to give up. If it does
+// not even do that, stuck in a write to a pipe that nobody reads for example,
+// Shutdown returns all the same and what is there stays counted as queued.
 func (b *Batcher) Shutdown(ctx context.Context) {
 	b.mu.Lock()
 	b.closed = true
 	b.mu.Unlock()
 	b.signal()
+	defer b.abort()
 	select {
 	case <-b.done:
+		return
 	case <-ctx.Done():
 	}
 	b.abort()
-	<-b.done
+	timer := time.NewTimer(grace)
+	defer timer.Stop()
+	select {
+	case <-b.done:
+	case <-timer.C:
+	}
 }
 
 func (b *Batcher) signal() {

@@ -121,6 +121,30 @@ func TestShutdownGivesUpInTime(t *testing.T) {
 	})
 }
 
+func TestShutdownDoesNotWaitForASenderThatIsStuck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stuck := make(chan struct{})
+		b := batch.New(exporter.Queue{BatchSpans: 1}, func(context.Context, []*trace.Trace) batch.Result {
+			<-stuck
+			return batch.Result{}
+		})
+		if err := b.Export(t.Context(), []*trace.Trace{of(2)}); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		start := time.Now()
+		b.Shutdown(ctx)
+		if took := time.Since(start); took > 5*time.Second {
+			t.Errorf("took %v", took)
+		}
+		if got := b.Stats().Queued; got != (exporter.Count{Traces: 1, Spans: 2}) {
+			t.Errorf("%v queued", got)
+		}
+		close(stuck)
+	})
+}
+
 func TestWaitForRoom(t *testing.T) {
 	for _, tt := range []struct {
 		name string
