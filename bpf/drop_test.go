@@ -40,10 +40,6 @@ func TestDropReasonOfEvent(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			a, b := twoHosts(t)
 			tt.breakIt(a, b)
-			reasons, err := LoadDropReasons()
-			if err != nil {
-				t.Fatal(err)
-			}
 			r := record(t, Options{}, a, b)
 			a.pinger(false).send(tt.to, 1, []byte("dropped"))
 			events := r.until(seen(event.KfreeSKB, 1))
@@ -51,7 +47,7 @@ func TestDropReasonOfEvent(t *testing.T) {
 			if got := r.line(&last); got != "b b0 kfree_skb request" {
 				t.Errorf("last event %q", got)
 			}
-			if got := reasons.Name(last.Code); got != tt.reason {
+			if got := r.reasons.Name(last.Code); got != tt.reason {
 				t.Errorf("reason %s (%d), want %s", got, last.Code, tt.reason)
 			}
 		})

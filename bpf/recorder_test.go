@@ -15,10 +15,11 @@ import (
 
 // recorder is an attached Tracer and the events of a test's namespaces.
 type recorder struct {
-	t      testing.TB
-	tracer *Tracer
-	names  map[uint32]*namespace
-	events []event.Event
+	t       testing.TB
+	tracer  *Tracer
+	reasons *DropReasons
+	names   map[uint32]*namespace
+	events  []event.Event
 }
 
 // record attaches to the kernel and keeps the events of the namespaces.
@@ -29,6 +30,9 @@ func record(t testing.TB, opts Options, in ...*namespace) *recorder {
 		r.names[n.inode] = n
 	}
 	var err error
+	if r.reasons, err = LoadDropReasons(); err != nil {
+		t.Fatal(err)
+	}
 	if r.tracer, err = Load(opts); err != nil {
 		t.Fatal(err)
 	}
@@ -57,16 +61,16 @@ func (r *recorder) until(done func([]event.Event) bool) []event.Event {
 			r.t.Fatalf("waiting for events: %v; have\n%s", err, r.list(r.events))
 		}
 	}
-	r.events = slices.DeleteFunc(r.events, answeredButDropped)
+	r.events = slices.DeleteFunc(r.events, r.answeredButDropped)
 	slices.SortStableFunc(r.events, byTime)
 	return r.events
 }
 
 // answeredButDropped: Linux 6.1 frees an ICMPv6 echo request as dropped after it
 // has answered it, without a reason. No test here drops one otherwise.
-func answeredButDropped(e event.Event) bool {
-	const notSpecified = 2
-	return e.Hook == event.KfreeSKB && e.Type == event.EchoRequest && e.Flags.Has(event.IPv6) && e.Code == notSpecified
+func (r *recorder) answeredButDropped(e event.Event) bool {
+	return e.Hook == event.KfreeSKB && e.Type == event.EchoRequest && e.Flags.Has(event.IPv6) &&
+		r.reasons.Name(e.Code) == "NOT_SPECIFIED"
 }
 
 // byTime puts delivery after all else: a process on another CPU may take the
