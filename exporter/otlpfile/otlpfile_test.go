@@ -5,6 +5,7 @@ package otlpfile_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"log/slog"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -179,6 +181,34 @@ func mountSmall(t *testing.T) string {
 		}
 	})
 	return dir
+}
+
+// TestShutdownFromAReaderThatStopped: a pipe that nobody empties holds nobody up.
+func TestShutdownFromAReaderThatStopped(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pipe")
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	e, err := otlpfile.New(otlpfile.Options{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var traces []*trace.Trace
+	for i := range uint16(50) {
+		traces = append(traces, tracetest.Complete(i))
+	}
+	if err := e.Export(t.Context(), traces); err != nil {
+		t.Error(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	start := time.Now()
+	if err := e.Shutdown(ctx); err == nil || !strings.Contains(err.Error(), path) {
+		t.Errorf("Shutdown: %v", err)
+	}
+	if took := time.Since(start); took > 5*time.Second {
+		t.Errorf("took %v", took)
+	}
 }
 
 func TestNewReplacesTheFile(t *testing.T) {
