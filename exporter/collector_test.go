@@ -139,7 +139,7 @@ func bySpan(t *testing.T, resources []*tracepb.ResourceSpans) map[string]receive
 func compare(t *testing.T, sent []*trace.Trace, got []*tracepb.ResourceSpans) {
 	t.Helper()
 	want := bySpan(t, otlp.Spans(sent, acceptance))
-	if n := exporter.CountOf(sent).Spans; int64(len(want)) != n {
+	if n := exporter.CountOf(sent...).Spans; int64(len(want)) != n {
 		t.Fatalf("%d spans to compare, want %d", len(want), n)
 	}
 	have := bySpan(t, got)

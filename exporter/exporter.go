@@ -61,7 +61,7 @@ func (c Count) String() string {
 }
 
 // CountOf returns how many traces there are and how many spans in them.
-func CountOf(traces []*trace.Trace) Count {
+func CountOf(traces ...*trace.Trace) Count {
 	c := Count{Traces: int64(len(traces))}
 	for _, t := range traces {
 		c.Spans += int64(len(t.Spans))

@@ -23,10 +23,10 @@ type fake struct {
 
 func (f *fake) Export(_ context.Context, traces []*trace.Trace) error {
 	if f.err != nil {
-		f.stats.Lost = map[exporter.Cause]exporter.Count{exporter.CauseWrite: exporter.CountOf(traces)}
+		f.stats.Lost = map[exporter.Cause]exporter.Count{exporter.CauseWrite: exporter.CountOf(traces...)}
 		return f.err
 	}
-	f.stats.Sent = f.stats.Sent.Plus(exporter.CountOf(traces))
+	f.stats.Sent = f.stats.Sent.Plus(exporter.CountOf(traces...))
 	return nil
 }
 
@@ -52,8 +52,8 @@ func TestMultiKeepsFailuresApart(t *testing.T) {
 		t.Errorf("shut down %d and %d times", broken.shutdown, sound.shutdown)
 	}
 	want := exporter.Stats{
-		Sent: exporter.CountOf(traces),
-		Lost: map[exporter.Cause]exporter.Count{exporter.CauseWrite: exporter.CountOf(traces)},
+		Sent: exporter.CountOf(traces...),
+		Lost: map[exporter.Cause]exporter.Count{exporter.CauseWrite: exporter.CountOf(traces...)},
 	}
 	if diff := cmp.Diff(want, m.Stats()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -144,7 +144,7 @@ func (e *Exporter) write(_ context.Context, traces []*trace.Trace) batch.Result 
 	}
 	if err != nil {
 		e.failed(err)
-		return batch.Result{Lost: exporter.CountOf(traces), Cause: exporter.CauseWrite}
+		return batch.Result{Lost: exporter.CountOf(traces...), Cause: exporter.CauseWrite}
 	}
 	return batch.Result{}
 }

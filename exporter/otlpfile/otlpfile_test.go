@@ -95,7 +95,7 @@ func TestLinesAreReadableAndShort(t *testing.T) {
 	if err := lines.Err(); err != nil {
 		t.Error(err)
 	}
-	if want := exporter.CountOf(traces).Spans; int64(spans) != want {
+	if want := exporter.CountOf(traces...).Spans; int64(spans) != want {
 		t.Errorf("%d spans in the file, want %d", spans, want)
 	}
 }
@@ -116,7 +116,7 @@ func TestFullDisk(t *testing.T) {
 	if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "/dev/full") {
 		t.Errorf("Shutdown: %v", err)
 	}
-	want := exporter.Stats{Lost: map[exporter.Cause]exporter.Count{exporter.CauseWrite: exporter.CountOf(traces)}}
+	want := exporter.Stats{Lost: map[exporter.Cause]exporter.Count{exporter.CauseWrite: exporter.CountOf(traces...)}}
 	if diff := cmp.Diff(want, e.Stats()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -155,8 +155,8 @@ func TestOnlyWholeLines(t *testing.T) {
 	if lines == 0 || lines != stats.Sent.Traces || text[len(text)-1] != '\n' {
 		t.Errorf("%d whole lines, %v sent, the file ends in %q", lines, stats.Sent, text[len(text)-1])
 	}
-	if got := stats.Sent.Plus(stats.TotalLost()); got != exporter.CountOf(traces) {
-		t.Errorf("%v accounted for, want %v", got, exporter.CountOf(traces))
+	if got := stats.Sent.Plus(stats.TotalLost()); got != exporter.CountOf(traces...) {
+		t.Errorf("%v accounted for, want %v", got, exporter.CountOf(traces...))
 	}
 }
 
@@ -248,7 +248,7 @@ func BenchmarkExport(b *testing.B) {
 	for i := range traces {
 		traces[i] = tracetest.Complete(uint16(i))
 	}
-	spans := exporter.CountOf(traces).Spans
+	spans := exporter.CountOf(traces...).Spans
 	for b.Loop() {
 		write(b, traces)
 	}

@@ -27,7 +27,7 @@ func (sink) Export(context.Context, *coltracepb.ExportTraceServiceRequest) (*col
 func BenchmarkExport(b *testing.B) {
 	address := serveGRPC(b, func(g *grpc.Server) { coltracepb.RegisterTraceServiceServer(g, sink{}) })
 	traces := pings(1000)
-	spans := exporter.CountOf(traces).Spans
+	spans := exporter.CountOf(traces...).Spans
 	for b.Loop() {
 		e, err := otlpgrpc.New(otlpgrpc.Options{Endpoint: address})
 		if err != nil {

@@ -55,7 +55,7 @@ func TestShutdownFlushes(t *testing.T) {
 		t.Error(err)
 	}
 	s.mustHave(t, traces)
-	want := exporter.Stats{Sent: exporter.CountOf(traces), Lost: map[exporter.Cause]exporter.Count{}}
+	want := exporter.Stats{Sent: exporter.CountOf(traces...), Lost: map[exporter.Cause]exporter.Count{}}
 	if diff := cmp.Diff(want, e.Stats()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -64,8 +64,8 @@ func TestShutdownFlushes(t *testing.T) {
 // TestFaults sends five traces, one a request, to endpoints with faults. In every
 // case what was exported is what arrived and what was counted as lost.
 func TestFaults(t *testing.T) {
-	size := exporter.CountOf(pings(1))
-	all := exporter.CountOf(pings(5))
+	size := exporter.CountOf(pings(1)...)
+	all := exporter.CountOf(pings(5)...)
 	hang := func(ctx context.Context, _ int) (*coltracepb.ExportTraceServiceResponse, error) {
 		<-ctx.Done()
 		return nil, ctx.Err()
@@ -158,7 +158,7 @@ func TestFullQueueDropsWholeTracesAndNeverBlocks(t *testing.T) {
 	})
 	var log logBuffer
 	traces := pings(100)
-	size := exporter.CountOf(traces[:1]).Spans
+	size := exporter.CountOf(traces[:1]...).Spans
 	e := start(t, otlpgrpc.Options{
 		Endpoint: s.address, Logger: log.logger(),
 		Queue: exporter.Queue{Spans: int(10 * size), BatchSpans: int(size)},
@@ -175,7 +175,7 @@ func TestFullQueueDropsWholeTracesAndNeverBlocks(t *testing.T) {
 		t.Errorf("Shutdown: %v", err)
 	}
 	stats := e.Stats()
-	if in, out := exporter.CountOf(traces).Spans, s.received()+stats.TotalLost().Spans; in != out {
+	if in, out := exporter.CountOf(traces...).Spans, s.received()+stats.TotalLost().Spans; in != out {
 		t.Errorf("%d spans exported; %d received and %v lost", in, s.received(), stats.TotalLost())
 	}
 	s.mustHave(t, traces[:10])
@@ -200,7 +200,7 @@ func TestEachStateIsLoggedOnce(t *testing.T) {
 		t.Error("Shutdown says nothing of four lost traces")
 	}
 	want := "level=WARN msg=\"traces do not get through; what cannot be sent is dropped and counted\" endpoint=" + s.address + " error=broken\n" +
-		"level=INFO msg=\"traces get through again\" endpoint=" + s.address + " lost=\"internal: " + exporter.CountOf(pings(4)).String() + "\"\n"
+		"level=INFO msg=\"traces get through again\" endpoint=" + s.address + " lost=\"internal: " + exporter.CountOf(pings(4)...).String() + "\"\n"
 	if diff := cmp.Diff(want, log.String()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

@@ -21,7 +21,7 @@ import (
 func (e *Exporter) upload(ctx context.Context, traces []*trace.Trace) batch.Result {
 	var partial coltracepb.ExportTracePartialSuccess
 	err := e.client.UploadTraces(withPartialSuccess(ctx, &partial), otlp.Spans(traces, e.options.OTLP))
-	count := exporter.CountOf(traces)
+	count := exporter.CountOf(traces...)
 	switch {
 	case err == nil:
 		e.recovered()

@@ -66,7 +66,7 @@ func (t *Table) Export(_ context.Context, traces []*trace.Trace) error {
 		}
 		t.add(tr)
 	}
-	t.stats.Sent = t.stats.Sent.Plus(exporter.CountOf(traces))
+	t.stats.Sent = t.stats.Sent.Plus(exporter.CountOf(traces...))
 	return nil
 }
 

@@ -37,7 +37,7 @@ func (p *Printer) Export(_ context.Context, traces []*trace.Trace) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, t := range traces {
-		c := exporter.CountOf([]*trace.Trace{t})
+		c := exporter.CountOf(t)
 		if p.err == nil {
 			p.err = p.print(t)
 		}

@@ -44,7 +44,7 @@ func TestPrinterCountsWhatItCannotWrite(t *testing.T) {
 	if err := p.Export(t.Context(), traces); !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("Export: %v", err)
 	}
-	want := exporter.Stats{Lost: map[exporter.Cause]exporter.Count{exporter.CauseWrite: exporter.CountOf(traces)}}
+	want := exporter.Stats{Lost: map[exporter.Cause]exporter.Count{exporter.CauseWrite: exporter.CountOf(traces...)}}
 	if diff := cmp.Diff(want, p.Stats()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

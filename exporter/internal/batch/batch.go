@@ -104,19 +104,19 @@ func (b *Batcher) export(wait context.Context, t *trace.Trace) error {
 	if !b.reserve(wait, b.weight(t)) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		b.lose(exporter.CauseQueueFull, countOf(t))
+		b.lose(exporter.CauseQueueFull, exporter.CountOf(t))
 		return ErrDropped
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
 		b.room.Release(b.weight(t))
-		b.lose(exporter.CauseShutdown, countOf(t))
+		b.lose(exporter.CauseShutdown, exporter.CountOf(t))
 		return ErrClosed
 	}
 	b.queue = append(b.queue, t)
 	b.spans += len(t.Spans)
-	b.stats.Queued = b.stats.Queued.Plus(countOf(t))
+	b.stats.Queued = b.stats.Queued.Plus(exporter.CountOf(t))
 	if len(b.queue) == 1 || b.spans >= b.options.BatchSpans {
 		b.signal()
 	}
@@ -180,8 +180,4 @@ func (b *Batcher) signal() {
 	case b.wake <- struct{}{}:
 	default:
 	}
-}
-
-func countOf(t *trace.Trace) exporter.Count {
-	return exporter.Count{Traces: 1, Spans: int64(len(t.Spans))}
 }

@@ -36,7 +36,7 @@ type sent struct {
 }
 
 func (r *recorder) send(ctx context.Context, traces []*trace.Trace) batch.Result {
-	c := exporter.CountOf(traces)
+	c := exporter.CountOf(traces...)
 	r.mu.Lock()
 	r.got = append(r.got, sent{int(c.Traces), int(c.Spans), time.Since(r.start)})
 	r.mu.Unlock()
@@ -194,7 +194,7 @@ func TestAccount(t *testing.T) {
 		}, func(_ context.Context, traces []*trace.Trace) batch.Result {
 			calls++
 			if lose[calls%len(lose)] {
-				return batch.Result{Lost: exporter.CountOf(traces), Cause: "unavailable"}
+				return batch.Result{Lost: exporter.CountOf(traces...), Cause: "unavailable"}
 			}
 			return batch.Result{}
 		})

@@ -23,7 +23,7 @@ func (b *Batcher) work(ctx context.Context) {
 }
 
 func (b *Batcher) sendOne(ctx context.Context, traces []*trace.Trace) {
-	count := exporter.CountOf(traces)
+	count := exporter.CountOf(traces...)
 	r := Result{Lost: count, Cause: exporter.CauseShutdown}
 	if ctx.Err() == nil {
 		r = b.send(ctx, traces)
