@@ -15,5 +15,14 @@
 // filters that are not set are one comparison.
 //
 // Linux 5.17 or later with BTF is needed (kfree_skb got its drop reason then), on
-// amd64 or arm64. CAP_BPF and CAP_PERFMON are enough.
+// amd64 or arm64; the tests are run on 6.1, 6.12 and 6.18 (see vmtest). CAP_BPF and
+// CAP_PERFMON are enough, which a test holds.
+//
+// What the kernel does and a reader of events should know:
+//
+//   - A reply that a raw socket takes is also seen at kfree_skb, with NO_SOCKET:
+//     the socket got a clone, and the original found no datagram socket.
+//   - Linux 6.1 frees an answered ICMPv6 request at kfree_skb, with NOT_SPECIFIED.
+//   - Of a fragmented echo the first fragment is recorded, with its own payload
+//     length; once put together again, at delivery, the length is the whole one.
 package bpf

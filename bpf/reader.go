@@ -71,10 +71,13 @@ func (r *reader) openWake(ring int) error {
 
 func (r *reader) close() error {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	r.closed = true
-	// Closing the one ends a wait, closing the other unmaps the ring.
-	return errors.Join(r.wake.Close(), r.ring.Close())
+	r.mu.Unlock()
+	// Ends a wait and waits until it has ended, for which it may need the lock.
+	err := r.wake.Close()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return errors.Join(err, r.ring.Close())
 }
 
 // unread returns the bytes in the ring, or false once it is closed.

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
+
+	"github.com/dwelltrace/dwell/correlate/event"
 )
 
 func TestRingOverflow(t *testing.T) {
@@ -87,6 +89,38 @@ func TestWaitEnds(t *testing.T) {
 	}
 	if err := <-done; !errors.Is(err, ErrClosed) {
 		t.Errorf("closed: %v", err)
+	}
+}
+
+// TestCloseWhileReading closes at all moments of a reader's life.
+func TestCloseWhileReading(t *testing.T) {
+	privileged(t)
+	for range 20 {
+		tracer, err := Load(Options{RingBytes: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		reading, done := make(chan struct{}), make(chan error)
+		go func() {
+			close(reading)
+			for {
+				if err := tracer.Wait(context.Background(), time.Microsecond); err != nil {
+					done <- err
+					return
+				}
+				if _, err := tracer.Drain(func(*event.Event) {}); err != nil {
+					done <- err
+					return
+				}
+			}
+		}()
+		<-reading
+		if err := tracer.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := <-done; !errors.Is(err, ErrClosed) {
+			t.Error(err)
+		}
 	}
 }
 
