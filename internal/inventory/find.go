@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package inventory
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/dwelltrace/dwell/internal/netns"
+)
+
+// nameDirs returns the directories in which files that are mounted namespaces
+// give them names: iproute2's and docker's. On old systems /var/run is not /run.
+func nameDirs() []string {
+	dirs := []string{netns.Dir, "/run/docker/netns"}
+	if run, err := filepath.EvalSymlinks("/var/run"); err == nil && run != "/run" {
+		dirs = append(dirs, "/var/run/netns", "/var/run/docker/netns")
+	}
+	return dirs
+}
+
+// place is where a namespace can be opened, and its name.
+type place struct{ path, name string }
+
+// finder finds namespaces by inode number, named ones in directories and others
+// by the processes in them.
+type finder struct {
+	dirs     []string
+	host     place
+	inode    uint32 // the host's
+	interval time.Duration
+
+	mu           sync.Mutex
+	named, procs map[uint32]place
+	namedAfter   time.Time // no scan of the directories before this
+	procsAfter   time.Time // no scan of /proc before this
+}
+
+func newFinder(dirs []string, host place, inode uint32, interval time.Duration) *finder {
+	return &finder{dirs: dirs, host: host, inode: inode, interval: interval}
+}
+
+// find returns where the namespace is, if it is anywhere now.
+func (f *finder) find(inode uint32, now time.Time) (place, bool) {
+	if inode == f.inode {
+		return f.host, true
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if p, ok := f.named[inode]; ok && netns.MountedInode(p.path) == inode {
+		return p, true
+	}
+	if f.scanNamed(now) {
+		if p, ok := f.named[inode]; ok {
+			return p, true
+		}
+	}
+	if p, ok := f.procs[inode]; ok && netns.MountedInode(p.path) == inode {
+		return p, true
+	}
+	if f.scanProcs(now) {
+		if p, ok := f.procs[inode]; ok {
+			return p, true
+		}
+	}
+	return place{}, false
+}
+
+// all returns the inode numbers of all namespaces that can be found.
+func (f *finder) all(now time.Time) []uint32 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.scanNamed(now)
+	f.scanProcs(now)
+	inodes := map[uint32]bool{f.inode: true}
+	for _, m := range []map[uint32]place{f.named, f.procs} {
+		for inode := range m {
+			inodes[inode] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(inodes))
+}
+
+// scanNamed reads the directories of names, unless it is too early. A namespace
+// with several names gets the first.
+func (f *finder) scanNamed(now time.Time) bool {
+	if now.Before(f.namedAfter) {
+		return false
+	}
+	start := time.Now()
+	f.named = map[uint32]place{}
+	for _, dir := range f.dirs {
+		files, err := os.ReadDir(dir)
+		if err != nil { // mostly: there is no such directory
+			continue
+		}
+		for _, file := range files {
+			note(f.named, place{path: filepath.Join(dir, file.Name()), name: file.Name()})
+		}
+	}
+	f.namedAfter = now.Add(max(f.interval, restFactor*time.Since(start)))
+	return true
+}
+
+// scanProcs reads the namespaces of all processes, unless it is too early.
+func (f *finder) scanProcs(now time.Time) bool {
+	if now.Before(f.procsAfter) {
+		return false
+	}
+	start := time.Now()
+	f.procs = map[uint32]place{}
+	files, _ := os.ReadDir("/proc")
+	for _, file := range files {
+		if _, err := strconv.ParseUint(file.Name(), 10, 32); err == nil {
+			note(f.procs, place{path: filepath.Join("/proc", file.Name(), "ns/net")})
+		}
+	}
+	f.procsAfter = now.Add(max(f.interval, restFactor*time.Since(start)))
+	return true
+}
+
+// note enters the namespace at the place, if there is one.
+func note(m map[uint32]place, p place) {
+	inode := netns.MountedInode(p.path)
+	if inode == 0 {
+		return
+	}
+	if p.name == "" {
+		p.name = fmt.Sprintf("netns-%d", inode)
+	}
+	if _, ok := m[inode]; !ok {
+		m[inode] = p
+	}
+}

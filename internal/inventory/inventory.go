@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package inventory gives names to the numbers that events carry: network
+// namespaces by inode number, devices by namespace and interface index.
+//
+// The kernel side could write names into every event and does not: they would be
+// most of its bytes. Looking them up here is later, though, and the numbers are
+// reused: a namespace deleted and made anew often gets the same inode number
+// within milliseconds. So what is known has an age.
+//
+//   - What was looked at longer than Config.MaxAge ago is looked at again.
+//   - Whenever a name appears in or vanishes from /run/netns, everything is.
+//   - A number that is not known is looked for at once, but a namespace is never
+//     looked at more often than Config.MinInterval allows.
+//   - No answer takes longer than Config.MaxWait: then the old one is given.
+//
+// Subscribing to each namespace's netlink notifications would be quicker to see
+// a renamed device, and wrong: a socket keeps its namespace alive, and so the
+// network of every container that is gone.
+package inventory
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/dwelltrace/dwell/correlate/trace"
+	"github.com/dwelltrace/dwell/internal/netns"
+)
+
+// HostName is the name of the host's own network namespace.
+const HostName = "host"
+
+// Config of an Inventory. The zero value is the default.
+type Config struct {
+	// Hypervisors are the inode numbers of the namespaces that are hypervisors.
+	// Default: the host's own.
+	Hypervisors []uint32
+	// MaxAge is for how long an answer is good without another look. Default 1 s.
+	MaxAge time.Duration
+	// MinInterval is the shortest time from one look at a namespace to the next;
+	// a look that took long makes it longer, so that looking takes a twentieth of
+	// the time at most. Default 20 ms.
+	MinInterval time.Duration
+	// MaxWait bounds how long an answer waits for a look. Default 20 ms.
+	MaxWait time.Duration
+	// Now is the clock. Default time.Now.
+	Now func() time.Time
+}
+
+func (c Config) withDefaults() Config {
+	if c.MaxAge <= 0 {
+		c.MaxAge = time.Second
+	}
+	if c.MinInterval <= 0 {
+		c.MinInterval = 20 * time.Millisecond
+	}
+	if c.MaxWait <= 0 {
+		c.MaxWait = 20 * time.Millisecond
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c
+}
+
+// Stats counts what an Inventory did.
+type Stats struct {
+	// Unknown counts the answers that were numbers for want of a name.
+	Unknown uint64
+	// Looks counts the looks at namespaces, Failed those that saw nothing of it or
+	// not all: mostly because it was gone.
+	Looks, Failed uint64
+}
+
+// Inventory answers from what it has seen. It is safe for concurrent use.
+type Inventory struct {
+	cfg    Config
+	self   uint32 // the process's own namespace, which needs no rights to look at
+	finder *finder
+	dirs   *watch
+
+	unknown, looks, failed atomic.Uint64
+
+	mu      sync.RWMutex
+	spaces  map[uint32]*space // one an inode number; the kernel reuses the lowest
+	closed  bool
+	looking sync.WaitGroup
+}
+
+// New returns an Inventory that has looked at every namespace that it could find.
+// CAP_SYS_ADMIN is needed to look into others than the process's own, and
+// CAP_SYS_PTRACE to find the unnamed ones of other users' processes.
+func New(cfg Config) (*Inventory, error) {
+	self := netns.MountedInode("/proc/self/ns/net")
+	if self == 0 {
+		return nil, fmt.Errorf("no network namespace at /proc/self/ns/net: is /proc mounted?")
+	}
+	host, hostPath := self, "/proc/self/ns/net"
+	if inode := netns.MountedInode("/proc/1/ns/net"); inode != 0 {
+		host, hostPath = inode, "/proc/1/ns/net"
+	}
+	cfg = cfg.withDefaults()
+	if len(cfg.Hypervisors) == 0 {
+		cfg.Hypervisors = []uint32{host}
+	}
+	v := &Inventory{
+		cfg: cfg, self: self, spaces: map[uint32]*space{},
+		dirs:   newWatch(nameDirs()),
+		finder: newFinder(nameDirs(), place{path: hostPath, name: HostName}, host, cfg.MinInterval),
+	}
+	for _, inode := range v.finder.all(cfg.Now()) {
+		v.look(v.space(inode))
+	}
+	return v, nil
+}
+
+// NetNS returns the namespace with the inode number. One that is not known is
+// named netns-<inode>. The same namespace is the same pointer until it is renamed.
+func (v *Inventory) NetNS(inode uint32) *trace.NetNS {
+	return v.current(v.space(inode)).netns
+}
+
+// Device returns the device with the index in the namespace. One that is not
+// known is named if<index>. The same device is the same pointer until its name,
+// its bridge or its namespace's name changes.
+func (v *Inventory) Device(inode, ifindex uint32) *trace.Device {
+	s := v.space(inode)
+	snap := v.current(s)
+	if d, ok := snap.devices[ifindex]; ok {
+		return d.device
+	}
+	snap = v.await(s)
+	if d, ok := snap.devices[ifindex]; ok {
+		return d.device
+	}
+	v.unknown.Add(1)
+	return s.placeholder(snap.netns, ifindex)
+}
+
+// Stats returns what was counted so far.
+func (v *Inventory) Stats() Stats {
+	return Stats{Unknown: v.unknown.Load(), Looks: v.looks.Load(), Failed: v.failed.Load()}
+}
+
+// Close waits until no look is under way. Afterwards answers come from what is
+// known.
+func (v *Inventory) Close() {
+	v.mu.Lock()
+	v.closed = true
+	v.mu.Unlock()
+	v.looking.Wait()
+}
+
+// space returns the namespace's place in the inventory.
+func (v *Inventory) space(inode uint32) *space {
+	v.mu.RLock()
+	s := v.spaces[inode]
+	v.mu.RUnlock()
+	if s != nil {
+		return s
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if s = v.spaces[inode]; s == nil {
+		s = newSpace(inode, v.netns(inode, fmt.Sprintf("netns-%d", inode)))
+		v.spaces[inode] = s
+	}
+	return s
+}
+
+func (v *Inventory) netns(inode uint32, name string) *trace.NetNS {
+	return &trace.NetNS{Inode: inode, Name: name, Hypervisor: slices.Contains(v.cfg.Hypervisors, inode)}
+}
+
+// begin notes that a look is under way, unless the inventory is closed.
+func (v *Inventory) begin() bool {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if v.closed {
+		return false
+	}
+	v.looking.Add(1)
+	return true
+}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package inventory
+
+import (
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/dwelltrace/dwell/correlate/trace"
+)
+
+const (
+	// retain is for how long a device that is gone keeps its name, for packets that
+	// were seen on it before.
+	retain = time.Minute
+	// maxPlaceholders bounds the unknown devices remembered of one namespace, so
+	// that the same number is the same pointer.
+	maxPlaceholders = 1024
+	// restFactor is how many times as long as the last look took comes no other.
+	restFactor = 20
+)
+
+// space is what is known of one namespace.
+type space struct {
+	inode    uint32
+	snapshot atomic.Pointer[snapshot]
+
+	mu           sync.Mutex
+	underway     chan struct{} // closed when the look that is under way is done
+	deadline     time.Time     // how long to wait for it
+	placeholders map[uint32]*trace.Device
+}
+
+// snapshot is what one look saw. It does not change.
+type snapshot struct {
+	netns   *trace.NetNS
+	devices map[uint32]known
+	// generation is the watch's before the look.
+	generation uint64
+	// looked is when the look began, zero if there was none yet; no other is to
+	// begin before rest.
+	looked, rest time.Time
+	// found is set if the namespace was there.
+	found bool
+}
+
+// known is a device and when it was last seen.
+type known struct {
+	device *trace.Device
+	seen   time.Time
+}
+
+func newSpace(inode uint32, ns *trace.NetNS) *space {
+	s := &space{inode: inode, placeholders: map[uint32]*trace.Device{}}
+	s.snapshot.Store(&snapshot{netns: ns})
+	return s
+}
+
+// placeholder returns a device that is named by its number.
+func (s *space) placeholder(ns *trace.NetNS, ifindex uint32) *trace.Device {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d := s.placeholders[ifindex]
+	if d != nil && d.NetNS == ns {
+		return d
+	}
+	if len(s.placeholders) >= maxPlaceholders {
+		clear(s.placeholders)
+	}
+	d = &trace.Device{NetNS: ns, Index: ifindex, Name: "if" + strconv.FormatUint(uint64(ifindex), 10)}
+	s.placeholders[ifindex] = d
+	return d
+}
+
+// current returns what is known of the namespace, after another look if that is
+// too old.
+func (v *Inventory) current(s *space) *snapshot {
+	snap := s.snapshot.Load()
+	now := v.cfg.Now()
+	if snap.found && now.Sub(snap.looked) < v.cfg.MaxAge && snap.generation == v.dirs.generation(now) {
+		return snap
+	}
+	return v.await(s)
+}
+
+// await begins a look, unless one is under way or it is too early for another,
+// and waits for it no longer than MaxWait from its beginning.
+func (v *Inventory) await(s *space) *snapshot {
+	now := v.cfg.Now()
+	if now.Before(s.snapshot.Load().rest) {
+		return s.snapshot.Load()
+	}
+	s.mu.Lock()
+	done := s.underway
+	if done == nil {
+		if now.Before(s.snapshot.Load().rest) || !v.begin() {
+			s.mu.Unlock()
+			return s.snapshot.Load()
+		}
+		done = make(chan struct{})
+		s.underway, s.deadline = done, now.Add(v.cfg.MaxWait)
+		go v.lookAside(s, done)
+	}
+	patience := s.deadline.Sub(now)
+	s.mu.Unlock()
+	waitFor(done, patience)
+	return s.snapshot.Load()
+}
+
+// lookAside looks at the namespace and tells those who wait.
+func (v *Inventory) lookAside(s *space, done chan struct{}) {
+	defer v.looking.Done()
+	v.look(s)
+	s.mu.Lock()
+	s.underway = nil
+	s.mu.Unlock()
+	close(done)
+}
+
+func waitFor(done <-chan struct{}, patience time.Duration) {
+	if patience <= 0 {
+		return
+	}
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
+	}
+}
