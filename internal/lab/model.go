@@ -13,6 +13,8 @@ const (
 	Guest      = "guest"
 	Hypervisor = "hypervisor"
 	Outside    = "outside"
+	Router     = "router"
+	Remote     = "remote"
 )
 
 // Topology describes a virtual network: what there is, not how it is made.

@@ -2,53 +2,42 @@
 
 package lab
 
-import (
-	"fmt"
+import "net/netip"
 
-	"github.com/google/nftables"
-	"github.com/google/nftables/expr"
-	"golang.org/x/sys/unix"
-)
-
-// ensureNAT makes an nftables table of our own in which IPv4 packets that leave
-// on the devices are masqueraded, and nothing else.
+// nat is the paper's "NAT": the guest hangs on the NAT device, ovs-nat, whose
+// network is the hypervisor's own to hide. The listing is nat.txt. To the packet
+// it is the bridge topology with other names, as it was in the paper; IPv6 has no
+// NAT, and so the guest has IPv4 only.
 //
-//	table ip dwell {
-//	    chain postrouting {
-//	        type nat hook postrouting priority srcnat;
-//	        oifname "ens3" masquerade
-//	    }
-//	}
-func (s *space) ensureNAT(devices []string) error {
-	conn, err := nftables.New(nftables.WithNetNSFd(s.FD()))
-	if err != nil {
-		return err
-	}
-	table := conn.AddTable(&nftables.Table{Name: "dwell", Family: nftables.TableFamilyIPv4})
-	chain := conn.AddChain(&nftables.Chain{
-		Name:     "postrouting",
-		Table:    table,
-		Type:     nftables.ChainTypeNAT,
-		Hooknum:  nftables.ChainHookPostrouting,
-		Priority: nftables.ChainPriorityNATSource,
-	})
-	conn.FlushChain(chain)
-	for _, d := range devices {
-		conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: masquerade(d)})
-	}
-	if err := conn.Flush(); err != nil {
-		return fmt.Errorf("writing nftables rules (has the kernel nf_tables with nft_masq?): %w", err)
-	}
-	return nil
-}
-
-// masquerade is the rule: oifname "device" masquerade.
-func masquerade(device string) []expr.Any {
-	name := make([]byte, unix.IFNAMSIZ)
-	copy(name, device)
-	return []expr.Any{
-		&expr.Meta{Key: expr.MetaKeyOIFNAME, Register: 1},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: name},
-		&expr.Masq{},
+//	guest                    hypervisor                            outside
+//	┌─────────────────┐      ┌──────────────────────────────┐      ┌─────────────┐
+//	│     natovsns-ns ├──────┤ natovsns-nat ─ ovs-nat  ens3 ├──────┤ outside0 lo │
+//	└─────────────────┘ veth └──────────────────────────────┘ veth └─────────────┘
+//
+//	natovsns-ns  192.168.1.10/24
+//	ovs-nat      192.168.1.1/24
+//	ens3         192.168.122.208/24   masquerades IPv4
+//	outside0     192.168.122.1/24
+//	lo           203.0.113.8/32       what the guest pings
+func nat() Topology {
+	return Topology{
+		Name:    "nat",
+		Summary: "guest on a NAT device in the hypervisor, IPv4 only",
+		Spaces: []Space{
+			{Role: Guest, Routes: defaults("192.168.1.1")},
+			{Role: Hypervisor, Forward: true, Masquerade: []string{"ens3"}, Routes: defaults("192.168.122.1")},
+			outside(),
+		},
+		Bridges: []Bridge{
+			{Port{In: Hypervisor, Name: "ovs-nat", Addrs: addrs("192.168.1.1/24")}},
+		},
+		Veths: []Veth{
+			{
+				{In: Guest, Name: "natovsns-ns", Addrs: addrs("192.168.1.10/24")},
+				{In: Hypervisor, Name: "natovsns-nat", Bridge: "ovs-nat"},
+			},
+			uplink(),
+		},
+		Target4: netip.MustParseAddr(target4),
 	}
 }

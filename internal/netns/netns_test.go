@@ -171,7 +171,7 @@ func TestDoSwitchesAndSwitchesBack(t *testing.T) {
 		t.Errorf("afterwards the caller is in %d, want %d", got, host)
 	}
 	want := errors.New("mine")
-	if err := ns.Do(func() error { return want }); err != want {
+	if err := ns.Do(func() error { return want }); !errors.Is(err, want) {
 		t.Errorf("Do = %v, want the function's error as it is", err)
 	}
 }

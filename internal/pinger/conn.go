@@ -50,12 +50,11 @@ func open(cfg Config) (*conn, error) {
 		c.PacketConn, err = icmp.ListenPacket(network, local)
 		return err
 	}
-	err := error(nil)
 	if cfg.NetNS != nil {
-		err = cfg.NetNS.Do(listen)
-	} else {
-		err = listen()
+		bare := listen
+		listen = func() error { return cfg.NetNS.Do(bare) }
 	}
+	err := listen()
 	if errors.Is(err, fs.ErrPermission) {
 		return nil, fmt.Errorf("ping %s: raw sockets need root (CAP_NET_RAW): try sudo: %w", target, err)
 	}
