@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package listing
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"strconv"
+
+	"github.com/dwelltrace/dwell/correlate"
+	"github.com/dwelltrace/dwell/correlate/event"
+)
+
+// Object is what stands in a line of [JSON]. Its names are stable: others are added,
+// none is renamed or removed.
+type Object struct {
+	// Time is in nanoseconds of the kernel's monotonic clock.
+	Time uint64 `json:"time_ns"`
+	// Hook is the name of the tracepoint.
+	Hook string `json:"hook"`
+	// Type is "request" or "reply".
+	Type string `json:"type"`
+	// NetNS is the inode number of the network namespace.
+	NetNS     uint32 `json:"netns"`
+	NetNSName string `json:"netns_name"`
+	// IfIndex is 0, and Interface missing, where the packet was seen away from any
+	// device.
+	IfIndex   uint32 `json:"ifindex"`
+	Interface string `json:"interface,omitempty"`
+	// Src and Dst are the echo's own addresses.
+	Src string `json:"src"`
+	Dst string `json:"dst"`
+	ID  uint16 `json:"id"`
+	Seq uint16 `json:"seq"`
+	// PayloadSize is in bytes; Payload is the beginning of it, in hexadecimal.
+	PayloadSize uint16 `json:"payload_size"`
+	Payload     string `json:"payload"`
+	// SKB is the address of the packet's buffer, in hexadecimal, or "0x0".
+	SKB   string   `json:"skb"`
+	CPU   uint16   `json:"cpu"`
+	Flags []string `json:"flags"`
+	// Code is the number of the drop reason, or the driver's return code.
+	Code uint32 `json:"code"`
+	// Reason is the drop reason's name, of kfree_skb only.
+	Reason string `json:"reason,omitempty"`
+	Tunnel *Outer `json:"tunnel,omitempty"`
+}
+
+// Outer is the tunnel packet around an echo.
+type Outer struct {
+	Src string `json:"src"`
+	Dst string `json:"dst"`
+	VNI uint32 `json:"vni"`
+}
+
+var flagNames = []struct {
+	flag event.Flags
+	name string
+}{
+	{event.IPv6, "ipv6"},
+	{event.Encapsulated, "encapsulated"},
+	{event.BridgePort, "bridge_port"},
+	{event.Bridge, "bridge"},
+	{event.Received, "received"},
+	{event.OuterIPv6, "outer_ipv6"},
+	{event.Loopback, "loopback"},
+}
+
+// ObjectOf describes an event with all that is known of it.
+func ObjectOf(ev *event.Event, names correlate.Resolver) Object {
+	o := Object{
+		Time: ev.Time, Hook: ev.Hook.String(), Type: ev.Type.String(),
+		NetNS: ev.NetNS, NetNSName: names.NetNS(ev.NetNS).Name, IfIndex: ev.IfIndex,
+		Src: ev.Src.Addr().String(), Dst: ev.Dst.Addr().String(), ID: ev.ID, Seq: ev.Seq,
+		PayloadSize: ev.PayloadLen, Payload: hex.EncodeToString(ev.Payload[:min(len(ev.Payload), int(ev.PayloadLen))]),
+		SKB: "0x" + strconv.FormatUint(ev.SKB, 16), CPU: ev.CPU, Code: ev.Code, Flags: []string{},
+	}
+	if ev.IfIndex != 0 {
+		o.Interface = names.Device(ev.NetNS, ev.IfIndex).Name
+	}
+	for _, f := range flagNames {
+		if ev.Flags.Has(f.flag) {
+			o.Flags = append(o.Flags, f.name)
+		}
+	}
+	if ev.Hook == event.KfreeSKB {
+		o.Reason = names.DropReason(ev.Code)
+	}
+	if ev.Flags.Has(event.Encapsulated) {
+		o.Tunnel = &Outer{ev.Outer.Src.Addr().String(), ev.Outer.Dst.Addr().String(), ev.Outer.VNI}
+	}
+	return o
+}
+
+// JSON is one JSON object a line; see [Object].
+func JSON(b []byte, ev *event.Event, names correlate.Resolver) []byte {
+	line, err := json.Marshal(ObjectOf(ev, names))
+	if err != nil {
+		panic(err) // an Object has nothing in it that JSON cannot express
+	}
+	return append(append(b, line...), '\n')
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package listing
+
+import (
+	"io"
+
+	"github.com/dwelltrace/dwell/correlate"
+	"github.com/dwelltrace/dwell/correlate/event"
+)
+
+// Format is how a [Writer] writes an event. It appends one line, with its newline.
+type Format func(b []byte, ev *event.Event, names correlate.Resolver) []byte
+
+// Text is the paper's listing; see [Line].
+func Text(b []byte, ev *event.Event, names correlate.Resolver) []byte {
+	return LineOf(ev, names).Append(b)
+}
+
+// LineOf describes an event as a listing does.
+func LineOf(ev *event.Event, names correlate.Resolver) Line {
+	l := Line{
+		NetNS: ev.NetNS, Name: names.NetNS(ev.NetNS).Name, Type: Request,
+		Src: ev.Src.Addr(), Dst: ev.Dst.Addr(), Hook: ev.Hook, Time: ev.Time,
+	}
+	if ev.IfIndex != 0 {
+		l.Interface = names.Device(ev.NetNS, ev.IfIndex).Name
+	}
+	if ev.Type == event.EchoReply {
+		l.Type = Reply
+	}
+	if ev.Flags.Has(event.Encapsulated) {
+		l.Type, l.Src, l.Dst = Tunnel, ev.Outer.Src.Addr(), ev.Outer.Dst.Addr()
+	}
+	if ev.Hook == event.KfreeSKB {
+		l.Reason = names.DropReason(ev.Code)
+	}
+	return l
+}
+
+// Writer writes events as lines, each in one call of Write. It is not safe for
+// concurrent use.
+type Writer struct {
+	w      io.Writer
+	names  correlate.Resolver
+	format Format
+	buf    []byte
+}
+
+// NewWriter returns a Writer that takes the names of namespaces and devices from
+// names. It writes no [Header].
+func NewWriter(w io.Writer, names correlate.Resolver, format Format) *Writer {
+	return &Writer{w: w, names: names, format: format}
+}
+
+// Write writes one event.
+func (w *Writer) Write(ev *event.Event) error {
+	w.buf = w.format(w.buf[:0], ev, w.names)
+	_, err := w.w.Write(w.buf)
+	return err
+}
