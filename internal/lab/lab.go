@@ -48,7 +48,7 @@ func (o Options) prefix() (string, error) {
 
 // Topologies returns the descriptions of all topologies.
 func Topologies() []Topology {
-	return []Topology{bridge(), nat(), routed(), vxlan()}
+	return []Topology{bridge(), bridgeNamespaces(), nat(), routed(), vxlan(), vxlanBridged()}
 }
 
 // Find returns the description of the named topology.

@@ -15,6 +15,9 @@ const (
 	Outside    = "outside"
 	Router     = "router"
 	Remote     = "remote"
+	Switch     = "bridge"
+	Near       = "near"
+	Far        = "far"
 )
 
 // Topology describes a virtual network: what there is, not how it is made.
