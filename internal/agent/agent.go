@@ -39,6 +39,9 @@ type Agent struct {
 // The caller must call Run, which ends the tracing, too. Errors are those of
 // [bpf.Load] and [bpf.Tracer.Attach].
 func Start(opts Options) (*Agent, error) {
+	if opts.Timeout <= 0 {
+		opts.Timeout = DefaultTimeout
+	}
 	a := &Agent{opts: opts, summary: newSummary()}
 	if err := a.start(); err != nil {
 		return nil, errors.Join(err, a.release())

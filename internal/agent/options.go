@@ -22,7 +22,7 @@ type Options struct {
 	Hypervisors []uint32
 	// HostID makes span IDs unique among hosts.
 	HostID string
-	// Timeout is how long a reply is waited for. Default 2 s.
+	// Timeout is how long a reply is waited for. Default DefaultTimeout.
 	Timeout time.Duration
 	// Count ends Run after so many pings; 0 means never.
 	Count uint64
@@ -35,6 +35,9 @@ type Options struct {
 	// Default 5 s.
 	ShutdownTimeout time.Duration
 }
+
+// DefaultTimeout is how long a reply is waited for unless said otherwise.
+const DefaultTimeout = 2 * time.Second
 
 // tick is how often the ring buffer is emptied if the kernel side does not ask for it
 // before. It is the delay of a trace at low rates; at high rates it makes batches.

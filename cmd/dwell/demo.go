@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dwelltrace/dwell/bpf"
+	"github.com/dwelltrace/dwell/correlate/trace"
+	"github.com/dwelltrace/dwell/exporter/table"
+	"github.com/dwelltrace/dwell/exporter/waterfall"
+	"github.com/dwelltrace/dwell/internal/agent"
+	"github.com/dwelltrace/dwell/internal/lab"
+	"github.com/dwelltrace/dwell/internal/pinger"
+)
+
+const (
+	demoInterval = 10 * time.Millisecond
+	demoTopology = "bridge"
+	// demoSample is of how many pings the one with the median round trip is shown.
+	demoSample = 1000
+)
+
+// demo is one run of dwell demo.
+type demo struct {
+	exportFlags
+	count  int
+	prefix string
+
+	out, err io.Writer
+	sample   []*trace.Trace
+	table    *table.Table
+}
+
+func newDemoCommand() *cobra.Command {
+	var d demo
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "See it work: trace pings through a virtual network made for it",
+		Long: `Make the lab's bridge topology, ping through it, and show where the time went: the
+waterfall of one ping, the one with the median round-trip time, and a table of the
+dwell in each device over all of them. The network is made of namespaces and gone
+afterwards, unless it was up before; the host's own network is not touched.`,
+		Example: `  dwell demo
+  dwell demo --count 1000 --otlp-endpoint localhost:4317`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			d.out, d.err = cmd.OutOrStdout(), cmd.ErrOrStderr()
+			return d.run(cmd.Context())
+		},
+	}
+	cmd.Flags().IntVarP(&d.count, "count", "c", 100, "pings to send")
+	cmd.Flags().StringVar(&d.prefix, "prefix", lab.DefaultPrefix, "what the names of the namespaces begin with")
+	d.register(cmd)
+	return cmd
+}
+
+func (d *demo) run(ctx context.Context) (err error) {
+	if d.count < 1 {
+		return fmt.Errorf("--count %d: must be at least 1", d.count)
+	}
+	if err := labPrivileges(); err != nil {
+		return err
+	}
+	l, down, err := d.lab(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, down()) }()
+	summary, err := d.trace(ctx, l)
+	if ctx.Err() != nil && err == nil {
+		err = errors.New("interrupted")
+	}
+	if err != nil && summary.Pings() == 0 {
+		return err
+	}
+	return errors.Join(err, d.show(summary))
+}
+
+// lab makes the topology, and returns what removes it again.
+func (d *demo) lab(ctx context.Context) (*lab.Lab, func() error, error) {
+	opts := lab.Options{Prefix: d.prefix}
+	keep := false
+	if _, err := lab.Get(demoTopology, opts); err == nil {
+		keep = true // somebody works in it
+	}
+	l, err := lab.Up(ctx, demoTopology, opts)
+	if err != nil {
+		return nil, nil, err
+	}
+	fmt.Fprintf(d.err, "dwell: lab up: %s\n", l.Topology().Summary)
+	return l, func() error {
+		if keep {
+			fmt.Fprintln(d.err, "dwell: lab left up, as it was")
+			return nil
+		}
+		if err := l.Down(context.WithoutCancel(ctx)); err != nil {
+			return fmt.Errorf("%w; dwell lab down removes what is left", err)
+		}
+		fmt.Fprintln(d.err, "dwell: lab down")
+		return nil
+	}, nil
+}
+
+// trace pings through the lab and traces that.
+func (d *demo) trace(ctx context.Context, l *lab.Lab) (agent.Summary, error) {
+	onResource, err := otlpOptions(ctx)
+	if err != nil {
+		return agent.Summary{}, err
+	}
+	sinks, err := d.open(ctx, onResource, newLogger(d.err))
+	if err != nil {
+		return agent.Summary{}, err
+	}
+	d.table = table.New(0)
+	a, err := agent.Start(agent.Options{
+		Filter:      bpf.Filter{NetNS: labInodes(l, l.Topology().Roles()...)},
+		Hypervisors: labInodes(l, lab.Hypervisor),
+		HostID:      onResource.Host.ID,
+		Count:       uint64(d.count),
+		Exporter:    sinks,
+		OnTrace:     d.keep,
+	})
+	if err != nil {
+		return agent.Summary{}, errors.Join(err, shutdownUnused(sinks))
+	}
+	running, stop := context.WithCancel(ctx)
+	pinging := make(chan error, 1)
+	go func() {
+		err := d.ping(running, l)
+		if err != nil {
+			stop()
+		} else {
+			// A lost reply is waited for, but not for ever.
+			time.AfterFunc(agent.DefaultTimeout+time.Second, stop)
+		}
+		pinging <- err
+	}()
+	summary, err := a.Run(running)
+	stop()
+	if pingErr := <-pinging; pingErr != nil && ctx.Err() == nil {
+		err = errors.Join(err, fmt.Errorf("ping: %w", pingErr))
+	}
+	return summary, err
+}
+
+func labInodes(l *lab.Lab, roles ...string) []uint32 {
+	var inodes []uint32
+	for _, role := range roles {
+		inode, _ := l.NetNS(role)
+		inodes = append(inodes, inode)
+	}
+	return inodes
+}
+
+// ping sends the pings from the guest.
+func (d *demo) ping(ctx context.Context, l *lab.Lab) error {
+	ns, err := l.Open(lab.Guest)
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	p := newProgress(d.err, "pings", d.count)
+	defer p.done()
+	_, err = pinger.Run(ctx, pinger.Config{
+		NetNS: ns, Target: l.Target(false), Count: d.count, Interval: demoInterval,
+		OnReply: func(pinger.Echo) { p.step() },
+	})
+	return err
+}
+
+// keep takes a trace into the table and the sample.
+func (d *demo) keep(t *trace.Trace) {
+	// A table takes everything.
+	_ = d.table.Export(context.Background(), []*trace.Trace{t})
+	if len(d.sample) < demoSample && t.Outcome == trace.Complete {
+		d.sample = append(d.sample, t)
+	}
+}
+
+// show prints the waterfall, the table and the summary.
+func (d *demo) show(summary agent.Summary) error {
+	opts := waterfallOptions(d.out)
+	if len(d.sample) > 0 {
+		slices.SortFunc(d.sample, func(a, b *trace.Trace) int {
+			return cmp.Compare(a.Root().Duration(), b.Root().Duration())
+		})
+		if err := waterfall.Write(d.out, d.sample[len(d.sample)/2], opts); err != nil {
+			return err
+		}
+		fmt.Fprintln(d.out)
+	}
+	if err := d.table.Write(d.out, table.Options{ASCII: opts.ASCII}); err != nil {
+		return err
+	}
+	fmt.Fprintln(d.err, "dwell:", summary)
+	if summary.Complete != uint64(d.count) {
+		return fmt.Errorf("%d of %d pings were traced completely", summary.Complete, d.count)
+	}
+	return nil
+}

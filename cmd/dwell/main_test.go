@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+// asDwell makes this test binary behave as dwell itself.
+const asDwell = "DWELL_TEST_AS_DWELL"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asDwell) != "" {
+		os.Exit(run(os.Args[1:]))
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// process is dwell running as a process of its own.
+type process struct {
+	*exec.Cmd
+	stdout, stderr bytes.Buffer
+}
+
+// dwell returns a process that runs dwell with args, not yet started.
+func dwell(t *testing.T, args ...string) *process {
+	t.Helper()
+	return program(t, "/proc/self/exe", args...)
+}
+
+// program returns a process that runs a command in whose environment this test binary
+// is dwell.
+func program(t *testing.T, name string, args ...string) *process {
+	t.Helper()
+	p := &process{Cmd: exec.CommandContext(t.Context(), name, args...)}
+	p.Env = append(os.Environ(), asDwell+"=1")
+	p.Stdout, p.Stderr = &p.stdout, &p.stderr
+	p.Cancel = func() error { return p.Process.Signal(syscall.SIGINT) }
+	p.WaitDelay = 20 * time.Second
+	return p
+}
+
+// exit runs the process to its end and returns its exit status.
+func (p *process) exit(t *testing.T) int {
+	t.Helper()
+	err := p.Run()
+	if err != nil && p.ProcessState == nil {
+		t.Fatal(err)
+	}
+	return p.ProcessState.ExitCode()
+}
+
+// testPrefix is the prefix of the namespaces of this test process's labs.
+func testPrefix() string { return fmt.Sprintf("dwc%d", os.Getpid()) }

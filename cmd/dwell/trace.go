@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dwelltrace/dwell/bpf"
+	"github.com/dwelltrace/dwell/exporter"
+	"github.com/dwelltrace/dwell/internal/agent"
+	"github.com/dwelltrace/dwell/internal/netns"
+)
+
+// traceFlags are the flags of dwell trace.
+type traceFlags struct {
+	exportFlags
+	count                       uint64
+	duration, timeout           time.Duration
+	netns, interfaces, prefixes []string
+	hypervisors                 []string
+	output                      string
+	ringMiB                     int
+	vxlanPorts                  []uint
+}
+
+func newTraceCommand() *cobra.Command {
+	var f traceFlags
+	cmd := &cobra.Command{
+		Use:   "trace",
+		Short: "Trace the pings of this host, live",
+		Long: `Trace the pings of this host, live: each becomes one trace, whose spans are the time
+that the packet dwelt in each device. It ends after --count pings, after --duration,
+or with Ctrl-C, and then says on standard error what it saw.
+
+The filters --netns and --interface say where packets are looked at, --address says
+which pings. They work in the kernel: what they leave out costs next to nothing.`,
+		Example: `  dwell trace                                          waterfalls on the terminal
+  dwell trace --count 100 --otlp-file pings.jsonl --output none
+  dwell trace --otlp-endpoint localhost:4317           to Jaeger, Tempo or a Collector
+  dwell trace --address 203.0.113.8                    pings from or to this address
+  dwell trace --hypervisor dwell-bridge-hypervisor     in the lab`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runTrace(cmd, f) },
+	}
+	f.register(cmd)
+	return cmd
+}
+
+func (f *traceFlags) register(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.Uint64VarP(&f.count, "count", "c", 0, "end after this many pings (0: never)")
+	flags.DurationVarP(&f.duration, "duration", "d", 0, "end after this time (0: never)")
+	flags.DurationVar(&f.timeout, "timeout", agent.DefaultTimeout, "how long to wait for a reply")
+	flags.StringSliceVar(&f.netns, "netns", nil, "look only into these network namespaces: name, path or PID")
+	flags.StringSliceVar(&f.interfaces, "interface", nil, "look only at interfaces with these names")
+	flags.StringSliceVar(&f.prefixes, "address", nil, "trace only pings from or to these addresses or prefixes")
+	flags.StringSliceVar(&f.hypervisors, "hypervisor", nil,
+		"network namespace that is the hypervisor: name, path or PID (default: the host's own)")
+	flags.StringVarP(&f.output, "output", "o", "waterfall", "what to print on standard output: waterfall or none")
+	flags.IntVar(&f.ringMiB, "ring-size", bpf.DefaultRingBytes>>20, "size of the kernel's ring buffer in MiB")
+	flags.UintSliceVar(&f.vxlanPorts, "vxlan-port", []uint{bpf.VXLANPort, bpf.LegacyVXLANPort}, "UDP ports that carry VXLAN")
+	f.exportFlags.register(cmd)
+}
+
+// options makes the agent's options of the flags.
+func (f *traceFlags) options() (opts agent.Options, err error) {
+	if f.output != "waterfall" && f.output != "none" {
+		return opts, fmt.Errorf("no output %q; there are: waterfall, none", f.output)
+	}
+	if f.ringMiB < 1 {
+		return opts, fmt.Errorf("--ring-size %d: must be at least 1 MiB", f.ringMiB)
+	}
+	if f.timeout <= 0 {
+		return opts, fmt.Errorf("--timeout %v: must be more than 0", f.timeout)
+	}
+	opts = agent.Options{Count: f.count, Timeout: f.timeout}
+	opts.BPF.RingBytes = f.ringMiB << 20
+	opts.BPF.VXLANPorts = []uint16{}
+	for _, p := range f.vxlanPorts {
+		if p == 0 || p > 65535 {
+			return opts, fmt.Errorf("--vxlan-port %d: must be between 1 and 65535", p)
+		}
+		opts.BPF.VXLANPorts = append(opts.BPF.VXLANPorts, uint16(p))
+	}
+	if opts.Hypervisors, err = inodesOf(f.hypervisors); err != nil {
+		return opts, err
+	}
+	if opts.Filter.NetNS, err = inodesOf(f.netns); err != nil {
+		return opts, err
+	}
+	opts.Filter.Interfaces = f.interfaces
+	for _, p := range f.prefixes {
+		prefix, err := parsePrefix(p)
+		if err != nil {
+			return opts, err
+		}
+		opts.Filter.Addresses = append(opts.Filter.Addresses, prefix)
+	}
+	return opts, nil
+}
+
+// inodesOf looks up network namespaces.
+func inodesOf(refs []string) ([]uint32, error) {
+	var inodes []uint32
+	for _, ref := range refs {
+		inode, err := netns.Inode(ref)
+		if err != nil {
+			return nil, err
+		}
+		inodes = append(inodes, inode)
+	}
+	return inodes, nil
+}
+
+// parsePrefix takes a prefix, or an address as the prefix that holds only it.
+func parsePrefix(s string) (netip.Prefix, error) {
+	if a, err := netip.ParseAddr(s); err == nil {
+		return netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(s)
+	if err != nil {
+		return p, fmt.Errorf("--address %q: neither an address nor a prefix like 192.0.2.0/24", s)
+	}
+	return p, nil
+}
+
+func runTrace(cmd *cobra.Command, f traceFlags) error {
+	ctx, cancel := context.WithCancel(cmd.Context())
+	defer cancel()
+	opts, err := f.options()
+	if err != nil {
+		return err
+	}
+	onResource, err := otlpOptions(ctx)
+	if err != nil {
+		return err
+	}
+	opts.HostID = onResource.Host.ID
+	sinks, err := f.open(ctx, onResource, newLogger(cmd.ErrOrStderr()))
+	if err != nil {
+		return err
+	}
+	opts.Exporter = sinks
+	finish := func() error { return nil }
+	if f.output == "waterfall" {
+		p := newPrinter(cmd.OutOrStdout(), cancel)
+		opts.OnTrace = p.add
+		finish = func() error { return finishPrinting(cmd.ErrOrStderr(), p) }
+	}
+	a, err := agent.Start(opts)
+	if err != nil {
+		return errors.Join(err, shutdownUnused(sinks), finish())
+	}
+	if f.duration > 0 {
+		ctx, cancel = context.WithTimeout(ctx, f.duration)
+		defer cancel()
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "dwell: attached, tracing %s; Ctrl-C ends\n", f.scope())
+	summary, err := a.Run(ctx)
+	err = errors.Join(err, finish())
+	fmt.Fprintln(cmd.ErrOrStderr(), "dwell:", summary)
+	return err
+}
+
+// finishPrinting ends the printing and says what was left out. That a reader has seen
+// enough (dwell trace | head) is no error.
+func finishPrinting(w io.Writer, p *printer) error {
+	err := p.close()
+	if p.skipped > 0 {
+		fmt.Fprintf(w, "dwell: %d waterfalls left out, they came faster than they could be printed; "+
+			"--output none prints none\n", p.skipped)
+	}
+	if errors.Is(err, syscall.EPIPE) {
+		return nil
+	}
+	return err
+}
+
+// shutdownUnused releases exporters that nothing was given to.
+func shutdownUnused(sinks exporter.Multi) error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	return sinks.Shutdown(ctx)
+}
+
+// scope says what is traced.
+func (f *traceFlags) scope() string {
+	var parts []string
+	for _, p := range []struct {
+		what string
+		list []string
+	}{{"pings of ", f.prefixes}, {"in ", f.netns}, {"on ", f.interfaces}} {
+		if len(p.list) > 0 {
+			parts = append(parts, p.what+strings.Join(p.list, ", "))
+		}
+	}
+	if len(parts) == 0 {
+		return "all pings of this host"
+	}
+	return strings.Join(parts, " ")
+}
