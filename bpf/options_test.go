@@ -13,8 +13,14 @@ func TestRingBytes(t *testing.T) {
 		in   int
 		want uint32 // 0: an error
 	}{
-		{0, DefaultRingBytes}, {1, page}, {int(page), page}, {int(page) + 1, 2 * page},
-		{100 << 20, 128 << 20}, {1 << 30, 1 << 30}, {1<<30 + 1, 0}, {-1, 0},
+		{0, DefaultRingBytes},
+		{1, page},
+		{int(page), page},
+		{int(page) + 1, 2 * page},
+		{100 << 20, 128 << 20},
+		{1 << 30, 1 << 30},
+		{1<<30 + 1, 0},
+		{-1, 0},
 	} {
 		got, err := Options{RingBytes: tt.in}.ringBytes()
 		if got != tt.want || (err != nil) != (tt.want == 0) {
@@ -42,8 +48,11 @@ func TestVXLANPorts(t *testing.T) {
 		ports []uint16
 		ok    bool
 	}{
-		{nil, true}, {[]uint16{}, true}, {[]uint16{0}, false},
-		{make9(), false}, {make9()[1:], true},
+		{nil, true},
+		{[]uint16{}, true},
+		{[]uint16{0}, false},
+		{make9(), false},
+		{make9()[1:], true},
 	} {
 		spec, err := loadKernel()
 		if err != nil {

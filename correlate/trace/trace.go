@@ -207,10 +207,9 @@ func (s *Span) Name() string {
 		return s.Title
 	case s.Kind == KindTransmit && s.Inner:
 		return "queue " + s.Device.Name
-	case s.Kind == KindHypervisor || s.Device == nil:
-		return s.Kind.String()
-	case s.Kind == KindForward || s.Kind == KindDeliver || s.Kind == KindRespond:
-		return s.Kind.String() + " " + s.NetNS.Name
+	case s.Kind == KindHypervisor, s.Kind == KindForward, s.Kind == KindDeliver, s.Kind == KindRespond,
+		s.Device == nil:
+		return s.Kind.String() // the namespace, which is the service, says whose
 	case s.Kind == KindBridge && s.Bridge() != "":
 		return "bridge " + s.Bridge()
 	case s.Kind == KindDevice:

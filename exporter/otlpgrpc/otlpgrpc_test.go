@@ -64,6 +64,7 @@ func TestShutdownFlushes(t *testing.T) {
 // TestFaults sends five traces, one a request, to endpoints with faults. In every
 // case what was exported is what arrived and what was counted as lost.
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	size := exporter.CountOf(pings(1)...)
 	all := exporter.CountOf(pings(5)...)
 	hang := func(ctx context.Context, _ int) (*coltracepb.ExportTraceServiceResponse, error) {

@@ -59,7 +59,9 @@ var asciiGlyphs = glyphs{
 
 func (o Options) glyphs() *glyphs {
 	if o.ASCII {
-		return &asciiGlyphs
+		g := asciiGlyphs
+		return &g
 	}
-	return &utf8Glyphs
+	g := utf8Glyphs
+	return &g
 }

@@ -16,10 +16,9 @@ func (a *Agent) loop(ctx context.Context) error {
 		if err := a.turn(); err != nil {
 			return err
 		}
-		if err := a.tracer.Wait(ctx, tick); err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
+		if err := a.tracer.Wait(ctx, tick); ctx.Err() != nil {
+			return nil //nolint:nilerr // the end of the context is the end of the run
+		} else if err != nil {
 			return fmt.Errorf("wait for events: %w", err)
 		}
 	}

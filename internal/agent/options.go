@@ -41,6 +41,6 @@ const DefaultTimeout = 2 * time.Second
 
 // tick is how often the ring buffer is emptied if the kernel side does not ask for it
 // before. It is the delay of a trace at low rates; at high rates it makes batches.
-const tick = 20 * time.Millisecond
+const tick = 100 * time.Millisecond
 
 const defaultShutdownTimeout = 5 * time.Second

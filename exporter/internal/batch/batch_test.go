@@ -70,7 +70,7 @@ func TestBatchesAreCutBySizeAndByTime(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				time.Sleep(2 * time.Second) // of the bubble's clock
+				time.Sleep(2 * time.Second) //nolint:forbidigo // the bubble's clock, not ours
 				synctest.Wait()
 				if diff := cmp.Diff(tt.want, r.got); diff != "" {
 					t.Errorf("(-want +got):\n%s", diff)

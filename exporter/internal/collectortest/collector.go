@@ -68,9 +68,9 @@ func Start(t testing.TB) *Collector {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		c.cmd.Process.Kill() // no error that matters: it has mostly ended
+		_ = c.cmd.Process.Kill() // it has mostly ended
 		<-c.logged
-		c.cmd.Wait()
+		_ = c.cmd.Wait() // killed
 	})
 	c.waitUntilReady(t, stderr)
 	return c
