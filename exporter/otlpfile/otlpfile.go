@@ -25,10 +25,8 @@ import (
 // Stdout is the path that means standard output.
 const Stdout = "-"
 
-// lineSpans is how many spans stand on a line. A span takes about 900 bytes, and
-// the Collector's file receivers split lines of more than 1 MiB unless told
-// otherwise (their max_log_size).
-const lineSpans = 512
+// writeSpans is how many spans are written at once, some hundred kilobytes.
+const writeSpans = 512
 
 // Options of an exporter.
 type Options struct {
@@ -73,7 +71,7 @@ func New(o Options) (*Exporter, error) {
 		o.Queue.Wait = exporter.Forever
 	}
 	if o.Queue.BatchSpans == 0 {
-		o.Queue.BatchSpans = lineSpans
+		o.Queue.BatchSpans = writeSpans
 	}
 	e := &Exporter{path: o.Path, options: o.OTLP, log: o.Logger, lines: lineWriter{file: file}}
 	e.batcher = batch.New(o.Queue, e.write)
@@ -136,17 +134,32 @@ func (e *Exporter) verdict() error {
 	return nil
 }
 
-// write appends one line.
+// write appends one line for each trace, all of them at once.
 func (e *Exporter) write(_ context.Context, traces []*trace.Trace) batch.Result {
-	line, err := e.encoder.encode(otlp.Spans(traces, e.options))
+	lines, err := e.encode(traces)
 	if err == nil {
-		err = e.lines.write(line)
+		err = e.lines.write(lines)
 	}
 	if err != nil {
 		e.failed(err)
 		return batch.Result{Lost: exporter.CountOf(traces...), Cause: exporter.CauseWrite}
 	}
 	return batch.Result{}
+}
+
+// encode makes the lines. One trace a line makes the file the same however the traces
+// came in batches, and a ping easy to find; it is well below the 1 MiB above which the
+// Collector's file receivers split lines (their max_log_size).
+func (e *Exporter) encode(traces []*trace.Trace) ([]byte, error) {
+	var lines []byte
+	for i := range traces {
+		line, err := e.encoder.encode(otlp.Spans(traces[i:i+1], e.options))
+		if err != nil {
+			return nil, err
+		}
+		lines = append(lines, line...)
+	}
+	return lines, nil
 }
 
 // failed keeps the first error and reports it.

@@ -84,8 +84,8 @@ func TestLinesAreReadableAndShort(t *testing.T) {
 	const receiverLimit = 1 << 20 // max_log_size of the Collector's file receivers
 	lines := bufio.NewScanner(f)
 	lines.Buffer(nil, receiverLimit)
-	spans := 0
-	for lines.Scan() {
+	spans, n := 0, 0
+	for ; lines.Scan(); n++ {
 		td, err := (&ptrace.JSONUnmarshaler{DisallowUnknownFields: true}).UnmarshalTraces(lines.Bytes())
 		if err != nil {
 			t.Fatal(err)
@@ -94,6 +94,9 @@ func TestLinesAreReadableAndShort(t *testing.T) {
 	}
 	if err := lines.Err(); err != nil {
 		t.Error(err)
+	}
+	if n != len(traces) {
+		t.Errorf("%d lines, want one for each of %d traces", n, len(traces))
 	}
 	if want := exporter.CountOf(traces...).Spans; int64(spans) != want {
 		t.Errorf("%d spans in the file, want %d", spans, want)
