@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package recording
+
+import (
+	"github.com/dwelltrace/dwell/correlate"
+	"github.com/dwelltrace/dwell/correlate/event"
+	"github.com/dwelltrace/dwell/correlate/trace"
+)
+
+// Correlator is a [correlate.Correlator] whose calls are recorded. Each is recorded
+// when it is over, so that the answers of its resolver stand before it.
+type Correlator struct {
+	*correlate.Correlator
+	w     *Writer
+	names correlate.Resolver
+}
+
+// Correlator returns a Correlator with these options, all of whose work is recorded.
+// offset is what to add to the events' clock for nanoseconds since the Unix epoch. It
+// writes the recording's header and may be called once.
+func (w *Writer) Correlator(opts correlate.Options, offset int64) *Correlator {
+	w.begin(Header{
+		Info: w.info, Clock: "CLOCK_MONOTONIC", Offset: offset,
+		Correlator: optionsOf(opts), EventFields: eventFields(),
+	})
+	c := &Correlator{w: w, names: opts.Resolver}
+	opts.Resolver = asked{opts.Resolver, w}
+	c.Correlator = correlate.New(opts)
+	return c
+}
+
+// Add calls and records [correlate.Correlator.Add].
+func (c *Correlator) Add(ev *event.Event) {
+	c.introduce(ev)
+	c.Correlator.Add(ev)
+	c.w.event(ev)
+}
+
+// introduce records the names of what an event is about if they were never asked for,
+// so that a replay can print the event before its trace is finished.
+func (c *Correlator) introduce(ev *event.Event) {
+	names := &c.w.names
+	if _, known := names.netns[ev.NetNS]; !known {
+		c.w.netnsIs(0, ev.NetNS, c.names.NetNS(ev.NetNS))
+	}
+	if k := (deviceKey{ev.NetNS, ev.IfIndex}); ev.IfIndex != 0 {
+		if _, known := names.devices[k]; !known {
+			c.w.deviceIs(0, k, c.names.Device(k.netns, k.ifindex))
+		}
+	}
+	if ev.Hook == event.KfreeSKB {
+		if _, known := names.reasons[ev.Code]; !known {
+			c.w.reasonIs(0, ev.Code, c.names.DropReason(ev.Code))
+		}
+	}
+}
+
+// Lost calls and records [correlate.Correlator.Lost].
+func (c *Correlator) Lost(from, to uint64) {
+	c.Correlator.Lost(from, to)
+	c.w.lossy = true
+	c.w.record(opLost, from, to)
+}
+
+// Advance calls and records [correlate.Correlator.Advance].
+func (c *Correlator) Advance(now uint64) {
+	c.Correlator.Advance(now)
+	c.w.advance(now)
+}
+
+// Flush calls and records [correlate.Correlator.Flush].
+func (c *Correlator) Flush() {
+	c.Correlator.Flush()
+	c.w.record(opFlush)
+}
+
+// asked is a resolver whose answers to the correlator are counted and recorded.
+type asked struct {
+	correlate.Resolver
+	w *Writer
+}
+
+// NetNS implements [correlate.Resolver].
+func (a asked) NetNS(inode uint32) *trace.NetNS {
+	ns := a.Resolver.NetNS(inode)
+	a.w.names.questions++
+	a.w.netnsIs(a.w.names.questions, inode, ns)
+	return ns
+}
+
+// Device implements [correlate.Resolver].
+func (a asked) Device(inode, ifindex uint32) *trace.Device {
+	d := a.Resolver.Device(inode, ifindex)
+	a.w.names.questions++
+	a.w.deviceIs(a.w.names.questions, deviceKey{inode, ifindex}, d)
+	return d
+}
+
+// DropReason implements [correlate.Resolver].
+func (a asked) DropReason(code uint32) string {
+	name := a.Resolver.DropReason(code)
+	a.w.names.questions++
+	a.w.reasonIs(a.w.names.questions, code, name)
+	return name
+}

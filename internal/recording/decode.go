@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package recording
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/dwelltrace/dwell/correlate/event"
+)
+
+// decoder takes a chunk of records apart. After the first mistake it gives zeros, and
+// err says what it was.
+type decoder struct {
+	b   []byte
+	err error
+	// event is the last one of this chunk.
+	event event.Event
+}
+
+var errShort = errors.New("a record breaks off")
+
+// more reports whether another record follows.
+func (d *decoder) more() bool { return d.err == nil && len(d.b) > 0 }
+
+func (d *decoder) failed() bool { return d.err != nil }
+
+// take returns the next n bytes, or nil if there are not as many.
+func (d *decoder) take(n int) []byte {
+	if d.err != nil || len(d.b) < n {
+		d.fail(errShort)
+		return nil
+	}
+	out := d.b[:n]
+	d.b = d.b[n:]
+	return out
+}
+
+func (d *decoder) fail(err error) {
+	if d.err == nil {
+		d.err = err
+	}
+}
+
+func (d *decoder) byte() byte {
+	if b := d.take(1); b != nil {
+		return b[0]
+	}
+	return 0
+}
+
+func (d *decoder) uvarint() uint64 {
+	v, n := binary.Uvarint(d.b)
+	if n <= 0 {
+		d.fail(errShort)
+		return 0
+	}
+	d.b = d.b[n:]
+	return v
+}
+
+func (d *decoder) varint() int64 {
+	v, n := binary.Varint(d.b)
+	if n <= 0 {
+		d.fail(errShort)
+		return 0
+	}
+	d.b = d.b[n:]
+	return v
+}
+
+// upTo returns an integer that must not be more than limit.
+func (d *decoder) upTo(limit uint64) uint64 {
+	v := d.uvarint()
+	if v > limit {
+		d.fail(fmt.Errorf("%d where at most %d is possible", v, limit))
+		return 0
+	}
+	return v
+}
+
+func (d *decoder) uint32() uint32 { return uint32(d.upTo(math.MaxUint32)) }
+func (d *decoder) uint16() uint16 { return uint16(d.upTo(math.MaxUint16)) }
+
+func (d *decoder) string() string {
+	return string(d.take(int(d.upTo(maxChunk))))
+}
+
+// nextEvent decodes the fields of an opEvent.
+func (d *decoder) nextEvent() *event.Event {
+	ev := &d.event
+	mask := d.upTo(changedOuter<<1 - 1)
+	ev.Time += uint64(d.varint())
+	if mask&changedHook != 0 {
+		ev.Hook = event.Hook(d.byte())
+	}
+	if mask&changedIfIndex != 0 {
+		ev.IfIndex = d.uint32()
+	}
+	if mask&changedNetNS != 0 {
+		ev.NetNS += uint32(d.varint())
+	}
+	if mask&changedFlags != 0 {
+		ev.Flags = event.Flags(d.byte())
+	}
+	if mask&changedSKB != 0 {
+		ev.SKB += uint64(d.varint())
+	}
+	if mask&changedCPU != 0 {
+		ev.CPU = d.uint16()
+	}
+	if mask&changedCode != 0 {
+		ev.Code = d.uint32()
+	}
+	d.nextPacket(mask, ev)
+	return ev
+}
+
+func (d *decoder) nextPacket(mask uint64, ev *event.Event) {
+	if mask&changedType != 0 {
+		ev.Type = event.Type(d.byte())
+	}
+	if mask&changedID != 0 {
+		ev.ID = d.uint16()
+	}
+	if mask&changedSeq != 0 {
+		ev.Seq = d.uint16()
+	}
+	if mask&changedPayloadLen != 0 {
+		ev.PayloadLen = d.uint16()
+	}
+	if mask&changedPayload != 0 {
+		copy(ev.Payload[:], d.take(len(ev.Payload)))
+	}
+	if mask&changedSrc != 0 {
+		copy(ev.Src[:], d.take(len(ev.Src)))
+	}
+	if mask&changedDst != 0 {
+		copy(ev.Dst[:], d.take(len(ev.Dst)))
+	}
+	if mask&changedOuter != 0 {
+		copy(ev.Outer.Src[:], d.take(len(ev.Outer.Src)))
+		copy(ev.Outer.Dst[:], d.take(len(ev.Outer.Dst)))
+		ev.Outer.VNI = d.uint32()
+	}
+}

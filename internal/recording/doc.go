@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package recording keeps what the correlator was given in a file, and gives it to
+// a correlator again later: the same traces come out, to the byte.
+//
+// The correlator has no clock and asks nobody but its resolver. So the calls of its
+// methods in their order, and the resolver's answers, are all that there is to keep.
+// An answer is only written if it is not the one given before; it carries the number
+// of the question, since names may change between two traces of one turn.
+//
+// # Format
+//
+// A recording begins with the line "dwell recording 1\n", where 1 is the version of
+// the format. Chunks follow, each on its own checksum:
+//
+//	length    4 bytes, little endian, of the contents
+//	checksum  4 bytes, little endian: CRC-32C (RFC 3720, appendix B.4) of the contents
+//	contents  a byte that says what they are, and the rest
+//
+// The first chunk is "H" and a [Header] in JSON. "R" chunks hold records, see
+// opcode. An "E" chunk with the number of events ends a recording that was closed;
+// one without it was cut off, and is good up to its last whole chunk. Integers are
+// varints as in encoding/binary, signed ones in zigzag; a string is its length and
+// its bytes.
+//
+// An event is written as its difference to the one before in the same chunk: a mask
+// of the fields that changed, the difference in time, and those fields. That is about
+// a tenth of its size in memory, for less work than a general compressor would take.
+package recording
+
+// opcode is the first byte of a record.
+type opcode byte
+
+// The records, with their fields.
+const (
+	// opEvent: mask, time, the changed fields in the order of the mask's bits.
+	opEvent opcode = 1 + iota
+	// opLost: from, to. A call of Lost.
+	opLost
+	// opAdvance: now. A call of Advance.
+	opAdvance
+	// opFlush: a call of Flush.
+	opFlush
+	// opSend: offset (signed), withheld. The traces finished since the last time were
+	// moved by offset to the wall clock and sent on, but for the last withheld.
+	opSend
+	// opNetNS: inode, name, 1 if it is a hypervisor or 0. Defines the next namespace;
+	// they are numbered from 1.
+	opNetNS
+	// opDevice: number of its namespace or 0, index, name, bridge. Defines the next
+	// device; they are numbered from 1.
+	opDevice
+	// opNetNSIs: question, inode, number of the namespace or 0. From this question on
+	// that is the answer. Question 0 means at once.
+	opNetNSIs
+	// opDeviceIs: question, inode, index, number of the device or 0.
+	opDeviceIs
+	// opReasonIs: question, code, name.
+	opReasonIs
+)

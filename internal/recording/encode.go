@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package recording
+
+import (
+	"encoding/binary"
+
+	"github.com/dwelltrace/dwell/correlate/event"
+)
+
+// The bits of an event's mask: first what changes most from one event to the next, so
+// that the mask is mostly one byte long.
+const (
+	changedHook = 1 << iota
+	changedIfIndex
+	changedNetNS
+	changedFlags
+	changedSKB
+	changedCPU
+	changedCode
+	changedType
+	changedID
+	changedSeq
+	changedPayloadLen
+	changedPayload
+	changedSrc
+	changedDst
+	changedOuter
+)
+
+// eventFields returns the names of the mask's bits, from the lowest.
+func eventFields() []string {
+	return []string{
+		"hook", "ifindex", "netns", "flags", "skb", "cpu", "code", "type",
+		"id", "seq", "payload_size", "payload", "src", "dst", "tunnel",
+	}
+}
+
+// bit returns mask if it is to be set.
+func bit(set bool, mask uint64) uint64 {
+	if set {
+		return mask
+	}
+	return 0
+}
+
+// changes returns in which fields two events differ, but for their time.
+func changes(a, b *event.Event) uint64 {
+	return bit(a.Hook != b.Hook, changedHook) |
+		bit(a.IfIndex != b.IfIndex, changedIfIndex) |
+		bit(a.NetNS != b.NetNS, changedNetNS) |
+		bit(a.Flags != b.Flags, changedFlags) |
+		bit(a.SKB != b.SKB, changedSKB) |
+		bit(a.CPU != b.CPU, changedCPU) |
+		bit(a.Code != b.Code, changedCode) |
+		bit(a.Type != b.Type, changedType) |
+		bit(a.ID != b.ID, changedID) |
+		bit(a.Seq != b.Seq, changedSeq) |
+		bit(a.PayloadLen != b.PayloadLen, changedPayloadLen) |
+		bit(a.Payload != b.Payload, changedPayload) |
+		bit(a.Src != b.Src, changedSrc) |
+		bit(a.Dst != b.Dst, changedDst) |
+		bit(a.Outer != b.Outer, changedOuter)
+}
+
+// appendEvent appends the record of ev as its difference to prev.
+func appendEvent(b []byte, prev, ev *event.Event) []byte {
+	mask := changes(prev, ev)
+	b = binary.AppendUvarint(append(b, byte(opEvent)), mask)
+	b = binary.AppendVarint(b, int64(ev.Time-prev.Time))
+	if mask&changedHook != 0 {
+		b = append(b, byte(ev.Hook))
+	}
+	if mask&changedIfIndex != 0 {
+		b = binary.AppendUvarint(b, uint64(ev.IfIndex))
+	}
+	if mask&changedNetNS != 0 {
+		b = binary.AppendVarint(b, int64(ev.NetNS)-int64(prev.NetNS))
+	}
+	if mask&changedFlags != 0 {
+		b = append(b, byte(ev.Flags))
+	}
+	if mask&changedSKB != 0 {
+		b = binary.AppendVarint(b, int64(ev.SKB-prev.SKB))
+	}
+	if mask&changedCPU != 0 {
+		b = binary.AppendUvarint(b, uint64(ev.CPU))
+	}
+	if mask&changedCode != 0 {
+		b = binary.AppendUvarint(b, uint64(ev.Code))
+	}
+	if mask >= changedType {
+		b = appendPacket(b, mask, ev)
+	}
+	return b
+}
+
+// appendPacket appends the fields that tell one packet from another.
+func appendPacket(b []byte, mask uint64, ev *event.Event) []byte {
+	if mask&changedType != 0 {
+		b = append(b, byte(ev.Type))
+	}
+	if mask&changedID != 0 {
+		b = binary.AppendUvarint(b, uint64(ev.ID))
+	}
+	if mask&changedSeq != 0 {
+		b = binary.AppendUvarint(b, uint64(ev.Seq))
+	}
+	if mask&changedPayloadLen != 0 {
+		b = binary.AppendUvarint(b, uint64(ev.PayloadLen))
+	}
+	if mask&changedPayload != 0 {
+		b = append(b, ev.Payload[:]...)
+	}
+	if mask&changedSrc != 0 {
+		b = append(b, ev.Src[:]...)
+	}
+	if mask&changedDst != 0 {
+		b = append(b, ev.Dst[:]...)
+	}
+	if mask&changedOuter != 0 {
+		b = append(append(b, ev.Outer.Src[:]...), ev.Outer.Dst[:]...)
+		b = binary.AppendUvarint(b, uint64(ev.Outer.VNI))
+	}
+	return b
+}
+
+func appendString(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}

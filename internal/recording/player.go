@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package recording
+
+import (
+	"fmt"
+
+	"github.com/dwelltrace/dwell/correlate"
+	"github.com/dwelltrace/dwell/correlate/event"
+	"github.com/dwelltrace/dwell/correlate/trace"
+)
+
+// player plays records to a correlator.
+type player struct {
+	correlator *correlate.Correlator
+	names      *names
+	sink       Sink
+	batch      []*trace.Trace
+	// offset is the last one to the wall clock.
+	offset  int64
+	summary Summary
+}
+
+func newPlayer(offset int64, opts correlate.Options, sink Sink) *player {
+	p := &player{names: newNames(), sink: sink, offset: offset}
+	opts.Resolver = p.names
+	opts.Emit = func(t *trace.Trace) { p.batch = append(p.batch, t) }
+	p.correlator = correlate.New(opts)
+	return p
+}
+
+// play plays the records of a chunk. Its error is the sink's; the decoder has its own.
+func (p *player) play(d *decoder) error {
+	for d.more() {
+		op := opcode(d.byte())
+		switch {
+		case op >= opNetNS && op <= opReasonIs:
+			p.name(op, d)
+		case op == opEvent:
+			if err := p.event(d); err != nil {
+				return err
+			}
+		case op == opSend:
+			if err := p.sent(d); err != nil {
+				return err
+			}
+		default:
+			p.call(op, d)
+		}
+	}
+	return nil
+}
+
+// event plays a call of Add.
+func (p *player) event(d *decoder) error {
+	ev := d.nextEvent()
+	if d.failed() {
+		return nil
+	}
+	p.summary.Events++
+	var err error
+	if p.sink.Event != nil {
+		err = p.sink.Event(ev, p.names.current())
+	}
+	p.correlator.Add(ev)
+	p.names.settle()
+	return err
+}
+
+// call plays another call of the correlator.
+func (p *player) call(op opcode, d *decoder) {
+	switch op {
+	case opLost:
+		if from, to := d.uvarint(), d.uvarint(); d.err == nil {
+			p.correlator.Lost(from, to)
+		}
+	case opAdvance:
+		if now := d.uvarint(); d.err == nil {
+			p.correlator.Advance(now)
+		}
+	case opFlush:
+		p.correlator.Flush()
+	default:
+		d.fail(fmt.Errorf("a record of kind %d", op))
+	}
+	p.names.settle()
+}
+
+// sent plays a call of Send.
+func (p *player) sent(d *decoder) error {
+	offset, withheld := d.varint(), d.uvarint()
+	if d.failed() {
+		return nil
+	}
+	return p.send(offset, withheld)
+}
+
+// send sends the finished traces on, but for the last withheld.
+func (p *player) send(offset int64, withheld uint64) error {
+	p.offset = offset
+	n := uint64(len(p.batch))
+	batch := p.batch[:n-min(withheld, n)]
+	p.batch = nil
+	for _, t := range batch {
+		t.Rebase(offset)
+	}
+	p.summary.Traces += uint64(len(batch))
+	if len(batch) == 0 || p.sink.Traces == nil {
+		return nil
+	}
+	return p.sink.Traces(batch)
+}
+
+// name plays what was said of names.
+func (p *player) name(op opcode, d *decoder) {
+	n := p.names
+	switch op {
+	case opNetNS:
+		ns := &trace.NetNS{Inode: d.uint32(), Name: d.string(), Hypervisor: d.byte() == 1}
+		n.namespaces = append(n.namespaces, ns)
+	case opDevice:
+		dev := &trace.Device{NetNS: pick(d, n.namespaces), Index: d.uint32(), Name: d.string(), Bridge: d.string()}
+		n.devices = append(n.devices, dev)
+	case opNetNSIs:
+		question, inode, ns := d.uvarint(), d.uint32(), pick(d, n.namespaces)
+		n.learn(question, func() { n.netns[inode] = ns })
+	case opDeviceIs:
+		question, k := d.uvarint(), deviceKey{d.uint32(), d.uint32()}
+		dev := pick(d, n.devices)
+		n.learn(question, func() { n.device[k] = dev })
+	case opReasonIs:
+		question, code, name := d.uvarint(), d.uint32(), d.string()
+		n.learn(question, func() { n.reasons[code] = name })
+	}
+}
+
+// pick returns what was defined under the next number, or nil for number 0.
+func pick[T any](d *decoder, defined []*T) *T {
+	i := d.upTo(uint64(len(defined)))
+	if i == 0 {
+		return nil
+	}
+	return defined[i-1]
+}
+
+var _ correlate.Resolver = (*names)(nil)
+
+var _ interface {
+	Add(*event.Event)
+	Lost(from, to uint64)
+	Advance(now uint64)
+	Flush()
+} = (*Correlator)(nil)

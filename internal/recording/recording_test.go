@@ -1,0 +1,444 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package recording_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/dwelltrace/dwell/correlate"
+	"github.com/dwelltrace/dwell/correlate/event"
+	"github.com/dwelltrace/dwell/correlate/trace"
+	"github.com/dwelltrace/dwell/internal/recording"
+)
+
+// What is replayed is what was live, byte for byte: with names that change, events
+// lost, pings evicted, a clock that is set, and more pings than were asked for.
+func TestReplayIsLive(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		seed, n := rapid.Uint64().Draw(r, "seed"), rapid.IntRange(1, 60).Draw(r, "pings")
+		file, want := record(t, seed, n)
+		got, summary, err := replay(t, bytes.NewReader(file))
+		if err != nil {
+			r.Fatal(err)
+		}
+		if diff := differ(want, got); diff != "" {
+			r.Fatal(diff)
+		}
+		if summary.Traces != uint64(len(want)) || summary.Events != summary.Correlator.Events {
+			r.Fatalf("%d traces, want %d; %d events, the correlator saw %d",
+				summary.Traces, len(want), summary.Events, summary.Correlator.Events)
+		}
+	})
+}
+
+// The traffic of these tests holds what they are about.
+func TestTrafficIsVaried(t *testing.T) {
+	file, lines := record(t, 1, 300)
+	_, summary, err := replay(t, bytes.NewReader(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := summary.Correlator
+	if s.Evicted == 0 || s.Overflow == 0 || s.Dropped == 0 || s.Incomplete[trace.CauseEventsLost] == 0 {
+		t.Errorf("nothing of some kind: %+v", s)
+	}
+	names := map[string]bool{}
+	for _, l := range lines {
+		for _, word := range strings.Split(l, `"`) {
+			if strings.HasPrefix(word, "ns-") {
+				names[word] = true
+			}
+		}
+	}
+	if len(names) < 100 {
+		t.Errorf("only %d names", len(names))
+	}
+	t.Logf("%d bytes for %d events: %.1f an event", len(file), summary.Events, float64(len(file))/float64(summary.Events))
+}
+
+func TestHeader(t *testing.T) {
+	file, _ := record(t, 1, 1)
+	if !recording.Is(file[:16]) || recording.Is([]byte("[ 4026531957] ens")) {
+		t.Error("a recording is not told from a listing")
+	}
+	r, err := recording.Open("f", bytes.NewReader(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := r.Header()
+	if diff := cmp.Diff(info, h.Info); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if h.Clock != "CLOCK_MONOTONIC" || h.Correlator.HostID != info.HostID || h.Correlator.Start == 0 || len(h.EventFields) == 0 {
+		t.Errorf("%+v", h)
+	}
+}
+
+// An own key makes the same IDs again.
+func TestKeyIsKept(t *testing.T) {
+	var b buffer
+	var want, got []trace.ID
+	w := recording.New(&b, info, nil)
+	opts := correlate.Options{
+		Resolver: newFickle(rand.New(rand.NewPCG(1, 1))), Key: correlate.Key([]byte("0123456789abcdef")),
+		Emit: func(t *trace.Trace) { want = append(want, t.ID) },
+	}
+	c := w.Correlator(opts, 0)
+	for _, ev := range pings(t)[0].Events {
+		c.Add(&ev)
+	}
+	c.Flush()
+	w.Send(0, len(want), len(want))
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r, err := recording.Open("f", &b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Replay(recording.Sink{Traces: func(ts []*trace.Trace) error {
+		for _, t := range ts {
+			got = append(got, t.ID)
+		}
+		return nil
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" || len(want) == 0 {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// Events come out as they went in, and with names, before any trace has asked for them.
+func TestEvents(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		want := traffic(t, rand.New(rand.NewPCG(rapid.Uint64().Draw(r, "seed"), 2)), 8)
+		for i := range want {
+			ev := &want[i]
+			ev.Outer.VNI, ev.PayloadLen = rapid.Uint32().Draw(r, "vni"), rapid.Uint16().Draw(r, "length")
+			ev.SKB, ev.NetNS = rapid.Uint64().Draw(r, "skb"), rapid.Uint32().Draw(r, "netns")
+			ev.Time = rapid.Uint64().Draw(r, "time")
+		}
+		var b buffer
+		w := recording.New(&b, info, nil)
+		c := w.Correlator(correlate.Options{Resolver: newFickle(rand.New(rand.NewPCG(1, 1))), Emit: func(*trace.Trace) {}}, 0)
+		for i := range want {
+			c.Add(&want[i])
+		}
+		if err := w.Close(); err != nil {
+			r.Fatal(err)
+		}
+		var got []event.Event
+		in, err := recording.Open("f", &b)
+		if err != nil {
+			r.Fatal(err)
+		}
+		_, err = in.Replay(recording.Sink{Event: func(ev *event.Event, names correlate.Resolver) error {
+			got = append(got, *ev)
+			if name := names.NetNS(ev.NetNS).Name; !strings.HasPrefix(name, "ns-") {
+				return fmt.Errorf("namespace %q", name)
+			}
+			if name := names.Device(ev.NetNS, ev.IfIndex).Name; !strings.HasPrefix(name, "eth-") {
+				return fmt.Errorf("device %q", name)
+			}
+			return nil
+		}})
+		if err != nil {
+			r.Fatal(err)
+		}
+		if !slices.Equal(want, got) {
+			r.Fatalf("(-want +got):\n%s", cmp.Diff(want, got))
+		}
+	})
+}
+
+// Recording does not change what it records.
+func TestRecordingIsNotSeen(t *testing.T) {
+	for seed := range uint64(20) {
+		var b buffer
+		w := recording.New(&b, info, nil)
+		recorded := live(t, seed, 60, w, steady)
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if diff := differ(live(t, seed, 60, nil, steady), recorded); diff != "" {
+			t.Fatal(diff)
+		}
+	}
+}
+
+// Wherever a recording is cut off, it gives what the live run gave until then, and says
+// that it is cut off.
+func TestCutOffAnywhere(t *testing.T) {
+	file, want := record(t, 3, 250)
+	most := 0
+	for cut := 0; cut < len(file); cut += 1 + cut/31 {
+		for _, tail := range []int{0, 20} { // a crash may leave zeros
+			batches, _, err := replayBatches(t, io.MultiReader(bytes.NewReader(file[:cut]), bytes.NewReader(make([]byte, tail))))
+			if cut < 16 && errors.Is(err, recording.ErrNotRecording) {
+				continue
+			}
+			if !errors.Is(err, recording.ErrCutOff) && !errors.Is(err, recording.ErrDamaged) && cut > 32 {
+				t.Fatalf("cut at %d: error %v", cut, err)
+			}
+			if len(batches) == 0 {
+				continue
+			}
+			got := slices.Concat(batches[:len(batches)-1]...) // the last was under way
+			if len(got) > len(want) {
+				t.Fatalf("cut at %d: %d traces, there were %d", cut, len(got), len(want))
+			}
+			if diff := differ(want[:len(got)], got); diff != "" {
+				t.Fatalf("cut at %d: %s", cut, diff)
+			}
+			most = max(most, len(got))
+		}
+	}
+	if most < 100 {
+		t.Errorf("at most %d traces: the test holds nothing", most)
+	}
+}
+
+// No byte can be changed without being noticed, but for what is never read.
+func TestDamageIsNoticed(t *testing.T) {
+	file, _ := record(t, 4, 60)
+	for i := 0; i < len(file); i += 1 + i/97 {
+		file[i] ^= 0x10
+		if _, _, err := replay(t, bytes.NewReader(file)); err == nil {
+			t.Fatalf("byte %d was changed and nobody noticed", i)
+		}
+		file[i] ^= 0x10
+	}
+	if _, _, err := replay(t, bytes.NewReader(file)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestOpenErrors(t *testing.T) {
+	file, _ := record(t, 1, 1)
+	newer := bytes.Replace(file, []byte("recording 1\n"), []byte("recording 2\n"), 1)
+	for _, tt := range []struct {
+		name string
+		r    io.Reader
+		want string
+	}{
+		{"another format", bytes.NewReader(newer), `f: its format is version "2" and this dwell reads version 1`},
+		{"something else", strings.NewReader("hello"), "f: not a recording"},
+		{"nothing", strings.NewReader(""), "f: not a recording"},
+		{"no header", bytes.NewReader(file[:20]), "f: the recording is cut off"},
+		{"unreadable", iotest.ErrReader(errors.New("bad disk")), "f: bad disk"},
+	} {
+		if _, err := recording.Open("f", tt.r); err == nil || !strings.HasPrefix(err.Error(), tt.want) {
+			t.Errorf("%s: error %v, want %s...", tt.name, err, tt.want)
+		}
+	}
+}
+
+func TestSinkEndsReplay(t *testing.T) {
+	file, _ := record(t, 1, 10)
+	enough := errors.New("enough")
+	for _, sink := range []recording.Sink{
+		{Traces: func([]*trace.Trace) error { return enough }},
+		{Event: func(*event.Event, correlate.Resolver) error { return enough }},
+	} {
+		r, err := recording.Open("f", bytes.NewReader(file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Replay(sink); !errors.Is(err, enough) {
+			t.Errorf("error %v", err)
+		}
+	}
+}
+
+// A full disk is told of once, and what is not in the file is counted.
+func TestFullDisk(t *testing.T) {
+	for _, room := range []int{0, 20, 5000, 100_000} {
+		var told []error
+		disk := &fullDisk{room: room}
+		w := recording.New(disk, info, func(err error) { told = append(told, err) })
+		live(t, 5, 800, w)
+		err := w.Close()
+		if !errors.Is(err, errFull) || !errors.Is(errors.Join(told...), errFull) || len(told) != 1 {
+			t.Fatalf("Close: %v; told: %v", err, told)
+		}
+		_, summary, err := replay(t, &disk.b)
+		if room > 4096 && !errors.Is(err, recording.ErrCutOff) {
+			t.Errorf("replay: %v", err)
+		}
+		if s := w.Stats(); s.Lost == 0 || s.Events != summary.Events || s.Bytes != int64(room) {
+			t.Errorf("%+v; in the file are %d events", s, summary.Events)
+		}
+	}
+}
+
+var errFull = errors.New("no space left")
+
+// fullDisk has room for so many bytes.
+type fullDisk struct {
+	b    bytes.Buffer
+	room int
+}
+
+func (d *fullDisk) Write(p []byte) (int, error) {
+	n := min(len(p), d.room-d.b.Len())
+	d.b.Write(p[:n])
+	if n < len(p) {
+		return n, errFull
+	}
+	return n, nil
+}
+
+func (*fullDisk) Close() error { return nil }
+
+func TestCreate(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rec")
+	w, err := recording.Create(path, info, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := live(t, 1, 20, w)
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if st, err := f.Stat(); err != nil || st.Mode().Perm() != 0o600 || st.Size() != w.Stats().Bytes {
+		t.Errorf("%v, error %v; %+v", st.Mode(), err, w.Stats())
+	}
+	got, _, err := replay(t, f)
+	if diff := differ(want, got); diff != "" || err != nil {
+		t.Errorf("error %v: %s", err, diff)
+	}
+	if _, err := recording.Create(filepath.Join(path, "rec"), info, nil); err == nil || !strings.Contains(err.Error(), "--record") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// What came in is in the file a second later, though nobody closed it.
+func TestFlushedInTime(t *testing.T) {
+	b := &watched{wrote: make(chan struct{}, 100)}
+	w := recording.New(b, info, nil)
+	c := w.Correlator(correlate.Options{Resolver: newFickle(rand.New(rand.NewPCG(1, 1))), Emit: func(*trace.Trace) {}}, 0)
+	<-b.wrote // the header
+	ev := pings(t)[0].Events[0]
+	c.Advance(ev.Time)
+	c.Add(&ev)
+	c.Advance(ev.Time + 1e9)
+	<-b.wrote
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// watched tells of each write.
+type watched struct {
+	buffer
+	wrote chan struct{}
+}
+
+func (w *watched) Write(p []byte) (int, error) {
+	defer func() { w.wrote <- struct{}{} }()
+	return w.buffer.Write(p)
+}
+
+// An agent that sees nothing writes nothing.
+func TestIdleIsFree(t *testing.T) {
+	var b buffer
+	w := recording.New(&b, info, nil)
+	c := w.Correlator(correlate.Options{Resolver: newFickle(rand.New(rand.NewPCG(1, 1))), Emit: func(*trace.Trace) {}}, 0)
+	for now := range uint64(100_000) {
+		c.Advance(1e15 + now*20e6)
+		w.Send(0, 0, 0)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if b.Len() > 1000 {
+		t.Errorf("%d bytes", b.Len())
+	}
+}
+
+// FuzzReplay gives the reader chunks with a right checksum and anything in them.
+func FuzzReplay(f *testing.F) {
+	file, _ := record(f, 1, 3)
+	f.Add(file)
+	f.Fuzz(func(_ *testing.T, data []byte) {
+		for _, b := range [][]byte{data, mended(data)} {
+			if r, err := recording.Open("f", bytes.NewReader(b)); err == nil {
+				_, _ = r.Replay(recording.Sink{
+					Traces: func([]*trace.Trace) error { return nil },
+					Event:  func(*event.Event, correlate.Resolver) error { return nil },
+				})
+			}
+		}
+	})
+}
+
+// mended sets the checksums of what look like chunks.
+func mended(data []byte) []byte {
+	data = bytes.Clone(data)
+	_, rest, _ := bytes.Cut(data, []byte("\n"))
+	for len(rest) > 8 {
+		size := min(int(binary.LittleEndian.Uint32(rest)), len(rest)-8)
+		binary.LittleEndian.PutUint32(rest, uint32(size))
+		binary.LittleEndian.PutUint32(rest[4:], crc32.Checksum(rest[8:8+size], crc32.MakeTable(crc32.Castagnoli)))
+		rest = rest[8+size:]
+	}
+	return data
+}
+
+// BenchmarkAdd is an event on its way to the correlator, recorded or not. The pings
+// are never finished, so that little else is measured.
+func BenchmarkAdd(b *testing.B) {
+	for _, recorded := range []bool{false, true} {
+		b.Run(fmt.Sprintf("recorded=%v", recorded), func(b *testing.B) { benchmarkAdd(b, recorded) })
+	}
+}
+
+func benchmarkAdd(b *testing.B, recorded bool) {
+	w := recording.New(discard{}, info, nil)
+	defer w.Close()
+	opts := correlate.Options{Resolver: steady(nil), Emit: func(*trace.Trace) {}, MaxOpen: 16, MaxEvents: 1}
+	var c correlator = correlate.New(opts)
+	if recorded {
+		c = w.Correlator(opts, 0)
+	}
+	ping := pings(b)[0].Events
+	b.ReportAllocs()
+	n := 0
+	for b.Loop() {
+		ev := &ping[n%len(ping)]
+		ev.Time += 1e5
+		ev.SKB = 0xffff888000000000 | uint64(n/len(ping)%16<<8)
+		binary.BigEndian.PutUint64(ev.Payload[:], uint64(n/len(ping)%16)+1)
+		c.Add(ev)
+		n++
+	}
+	if recorded {
+		b.ReportMetric(float64(w.Stats().Bytes)/float64(n), "bytes/event")
+	}
+}
+
+type discard struct{}
+
+func (discard) Write(p []byte) (int, error) { return len(p), nil }
+func (discard) Close() error                { return nil }
