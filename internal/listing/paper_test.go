@@ -12,7 +12,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/dwelltrace/dwell/correlate"
 	"github.com/dwelltrace/dwell/correlate/event"
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/internal/listing"
@@ -34,185 +33,171 @@ func read(t *testing.T, name string) *listing.Listing {
 	return l
 }
 
-// replay correlates the events of a listing.
-func replay(l *listing.Listing) ([]*trace.Trace, correlate.Stats) {
-	var traces []*trace.Trace
-	c := correlate.New(correlate.Options{
-		Resolver: l,
-		Emit:     func(t *trace.Trace) { traces = append(traces, t) },
-	})
-	var end uint64
-	for i := range l.Events {
-		c.Add(&l.Events[i])
-		end = max(end, l.Events[i].Time)
-	}
-	c.Advance(end + uint64(1e12))
-	return traces, c.Stats()
-}
-
 // What the paper printed, listing by listing: its pings and how each looks.
 func TestListings(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		events int
 		// stray events are drivers' returns without a packet: flaws of the listing.
-		stray  uint64
-		traces []string
+		stray uint64
+		// outcomes and traces are those of its pings.
+		outcomes []trace.Outcome
+		traces   []string
 	}{
-		{name: "bridge-ovs", events: 16, traces: []string{`
+		{name: "bridge-ovs", events: 16, outcomes: []trace.Outcome{trace.Complete}, traces: []string{`
 ping 192.168.0.10 -> 8.8.8.8 seq 1
  echo request
   transmit brovsns-ns
   link brovsns-ns -> brovsns-br
-  bridge ovs-br
-  hypervisor
-   forward host
-   queue ens3
+  bridge brovsns-br -> ovs-br
+  hypervisor ovs-br -> ens3
+   forward ovs-br -> ens3
+   transmit ens3
    driver ens3
  beyond ens3
  echo reply
-  hypervisor
-   forward host
-   queue ovs-br
-  device ovs-br
-   bridge ovs-br
-   queue brovsns-br
+  hypervisor ens3 -> ovs-br
+   forward ens3 -> ovs-br
+   transmit ovs-br
+  device ovs-br -> brovsns-br
+   bridge ovs-br -> brovsns-br
+   transmit brovsns-br
   link brovsns-br -> brovsns-ns`}},
-		{name: "bridge-namespaces", events: 20, traces: []string{`
+		{name: "bridge-namespaces", events: 20, outcomes: []trace.Outcome{trace.Incomplete, trace.Incomplete}, traces: []string{`
 ping 192.168.0.10 -> 8.8.8.8 seq 1
  echo reply
   transmit brovs-host
   link brovs-host -> brovs-br
-  device ovs-br
-   bridge ovs-br
-   queue brovsns-br
+  device brovs-br -> brovsns-br
+   bridge brovs-br -> brovsns-br
+   transmit brovsns-br
   link brovsns-br -> brovsns-ns`, `
 ping 192.168.0.10 -> 8.8.8.8 seq 2
  echo request
   transmit brovsns-ns
   link brovsns-ns -> brovsns-br
-  device ovs-br
-   bridge ovs-br
-   queue brovs-br
+  device brovsns-br -> brovs-br
+   bridge brovsns-br -> brovs-br
+   transmit brovs-br
   link brovs-br -> brovs-host
-  hypervisor
-   forward host
-   queue ens3
+  hypervisor brovs-host -> ens3
+   forward brovs-host -> ens3
+   transmit ens3
    driver ens3
  beyond ens3
  echo reply`}},
-		{name: "nat", events: 16, traces: []string{`
+		{name: "nat", events: 16, outcomes: []trace.Outcome{trace.Complete}, traces: []string{`
 ping 192.168.1.10 -> 8.8.8.8 seq 1
  echo request
   transmit natovsns-ns
   link natovsns-ns -> natovsns-nat
-  bridge ovs-nat
-  hypervisor
-   forward host
-   queue ens3
+  bridge natovsns-nat -> ovs-nat
+  hypervisor ovs-nat -> ens3
+   forward ovs-nat -> ens3
+   transmit ens3
    driver ens3
  beyond ens3
  echo reply
-  hypervisor
-   forward host
-   queue ovs-nat
-  device ovs-nat
-   bridge ovs-nat
-   queue natovsns-nat
+  hypervisor ens3 -> ovs-nat
+   forward ens3 -> ovs-nat
+   transmit ovs-nat
+  device ovs-nat -> natovsns-nat
+   bridge ovs-nat -> natovsns-nat
+   transmit natovsns-nat
   link natovsns-nat -> natovsns-ns`}},
-		{name: "routed", events: 20, traces: []string{`
+		{name: "routed", events: 20, outcomes: []trace.Outcome{trace.Complete}, traces: []string{`
 ping 192.168.2.10 -> 8.8.8.8 seq 1
  echo request
   transmit rovsns-ns1
   link rovsns-ns1 -> rovsns-r1
-  device netns-4026532625
-   forward netns-4026532625
-   queue rovs-1
+  device rovsns-r1 -> rovs-1
+   forward rovsns-r1 -> rovs-1
+   transmit rovs-1
   link rovs-1 -> rovs-2
-  hypervisor
-   forward host
-   queue ens3
+  hypervisor rovs-2 -> ens3
+   forward rovs-2 -> ens3
+   transmit ens3
    driver ens3
  beyond ens3
  echo reply
-  hypervisor
-   forward host
-   queue rovs-2
+  hypervisor ens3 -> rovs-2
+   forward ens3 -> rovs-2
+   transmit rovs-2
   link rovs-2 -> rovs-1
-  device netns-4026532625
-   forward netns-4026532625
-   queue rovsns-r1
+  device rovs-1 -> rovsns-r1
+   forward rovs-1 -> rovsns-r1
+   transmit rovsns-r1
   link rovsns-r1 -> rovsns-ns1`}},
-		{name: "routed-namespaces", events: 20, traces: []string{`
+		{name: "routed-namespaces", events: 20, outcomes: []trace.Outcome{trace.Complete}, traces: []string{`
 ping 192.168.2.10 -> 8.8.8.8 seq 1
  echo request
   transmit v-rovs-routers
   link v-rovs-routers -> v-routers-rovs
-  device netns-4026533108
-   forward netns-4026533108
-   queue v-routers-host
+  device v-routers-rovs -> v-routers-host
+   forward v-routers-rovs -> v-routers-host
+   transmit v-routers-host
   link v-routers-host -> v-host-routers
-  hypervisor
-   forward host
-   queue ens3
+  hypervisor v-host-routers -> ens3
+   forward v-host-routers -> ens3
+   transmit ens3
    driver ens3
  beyond ens3
  echo reply
-  hypervisor
-   forward host
-   queue v-host-routers
+  hypervisor ens3 -> v-host-routers
+   forward ens3 -> v-host-routers
+   transmit v-host-routers
   link v-host-routers -> v-routers-host
-  device netns-4026533108
-   forward netns-4026533108
-   queue v-routers-rovs
+  device v-routers-host -> v-routers-rovs
+   forward v-routers-host -> v-routers-rovs
+   transmit v-routers-rovs
   link v-routers-rovs -> v-rovs-routers`}},
-		{name: "tunnel", events: 24, traces: []string{`
+		{name: "tunnel", events: 24, outcomes: []trace.Outcome{trace.Complete}, traces: []string{`
 ping 10.0.0.1 -> 10.0.0.2 seq 1
  echo request
   transmit vxlan0
   encapsulate vxlan0 -> veth0
   transmit veth0
   link veth0 -> veth1
-  device netns-4026532553
-   forward netns-4026532553
-   queue veth2
+  device veth1 -> veth2
+   forward veth1 -> veth2
+   transmit veth2
   link veth2 -> veth3
   decapsulate veth3 -> vxlan0
-  deliver netns-4026532761
+  deliver vxlan0
  echo reply
   transmit vxlan0
   encapsulate vxlan0 -> veth3
   transmit veth3
   link veth3 -> veth2
-  device netns-4026532553
-   forward netns-4026532553
-   queue veth1
+  device veth2 -> veth1
+   forward veth2 -> veth1
+   transmit veth1
   link veth1 -> veth0
   decapsulate veth0 -> vxlan0`}},
-		{name: "tunnel-bridged", events: 23, stray: 1, traces: []string{`
+		{name: "tunnel-bridged", events: 23, stray: 1, outcomes: []trace.Outcome{trace.Complete}, traces: []string{`
 ping 192.168.4.1 -> 192.168.4.2 seq 2
  echo request
   transmit v-vxns1-br
   link v-vxns1-br -> v-br-vxns1
-  device netns-4026533590
+  device v-br-vxns1 -> vxlan0
    bridge v-br-vxns1 -> vxlan0
-   queue vxlan0
+   transmit vxlan0
   link vxlan0 -> vxlan0
-  device netns-4026533664
+  device vxlan0 -> v-br-vxns2
    bridge vxlan0 -> v-br-vxns2
-   queue v-br-vxns2
+   transmit v-br-vxns2
   link v-br-vxns2 -> v-vxns2-br
-  deliver netns-402653376
+  deliver v-vxns2-br
  echo reply
   transmit v-vxns2-br
   link v-vxns2-br -> v-br-vxns2
-  device netns-4026533664
+  device v-br-vxns2 -> vxlan0
    bridge v-br-vxns2 -> vxlan0
-   queue vxlan0
+   transmit vxlan0
   link vxlan0 -> vxlan0
-  device netns-4026533590
+  device vxlan0 -> v-br-vxns1
    bridge vxlan0 -> v-br-vxns1
-   queue v-br-vxns1
+   transmit v-br-vxns1
   link v-br-vxns1 -> v-vxns1-br`}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -220,21 +205,26 @@ ping 192.168.4.1 -> 192.168.4.2 seq 2
 			if len(l.Events) != tt.events {
 				t.Errorf("%d events, want %d", len(l.Events), tt.events)
 			}
-			traces, stats := replay(l)
+			traces, stats := l.Traces()
 			if stats.Stray != tt.stray || stats.Late != 0 || stats.Overflow != 0 {
 				t.Errorf("stray %d, late %d, overflow %d", stats.Stray, stats.Late, stats.Overflow)
 			}
 			if diff := cmp.Diff(tt.traces, outlines(traces)); diff != "" {
 				t.Errorf("traces (-want +got):\n%s", diff)
 			}
+			var outcomes []trace.Outcome
 			for _, tr := range traces {
 				checkTiling(t, tr)
+				outcomes = append(outcomes, tr.Outcome)
+			}
+			if diff := cmp.Diff(tt.outcomes, outcomes); diff != "" {
+				t.Errorf("outcomes (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-// outlines returns the names of each trace's spans, indented.
+// outlines returns what each trace's spans are about, indented.
 func outlines(traces []*trace.Trace) []string {
 	var all []string
 	for _, tr := range traces {
@@ -243,11 +233,24 @@ func outlines(traces []*trace.Trace) []string {
 		for i := range tr.Spans {
 			s := &tr.Spans[i]
 			depth[s.ID] = depth[s.Parent] + 1
-			out += "\n" + strings.Repeat(" ", depth[s.ID]-1) + s.Name()
+			out += "\n" + strings.Repeat(" ", depth[s.ID]-1) + outline(s)
 		}
 		all = append(all, out)
 	}
 	return all
+}
+
+// outline says what a span is about: its kind, and where it begins and ends.
+func outline(s *trace.Span) string {
+	switch {
+	case s.Title != "":
+		return s.Title
+	case s.Device == nil:
+		return s.Kind.String()
+	case s.Peer == nil:
+		return s.Kind.String() + " " + s.Device.Name
+	}
+	return s.Kind.String() + " " + s.Device.Name + " -> " + s.Peer.Name
 }
 
 // checkTiling holds that the leaves below each journey begin with it, follow on each
@@ -302,7 +305,7 @@ func TestIntervals(t *testing.T) {
 				t.Fatal(err)
 			}
 			l := read(t, transcript)
-			traces, _ := replay(l)
+			traces, _ := l.Traces()
 			var got []int64
 			for _, tr := range traces {
 				for i := range tr.Spans {
@@ -333,7 +336,7 @@ func hit(l *listing.Listing, time int64) string {
 func TestPeersReturnIsNoStep(t *testing.T) {
 	for _, name := range []string{"bridge-ovs", "bridge-namespaces", "nat", "routed", "routed-namespaces", "tunnel", "tunnel-bridged"} {
 		l := read(t, name)
-		traces, _ := replay(l)
+		traces, _ := l.Traces()
 		ends, at := map[int64]bool{}, map[uint64]int{}
 		for _, tr := range traces {
 			for i := range tr.Spans {
