@@ -64,7 +64,7 @@ func (o Options) vxlanPorts() ([]uint16, error) {
 // programs look each wakeEvery events, or so often on a small ring that it cannot
 // fill between two looks.
 const (
-	wakeFraction = 8
+	wakeFraction = 4
 	wakeEvery    = 64
 	widestRecord = 128 + 8 // with the ring's own header
 )

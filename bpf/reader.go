@@ -132,7 +132,7 @@ func (r *reader) drain(fn func(*event.Event)) (n int, err error) {
 // ringHeader is the size of the kernel's struct bpf_ringbuf_hdr.
 const ringHeader = 8
 
-// Wait returns after tick, or earlier once an eighth of the ring is unread. The
+// Wait returns after tick, or earlier once a quarter of the ring is unread. The
 // error is the context's if it is done, or ErrClosed after Close.
 func (t *Tracer) Wait(ctx context.Context, tick time.Duration) error {
 	return t.reader.wait(ctx, tick)

@@ -40,7 +40,9 @@ type Options struct {
 const DefaultTimeout = 2 * time.Second
 
 // tick is how often the ring buffer is emptied if the kernel side does not ask for it
-// before. It is the delay of a trace at low rates; at high rates it makes batches.
-const tick = 100 * time.Millisecond
+// before: the delay of a trace. It is as long as a person does not notice, since reading
+// disturbs what is measured: CPUs share caches and often a core, so pings are slower
+// while we work.
+const tick = 200 * time.Millisecond
 
 const defaultShutdownTimeout = 5 * time.Second
