@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/dwelltrace/dwell/correlate"
+	"github.com/dwelltrace/dwell/correlate/event"
+	"github.com/dwelltrace/dwell/correlate/trace"
+	"github.com/dwelltrace/dwell/exporter"
+	"github.com/dwelltrace/dwell/exporter/table"
+	"github.com/dwelltrace/dwell/exporter/waterfall"
+	"github.com/dwelltrace/dwell/internal/listing"
+	"github.com/dwelltrace/dwell/internal/recording"
+)
+
+// errOutput marks an error of standard output, after which nothing more is replayed.
+var errOutput = errors.New("standard output")
+
+// replayOutput is what is printed on standard output. Unlike live, nothing is left out
+// that comes faster than it can be printed.
+type replayOutput struct {
+	traces func([]*trace.Trace) error
+	event  func(*event.Event, correlate.Resolver) error
+	// finish prints what is left.
+	finish func() error
+}
+
+func newReplayOutput(w io.Writer, format string) (*replayOutput, error) {
+	out := &replayOutput{
+		traces: func([]*trace.Trace) error { return nil },
+		event:  func(*event.Event, correlate.Resolver) error { return nil },
+		finish: func() error { return nil },
+	}
+	switch format {
+	case "none":
+	case "waterfall":
+		p := waterfall.NewPrinter(w, waterfallOptions(w))
+		out.traces = func(ts []*trace.Trace) error { return p.Export(context.Background(), ts) }
+	case "table":
+		t := table.New(0)
+		out.traces = func(ts []*trace.Trace) error { return t.Export(context.Background(), ts) }
+		out.finish = func() error { return t.Write(w, table.Options{ASCII: !utf8Locale(os.Getenv)}) }
+	case "events":
+		out.printEvents(w, listing.Header, listing.Text)
+	case "json":
+		out.printEvents(w, "", listing.JSON)
+	default:
+		return nil, fmt.Errorf("no output %q; there are: waterfall, table, events, json, none", format)
+	}
+	return out, nil
+}
+
+// printEvents prints every event as a line, below a header.
+func (o *replayOutput) printEvents(w io.Writer, header string, format listing.Format) {
+	buffered := bufio.NewWriter(w)
+	_, _ = buffered.WriteString(header) // an error comes again with Flush
+	var line []byte
+	o.event = func(ev *event.Event, names correlate.Resolver) error {
+		line = format(line[:0], ev, names)
+		_, err := buffered.Write(line)
+		return err
+	}
+	o.finish = buffered.Flush
+}
+
+// seen counts what was in a source.
+type seen struct {
+	events, complete    uint64
+	dropped, incomplete map[string]uint64
+}
+
+// watch returns a sink that counts, prints and exports. What an exporter could not
+// take is in the error of its Shutdown.
+func (s *seen) watch(ctx context.Context, out *replayOutput, sinks exporter.Multi) recording.Sink {
+	s.dropped, s.incomplete = map[string]uint64{}, map[string]uint64{}
+	return recording.Sink{
+		Traces: func(ts []*trace.Trace) error {
+			for _, t := range ts {
+				s.count(t)
+			}
+			if err := out.traces(ts); err != nil {
+				return fmt.Errorf("%w: %w", errOutput, err)
+			}
+			_ = sinks.Export(ctx, ts)
+			return ctx.Err()
+		},
+		Event: func(ev *event.Event, names correlate.Resolver) error {
+			s.events++
+			if err := out.event(ev, names); err != nil {
+				return fmt.Errorf("%w: %w", errOutput, err)
+			}
+			return ctx.Err()
+		},
+	}
+}
+
+func (s *seen) count(t *trace.Trace) {
+	switch t.Outcome {
+	case trace.Complete:
+		s.complete++
+	case trace.Dropped:
+		s.dropped[t.DropReason]++
+	default:
+		s.incomplete[string(t.Cause)]++
+	}
+}
+
+// String returns, for example:
+//
+//	2 pings: 1 complete, 0 dropped, 1 incomplete (no_request: 1); 20 events
+func (s *seen) String() string {
+	dropped, byReason := sumUp(s.dropped)
+	incomplete, byCause := sumUp(s.incomplete)
+	return fmt.Sprintf("%d pings: %d complete, %d dropped%s, %d incomplete%s; %d events",
+		s.complete+dropped+incomplete, s.complete, dropped, byReason, incomplete, byCause, s.events)
+}
+
+// sumUp returns the sum of counts and " (A: 1, B: 2)", or "" if there are none.
+func sumUp(counts map[string]uint64) (sum uint64, by string) {
+	var parts []string
+	for _, k := range slices.Sorted(maps.Keys(counts)) {
+		sum += counts[k]
+		parts = append(parts, fmt.Sprintf("%s: %d", k, counts[k]))
+	}
+	if len(parts) > 0 {
+		by = " (" + strings.Join(parts, ", ") + ")"
+	}
+	return sum, by
+}
