@@ -137,7 +137,7 @@ func (l Line) Append(b []byte) []byte {
 	at := len(b)
 	if l.Name != "" {
 		b = append(appendQuoted(b, l.Name), ' ')
-		b = pad(b, at, 20)
+		b = pad(b, at, 26)
 	}
 	at = len(b)
 	if l.Interface == "" {

@@ -17,7 +17,7 @@ import (
 const PaperHost uint32 = 4026531957
 
 // Header is the line above a listing.
-const Header = "NETWORK NS    NAME                INTERFACE       TYPE    ADDRESSES                       FUNCTION NAME           TIMESTAMP\n"
+const Header = "NETWORK NS    NAME                      INTERFACE       TYPE    ADDRESSES                       FUNCTION NAME           TIMESTAMP\n"
 
 // maxLine bounds the length in bytes of a line that is read.
 const maxLine = 64 << 10
