@@ -82,6 +82,7 @@ func (r *Reader) Replay(sink Sink) (Summary, error) {
 	err := r.play(p)
 	if errors.Is(err, ErrCutOff) || errors.Is(err, ErrDamaged) {
 		p.correlator.Flush()
+		err = fmt.Errorf("%w; the %d events before were replayed", err, p.summary.Events)
 		err = errors.Join(err, p.send(p.offset, 0))
 	}
 	p.summary.Correlator = p.correlator.Stats()
