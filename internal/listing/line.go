@@ -53,6 +53,9 @@ type Line struct {
 // noInterface stands in a line where there is no device.
 const noInterface = "-"
 
+// unknownHook is what the number after the last hook's is called.
+const unknownHook = "unknown"
+
 // arrow stands between the addresses.
 const arrow = "->"
 
@@ -121,7 +124,7 @@ func parseType(s string) (Type, error) {
 }
 
 func parseHook(s string) (event.Hook, error) {
-	for h := event.NetDevQueue; h <= event.SKBCopyDatagramIovec; h++ {
+	for h := event.NetDevQueue; h.String() != unknownHook; h++ {
 		if h.String() == s {
 			return h, nil
 		}
