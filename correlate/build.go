@@ -44,6 +44,7 @@ func spanCount(js []*journey) int {
 	for _, j := range js {
 		n += len(j.leaves)
 		for i := range j.leaves {
+			n += len(j.leaves[i].inside) + 1
 			if hopSize(j.leaves[i:]) > 0 {
 				n++
 			}

@@ -163,7 +163,7 @@ func TestSameContentFromTwoNamespaces(t *testing.T) {
 		t.Error("the first keeps the ID of its content, the second needs one of its own")
 	}
 	for _, tr := range traces {
-		if n := len(tr.Spans); n != 21 {
+		if n := len(tr.Spans); n != 29 {
 			t.Errorf("%d spans\n%s", n, render(tr))
 		}
 	}

@@ -156,6 +156,26 @@ var golden = []struct {
 		r.deliver(brovsnsNS)
 	}},
 	{"vxlan", vxlan},
+	{"netfilter", func(s *sim) {
+		p := s.request(16)
+		p.output(brovsnsNS)
+		p.cross(brovsnsNS, brovsnsBR)
+		p.at(ovsBR, event.NetifReceiveSKB)
+		p.chains(ovsBR, event.NetfilterPreRouting, event.NetfilterForward)
+		p.nf(ens3, event.NetfilterFirst, event.NetfilterPostRouting)
+		p.nat()
+		p.nf(ens3, event.NetfilterLast, event.NetfilterPostRouting)
+		p.cross(ens3, outside0)
+		p.chains(outside0, event.NetfilterPreRouting, event.NetfilterLocalIn)
+		r := p.reply()
+		r.output(outside0)
+		r.cross(outside0, ens3)
+		r.nf(ens3, event.NetfilterFirst, event.NetfilterPreRouting)
+		r.dst, r.id = guestAddr, 77
+		r.nf(ens3, event.NetfilterLast, event.NetfilterPreRouting)
+		r.nf(ens3, event.NetfilterFirst, event.NetfilterForward)
+		r.event(ens3, event.KfreeSKB, 8)
+	}},
 	{"same-payload-everywhere", func(s *sim) {
 		p := s.request(12)
 		p.payload, p.length = [16]byte{}, 0

@@ -58,7 +58,7 @@ func (b *builder) missing() trace.Cause {
 // begins reports whether a journey on this host can begin with ev: the packet is made
 // here, or arrives.
 func begins(ev *event.Event) bool {
-	return ev.Hook.Arrival() || ev.Hook == event.NetDevQueue && !ev.Flags.Has(event.Received)
+	return ev.Hook.Arrival() || originates(ev)
 }
 
 // unseen reports whether the packet was somewhere, between two events, where no hook

@@ -12,27 +12,39 @@ import (
 type leaf struct {
 	kind     trace.Kind
 	from, to *event.Event
+	// inside are the events between, at which finer leaves begin and end.
+	inside []*event.Event
 }
 
 // cut divides a path into leaves. Each begins at the event where the one before ends,
 // so they tile the path whatever its events are.
 func cut(p path) []leaf {
 	leaves := make([]leaf, 0, len(p))
-	from := p.first()
+	from, begin := p.first(), 1
 	for i, to := range p[1:] {
 		if within(from, to) && i+2 < len(p) {
 			continue
 		}
-		leaves = append(leaves, leaf{kindOf(from, to), from, to})
-		from = to
+		leaves = append(leaves, leaf{kind: kindOf(from, to), from: from, to: to, inside: p[begin : i+1]})
+		from, begin = to, i+2
 	}
 	return leaves
 }
 
 // within reports whether to is a step inside a leaf that began at from: the softirq
-// takes up a packet that has arrived on this device.
+// takes up a packet that has arrived on this device, or the packet passes a netfilter
+// hook of this namespace.
 func within(from, to *event.Event) bool {
+	if netfilter(to) {
+		return from.NetNS == to.NetNS
+	}
 	return to.Hook == event.NetifReceiveSKB && received(from) && sameDevice(from, to)
+}
+
+// arrived reports whether a packet at ev has come into the namespace and may be taken
+// there.
+func arrived(ev *event.Event) bool {
+	return received(ev) || ev.Hook == event.NetfilterLast && event.NetfilterHook(ev.Code) == event.NetfilterLocalIn
 }
 
 // received reports whether ev is on the way into a namespace.
@@ -54,6 +66,8 @@ func kindOf(from, to *event.Event) trace.Kind {
 		return fromDriver(from, to)
 	case received(from) && from.NetNS == to.NetNS:
 		return fromArrival(from, to)
+	case netfilter(from) && from.NetNS == to.NetNS:
+		return trace.KindSend
 	}
 	return trace.KindUnseen
 }
@@ -105,7 +119,7 @@ func fromArrival(from, to *event.Event) trace.Kind {
 // arrived. It does so while it handles the request, which it frees only afterwards:
 // the reply's first event is the first sign that the request has been taken.
 func answers(from, to *event.Event) bool {
-	return to.Type != from.Type && received(from) && from.NetNS == to.NetNS && from.Time <= to.Time
+	return to.Type != from.Type && arrived(from) && from.NetNS == to.NetNS && from.Time <= to.Time
 }
 
 // switched reports whether a bridge took the packet from one port to another, or up

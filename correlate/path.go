@@ -100,7 +100,7 @@ func (t tree) continues(last int, ev *event.Event) bool {
 	if n.terminal() {
 		return false
 	}
-	return ev.SKB == 0 || !originates(ev) || n.ev.Hook == event.NetDevStartXmit
+	return ev.SKB == 0 || !originates(ev) || n.ev.Hook == event.NetDevStartXmit || netfilter(n.ev)
 }
 
 // last returns the index of the latest node for which ok holds, or -1.

@@ -72,8 +72,15 @@ func (p *ping) began() *event.Event {
 	return nil
 }
 
-// originates reports whether ev is where its packet was made: it is queued for
-// transmission in a namespace that has not received it.
+// originates reports whether ev can be the first that is seen of a packet made here: it
+// is queued for transmission in a namespace that has not received it, or passes the
+// netfilter hook of packets made here.
 func originates(ev *event.Event) bool {
-	return ev.Hook == event.NetDevQueue && !ev.Flags.Has(event.Received) && !ev.Flags.Has(event.Encapsulated)
+	if ev.Flags.Has(event.Encapsulated) {
+		return false
+	}
+	if ev.Hook == event.NetfilterFirst {
+		return event.NetfilterHook(ev.Code) == event.NetfilterLocalOut
+	}
+	return ev.Hook == event.NetDevQueue && !ev.Flags.Has(event.Received)
 }

@@ -188,6 +188,20 @@ func (p *packet) toGuest(src netip.Addr, id uint16) {
 	p.at(ovsBR, event.NetDevXmit)
 }
 
+// nf records the packet at a netfilter hook.
+func (p *packet) nf(d dev, h event.Hook, where event.NetfilterHook) { p.event(d, h, uint32(where)) }
+
+// chains takes the packet through the chains of netfilter hooks.
+func (p *packet) chains(d dev, hooks ...event.NetfilterHook) {
+	for _, h := range hooks {
+		p.nf(d, event.NetfilterFirst, h)
+		p.nf(d, event.NetfilterLast, h)
+	}
+}
+
+// output takes a packet made here to where it is queued.
+func (p *packet) output(d dev) { p.chains(d, event.NetfilterLocalOut, event.NetfilterPostRouting) }
+
 // deliver hands the packet to a process, as a raw socket does: the process gets a
 // copy, and the original finds no socket.
 func (p *packet) deliver(d dev) {

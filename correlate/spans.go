@@ -65,6 +65,9 @@ func (b *builder) addHop(journey trace.SpanID, at int, leaves []leaf, hop bool) 
 			leaves, outside = leaves[:last], leaves[last:] // the paper's device ends at net_dev_start_xmit
 		}
 		s := b.newSpan(kind, leaves[0].from, leaves[len(leaves)-1].to)
+		if kind == trace.KindDevice && leaves[0].kind == trace.KindForward {
+			s.Title = "device " + s.NetNS.Name // a router is its namespace
+		}
 		parent = b.addChild(s, journey, at)
 	}
 	for _, l := range leaves {
@@ -75,10 +78,18 @@ func (b *builder) addHop(journey trace.SpanID, at int, leaves []leaf, hop bool) 
 	}
 }
 
-// addLeaf adds the span of a leaf.
+// addLeaf adds the span of a leaf, and of the finer leaves in it if there are any.
 func (b *builder) addLeaf(l leaf, parent trace.SpanID, at int, inner bool) {
 	s := b.newSpan(l.kind, l.from, l.to)
-	s.Leaf, s.Inner = true, inner
+	s.Inner = inner
+	if parts := l.parts(); parts != nil {
+		id := b.addChild(s, parent, at)
+		for _, part := range parts {
+			b.addLeaf(part, id, at, true)
+		}
+		return
+	}
+	s.Leaf = true
 	if before, after := headers(l.from), headers(l.to); before != after && l.from.Type == l.to.Type {
 		s.Events = append(s.Events, trace.Event{
 			Time: int64(l.to.Time), Name: trace.EventNAT,

@@ -6,7 +6,7 @@ package trace
 type Kind uint8
 
 // The kinds of span. From KindTransmit on they are leaves unless something looks
-// into them; each begins at one event and ends at another, as its comment says.
+// into them; then they are the parents of finer leaves that tile them. Each begins at one event and ends at another, as its comment says.
 const (
 	// KindPing is the root: sender's first event to delivery of the reply.
 	KindPing Kind = 1 + iota
@@ -45,6 +45,36 @@ const (
 	// KindUnseen: between two events that no hook connects.
 	KindUnseen
 
+	// KindSend: netfilter's output hook to net_dev_queue, of a packet made here. Only
+	// seen where netfilter is looked at; elsewhere a journey begins at net_dev_queue.
+	KindSend
+
+	// What follows are the finer leaves of those that begin with an arrival, and of those
+	// that pass netfilter where that is looked at.
+
+	// KindSoftirq: arrival to netif_receive_skb, waiting for the softirq.
+	KindSoftirq
+	// KindStack: netif_receive_skb to the end of the parent, if nothing else is seen.
+	KindStack
+	// KindReceive: netif_receive_skb, or the tunnel or bridge, to a netfilter hook.
+	KindReceive
+	// KindPrerouting, KindInput, KindForwardChain, KindOutput and KindPostrouting: the
+	// chains of a netfilter hook, from before the first to after the last.
+	KindPrerouting
+	KindInput
+	KindForwardChain
+	KindOutput
+	KindPostrouting
+	// KindRouting: end of prerouting to the beginning of input or forward.
+	KindRouting
+	// KindOutgoing: end of forward or output to the beginning of postrouting.
+	KindOutgoing
+	// KindNeighbour: end of postrouting to net_dev_queue: finding the neighbour's
+	// address, and tc egress.
+	KindNeighbour
+	// KindSocket: end of input to the socket, or to the kernel's own answer.
+	KindSocket
+
 	// KindBeyond: request out on a device that leads off this host, to reply in.
 	KindBeyond
 	// KindRespond: request taken by a process, to its reply.
@@ -67,8 +97,23 @@ var kindNames = [...]string{
 	KindDeliver:     "deliver",
 	KindStacked:     "stacked",
 	KindUnseen:      "unseen",
-	KindBeyond:      "beyond",
-	KindRespond:     "respond",
+	KindSend:        "send",
+
+	KindSoftirq:      "softirq wait",
+	KindStack:        "stack",
+	KindReceive:      "receive",
+	KindPrerouting:   "netfilter prerouting",
+	KindInput:        "netfilter input",
+	KindForwardChain: "netfilter forward",
+	KindOutput:       "netfilter output",
+	KindPostrouting:  "netfilter postrouting",
+	KindRouting:      "routing",
+	KindOutgoing:     "outgoing",
+	KindNeighbour:    "neighbour",
+	KindSocket:       "socket",
+
+	KindBeyond:  "beyond",
+	KindRespond: "respond",
 }
 
 // String returns the kind's name.
@@ -78,6 +123,10 @@ func (k Kind) String() string {
 	}
 	return "unknown"
 }
+
+// finer reports whether the kind is that of a step within the stack of a namespace,
+// which is about no device.
+func (k Kind) finer() bool { return k >= KindSend && k <= KindSocket }
 
 // Journey reports whether the kind is that of a journey.
 func (k Kind) Journey() bool { return k == KindRequest || k == KindReply }

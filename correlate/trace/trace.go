@@ -192,8 +192,8 @@ type Span struct {
 	Events       []Event
 	// Error is the value of error.type, or "".
 	Error string
-	// Title is the name of a root span, which is the only one that Kind and devices
-	// do not give.
+	// Title is the name if Kind and devices do not give it: that of a root, of a
+	// duplicate reply, and of a device that is a whole namespace.
 	Title string
 }
 
@@ -208,12 +208,12 @@ func (s *Span) Name() string {
 	case s.Kind == KindTransmit && s.Inner:
 		return "queue " + s.Device.Name
 	case s.Kind == KindHypervisor, s.Kind == KindForward, s.Kind == KindDeliver, s.Kind == KindRespond,
-		s.Device == nil:
+		s.Kind.finer(), s.Device == nil:
 		return s.Kind.String() // the namespace, which is the service, says whose
 	case s.Kind == KindBridge && s.Bridge() != "":
 		return "bridge " + s.Bridge()
-	case s.Kind == KindDevice:
-		return "device " + s.hopName()
+	case s.Kind == KindDevice && s.Bridge() != "":
+		return "device " + s.Bridge()
 	case s.Peer != nil:
 		return s.Kind.String() + " " + s.Device.Name + " -> " + s.Peer.Name
 	}
@@ -229,15 +229,6 @@ func (s *Span) Bridge() string {
 		return s.Peer.Bridge
 	}
 	return ""
-}
-
-// hopName names a device span: by its bridge if it switches between ports of one,
-// otherwise by its namespace.
-func (s *Span) hopName() string {
-	if b := s.Bridge(); b != "" {
-		return b
-	}
-	return s.NetNS.Name
 }
 
 // Event is something that happened to the packet within a span.

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package correlate
+
+import (
+	"github.com/dwelltrace/dwell/correlate/event"
+	"github.com/dwelltrace/dwell/correlate/trace"
+)
+
+// netfilter reports whether ev was seen at a netfilter hook.
+func netfilter(ev *event.Event) bool {
+	return ev.Hook == event.NetfilterFirst || ev.Hook == event.NetfilterLast
+}
+
+// parts divides a leaf at the events inside it, so that the parts tile it. It returns
+// nil if there are none.
+func (l *leaf) parts() []leaf {
+	if len(l.inside) == 0 {
+		return nil
+	}
+	parts := make([]leaf, 0, len(l.inside)+1)
+	from := l.from
+	for _, to := range l.inside {
+		parts = append(parts, leaf{kind: partOf(from, to), from: from, to: to})
+		from = to
+	}
+	return append(parts, leaf{kind: partOf(from, l.to), from: from, to: l.to})
+}
+
+// partOf says what the stack does with a packet from one event to the next, both within
+// one namespace.
+func partOf(from, to *event.Event) trace.Kind {
+	switch {
+	case from.Hook.Arrival() && to.Hook == event.NetifReceiveSKB:
+		return trace.KindSoftirq
+	case from.Hook == event.NetfilterFirst:
+		return chainOf(event.NetfilterHook(from.Code))
+	case from.Hook == event.NetfilterLast:
+		return afterChain(event.NetfilterHook(from.Code))
+	case netfilter(to):
+		return trace.KindReceive
+	}
+	return trace.KindStack
+}
+
+// chainOf returns the kind of the time in a hook's chains.
+func chainOf(h event.NetfilterHook) trace.Kind {
+	switch h {
+	case event.NetfilterPreRouting:
+		return trace.KindPrerouting
+	case event.NetfilterLocalIn:
+		return trace.KindInput
+	case event.NetfilterForward:
+		return trace.KindForwardChain
+	case event.NetfilterLocalOut:
+		return trace.KindOutput
+	}
+	return trace.KindPostrouting
+}
+
+// afterChain returns the kind of the time from the end of a hook's chains to what comes
+// next.
+func afterChain(h event.NetfilterHook) trace.Kind {
+	switch h {
+	case event.NetfilterPreRouting:
+		return trace.KindRouting
+	case event.NetfilterLocalIn:
+		return trace.KindSocket
+	case event.NetfilterPostRouting:
+		return trace.KindNeighbour
+	}
+	return trace.KindOutgoing
+}
