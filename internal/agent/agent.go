@@ -15,6 +15,7 @@ import (
 
 	"github.com/dwelltrace/dwell/bpf"
 	"github.com/dwelltrace/dwell/correlate"
+	"github.com/dwelltrace/dwell/correlate/event"
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/internal/clock"
 	"github.com/dwelltrace/dwell/internal/inventory"
@@ -25,7 +26,8 @@ type Agent struct {
 	opts       Options
 	tracer     *bpf.Tracer
 	inventory  *inventory.Inventory
-	correlator *correlate.Correlator
+	correlator correlator
+	resolver   resolver
 	clock      *clock.Converter
 	// batch holds the traces that were finished in this turn of the loop.
 	batch   []*trace.Trace
@@ -33,6 +35,15 @@ type Agent struct {
 	// checked is when the kernel side's counters were last read.
 	checked uint64
 	lost    uint64
+}
+
+// correlator is a [correlate.Correlator], recorded or not.
+type correlator interface {
+	Add(*event.Event)
+	Lost(from, to uint64)
+	Advance(now uint64)
+	Flush()
+	Stats() correlate.Stats
 }
 
 // Start loads and attaches the programs; when it returns, pings are being recorded.
@@ -69,13 +80,19 @@ func (a *Agent) start() (err error) {
 	if a.checked, err = clock.Monotonic(); err != nil {
 		return err
 	}
-	a.correlator = correlate.New(correlate.Options{
+	a.resolver = resolver{a.inventory, reasons}
+	opts := correlate.Options{
 		Timeout:  a.opts.Timeout,
 		HostID:   a.opts.HostID,
 		Start:    a.checked,
-		Resolver: resolver{a.inventory, reasons},
+		Resolver: a.resolver,
 		Emit:     func(t *trace.Trace) { a.batch = append(a.batch, t) },
-	})
+	}
+	if a.opts.Recording == nil {
+		a.correlator = correlate.New(opts)
+	} else {
+		a.correlator = a.opts.Recording.Correlator(opts, a.clock.Offset(a.checked))
+	}
 	return a.tracer.Attach()
 }
 
@@ -98,6 +115,9 @@ type resolver struct {
 
 // DropReason implements [correlate.Resolver].
 func (r resolver) DropReason(code uint32) string { return r.reasons.Name(code) }
+
+// Resolver returns what names devices and drop reasons. It is safe for concurrent use.
+func (a *Agent) Resolver() correlate.Resolver { return a.resolver }
 
 // Run traces until ctx is done or Options.Count pings are finished. Then it detaches
 // the programs, finishes the open pings, and gives the exporter the time to send what

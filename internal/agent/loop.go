@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/dwelltrace/dwell/correlate/event"
 	"github.com/dwelltrace/dwell/internal/clock"
 )
 
@@ -36,7 +37,7 @@ func (a *Agent) turn() error {
 	if err != nil {
 		return err
 	}
-	if _, err := a.tracer.Drain(a.correlator.Add); err != nil {
+	if _, err := a.tracer.Drain(a.take); err != nil {
 		return fmt.Errorf("read events: %w", err)
 	}
 	if err := a.checkLoss(); err != nil {
@@ -45,6 +46,14 @@ func (a *Agent) turn() error {
 	a.correlator.Advance(now)
 	a.send(now)
 	return nil
+}
+
+// take hands one event on.
+func (a *Agent) take(ev *event.Event) {
+	a.correlator.Add(ev)
+	if a.opts.OnEvent != nil {
+		a.opts.OnEvent(ev)
+	}
 }
 
 // checkLoss tells the correlator if the kernel side has lost events since the last
@@ -86,6 +95,9 @@ func (a *Agent) send(now uint64) {
 	if a.opts.Exporter != nil && n > 0 {
 		// What is lost here is in the exporter's Stats and the error of its Shutdown.
 		_ = a.opts.Exporter.Export(context.Background(), a.batch[:n:n])
+	}
+	if a.opts.Recording != nil {
+		a.opts.Recording.Send(offset, len(a.batch), n)
 	}
 	a.batch = nil
 }

@@ -6,8 +6,10 @@ import (
 	"time"
 
 	"github.com/dwelltrace/dwell/bpf"
+	"github.com/dwelltrace/dwell/correlate/event"
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/exporter"
+	"github.com/dwelltrace/dwell/internal/recording"
 )
 
 // Options configure an [Agent]. The zero value traces every ping on the host and sends
@@ -28,11 +30,17 @@ type Options struct {
 	Count uint64
 	// Exporter is given every trace, or nil.
 	Exporter exporter.Exporter
+	// Recording takes everything from which the traces are made, or nil. The caller
+	// closes it after Run.
+	Recording *recording.Writer
+	// OnEvent is called with every event in the order of the ring buffer, or nil. The
+	// event is valid until it returns, and everything waits for it.
+	OnEvent func(*event.Event)
 	// OnTrace is called with every trace before it is exported, or nil. The trace must
 	// not be changed, nor kept for longer than the call if there is an Exporter.
 	OnTrace func(*trace.Trace)
 	// ShutdownTimeout bounds how long the exporter may take to send what it still has.
-	// Default 5 s.
+	// Default 2 min, which is what a file may need for what a flood left in the queue.
 	ShutdownTimeout time.Duration
 }
 
@@ -45,4 +53,4 @@ const DefaultTimeout = 2 * time.Second
 // while we work.
 const tick = 200 * time.Millisecond
 
-const defaultShutdownTimeout = 5 * time.Second
+const defaultShutdownTimeout = 2 * time.Minute
