@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -19,12 +20,33 @@ import (
 	"github.com/dwelltrace/dwell/exporter/otlpgrpc"
 )
 
+// sendTimeout bounds how long the end of a command waits for a backend.
+const sendTimeout = 5 * time.Second
+
+// bounded is an exporter that is given less time to shut down than others.
+type bounded struct {
+	exporter.Exporter
+	timeout time.Duration
+}
+
+// Shutdown implements [exporter.Exporter].
+func (b bounded) Shutdown(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, b.timeout)
+	defer cancel()
+	return b.Exporter.Shutdown(ctx)
+}
+
 // checkTimeout bounds how long a command waits to learn whether the endpoint answers.
 const checkTimeout = 2 * time.Second
 
 // exportFlags say where traces go.
 type exportFlags struct {
 	endpoint, file string
+	// queue bounds what waits to be sent; the zero value is the exporters' default.
+	queue exporter.Queue
+	// patience is how long the end of the command waits for a backend; 0 is
+	// sendTimeout.
+	patience time.Duration
 }
 
 func (f *exportFlags) register(cmd *cobra.Command) {
@@ -41,7 +63,7 @@ func (f *exportFlags) register(cmd *cobra.Command) {
 func (f *exportFlags) open(ctx context.Context, opts otlp.Options, log *slog.Logger) (exporter.Multi, error) {
 	var all exporter.Multi
 	if f.file != "" {
-		e, err := otlpfile.New(otlpfile.Options{Path: f.file, OTLP: opts, Logger: log})
+		e, err := otlpfile.New(otlpfile.Options{Path: f.file, OTLP: opts, Queue: f.queue, Logger: log})
 		if err != nil {
 			return nil, err
 		}
@@ -51,7 +73,7 @@ func (f *exportFlags) open(ctx context.Context, opts otlp.Options, log *slog.Log
 	if f.endpoint == "" && endpoint == "" {
 		return all, nil
 	}
-	e, err := otlpgrpc.New(otlpgrpc.Options{Endpoint: f.endpoint, OTLP: opts, Logger: log})
+	e, err := otlpgrpc.New(otlpgrpc.Options{Endpoint: f.endpoint, OTLP: opts, Queue: f.queue, Logger: log})
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +82,7 @@ func (f *exportFlags) open(ctx context.Context, opts otlp.Options, log *slog.Log
 	if err := e.Check(check); err != nil {
 		log.Warn(err.Error() + "; trying on")
 	}
-	return append(all, e), nil
+	return append(all, bounded{e, cmp.Or(f.patience, sendTimeout)}), nil
 }
 
 // otlpOptions gathers what stands on every resource.

@@ -56,6 +56,6 @@ packet dwelt in each network device on its way, measured from kernel tracepoints
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newDemoCommand(), newTraceCommand(), newLabCommand(), newDoctorCommand())
+	root.AddCommand(newDemoCommand(), newTraceCommand(), newReplayCommand(), newLabCommand(), newDoctorCommand())
 	return root
 }

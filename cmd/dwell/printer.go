@@ -37,16 +37,15 @@ type printer struct {
 }
 
 func newPrinter(w io.Writer, failed func()) *printer {
-	p := &printer{
+	return &printer{
 		out:    waterfall.NewPrinter(w, waterfallOptions(w)),
 		queue:  make(chan *trace.Trace, printQueue),
 		done:   make(chan struct{}),
 		failed: failed,
 	}
-	go p.run()
-	return p
 }
 
+// run prints until close is called.
 func (p *printer) run() {
 	defer close(p.done)
 	failed := false

@@ -72,6 +72,8 @@ func runReplay(cmd *cobra.Command, f replayFlags, files []string) error {
 	if err != nil {
 		return err
 	}
+	f.queue.Wait = exporter.Forever // a file can wait for who reads it
+	f.patience = replayShutdown
 	sinks, err := f.sinks(ctx, cmd.ErrOrStderr(), sources)
 	if err != nil {
 		return err

@@ -6,18 +6,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/netip"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"github.com/dwelltrace/dwell/bpf"
 	"github.com/dwelltrace/dwell/exporter"
+	"github.com/dwelltrace/dwell/exporter/otlp"
 	"github.com/dwelltrace/dwell/internal/agent"
 	"github.com/dwelltrace/dwell/internal/netns"
+	"github.com/dwelltrace/dwell/internal/recording"
 )
 
 // traceFlags are the flags of dwell trace.
@@ -28,6 +29,7 @@ type traceFlags struct {
 	netns, interfaces, prefixes []string
 	hypervisors                 []string
 	output                      string
+	record                      string
 	ringMiB                     int
 	vxlanPorts                  []uint
 }
@@ -65,16 +67,17 @@ func (f *traceFlags) register(cmd *cobra.Command) {
 	flags.StringSliceVar(&f.prefixes, "address", nil, "trace only pings from or to these addresses or prefixes")
 	flags.StringSliceVar(&f.hypervisors, "hypervisor", nil,
 		"network namespace that is the hypervisor: name, path or PID (default: the host's own)")
-	flags.StringVarP(&f.output, "output", "o", "waterfall", "what to print on standard output: waterfall or none")
+	flags.StringVarP(&f.output, "output", "o", outputWaterfall, "what to print on standard output: waterfall, events (one line each), json (one object each) or none")
 	flags.IntVar(&f.ringMiB, "ring-size", bpf.DefaultRingBytes>>20, "size of the kernel's ring buffer in MiB")
 	flags.UintSliceVar(&f.vxlanPorts, "vxlan-port", []uint{bpf.VXLANPort, bpf.LegacyVXLANPort}, "UDP ports that carry VXLAN")
+	flags.StringVar(&f.record, "record", "", "write a recording to this file, for dwell replay; an existing file is overwritten")
 	f.exportFlags.register(cmd)
 }
 
 // options makes the agent's options of the flags.
 func (f *traceFlags) options() (opts agent.Options, err error) {
-	if f.output != "waterfall" && f.output != "none" {
-		return opts, fmt.Errorf("no output %q; there are: waterfall, none", f.output)
+	if err := checkOutput(f.output); err != nil {
+		return opts, err
 	}
 	if f.ringMiB < 1 {
 		return opts, fmt.Errorf("--ring-size %d: must be at least 1 MiB", f.ringMiB)
@@ -150,38 +153,25 @@ func runTrace(cmd *cobra.Command, f traceFlags) error {
 		return err
 	}
 	opts.Exporter = sinks
-	finish := func() error { return nil }
-	if f.output == "waterfall" {
-		p := newPrinter(cmd.OutOrStdout(), cancel)
-		opts.OnTrace = p.add
-		finish = func() error { return finishPrinting(cmd.ErrOrStderr(), p) }
+	out := newOutput(f.output, cmd.OutOrStdout(), &opts, cancel)
+	rec, err := f.recording(cmd, onResource)
+	if err != nil {
+		return errors.Join(err, shutdownUnused(sinks))
 	}
+	opts.Recording = rec
 	a, err := agent.Start(opts)
 	if err != nil {
-		return errors.Join(err, shutdownUnused(sinks), finish())
+		return errors.Join(err, shutdownUnused(sinks), closeRecording(rec))
 	}
 	if f.duration > 0 {
 		ctx, cancel = context.WithTimeout(ctx, f.duration)
 		defer cancel()
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "dwell: attached, tracing %s; Ctrl-C ends\n", f.scope())
+	out.start(a.Resolver())
 	summary, err := a.Run(ctx)
-	err = errors.Join(err, finish())
+	err = errors.Join(err, out.finish(cmd.ErrOrStderr()), closeRecording(rec))
 	fmt.Fprintln(cmd.ErrOrStderr(), "dwell:", summary)
-	return err
-}
-
-// finishPrinting ends the printing and says what was left out. That a reader has seen
-// enough (dwell trace | head) is no error.
-func finishPrinting(w io.Writer, p *printer) error {
-	err := p.close()
-	if p.skipped > 0 {
-		fmt.Fprintf(w, "dwell: %d waterfalls left out, they came faster than they could be printed; "+
-			"--output none prints none\n", p.skipped)
-	}
-	if errors.Is(err, syscall.EPIPE) {
-		return nil
-	}
 	return err
 }
 
@@ -207,4 +197,33 @@ func (f *traceFlags) scope() string {
 		return "all pings of this host"
 	}
 	return strings.Join(parts, " ")
+}
+
+// recording opens the file of --record, or returns nil.
+func (f *traceFlags) recording(cmd *cobra.Command, res otlp.Options) (*recording.Writer, error) {
+	if f.record == "" {
+		return nil, nil
+	}
+	var uname unix.Utsname
+	if err := unix.Uname(&uname); err != nil {
+		return nil, fmt.Errorf("uname: %w", err)
+	}
+	info := recording.Info{
+		Version: res.Version, HostID: res.Host.ID, HostName: res.Host.Name,
+		Kernel: unix.ByteSliceToString(uname.Release[:]),
+	}
+	for _, a := range res.Environment {
+		info.Environment = append(info.Environment, recording.Attribute(a))
+	}
+	log := newLogger(cmd.ErrOrStderr())
+	return recording.Create(f.record, info, func(err error) {
+		log.Warn("the recording cannot be written; tracing goes on without it", "path", f.record, "error", err)
+	})
+}
+
+func closeRecording(w *recording.Writer) error {
+	if w == nil {
+		return nil
+	}
+	return w.Close()
 }

@@ -198,7 +198,7 @@ func TestTraceErrors(t *testing.T) {
 		"unknown namespace":   {[]string{"--netns", "nowhere"}, []string{`no network namespace "nowhere"`}},
 		"unknown hypervisor":  {[]string{"--hypervisor", "nowhere"}, []string{`no network namespace "nowhere"`}},
 		"bad address":         {[]string{"--address", "example"}, []string{`"example"`, "192.0.2.0/24"}},
-		"bad output":          {[]string{"--output", "picture"}, []string{`"picture"`, "waterfall, none"}},
+		"bad output":          {[]string{"--output", "picture"}, []string{`"picture"`, "waterfall, events, json, none"}},
 		"bad ring":            {[]string{"--ring-size", "0"}, []string{"--ring-size", "at least 1"}},
 		"bad port":            {[]string{"--vxlan-port", "70000"}, []string{"--vxlan-port", "65535"}},
 		"bad timeout":         {[]string{"--timeout", "-1s"}, []string{"--timeout"}},
