@@ -70,8 +70,10 @@ func checkTrace(spans []ptrace.Span) (seq int, p tracedPing, err error) {
 		if err := checkTiling(s, leaves); err != nil {
 			return 0, p, err
 		}
-		if last := leaves[len(leaves)-1]; s.Name() == trace.KindReply.String() {
-			p.deliver = duration(last)
+		for _, c := range children[s.SpanID()] {
+			if s.Name() == trace.KindReply.String() && c.Name() == trace.KindDeliver.String() {
+				p.deliver = duration(c)
+			}
 		}
 	}
 	v, ok := root.Attributes().Get(trace.AttrICMPSeq)
