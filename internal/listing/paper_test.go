@@ -243,7 +243,7 @@ func outlines(traces []*trace.Trace) []string {
 // outline says what a span is about: its kind, and where it begins and ends.
 func outline(s *trace.Span) string {
 	switch {
-	case s.Title != "":
+	case s.Title != "" && s.Kind != trace.KindDevice:
 		return s.Title
 	case s.Device == nil:
 		return s.Kind.String()
