@@ -57,7 +57,7 @@ func recordSize(f event.Flags) int {
 }
 
 func known(h *kernelRecordHead) bool {
-	return h.Hook >= uint8(event.NetDevQueue) && h.Hook <= uint8(event.SKBCopyDatagramIovec) &&
+	return h.Hook >= uint8(event.NetDevQueue) && h.Hook <= uint8(event.NetfilterLast) &&
 		(h.Type == uint8(event.EchoRequest) || h.Type == uint8(event.EchoReply))
 }
 

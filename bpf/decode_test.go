@@ -21,8 +21,21 @@ func TestConstantsOfKernelSide(t *testing.T) {
 		kernelHookHOOK_NETIF_RECEIVE_SKB:       event.NetifReceiveSKB,
 		kernelHookHOOK_KFREE_SKB:               event.KfreeSKB,
 		kernelHookHOOK_SKB_COPY_DATAGRAM_IOVEC: event.SKBCopyDatagramIovec,
+		kernelHookHOOK_NETFILTER_FIRST:         event.NetfilterFirst,
+		kernelHookHOOK_NETFILTER_LAST:          event.NetfilterLast,
 	} {
 		if event.Hook(kernel) != want {
+			t.Errorf("%s is %d in the kernel and %d here", want, kernel, want)
+		}
+	}
+	for kernel, want := range map[kernelNfInetHooks]event.NetfilterHook{
+		kernelNfInetHooksNF_INET_PRE_ROUTING:  event.NetfilterPreRouting,
+		kernelNfInetHooksNF_INET_LOCAL_IN:     event.NetfilterLocalIn,
+		kernelNfInetHooksNF_INET_FORWARD:      event.NetfilterForward,
+		kernelNfInetHooksNF_INET_LOCAL_OUT:    event.NetfilterLocalOut,
+		kernelNfInetHooksNF_INET_POST_ROUTING: event.NetfilterPostRouting,
+	} {
+		if event.NetfilterHook(kernel) != want {
 			t.Errorf("%s is %d in the kernel and %d here", want, kernel, want)
 		}
 	}

@@ -22,6 +22,8 @@ var (
 	ErrTracepoint = errors.New("tracepoint missing")
 	// ErrVerifier: the kernel's verifier refused a program.
 	ErrVerifier = errors.New("program refused by the kernel")
+	// ErrNetfilter: the kernel has no netfilter programs. All else works without.
+	ErrNetfilter = errors.New("no netfilter programs")
 	// ErrClosed: the Tracer was closed.
 	ErrClosed = errors.New("tracer closed")
 )
@@ -40,4 +42,14 @@ func explain(err error) error {
 			"kernel lockdown must not be at confidentiality", ErrPermission, errno)
 	}
 	return err
+}
+
+// explainNetfilter is explain for what needs a privilege more.
+func explainNetfilter(err error) error {
+	var verifier *ebpf.VerifierError
+	if errors.Is(err, os.ErrPermission) && !errors.As(err, &verifier) {
+		return fmt.Errorf("%w: netfilter programs need CAP_NET_ADMIN besides CAP_BPF and CAP_PERFMON, "+
+			"entering a network namespace needs CAP_SYS_ADMIN: %w", ErrPermission, err)
+	}
+	return explain(err)
 }

@@ -49,11 +49,18 @@ func TestCheckTracepoints(t *testing.T) {
 		{"consume_skb", 3, "kfree_skb", ErrTracepoint},
 		{"netif_rx", 1, "netif_rx", nil},
 	} {
-		spec := &ebpf.CollectionSpec{Programs: map[string]*ebpf.ProgramSpec{"p": {AttachTo: tt.program}}}
+		spec := &ebpf.CollectionSpec{Programs: map[string]*ebpf.ProgramSpec{"p": {Type: ebpf.Tracing, AttachTo: tt.program}}}
 		err := checkTracepoints(tracepointBTF(t, tt.kernel, tt.arguments), spec)
 		if !errors.Is(err, tt.want) {
 			t.Errorf("%s on a kernel with %d arguments of %s: %v", tt.program, tt.arguments, tt.kernel, err)
 		}
+	}
+}
+
+func TestCheckNetfilter(t *testing.T) {
+	// Whatever else it has: before 6.4, or without the option, the type is missing.
+	if err := checkNetfilter(tracepointBTF(t, "netif_rx", 1)); !errors.Is(err, ErrNetfilter) {
+		t.Error(err)
 	}
 }
 

@@ -67,6 +67,8 @@ const (
 	kernelHookHOOK_NETIF_RECEIVE_SKB       kernelHook = 6
 	kernelHookHOOK_KFREE_SKB               kernelHook = 7
 	kernelHookHOOK_SKB_COPY_DATAGRAM_IOVEC kernelHook = 8
+	kernelHookHOOK_NETFILTER_FIRST         kernelHook = 9
+	kernelHookHOOK_NETFILTER_LAST          kernelHook = 10
 )
 
 type kernelIdentity struct {
@@ -88,6 +90,23 @@ type kernelNetnsKey struct {
 	Generation uint32
 	Inode      uint32
 }
+
+type kernelNetnsReferences struct {
+	_     structs.HostLayout
+	Net   uint64
+	Inode uint32
+	Count uint32
+}
+
+type kernelNfInetHooks uint32
+
+const (
+	kernelNfInetHooksNF_INET_PRE_ROUTING  kernelNfInetHooks = 0
+	kernelNfInetHooksNF_INET_LOCAL_IN     kernelNfInetHooks = 1
+	kernelNfInetHooksNF_INET_FORWARD      kernelNfInetHooks = 2
+	kernelNfInetHooksNF_INET_LOCAL_OUT    kernelNfInetHooks = 3
+	kernelNfInetHooksNF_INET_POST_ROUTING kernelNfInetHooks = 4
+)
 
 type kernelRecord4 struct {
 	_    structs.HostLayout
@@ -180,19 +199,23 @@ const (
 	kernelMapNetnsFilter           = "netns_filter"
 	kernelMapStats                 = "stats"
 	kernelMapXmitStacks            = "xmit_stacks"
+	kernelProgCountReferences      = "count_references"
 	kernelProgKfreeSkb             = "kfree_skb"
 	kernelProgNapiGroReceiveEntry  = "napi_gro_receive_entry"
 	kernelProgNetDevQueue          = "net_dev_queue"
 	kernelProgNetDevStartXmit      = "net_dev_start_xmit"
 	kernelProgNetDevXmit           = "net_dev_xmit"
+	kernelProgNetfilterFirst       = "netfilter_first"
+	kernelProgNetfilterLast        = "netfilter_last"
 	kernelProgNetifReceiveSkb      = "netif_receive_skb"
 	kernelProgNetifRx              = "netif_rx"
 	kernelProgSkbCopyDatagramIovec = "skb_copy_datagram_iovec"
+	kernelVarAttached              = "attached"
 	kernelVarFilterState           = "filter_state"
 	kernelVarVxlanPorts            = "vxlan_ports"
 	kernelVarWakeBytes             = "wake_bytes"
 	kernelVarWakeMask              = "wake_mask"
-	kernelVarWireEnums             = "wire_enums"
+	kernelVarWireTypes             = "wire_types"
 )
 
 // loadKernel returns the embedded CollectionSpec for kernel.
@@ -237,11 +260,14 @@ type kernelSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type kernelProgramSpecs struct {
+	CountReferences      *ebpf.ProgramSpec `ebpf:"count_references"`
 	KfreeSkb             *ebpf.ProgramSpec `ebpf:"kfree_skb"`
 	NapiGroReceiveEntry  *ebpf.ProgramSpec `ebpf:"napi_gro_receive_entry"`
 	NetDevQueue          *ebpf.ProgramSpec `ebpf:"net_dev_queue"`
 	NetDevStartXmit      *ebpf.ProgramSpec `ebpf:"net_dev_start_xmit"`
 	NetDevXmit           *ebpf.ProgramSpec `ebpf:"net_dev_xmit"`
+	NetfilterFirst       *ebpf.ProgramSpec `ebpf:"netfilter_first"`
+	NetfilterLast        *ebpf.ProgramSpec `ebpf:"netfilter_last"`
 	NetifReceiveSkb      *ebpf.ProgramSpec `ebpf:"netif_receive_skb"`
 	NetifRx              *ebpf.ProgramSpec `ebpf:"netif_rx"`
 	SkbCopyDatagramIovec *ebpf.ProgramSpec `ebpf:"skb_copy_datagram_iovec"`
@@ -264,11 +290,12 @@ type kernelMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type kernelVariableSpecs struct {
+	Attached    *ebpf.VariableSpec `ebpf:"attached"`
 	FilterState *ebpf.VariableSpec `ebpf:"filter_state"`
 	VxlanPorts  *ebpf.VariableSpec `ebpf:"vxlan_ports"`
 	WakeBytes   *ebpf.VariableSpec `ebpf:"wake_bytes"`
 	WakeMask    *ebpf.VariableSpec `ebpf:"wake_mask"`
-	WireEnums   *ebpf.VariableSpec `ebpf:"wire_enums"`
+	WireTypes   *ebpf.VariableSpec `ebpf:"wire_types"`
 }
 
 // kernelObjects contains all objects after they have been loaded into the kernel.
@@ -316,22 +343,26 @@ func (m *kernelMaps) Close() error {
 //
 // It can be passed to loadKernelObjects or ebpf.CollectionSpec.LoadAndAssign.
 type kernelVariables struct {
+	Attached    *ebpf.Variable `ebpf:"attached"`
 	FilterState *ebpf.Variable `ebpf:"filter_state"`
 	VxlanPorts  *ebpf.Variable `ebpf:"vxlan_ports"`
 	WakeBytes   *ebpf.Variable `ebpf:"wake_bytes"`
 	WakeMask    *ebpf.Variable `ebpf:"wake_mask"`
-	WireEnums   *ebpf.Variable `ebpf:"wire_enums"`
+	WireTypes   *ebpf.Variable `ebpf:"wire_types"`
 }
 
 // kernelPrograms contains all programs after they have been loaded into the kernel.
 //
 // It can be passed to loadKernelObjects or ebpf.CollectionSpec.LoadAndAssign.
 type kernelPrograms struct {
+	CountReferences      *ebpf.Program `ebpf:"count_references"`
 	KfreeSkb             *ebpf.Program `ebpf:"kfree_skb"`
 	NapiGroReceiveEntry  *ebpf.Program `ebpf:"napi_gro_receive_entry"`
 	NetDevQueue          *ebpf.Program `ebpf:"net_dev_queue"`
 	NetDevStartXmit      *ebpf.Program `ebpf:"net_dev_start_xmit"`
 	NetDevXmit           *ebpf.Program `ebpf:"net_dev_xmit"`
+	NetfilterFirst       *ebpf.Program `ebpf:"netfilter_first"`
+	NetfilterLast        *ebpf.Program `ebpf:"netfilter_last"`
 	NetifReceiveSkb      *ebpf.Program `ebpf:"netif_receive_skb"`
 	NetifRx              *ebpf.Program `ebpf:"netif_rx"`
 	SkbCopyDatagramIovec *ebpf.Program `ebpf:"skb_copy_datagram_iovec"`
@@ -339,11 +370,14 @@ type kernelPrograms struct {
 
 func (p *kernelPrograms) Close() error {
 	return _KernelClose(
+		p.CountReferences,
 		p.KfreeSkb,
 		p.NapiGroReceiveEntry,
 		p.NetDevQueue,
 		p.NetDevStartXmit,
 		p.NetDevXmit,
+		p.NetfilterFirst,
+		p.NetfilterLast,
 		p.NetifReceiveSkb,
 		p.NetifRx,
 		p.SkbCopyDatagramIovec,

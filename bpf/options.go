@@ -77,6 +77,15 @@ func wake(ring uint32) (threshold, mask uint64) {
 	return uint64(ring) / wakeFraction, 1<<(bits.Len64(every)-1) - 1
 }
 
+// spec returns what is to be loaded, with the options in it.
+func (o Options) spec() (*ebpf.CollectionSpec, error) {
+	spec, err := loadKernel()
+	if err != nil {
+		return nil, err
+	}
+	return spec, o.apply(spec)
+}
+
 // apply writes the options into what is going to be loaded.
 func (o Options) apply(spec *ebpf.CollectionSpec) error {
 	ring, err := o.ringBytes()

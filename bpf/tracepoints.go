@@ -24,6 +24,15 @@ func kernelBTF() (*btf.Spec, error) {
 		ErrNoBTF, err)
 }
 
+// checkNetfilter finds out whether the kernel has netfilter programs.
+func checkNetfilter(kernel *btf.Spec) error {
+	var context *btf.Struct
+	if err := kernel.TypeByName("bpf_nf_ctx", &context); err != nil {
+		return fmt.Errorf("%w: Linux 6.4 or later is needed, built with CONFIG_NETFILTER_BPF_LINK=y: %w", ErrNetfilter, err)
+	}
+	return nil
+}
+
 // arguments is how many arguments of a tracepoint the programs read, where it has
 // not always had that many.
 var arguments = map[string]struct {
@@ -38,6 +47,9 @@ var arguments = map[string]struct {
 func checkTracepoints(kernel *btf.Spec, spec *ebpf.CollectionSpec) error {
 	var errs []error
 	for _, prog := range spec.Programs {
+		if prog.Type != ebpf.Tracing {
+			continue
+		}
 		if err := checkTracepoint(kernel, prog.AttachTo); err != nil {
 			errs = append(errs, err)
 		}

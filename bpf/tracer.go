@@ -14,12 +14,14 @@ import (
 // Tracer holds the loaded programs. Its methods may be called from several
 // goroutines, except that only one may drain or wait at a time.
 type Tracer struct {
-	objs   kernelObjects
+	opts   Options
+	objs   objects
 	reader *reader
 	order  []*ebpf.Program
 
 	mu         sync.Mutex // guards what follows
 	links      []link.Link
+	netfilter  netfilter
 	closed     bool
 	generation uint8
 	filterKeys []filterKey
@@ -38,11 +40,8 @@ func Load(opts Options) (*Tracer, error) {
 }
 
 func load(opts Options) (*Tracer, error) {
-	spec, err := loadKernel()
+	spec, err := opts.spec()
 	if err != nil {
-		return nil, err
-	}
-	if err := opts.apply(spec); err != nil {
 		return nil, err
 	}
 	kernel, err := kernelBTF()
@@ -52,30 +51,15 @@ func load(opts Options) (*Tracer, error) {
 	if err := checkTracepoints(kernel, spec); err != nil {
 		return nil, err
 	}
-	t := &Tracer{}
+	t := &Tracer{opts: opts}
 	if err := spec.LoadAndAssign(&t.objs, nil); err != nil {
 		return nil, explain(err)
 	}
-	t.order = attachOrder(&t.objs.kernelPrograms)
+	t.order = t.objs.attachOrder()
 	if t.reader, err = newReader(t.objs.Events); err != nil {
 		return nil, errors.Join(explain(err), t.objs.Close())
 	}
 	return t, nil
-}
-
-// attachOrder: the end of a driver call is watched before its beginning, so that
-// no beginning is left without its end.
-func attachOrder(p *kernelPrograms) []*ebpf.Program {
-	return []*ebpf.Program{
-		p.NetDevXmit,
-		p.NetDevStartXmit,
-		p.NetDevQueue,
-		p.NetifRx,
-		p.NapiGroReceiveEntry,
-		p.NetifReceiveSkb,
-		p.KfreeSkb,
-		p.SkbCopyDatagramIovec,
-	}
 }
 
 // Attach begins to record. Either all programs are attached or, with an error,
@@ -99,6 +83,9 @@ func (t *Tracer) Attach() error {
 		}
 		t.links = append(t.links, l)
 	}
+	if err := t.objs.Attached.Set(uint8(1)); err != nil {
+		return errors.Join(fmt.Errorf("attach tracing programs: %w", err), t.detach())
+	}
 	return nil
 }
 
@@ -107,16 +94,19 @@ func (t *Tracer) resetXmitStacks() error {
 	return t.objs.XmitStacks.Put(uint32(0), make([]kernelXmitStack, ebpf.MustPossibleCPU()))
 }
 
-// Detach ends recording. What is in the ring can still be drained. Without a
-// preceding Attach it does nothing.
+// Detach ends recording, at netfilter's hooks too. What is in the ring can still be
+// drained. Without a preceding Attach or AttachNetfilter it does nothing.
 func (t *Tracer) Detach() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.closed {
+		return nil
+	}
 	return t.detach()
 }
 
 func (t *Tracer) detach() error {
-	var errs []error
+	errs := []error{t.objs.Attached.Set(uint8(0)), t.netfilter.detachAll()}
 	for i := len(t.links) - 1; i >= 0; i-- {
 		errs = append(errs, t.links[i].Close())
 	}
@@ -133,5 +123,5 @@ func (t *Tracer) Close() error {
 		return nil
 	}
 	t.closed = true
-	return errors.Join(t.detach(), t.reader.close(), t.objs.Close())
+	return errors.Join(t.detach(), t.reader.close(), t.netfilter.programs.Close(), t.objs.Close())
 }

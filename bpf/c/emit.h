@@ -46,17 +46,18 @@ static __always_inline __u8 device_flags(struct net_device *dev)
 }
 
 /* Fills in where the packet is. Away from any device, the socket knows the
- * namespace and the packet the interface that it came in through.
+ * namespace and the packet the interface that it came in through. A net that the
+ * hook knows comes before either.
  */
 static __always_inline void fill_place(struct record_head *h, struct sk_buff *skb,
-				       struct net_device *dev)
+				       struct net_device *dev, struct net *net)
 {
 	int iif = skb->skb_iif;
 
 	if (iif)
 		h->flags |= FLAG_RECEIVED;
 	if (dev) {
-		h->netns = dev->nd_net.net->ns.inum;
+		h->netns = (net ? net : dev->nd_net.net)->ns.inum;
 		h->ifindex = dev->ifindex;
 		h->flags |= device_flags(dev);
 	} else {
@@ -71,7 +72,7 @@ static __always_inline void fill_place(struct record_head *h, struct sk_buff *sk
  * filter does not want it.
  */
 static __always_inline __u32 capture(union record *r, struct sk_buff *skb, struct net_device *dev,
-				     struct l3 l3, enum hook hook, __u32 code)
+				     struct net *net, struct l3 l3, enum hook hook, __u32 code)
 {
 	if (!parse_echo(r, l3))
 		return 0;
@@ -80,20 +81,27 @@ static __always_inline __u32 capture(union record *r, struct sk_buff *skb, struc
 	r->head.hook = hook;
 	r->head.code = code;
 	r->head.cpu = bpf_get_smp_processor_id();
-	fill_place(&r->head, skb, dev);
+	fill_place(&r->head, skb, dev, net);
 	if (!admit(r, dev))
 		return 0;
 	return record_size(r);
 }
 
-static __always_inline void observe(struct sk_buff *skb, struct net_device *dev, struct l3 l3,
-				    enum hook hook, __u32 code)
+static __always_inline void observe_in(struct net *net, struct sk_buff *skb,
+				       struct net_device *dev, struct l3 l3, enum hook hook,
+				       __u32 code)
 {
 	union record r = {};
-	__u32 size = capture(&r, skb, dev, l3, hook, code);
+	__u32 size = capture(&r, skb, dev, net, l3, hook, code);
 
 	if (size)
 		emit(&r, size);
+}
+
+static __always_inline void observe(struct sk_buff *skb, struct net_device *dev, struct l3 l3,
+				    enum hook hook, __u32 code)
+{
+	observe_in(NULL, skb, dev, l3, hook, code);
 }
 
 /* The network header where the stack has set it: on transmit and after. */

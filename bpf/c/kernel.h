@@ -60,6 +60,17 @@ enum {
 	IFNAMSIZ = 16,
 };
 
+/* include/uapi/linux/netfilter.h */
+enum { NF_ACCEPT = 1 };
+
+enum nf_inet_hooks {
+	NF_INET_PRE_ROUTING,
+	NF_INET_LOCAL_IN,
+	NF_INET_FORWARD,
+	NF_INET_LOCAL_OUT,
+	NF_INET_POST_ROUTING,
+};
+
 /* include/linux/netdevice.h, enum netdev_priv_flags */
 enum {
 	IFF_EBRIDGE = 1 << 1,
@@ -109,6 +120,35 @@ struct sk_buff {
 	unsigned int tail;
 	unsigned char *head;
 	unsigned char *data;
+};
+
+struct nf_hook_state {
+	__u8 hook;
+	struct net_device *in;
+	struct net_device *out;
+	struct net *net;
+};
+
+typedef struct {
+	int counter;
+} atomic_t;
+
+typedef struct refcount_struct {
+	atomic_t refs;
+} refcount_t;
+
+struct nsproxy {
+	struct net *net_ns;
+};
+
+struct task_struct {
+	struct nsproxy *nsproxy;
+};
+
+/* Linux 6.4, CONFIG_NETFILTER_BPF_LINK */
+struct bpf_nf_ctx {
+	const struct nf_hook_state *state;
+	struct sk_buff *skb;
 };
 
 #pragma clang attribute pop

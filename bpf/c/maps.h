@@ -33,6 +33,11 @@ enum filter_flag {
  */
 volatile __u8 filter_state = 0;
 
+/* Set while the tracepoint programs are attached: what is seen at a netfilter hook
+ * before or after is of packets of which nothing else is known.
+ */
+volatile __u8 attached = 0;
+
 /* Events, one union record each, cut to record_size(). */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);

@@ -20,6 +20,8 @@ enum hook {
 	HOOK_NETIF_RECEIVE_SKB,
 	HOOK_KFREE_SKB,
 	HOOK_SKB_COPY_DATAGRAM_IOVEC,
+	HOOK_NETFILTER_FIRST,
+	HOOK_NETFILTER_LAST,
 };
 
 /* The values of correlate/event.Type. */

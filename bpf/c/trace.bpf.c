@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
-/* The tracing programs: one a tracepoint, all in one object. */
+/* The tracing programs: one a tracepoint and two for netfilter's hooks, all in one
+ * object.
+ */
 #include "kernel.h"
 
 #include <bpf/bpf_core_read.h>
@@ -13,14 +15,18 @@
 #include "transmit.h"
 #include "receive.h"
 #include "leave.h"
+#include "netfilter.h"
+#include "namespace.h"
 /* clang-format on */
 
-/* Keeps the enums that Go needs in the object's BTF. */
+/* Keeps the types that Go needs in the object's BTF. */
 const struct {
 	enum hook hook;
 	enum echo_type echo_type;
 	enum record_flag record_flag;
 	enum filter_flag filter_flag;
-} *wire_enums __attribute__((unused));
+	enum nf_inet_hooks nf_inet_hooks;
+	struct netns_references netns_references;
+} *wire_types __attribute__((unused));
 
 char _license[] SEC("license") = "GPL";

@@ -73,7 +73,8 @@ SEC("tp_btf/net_dev_start_xmit")
 int BPF_PROG(net_dev_start_xmit, struct sk_buff *skb, struct net_device *dev)
 {
 	union record r = {};
-	__u32 size = capture(&r, skb, dev, l3_from_header(skb), HOOK_NET_DEV_START_XMIT, 0);
+	__u32 size = capture(&r, skb, dev, NULL, l3_from_header(skb),
+			     HOOK_NET_DEV_START_XMIT, 0);
 
 	if (size) {
 		push_xmit(skb, dev, &r);

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bpf
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cilium/ebpf"
+)
+
+// ReleaseNetfilter detaches from the namespaces that everybody else has left, so
+// that the kernel can destroy them, and returns how many those were. There is no
+// notification of this: whoever uses AttachNetfilter calls it now and then. It
+// costs a system call a namespace.
+//
+// Others are processes in the namespace, mounts of it such as those of ip-netns(8),
+// its user sockets, its open descriptors (this process's too), and another Tracer
+// attached there.
+func (t *Tracer) ReleaseNetfilter() (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var errs []error
+	released := 0
+	for inode, s := range t.netfilter.spaces {
+		refs, err := t.netfilter.references(s.net)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("release network namespace %d: %w", inode, err))
+			continue
+		}
+		if refs.Count == 0 || int(refs.Count) > len(s.links) {
+			continue
+		}
+		released++
+		errs = append(errs, t.netfilter.detach(inode))
+	}
+	return released, errors.Join(errs...)
+}
+
+// references counts who holds on to a namespace, by the address of its struct net or,
+// with 0, to that of this thread.
+func (n *netfilter) references(net uint64) (kernelNetnsReferences, error) {
+	args := kernelNetnsReferences{Net: net}
+	if _, err := n.programs.CountReferences.Run(&ebpf.RunOptions{Context: args, ContextOut: &args}); err != nil {
+		return args, fmt.Errorf("count the references to a network namespace: %w", explainNetfilter(err))
+	}
+	return args, nil
+}
