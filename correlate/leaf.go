@@ -53,7 +53,7 @@ func received(ev *event.Event) bool {
 }
 
 // kindOf says who is answerable for the time from one event to the next. The table is
-// that of the trace model, docs/architecture.md.
+// that of docs/trace-model.md.
 func kindOf(from, to *event.Event) trace.Kind {
 	switch {
 	case to.Hook == event.SKBCopyDatagramIovec && received(from), answers(from, to):
