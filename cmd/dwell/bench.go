@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dwelltrace/dwell/internal/bench"
+)
+
+// benchFlags are what the user can say about a study.
+type benchFlags struct {
+	bench.Config
+	modes     []string
+	rules     []int
+	calibrate bool
+	out       string
+}
+
+func newBenchCommand() *cobra.Command {
+	var f benchFlags
+	cmd := &cobra.Command{
+		Use:   "bench",
+		Short: "Measure all topologies: the paper's study in one command",
+		Long: `Make each of the lab's topologies in turn, send batches of pings through it, and say
+for every stretch of their way how long they dwelt there: a table like the paper's for
+each mode on standard output, and with --out a report as HTML, Markdown, CSV and JSON and
+a chart as SVG and PNG. The networks are made of namespaces and gone afterwards; the
+host's own network is not touched.
+
+With --rules it then measures how the spans grow with the number of rules in the
+hypervisor's FORWARD chain that match nothing; without --modes in the bridge alone.
+With --calibrate it measures what the tracing itself adds to the figures.
+
+The exit status is 0 only if each ping was answered and traced completely.`,
+		Example: `  dwell bench --out report
+  dwell bench --modes nat,vxlan --batches 3
+  dwell bench --rules 0,100,1000,10000 --out report`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if len(f.rules) > 0 && !cmd.Flags().Changed("modes") {
+				f.modes = []string{"bridge"}
+			}
+			if err := f.check(); err != nil {
+				return err
+			}
+			return f.run(cmd)
+		},
+	}
+	f.register(cmd)
+	return cmd
+}
+
+func (f *benchFlags) register(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringSliceVar(&f.modes, "modes", bench.Modes(), "topologies to measure, in this order")
+	flags.IntVar(&f.Protocol.Batches, "batches", bench.DefaultBatches, "batches in each mode")
+	flags.IntVarP(&f.Protocol.Count, "count", "c", bench.DefaultCount, "pings in each batch")
+	flags.DurationVar(&f.Protocol.Interval, "interval", bench.DefaultInterval, "time between two pings")
+	flags.IntVar(&f.Protocol.Warmup, "warmup", bench.DefaultWarmup, "pings in each mode before the first batch, not measured")
+	flags.BoolVar(&f.Protocol.IPv6, "ipv6", false, "ping over IPv6; modes without it are left out unless asked for")
+	flags.IntSliceVar(&f.rules, "rules", nil, "also measure with so many firewall rules, for example 0,100,1000,10000")
+	flags.BoolVar(&f.calibrate, "calibrate", false, "also measure what the tracing adds")
+	flags.StringVar(&f.out, "out", "", "write the report into this directory; files of an earlier one are replaced")
+	flags.StringVar(&f.Prefix, "prefix", bench.DefaultPrefix, "what the names of the namespaces begin with")
+}
+
+// check says what cannot be done before anything is.
+func (f *benchFlags) check() error {
+	if len(f.modes) == 0 {
+		return fmt.Errorf("--modes: none given; there are: %v", bench.Modes())
+	}
+	if f.Protocol.IPv6 && slices.Equal(f.modes, bench.Modes()) {
+		f.modes = slices.DeleteFunc(f.modes, func(mode string) bool { return f.Check(mode) != nil })
+	}
+	if err := f.Check(f.modes...); err != nil {
+		return err
+	}
+	for i, mode := range f.modes {
+		if slices.Contains(f.modes[:i], mode) {
+			return fmt.Errorf("--modes: %s is there twice", mode)
+		}
+		if len(f.rules) == 0 {
+			continue
+		}
+		if err := f.CheckRules(mode, f.rules); err != nil {
+			return err
+		}
+	}
+	return nil
+}
