@@ -19,6 +19,7 @@ import (
 	"github.com/dwelltrace/dwell/exporter/waterfall"
 	"github.com/dwelltrace/dwell/internal/agent"
 	"github.com/dwelltrace/dwell/internal/lab"
+	"github.com/dwelltrace/dwell/internal/netns"
 	"github.com/dwelltrace/dwell/internal/pinger"
 )
 
@@ -121,13 +122,23 @@ func (d *demo) trace(ctx context.Context, l *lab.Lab) (agent.Summary, error) {
 		return agent.Summary{}, err
 	}
 	d.table = table.New(0)
+	hypervisor, err := l.Open(lab.Hypervisor)
+	if err != nil {
+		return agent.Summary{}, errors.Join(err, shutdownUnused(sinks))
+	}
+	defer hypervisor.Close()
+	log := newLogger(d.err)
 	a, err := agent.Start(agent.Options{
 		Filter:      bpf.Filter{NetNS: labInodes(l, l.Topology().Roles()...)},
 		Hypervisors: labInodes(l, lab.Hypervisor),
-		HostID:      onResource.Host.ID,
-		Count:       uint64(d.count),
-		Exporter:    sinks,
-		OnTrace:     d.keep,
+		Netfilter:   []*netns.NS{hypervisor},
+		WithoutNetfilter: func(err error) {
+			log.Warn("netfilter is not looked into: " + err.Error())
+		},
+		HostID:   onResource.Host.ID,
+		Count:    uint64(d.count),
+		Exporter: sinks,
+		OnTrace:  d.keep,
 	})
 	if err != nil {
 		return agent.Summary{}, errors.Join(err, shutdownUnused(sinks))

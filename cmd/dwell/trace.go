@@ -6,7 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,7 +29,7 @@ type traceFlags struct {
 	count                       uint64
 	duration, timeout           time.Duration
 	netns, interfaces, prefixes []string
-	hypervisors                 []string
+	hypervisors, netfilter      []string
 	output                      string
 	record                      string
 	ringMiB                     int
@@ -67,6 +69,9 @@ func (f *traceFlags) register(cmd *cobra.Command) {
 	flags.StringSliceVar(&f.prefixes, "address", nil, "trace only pings from or to these addresses or prefixes")
 	flags.StringSliceVar(&f.hypervisors, "hypervisor", nil,
 		"network namespace that is the hypervisor: name, path or PID (default: the host's own)")
+	flags.StringSliceVar(&f.netfilter, "netfilter", nil,
+		"network namespaces in which to time the netfilter chains: name, path or PID, or none\n"+
+			"(default: the hypervisor's, if the kernel can)")
 	flags.StringVarP(&f.output, "output", "o", outputWaterfall, "what to print on standard output: waterfall, events (one line each), json (one object each) or none")
 	flags.IntVar(&f.ringMiB, "ring-size", bpf.DefaultRingBytes>>20, "size of the kernel's ring buffer in MiB")
 	flags.UintSliceVar(&f.vxlanPorts, "vxlan-port", []uint{bpf.VXLANPort, bpf.LegacyVXLANPort}, "UDP ports that carry VXLAN")
@@ -148,7 +153,8 @@ func runTrace(cmd *cobra.Command, f traceFlags) error {
 		return err
 	}
 	opts.HostID = onResource.Host.ID
-	sinks, err := f.open(ctx, onResource, newLogger(cmd.ErrOrStderr()))
+	log := newLogger(cmd.ErrOrStderr())
+	sinks, err := f.open(ctx, onResource, log)
 	if err != nil {
 		return err
 	}
@@ -159,7 +165,7 @@ func runTrace(cmd *cobra.Command, f traceFlags) error {
 		return errors.Join(err, shutdownUnused(sinks))
 	}
 	opts.Recording = rec
-	a, err := agent.Start(opts)
+	a, err := f.start(opts, log)
 	if err != nil {
 		return errors.Join(err, shutdownUnused(sinks), closeRecording(rec))
 	}
@@ -173,6 +179,55 @@ func runTrace(cmd *cobra.Command, f traceFlags) error {
 	err = errors.Join(err, out.finish(cmd.ErrOrStderr()), closeRecording(rec))
 	fmt.Fprintln(cmd.ErrOrStderr(), "dwell:", summary)
 	return err
+}
+
+// start starts the agent, with the netfilter chains timed where the flags say.
+func (f *traceFlags) start(opts agent.Options, log *slog.Logger) (*agent.Agent, error) {
+	spaces, err := f.netfilterSpaces()
+	defer func() {
+		for _, ns := range spaces {
+			ns.Close()
+		}
+	}()
+	if err != nil {
+		return nil, err
+	}
+	opts.Netfilter = spaces
+	if len(f.netfilter) == 0 { // nobody asked for it
+		opts.WithoutNetfilter = func(err error) { log.Warn("netfilter is not looked into: " + err.Error()) }
+	}
+	return agent.Start(opts)
+}
+
+// netfilterSpaces opens the namespaces whose netfilter chains are to be timed.
+func (f *traceFlags) netfilterSpaces() (spaces []*netns.NS, err error) {
+	refs := f.netfilter
+	switch {
+	case slices.Equal(refs, []string{"none"}):
+		return nil, nil
+	case len(refs) == 0 && len(f.hypervisors) > 0:
+		refs = f.hypervisors
+	case len(refs) == 0:
+		ns, err := hostNetNS()
+		return []*netns.NS{ns}, err
+	}
+	for _, ref := range refs {
+		ns, err := netns.Open(ref)
+		if err != nil {
+			return spaces, err
+		}
+		spaces = append(spaces, ns)
+	}
+	return spaces, nil
+}
+
+// hostNetNS opens the host's own network namespace, or that of this process where the
+// first process's is hidden.
+func hostNetNS() (*netns.NS, error) {
+	if ns, err := netns.Open("/proc/1/ns/net"); err == nil {
+		return ns, nil
+	}
+	return netns.Current()
 }
 
 // shutdownUnused releases exporters that nothing was given to.

@@ -35,6 +35,8 @@ type Agent struct {
 	// checked is when the kernel side's counters were last read.
 	checked uint64
 	lost    uint64
+	// released is when namespaces that everybody else has left were last let go of.
+	released uint64
 }
 
 // correlator is a [correlate.Correlator], recorded or not.
@@ -93,7 +95,24 @@ func (a *Agent) start() (err error) {
 	} else {
 		a.correlator = a.opts.Recording.Correlator(opts, a.clock.Offset(a.checked))
 	}
+	if err := a.attachNetfilter(); err != nil {
+		return err
+	}
 	return a.tracer.Attach()
+}
+
+// attachNetfilter has the netfilter chains timed, or tells that they cannot be.
+func (a *Agent) attachNetfilter() error {
+	for _, ns := range a.opts.Netfilter {
+		if err := a.tracer.AttachNetfilter(ns.Do); err != nil {
+			err = fmt.Errorf("network namespace %s: %w", ns.Name(), err)
+			if a.opts.WithoutNetfilter == nil {
+				return err
+			}
+			a.opts.WithoutNetfilter(err)
+		}
+	}
+	return nil
 }
 
 // release gives back what the kernel holds for the agent.

@@ -9,6 +9,7 @@ import (
 	"github.com/dwelltrace/dwell/correlate/event"
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/exporter"
+	"github.com/dwelltrace/dwell/internal/netns"
 	"github.com/dwelltrace/dwell/internal/recording"
 )
 
@@ -22,6 +23,12 @@ type Options struct {
 	// Hypervisors are the inodes of the namespaces that are hypervisors. Default: the
 	// host's own namespace.
 	Hypervisors []uint32
+	// Netfilter are the namespaces in which the netfilter chains are timed. They must stay
+	// open until Start returns. It needs Linux 6.4 and CAP_NET_ADMIN.
+	Netfilter []*netns.NS
+	// WithoutNetfilter, if set, is told why the chains cannot be timed, and tracing goes
+	// on without; if nil, that is an error of Start.
+	WithoutNetfilter func(error)
 	// HostID makes span IDs unique among hosts.
 	HostID string
 	// Timeout is how long a reply is waited for. Default DefaultTimeout.
