@@ -41,7 +41,8 @@ type Object struct {
 	Flags []string `json:"flags"`
 	// Code is the number of the drop reason, or the driver's return code.
 	Code uint32 `json:"code"`
-	// Reason is the drop reason's name, of kfree_skb only.
+	// Reason is the drop reason's name at kfree_skb, the hook's at netfilter_first and
+	// netfilter_last.
 	Reason string `json:"reason,omitempty"`
 	Tunnel *Outer `json:"tunnel,omitempty"`
 }
@@ -83,9 +84,7 @@ func ObjectOf(ev *event.Event, names correlate.Resolver) Object {
 			o.Flags = append(o.Flags, f.name)
 		}
 	}
-	if ev.Hook == event.KfreeSKB {
-		o.Reason = names.DropReason(ev.Code)
-	}
+	o.Reason = reasonOf(ev, names)
 	if ev.Flags.Has(event.Encapsulated) {
 		o.Tunnel = &Outer{ev.Outer.Src.Addr().String(), ev.Outer.Dst.Addr().String(), ev.Outer.VNI}
 	}

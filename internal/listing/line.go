@@ -46,7 +46,8 @@ type Line struct {
 	Hook     event.Hook
 	// Time is in nanoseconds of the kernel's monotonic clock.
 	Time uint64
-	// Reason is the kernel's name of the drop reason, or "".
+	// Reason is the kernel's name of the drop reason, the name of the netfilter hook at
+	// the two functions that have one, or "".
 	Reason string
 }
 

@@ -259,3 +259,18 @@ func benchmark(b *testing.B, format listing.Format) {
 		buf = format(buf[:0], &l.Events[0], l)
 	}
 }
+
+// The name of a netfilter hook comes back as the hook.
+func TestNetfilterHooksAreReadBack(t *testing.T) {
+	l := read(t, "routed")
+	want := l.Events[2] // an arrival
+	want.Hook, want.Code = event.NetfilterLast, uint32(event.NetfilterForward)
+	line := listing.LineOf(&want, l).String()
+	again, err := listing.Read("netfilter", strings.NewReader(line), listing.Options{})
+	if err != nil {
+		t.Fatalf("%v in %s", err, line)
+	}
+	if got := again.Events[0]; got.Hook != want.Hook || got.Code != want.Code || !strings.HasSuffix(strings.TrimSpace(line), "forward") {
+		t.Errorf("%s reads as %v with code %d", line, got.Hook, got.Code)
+	}
+}

@@ -32,10 +32,32 @@ func LineOf(ev *event.Event, names correlate.Resolver) Line {
 	if ev.Flags.Has(event.Encapsulated) {
 		l.Type, l.Src, l.Dst = Tunnel, ev.Outer.Src.Addr(), ev.Outer.Dst.Addr()
 	}
-	if ev.Hook == event.KfreeSKB {
-		l.Reason = names.DropReason(ev.Code)
-	}
+	l.Reason = reasonOf(ev, names)
 	return l
+}
+
+// reasonOf names the event's code, or returns "" if it has none that has a name.
+func reasonOf(ev *event.Event, names correlate.Resolver) string {
+	switch ev.Hook {
+	case event.KfreeSKB:
+		return names.DropReason(ev.Code)
+	case event.NetfilterFirst, event.NetfilterLast:
+		return event.NetfilterHook(ev.Code).String()
+	}
+	return ""
+}
+
+// codeOf returns the code of an event that is named so, given those of drop reasons.
+func codeOf(l Line, dropReason func(string) uint32) uint32 {
+	if l.Hook != event.NetfilterFirst && l.Hook != event.NetfilterLast {
+		return dropReason(l.Reason)
+	}
+	for h := event.NetfilterPreRouting; h <= event.NetfilterPostRouting; h++ {
+		if h.String() == l.Reason {
+			return uint32(h)
+		}
+	}
+	return 0
 }
 
 // Writer writes events as lines, each in one call of Write. It is not safe for
