@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"testing"
 
+	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 )
 
@@ -17,19 +18,24 @@ func withCapabilities(t *testing.T, f func() error, caps ...uint) error {
 	done := make(chan error)
 	go func() {
 		runtime.LockOSThread() // for good: the thread ends with the goroutine
-		header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-		var data [2]unix.CapUserData
-		for _, c := range caps {
-			data[c/32].Permitted |= 1 << (c % 32)
-			data[c/32].Effective |= 1 << (c % 32)
-		}
-		if err := unix.Capset(&header, &data[0]); err != nil {
+		if err := keepCapabilities(caps...); err != nil {
 			done <- err
 			return
 		}
 		done <- f()
 	}()
 	return <-done
+}
+
+// keepCapabilities takes all other capabilities from this thread.
+func keepCapabilities(caps ...uint) error {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	for _, c := range caps {
+		data[c/32].Permitted |= 1 << (c % 32)
+		data[c/32].Effective |= 1 << (c % 32)
+	}
+	return unix.Capset(&header, &data[0])
 }
 
 // useAll does what needs privileges.
@@ -68,4 +74,39 @@ func TestCapabilities(t *testing.T) {
 		}
 		t.Logf("with %s: %v", tt.name, err)
 	}
+}
+
+// TestNetfilterCapabilities attaches in a namespace that the thread is in already:
+// entering it would need CAP_SYS_ADMIN.
+func TestNetfilterCapabilities(t *testing.T) {
+	privileged(t)
+	n := newNamespace(t, "n")
+	attach := func(caps ...uint) (err error) {
+		tracer, err := Load(Options{RingBytes: 1})
+		if err != nil {
+			return err
+		}
+		done := make(chan error)
+		go func() {
+			runtime.LockOSThread() // for good
+			if err := errors.Join(netns.Set(n.ns), keepCapabilities(caps...)); err != nil {
+				done <- err
+				return
+			}
+			done <- tracer.AttachNetfilter(func(f func() error) error { return f() })
+		}()
+		return errors.Join(<-done, tracer.Close())
+	}
+	err := attach(unix.CAP_BPF, unix.CAP_PERFMON, unix.CAP_NET_ADMIN)
+	if errors.Is(err, ErrNetfilter) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Errorf("with CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN: %v", err)
+	}
+	err = attach(unix.CAP_BPF, unix.CAP_PERFMON)
+	if !errors.Is(err, ErrPermission) {
+		t.Errorf("with CAP_BPF and CAP_PERFMON: %v", err)
+	}
+	t.Logf("with CAP_BPF and CAP_PERFMON: %v", err)
 }

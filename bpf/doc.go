@@ -18,6 +18,12 @@
 // amd64 or arm64; the tests are run on 6.1, 6.12 and 6.18 (see vmtest). CAP_BPF and
 // CAP_PERFMON are enough, which a test holds.
 //
+// How long netfilter's chains take is seen by programs of another kind, put around
+// them in chosen namespaces: [Tracer.AttachNetfilter]. They are loaded when they are
+// first wanted, need Linux 6.4 with CONFIG_NETFILTER_BPF_LINK, and CAP_NET_ADMIN as
+// well; all else works without. What they write is judged by the same filter and
+// goes through the same ring.
+//
 // What the kernel does and a reader of events should know:
 //
 //   - A reply that a raw socket takes is also seen at kfree_skb, with NO_SOCKET:
@@ -25,4 +31,10 @@
 //   - Linux 6.1 frees an answered ICMPv6 request at kfree_skb, with NOT_SPECIFIED.
 //   - Of a fragmented echo the first fragment is recorded, with its own payload
 //     length; once put together again, at delivery, the length is the whole one.
+//     With connection tracking, that is between first and last of prerouting.
+//   - A netfilter hook without any chain still has a first and a last event. What is
+//     between them is the recording of the first, 0.1 µs.
+//   - Connection tracking looks a packet up in prerouting or output, and so between
+//     first and last, but confirms a new connection after last, of input or
+//     postrouting.
 package bpf

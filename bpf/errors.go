@@ -47,9 +47,9 @@ func explain(err error) error {
 // explainNetfilter is explain for what needs a privilege more.
 func explainNetfilter(err error) error {
 	var verifier *ebpf.VerifierError
-	if errors.Is(err, os.ErrPermission) && !errors.As(err, &verifier) {
-		return fmt.Errorf("%w: netfilter programs need CAP_NET_ADMIN besides CAP_BPF and CAP_PERFMON, "+
-			"entering a network namespace needs CAP_SYS_ADMIN: %w", ErrPermission, err)
+	var errno syscall.Errno
+	if errors.Is(err, os.ErrPermission) && errors.As(err, &errno) && !errors.As(err, &verifier) {
+		return fmt.Errorf("%w (%w): grant CAP_NET_ADMIN besides CAP_BPF and CAP_PERFMON", ErrPermission, errno)
 	}
 	return explain(err)
 }

@@ -73,7 +73,7 @@ func (t *Tracer) attachNetfilter(enter func(func() error) error) error {
 		err = errors.New("the namespace was not entered")
 	}
 	if err != nil {
-		return errors.Join(explainNetfilter(err), s.detach())
+		return errors.Join(err, s.detach())
 	}
 	t.netfilter.spaces[s.inode] = s
 	return nil
@@ -126,7 +126,7 @@ func (n *netfilter) attach(s *netfilterSpace) error {
 					Program: side.program, ProtocolFamily: family, Hook: hook, Priority: side.priority,
 				}, side.step)
 				if err != nil {
-					return err
+					return explainNetfilter(err)
 				}
 				s.links = append(s.links, l)
 			}

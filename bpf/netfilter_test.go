@@ -5,6 +5,7 @@ package bpf
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -210,5 +211,29 @@ r r0 kfree_skb request
 	}
 	if got := r.reasons.Name(events[len(events)-1].Code); got != "NETFILTER_DROP" {
 		t.Errorf("reason %s", got)
+	}
+}
+
+func TestNetfilterFilter(t *testing.T) {
+	a, router, _ := routed(t)
+	r := record(t, Options{}, router)
+	r.netfilter(router)
+	if err := r.tracer.SetFilter(Filter{Interfaces: []string{"r1"}}); err != nil {
+		t.Fatal(err)
+	}
+	a.pinger(false).ping("198.51.100.1", 1, []byte("on one side"))
+	var want string
+	for line := range strings.Lines(forwarded) {
+		if strings.HasPrefix(line, "r r1 ") {
+			want += line
+		}
+	}
+	events := r.until(func(events []event.Event) bool {
+		return count(events, func(e *event.Event) bool {
+			return e.Hook == event.NetfilterLast && e.Code == uint32(event.NetfilterForward)
+		}) > 0
+	})
+	if diff := cmp.Diff(want, r.hooks(events)); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
 	}
 }

@@ -42,7 +42,7 @@ func (t *Tracer) ReleaseNetfilter() (int, error) {
 func (n *netfilter) references(net uint64) (kernelNetnsReferences, error) {
 	args := kernelNetnsReferences{Net: net}
 	if _, err := n.programs.CountReferences.Run(&ebpf.RunOptions{Context: args, ContextOut: &args}); err != nil {
-		return args, fmt.Errorf("count the references to a network namespace: %w", explainNetfilter(err))
+		return args, fmt.Errorf("count the references to a network namespace: %w", explain(err))
 	}
 	return args, nil
 }

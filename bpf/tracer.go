@@ -106,7 +106,8 @@ func (t *Tracer) Detach() error {
 }
 
 func (t *Tracer) detach() error {
-	errs := []error{t.objs.Attached.Set(uint8(0)), t.netfilter.detachAll()}
+	// In this order, so that no netfilter hook is left with a beginning and no end.
+	errs := []error{t.netfilter.detachAll(), t.objs.Attached.Set(uint8(0))}
 	for i := len(t.links) - 1; i >= 0; i-- {
 		errs = append(errs, t.links[i].Close())
 	}
