@@ -115,8 +115,12 @@ func TestNetfilterLifecycle(t *testing.T) {
 // eventually looks until the kernel has done what it does on its own time.
 func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !done(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
+	look, late := time.NewTicker(time.Millisecond), time.After(10*time.Second)
+	defer look.Stop()
+	for !done() {
+		select {
+		case <-look.C:
+		case <-late:
 			t.Fatalf("%s: not after 10 s", what)
 		}
 	}
