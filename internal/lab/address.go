@@ -7,7 +7,6 @@ import (
 	"net/netip"
 
 	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 )
 
 // ensureLoopback brings lo up and gives it the addresses.
@@ -22,8 +21,9 @@ func (s *space) ensureLoopback(prefixes []netip.Prefix) error {
 	return s.ensureAddrs("lo", prefixes)
 }
 
-// ensureAddrs gives the device the addresses. IPv6 ones are not probed for
-// duplicates (RFC 4862, 5.4), which would keep them unusable for a second.
+// ensureAddrs gives the device the addresses. IPv6 ones are tentative until a work queue
+// has made them answer, which awaitReady waits for; a sysctl says that nothing probes
+// for duplicates (RFC 4862, 5.4) meanwhile, which would take a second.
 func (s *space) ensureAddrs(device string, prefixes []netip.Prefix) error {
 	link, err := s.nl.LinkByName(device)
 	if err != nil {
@@ -31,9 +31,6 @@ func (s *space) ensureAddrs(device string, prefixes []netip.Prefix) error {
 	}
 	for _, p := range prefixes {
 		addr := &netlink.Addr{IPNet: ipNet(p.Addr().AsSlice(), p.Bits())}
-		if p.Addr().Is6() {
-			addr.Flags = unix.IFA_F_NODAD
-		}
 		if err := s.nl.AddrReplace(link, addr); err != nil {
 			return fmt.Errorf("giving %s the address %s: %w", device, p, err)
 		}

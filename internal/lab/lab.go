@@ -106,10 +106,11 @@ func (l *Lab) Down(ctx context.Context) error {
 	return err
 }
 
-// Up makes the named topology. On a lab that is up it changes nothing, on one
-// that is damaged it makes what is missing. If it fails or ctx ends, the
-// namespaces that this call made are gone again. Labs with different prefixes
-// can be made at the same time; with the same one they wait for each other.
+// Up makes the named topology and returns when packets get through. On a lab that
+// is up it changes nothing, on one that is damaged it makes what is missing. If it
+// fails or ctx ends, the namespaces that this call made are gone again. Labs with
+// different prefixes can be made at the same time; with the same one they wait for
+// each other.
 //
 // It needs CAP_SYS_ADMIN and CAP_NET_ADMIN, and a kernel with veth, bridge and
 // nf_tables.
@@ -136,6 +137,9 @@ func Up(ctx context.Context, name string, opts Options) (*Lab, error) {
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("lab %s: %s: %w", name, s.what, err), b.undo())
 		}
+	}
+	if err := b.awaitReady(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("lab %s: waiting for the links: %w", name, err), b.undo())
 	}
 	return b.lab(), nil
 }

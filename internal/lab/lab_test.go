@@ -282,3 +282,31 @@ func TestInParallel(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// The very first packet gets through: no device throws it away since its carrier has
+// not been noticed, and no address is silent since its turn has not come. Either would
+// cost a second, until the neighbour is asked for again.
+func TestFirstPacketGetsThrough(t *testing.T) {
+	for range 20 {
+		l := up(t, "bridge", options(t, "f"))
+		ns, err := l.Open(lab.Guest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, v6 := range []bool{false, true} {
+			rep, err := pinger.Run(t.Context(), pinger.Config{
+				NetNS: ns, Target: l.Target(v6), Count: 1, Timeout: 900 * time.Millisecond,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if rep.Lost() > 0 {
+				t.Errorf("the first ping to %s was lost", l.Target(v6))
+			}
+		}
+		ns.Close()
+		if err := l.Down(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
