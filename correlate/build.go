@@ -85,8 +85,10 @@ func (b *builder) build() *trace.Trace {
 	if b.reply != nil {
 		b.addJourney(b.reply, 0)
 	}
-	for i, j := range b.extra {
-		b.addJourney(j, i+1)
+	nth := map[trace.Kind]int{}
+	for _, j := range b.extra {
+		nth[j.kind]++
+		b.addJourney(j, nth[j.kind])
 		if arrives(j.end()) {
 			b.trace.Duplicates++
 		}
@@ -100,9 +102,17 @@ func (b *builder) build() *trace.Trace {
 func (b *builder) addRoot() {
 	p := b.trace.Ping
 	root := b.newSpan(trace.KindPing, b.firstEvent(), b.lastEvent())
-	root.ID = b.opts.Key.rootID(b.trace.ID)
+	root.ID = b.opts.Key.rootID(b.trace.ID, b.passedHost())
 	root.Title = p.String()
 	b.trace.Spans = append(b.trace.Spans, root)
+}
+
+// passedHost returns this host's ID if the ping was not sent on it, otherwise "".
+func (b *builder) passedHost() string {
+	if originates(b.firstEvent()) && b.request != nil {
+		return ""
+	}
+	return b.opts.HostID
 }
 
 // lastEvent returns the event at which the root ends.

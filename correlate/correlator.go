@@ -53,12 +53,10 @@ func New(opts Options) *Correlator {
 // event is copied.
 func (c *Correlator) Add(ev *event.Event) {
 	c.stats.Events++
-	p := c.open.find(ev)
+	p := c.pingOf(ev)
 	if p == nil {
-		if p = c.begin(ev); p == nil {
-			c.stats.Late++
-			return
-		}
+		c.stats.Late++
+		return
 	}
 	if len(p.events) >= c.opts.MaxEvents {
 		c.stats.Overflow++
@@ -72,28 +70,72 @@ func (c *Correlator) Add(ev *event.Event) {
 	}
 }
 
-// begin opens a ping for its first event, or returns nil if that is a late event of
-// a ping already closed.
+// pingOf returns the ping that ev belongs to, a new one if it is the first of one, or
+// nil if it is a late event of a ping already closed.
+func (c *Correlator) pingOf(ev *event.Event) *ping {
+	switch p := c.open.find(ev); {
+	case p == nil:
+		return c.begin(ev)
+	case p.overtaken(ev):
+		return c.succeed(p, ev)
+	case ev.Time < p.notBefore:
+		return nil // of the ping with the same content before this
+	default:
+		return p
+	}
+}
+
+// begin opens a ping for its first event, or returns nil if that is late. A request
+// that is sent, or that comes in long after, is not: some tools send the same bytes
+// again and again.
 func (c *Correlator) begin(ev *event.Event) *ping {
-	seen := c.wasClosed(ev)
-	if seen && !(originates(ev) && ev.Type == event.EchoRequest) {
+	last, seen := c.closed(ev)
+	if !seen {
+		return c.add(ev)
+	}
+	if ev.Type != event.EchoRequest || !originates(ev) && ev.Time <= last+uint64(c.opts.Grace) {
 		return nil
 	}
+	return c.addAgain(ev)
+}
+
+// succeed opens a ping for a request that begins another with the content of p.
+func (c *Correlator) succeed(p *ping, ev *event.Event) *ping {
+	if p.done != 0 {
+		c.finish(p, "")
+	} else {
+		c.open.contest(p) // its reply may still come
+	}
+	return c.addAgain(ev)
+}
+
+// add opens a ping for its first event.
+func (c *Correlator) add(ev *event.Event) *ping {
 	c.makeRoom()
 	p := &ping{events: c.buffer()}
 	c.open.insert(ev, p)
-	p.local = p.local || seen
 	c.waiting.push(p)
 	c.stats.Open++
 	return p
 }
 
-// wasClosed reports whether ev looks like an event of a ping that was closed lately.
-func (c *Correlator) wasClosed(ev *event.Event) bool {
-	if Distinguishes(ev.Payload, ev.PayloadLen) && c.recent.has(flowKey{echo: echoKeyOf(ev)}) {
-		return true
+// addAgain opens a ping whose content has been seen in another before, so that its ID
+// must be made of something else.
+func (c *Correlator) addAgain(ev *event.Event) *ping {
+	p := c.add(ev)
+	p.local, p.notBefore = true, ev.Time
+	return p
+}
+
+// closed returns when the latest event was of a ping to which ev may belong and that was
+// closed lately, and whether there is one.
+func (c *Correlator) closed(ev *event.Event) (uint64, bool) {
+	if Distinguishes(ev.Payload, ev.PayloadLen) {
+		if last, ok := c.recent.lastOf(flowKey{echo: echoKeyOf(ev)}); ok {
+			return last, true
+		}
 	}
-	return c.recent.has(flowKeyOf(ev))
+	return c.recent.lastOf(flowKeyOf(ev))
 }
 
 // makeRoom evicts the oldest ping if as many are open as may be.
@@ -192,10 +234,10 @@ func (c *Correlator) lossy(p *ping) bool {
 // remember makes late events of p known as such.
 func (c *Correlator) remember(p *ping) {
 	if !p.local {
-		c.recent.add(flowKey{echo: p.key})
+		c.recent.add(flowKey{echo: p.key}, p.last)
 	}
 	for _, k := range p.keys {
-		c.recent.add(k)
+		c.recent.add(k, p.last)
 	}
 }
 

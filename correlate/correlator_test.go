@@ -3,7 +3,9 @@
 package correlate_test
 
 import (
+	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -198,21 +200,78 @@ func twoTenants(s *sim) {
 	}
 }
 
-// A tool that sends the same bytes again after its ping is over gets a second trace.
+// transit sends a ping through a host that is neither its source nor its target.
+func (s *sim) transit(seq uint16) {
+	tap := dev{hypervisor, 9, "tap0", 0}
+	p := s.request(seq)
+	p.at(tap, event.NetifRx, event.NetifReceiveSKB)
+	p.at(ens3, event.NetDevQueue, event.NetDevStartXmit, event.NetDevXmit)
+	r := p.reply()
+	r.at(ens3, event.NAPIGROReceiveEntry, event.NetifReceiveSKB)
+	r.at(tap, event.NetDevQueue, event.NetDevStartXmit, event.NetDevXmit)
+}
+
+// A tool that sends the same bytes again and again gets a trace for each, wherever it is
+// seen, whether the ping before is closed already or still waits for late events, and
+// whether or not its payload looks like one that tells echoes apart.
 func TestSameContentAgain(t *testing.T) {
-	s, c := newSim(), collect(correlate.Options{})
-	s.ping(1)
-	first := len(s.events)
-	c.addAll(s.events)
-	c.Flush()
-	again := s.events[:first:first]
-	for i := range again {
-		again[i].Time += uint64(time.Second)
+	for _, way := range []struct {
+		name string
+		send func(*sim, uint16)
+	}{{"here", (*sim).ping}, {"passing by", (*sim).transit}} {
+		for _, pause := range []time.Duration{10 * time.Microsecond, 100 * time.Millisecond, 3 * time.Second} {
+			for _, length := range []uint16{0, 56} {
+				t.Run(fmt.Sprintf("%s every %v, %d bytes", way.name, pause, length), func(t *testing.T) {
+					s := newSim()
+					way.send(s, 1)
+					checkAgain(t, s.events, uint64(pause), length)
+				})
+			}
+		}
 	}
+}
+
+// checkAgain repeats one ping's events and fails unless each time gives a trace.
+func checkAgain(t *testing.T, once []event.Event, pause uint64, length uint16) {
+	t.Helper()
+	const times = 10
+	c := collect(correlate.Options{})
+	shift := once[len(once)-1].Time - once[0].Time + pause
+	for n := range uint64(times) {
+		for _, ev := range once {
+			ev.Time += n * shift
+			ev.PayloadLen = length
+			if length == 0 {
+				ev.Payload = [event.PayloadPrefix]byte{}
+			}
+			c.Add(&ev)
+		}
+		c.Advance(once[0].Time + n*shift)
+	}
+	c.Advance(once[0].Time + times*shift + uint64(time.Minute))
+	ids := map[trace.ID]bool{}
+	for _, tr := range c.traces {
+		ids[tr.ID] = true
+	}
+	if st := c.Stats(); len(ids) != times || st.Complete != times || st.Late != 0 || st.Duplicates != 0 {
+		t.Errorf("%d traces, %d IDs, stats %+v", len(c.traces), len(ids), st)
+	}
+}
+
+// One that is not answered does not take in the next.
+func TestSameContentAgainUnanswered(t *testing.T) {
+	s, c := newSim(), collect(correlate.Options{})
+	s.request(1).toOutside()
+	again := slices.Clone(s.events)
+	for i := range again {
+		again[i].Time += uint64(500 * time.Millisecond)
+		again[i].SKB += 0x100000
+	}
+	c.addAll(s.events)
 	c.addAll(again)
-	c.Flush()
-	if len(c.traces) != 2 || c.traces[0].ID == c.traces[1].ID || !c.traces[1].Local {
-		t.Errorf("%d traces", len(c.traces))
+	c.Advance(s.end() + uint64(time.Minute))
+	if st := c.Stats(); st.Incomplete[trace.CauseNoReply] != 2 || st.Late != 0 || c.traces[0].ID == c.traces[1].ID {
+		t.Errorf("%d traces, stats %+v", len(c.traces), st)
 	}
 }
 
@@ -226,25 +285,30 @@ func TestStrayDriverReturn(t *testing.T) {
 	}
 }
 
-// Two hosts that see the same packet give it the same trace and root, and journeys of
-// their own.
+// Two hosts that see the same packet give it the same trace, and spans of their own: the
+// one that sends it the root, the other one what it saw of it.
 func TestTwoHostsMeetInOneTrace(t *testing.T) {
 	s := newSim()
 	s.ping(1)
-	a, _ := run(s.events, correlate.Options{HostID: "a"})
-	for i := range s.events {
-		s.events[i].NetNS += 1000 // another host's numbers and clock
-		s.events[i].Time += 12345
+	sender, _ := run(s.events, correlate.Options{HostID: "a"})
+	passing := slices.DeleteFunc(slices.Clone(s.events), func(ev event.Event) bool { return ev.NetNS != hypervisor })
+	for i := range passing {
+		passing[i].NetNS += 1000 // another host's numbers and clock
+		passing[i].Time += 12345
 	}
-	b, _ := run(s.events, correlate.Options{HostID: "b"})
-	if a[0].ID != b[0].ID || a[0].Root().ID != b[0].Root().ID {
+	other, _ := run(passing, correlate.Options{HostID: "b"})
+	if sender[0].ID != other[0].ID {
 		t.Error("the hosts disagree about the trace")
 	}
 	ids := map[trace.SpanID]bool{}
-	for _, s := range append(a[0].Spans[1:], b[0].Spans[1:]...) {
+	for _, s := range append(sender[0].Spans, other[0].Spans...) {
 		if ids[s.ID] {
-			t.Errorf("%v: the other host has a span with this ID", &s)
+			t.Errorf("%v: there is another span with this ID", &s)
 		}
 		ids[s.ID] = true
+	}
+	again, _ := run(s.events, correlate.Options{HostID: "c"})
+	if again[0].Root().ID != sender[0].Root().ID {
+		t.Error("the sender's root depends on the host")
 	}
 }

@@ -89,9 +89,12 @@ func (k Key) localID(first *event.Event) trace.ID {
 	return k.hash128(b)
 }
 
-// rootID derives the span ID of the root, the same on every host.
-func (k Key) rootID(t trace.ID) trace.SpanID {
-	return k.hash64(append([]byte{domainRoot}, t[:]...))
+// rootID derives the span ID of the root. That of the host that sends the ping is made
+// of the trace ID alone, so that any host can compute it. A host that the ping only
+// passes has a root of its own, made of its ID, too: its first and last events are not
+// the ping's, and one span ID must not stand for two stretches of time.
+func (k Key) rootID(t trace.ID, passedHost string) trace.SpanID {
+	return k.hash64(append(append([]byte{domainRoot}, t[:]...), passedHost...))
 }
 
 // journeyID derives the span ID of a journey. The host is part of it, since a

@@ -52,7 +52,7 @@ func TestIdentifyVectors(t *testing.T) {
 			if !ok {
 				t.Error("payload with a clock cannot tell echoes apart")
 			}
-			root := v.key.rootID(id)
+			root := v.key.rootID(id, "")
 			req := v.key.journeyID(id, "host-a", trace.KindRequest, 0)
 			if id.String() != v.id || root.String() != v.root || req.String() != v.req {
 				t.Errorf("trace %s root %s request %s", id, root, req)

@@ -12,8 +12,11 @@ type ping struct {
 	links
 	key   echoKey
 	local bool
-	// keys are all keys in table.local under which the ping is found.
+	// keys are all keys in table.flows under which the ping is found.
 	keys []flowKey
+	// notBefore is the time of the first event if there was a ping with the same content
+	// before, 0 otherwise.
+	notBefore uint64
 	// contested is set once another ping with the same content has begun: from then
 	// on addresses decide to which of them an event belongs.
 	contested bool
@@ -62,7 +65,29 @@ func (p *ping) cameInOn(netns, ifindex uint32) bool {
 	return first != nil && first.Hook.Arrival() && first.NetNS == netns && first.IfIndex == ifindex
 }
 
-// began reports whether the request's sender has been seen sending it.
+// resendAfter is how long after a request, in nanoseconds, the same request made again
+// in the same namespace cannot be a step of the first: bridges and tunnels pass a packet
+// from one queue of a namespace to the next within microseconds.
+const resendAfter = 10e6
+
+// overtaken reports whether ev begins another ping with the content of p: a request is
+// sent again, or comes in again, after p's reply was delivered, or is sent long after
+// it was.
+func (p *ping) overtaken(ev *event.Event) bool {
+	if ev.Type != event.EchoRequest {
+		return false
+	}
+	if p.done != 0 && ev.Time > p.done {
+		return originates(ev) || ev.Hook.Arrival() && p.cameInOn(ev.NetNS, ev.IfIndex)
+	}
+	if !originates(ev) {
+		return false
+	}
+	began := p.began()
+	return began != nil && ev.Time > began.Time+resendAfter
+}
+
+// began returns the event with which the request's sender sent it, or nil.
 func (p *ping) began() *event.Event {
 	for i := range p.events {
 		if e := &p.events[i]; originates(e) && e.Type == event.EchoRequest {

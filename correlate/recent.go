@@ -6,31 +6,39 @@ package correlate
 // after that is known to be late and does not open a second trace. It is bounded
 // by the number of pings and forgets the oldest first.
 type recent struct {
-	keys map[flowKey]int
+	keys map[flowKey]closing
 	ring []flowKey
 	next int
 }
 
-func newRecent(size int) recent {
-	return recent{keys: make(map[flowKey]int), ring: make([]flowKey, 0, size)}
+// closing is the end of a closed ping.
+type closing struct {
+	slot int
+	// last is the time of its latest event.
+	last uint64
 }
 
-// add remembers that a ping with this key was closed.
-func (r *recent) add(k flowKey) {
+func newRecent(size int) recent {
+	return recent{keys: make(map[flowKey]closing), ring: make([]flowKey, 0, size)}
+}
+
+// add remembers that a ping with this key was closed, whose latest event was at last.
+func (r *recent) add(k flowKey, last uint64) {
 	if len(r.ring) < cap(r.ring) {
 		r.ring = append(r.ring, k)
 	} else {
-		if old := r.ring[r.next]; r.keys[old] == r.next {
+		if old := r.ring[r.next]; r.keys[old].slot == r.next {
 			delete(r.keys, old)
 		}
 		r.ring[r.next] = k
 	}
-	r.keys[k] = r.next
+	r.keys[k] = closing{r.next, last}
 	r.next = (r.next + 1) % cap(r.ring)
 }
 
-// has reports whether a ping with this key was closed lately.
-func (r *recent) has(k flowKey) bool {
-	_, ok := r.keys[k]
-	return ok
+// lastOf returns when the latest event was of a ping with this key that was closed
+// lately, and whether there is one.
+func (r *recent) lastOf(k flowKey) (uint64, bool) {
+	c, ok := r.keys[k]
+	return c.last, ok
 }

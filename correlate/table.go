@@ -87,11 +87,16 @@ func (t *table) contests(ev *event.Event, p *ping) bool {
 	if began == nil || sameOrigin(began, ev) {
 		return false
 	}
+	t.contest(p)
+	return true
+}
+
+// contest makes p known by its addresses, since another ping has its content.
+func (t *table) contest(p *ping) {
 	p.contested = true
 	for i := range p.events {
 		t.learn(&p.events[i], p)
 	}
-	return true
 }
 
 // sameOrigin reports whether two events can be the making of one packet: a packet
