@@ -3,6 +3,7 @@
 package bench
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -20,8 +21,12 @@ type Collector struct {
 	ping    *series
 	rtt     *series
 	slowest *trace.Trace
+	sample  []*trace.Trace
 	counts  Counts
 }
+
+// sampleSize is of how many pings the typical one is chosen.
+const sampleSize = 1000
 
 // series is a row in the making.
 type series struct {
@@ -56,6 +61,9 @@ func (c *Collector) Add(batch int, t *trace.Trace) {
 	if c.slowest == nil || t.Root().Duration() > c.slowest.Root().Duration() {
 		c.slowest = t
 	}
+	if len(c.sample) < sampleSize {
+		c.sample = append(c.sample, t)
+	}
 	c.ping.add(batch, t.Root().Duration())
 	c.addSteps(batch, t)
 }
@@ -80,6 +88,17 @@ func (c *Collector) addSteps(batch int, t *trace.Trace) {
 		place = slices.Index(c.series, s) + 1
 		s.add(batch, st.span.Duration())
 	}
+}
+
+// typical returns the ping with the median duration, or nil if there is none.
+func (c *Collector) typical() *trace.Trace {
+	if len(c.sample) == 0 {
+		return nil
+	}
+	sorted := slices.SortedStableFunc(slices.Values(c.sample), func(a, b *trace.Trace) int {
+		return cmp.Compare(a.Root().Duration(), b.Root().Duration())
+	})
+	return sorted[(len(sorted)-1)/2]
 }
 
 func (c *Collector) row(st step) Row {
@@ -146,6 +165,6 @@ func (c *Collector) Directions() []Direction {
 func (c *Collector) Mode() Mode {
 	return Mode{
 		Counts: c.counts, RTT: c.rtt.finish(), Ping: c.ping.finish(), Directions: c.Directions(),
-		Slowest: c.waterfall(c.slowest),
+		Typical: c.waterfall(c.typical()), Slowest: c.waterfall(c.slowest),
 	}
 }

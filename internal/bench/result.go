@@ -58,7 +58,9 @@ type Mode struct {
 	// Ping is the root span: first hook to delivery of the reply.
 	Ping       Row         `json:"ping"`
 	Directions []Direction `json:"directions"`
-	Slowest    *Waterfall  `json:"slowest,omitempty"`
+	// Typical is the ping with the median duration, Slowest that with the longest.
+	Typical *Waterfall `json:"typical,omitempty"`
+	Slowest *Waterfall `json:"slowest,omitempty"`
 }
 
 // The directions.

@@ -21,11 +21,7 @@ func Markdown(w io.Writer, r *bench.Result) error {
 	for _, trouble := range r.Troubles() {
 		fmt.Fprintf(&b, "\n**Trouble:** %s\n", escapeMarkdown(trouble))
 	}
-	tables := Tables(r)
-	if t := paperTable(r); len(t.Rows) > 0 {
-		tables = append(tables, t)
-	}
-	for _, t := range tables {
+	for _, t := range Tables(r) {
 		writeMarkdown(&b, t)
 	}
 	_, err := w.Write(b.Bytes())
@@ -54,7 +50,7 @@ func writeMarkdown(b *bytes.Buffer, t Table) {
 			if i == at {
 				c = strings.Repeat("&emsp;", row.Depth) + c
 			}
-			if row.Sum && c != "" {
+			if (row.Sum || row.Strong) && c != "" {
 				c = "**" + c + "**"
 			}
 			cells = append(cells, c)

@@ -14,7 +14,8 @@ func ruleTable(s bench.RuleStudy) Table {
 	t := Table{
 		Title: "Rules in " + s.Mode,
 		Note: fmt.Sprintf("Microseconds, medians, with so many rules in the hypervisor's FORWARD chain that match nothing "+
-			"(%s; made by %s). The batches took turns. Last: growth of the median per 1,000 rules.", s.Example, s.Tool),
+			"(%s, made by %s). The batches took turns. Last: growth of the median per 1,000 rules; "+
+			"strong are the leaves that make up a tenth or more of the ping's.", s.Example, s.Tool),
 		Heads: words("direction", "span", "in"),
 	}
 	for _, n := range s.Rules {
@@ -27,8 +28,11 @@ func ruleTable(s bench.RuleStudy) Table {
 		if r.Path == r.Direction {
 			name, depth = "echo "+r.Direction, 0
 		}
+		grows := r.Leaf && s.Ping.PerThousand > 0 && r.PerThousand >= s.Ping.PerThousand/10
 		r.Name = name
-		t.Rows = append(t.Rows, ruleRow(r, r.Direction, depth))
+		row := ruleRow(r, r.Direction, depth)
+		row.Strong = grows
+		t.Rows = append(t.Rows, row)
 	}
 	return t
 }
@@ -53,27 +57,41 @@ func signed(ns float64) string {
 	return micros(ns)
 }
 
-// calibrationTable shows what tracing itself adds.
-func calibrationTable(all []bench.Calibration) Table {
-	t := Table{
-		Title: "What tracing adds",
-		Note: "Medians of the round trip as the pinger saw it, in microseconds; the three kinds of batch took turns. " +
-			"Looking: the programs run and record nothing. Last: what one recorded event adds, in nanoseconds, " +
-			"and its standard deviation over the batches. It is contained in the figures, not subtracted.",
+// calibrationTables show what tracing itself adds: to the pinger's round trip, and to
+// an interval that the hooks measure.
+func calibrationTables(all []bench.Calibration) []Table {
+	trip := Table{
+		Title: "What tracing adds to the round trip",
+		Note: "Medians of what the pinger saw, in microseconds; the kinds of batch took turns. Looking: the programs run and record nothing. " +
+			"Then what a hook adds, in nanoseconds, if it looks and if it records, and the latter's standard deviation over the batches. " +
+			"All this is contained in the figures of this report, not subtracted.",
 		Heads: append(words("mode", "pings sent"),
 			figures("hooks a ping", "untraced", "looking", "traced", "ns per look", "ns per event", "stddev")...),
 	}
+	known := Table{
+		Title: "What tracing adds to an interval",
+		Note: "The ping from first hook to delivery, median in microseconds, with only the guest's hooks recorded in it and with all; " +
+			"then what each hook that records adds, in nanoseconds, beyond looking.",
+		Heads: append(words("mode", "pings sent"),
+			figures("hooks, few", "ping", "hooks, many", "ping", "ns per record")...),
+	}
 	for _, c := range all {
-		for _, kind := range []struct {
+		for _, pace := range []struct {
 			name string
 			bench.Arms
 		}{{"at the interval", c.Paced}, {"as a flood", c.Flood}} {
-			t.Rows = append(t.Rows, TableRow{Cells: []string{
-				c.Mode, kind.name, strconv.FormatFloat(c.EventsPerPing, 'f', 1, 64),
-				microsOf(kind.Untraced.P50), microsOf(kind.Filtered.P50), microsOf(kind.Traced.P50),
-				fmt.Sprintf("%.0f", kind.PerHook), fmt.Sprintf("%.0f", kind.PerEvent), fmt.Sprintf("%.0f", kind.Spread),
+			trip.Rows = append(trip.Rows, TableRow{Cells: []string{
+				c.Mode, pace.name, hooks(pace.Many),
+				microsOf(pace.Untraced.P50), microsOf(pace.Looking.P50), microsOf(pace.Traced.P50),
+				fmt.Sprintf("%.0f", pace.PerLook), fmt.Sprintf("%.0f", pace.PerEvent), fmt.Sprintf("%.0f", pace.Spread),
+			}})
+			known.Rows = append(known.Rows, TableRow{Cells: []string{
+				c.Mode, pace.name, hooks(pace.Few), microsOf(pace.Few.P50), hooks(pace.Many), microsOf(pace.Many.P50),
+				fmt.Sprintf("%.0f", pace.PerRecord),
 			}})
 		}
 	}
-	return t
+	return []Table{trip, known}
 }
+
+func hooks(k bench.Known) string { return strconv.FormatFloat(k.Hooks, 'f', 1, 64) }

@@ -34,6 +34,8 @@ type TableRow struct {
 	Depth int
 	// Sum rows stand for all above them.
 	Sum bool
+	// Strong rows are what a reader looks for.
+	Strong bool
 	// Kind of span, to colour it, or "".
 	Kind category
 }
@@ -77,10 +79,11 @@ func figures(texts ...string) []Head {
 
 // summary are the cells that stand behind the batches of a row.
 func summary(f bench.Figures) []string {
-	return []string{micros(f.Mean), microsOf(f.P50), microsOf(f.P99), micros(f.StdDev), microsOf(f.Min), microsOf(f.Max)}
+	return []string{micros(f.Mean), microsOf(f.P50), microsOf(f.P99), micros(f.StdDev)}
 }
 
-var summaryHeads = []string{"mean", "p50", "p99", "stddev", "min", "max"}
+// summaryHeads are theirs; the shortest and the longest are in the CSV and JSON.
+var summaryHeads = []string{"mean", "p50", "p99", "stddev"}
 
 // overview compares the modes.
 func overview(r *bench.Result) Table {
@@ -113,7 +116,7 @@ func modeTables(m *bench.Mode) []Table {
 		d := &m.Directions[i]
 		t := Table{
 			Title: m.Name + ": " + d.Name,
-			Note:  "Microseconds: the mean of each batch, then over all pings.",
+			Note:  "Microseconds: the mean of each batch of pings, then the figures over all of them.",
 			Heads: words("interface / device", "in"),
 		}
 		for batch := range m.Ping.Batches {
@@ -126,7 +129,7 @@ func modeTables(m *bench.Mode) []Table {
 		}
 		if d.Whole.Count > 0 {
 			whole := rowOf(d.Whole, "whole way", "")
-			whole.Sum = true
+			whole.Cells[1], whole.Sum = "", true
 			t.Rows = append(t.Rows, whole)
 		}
 		tables = append(tables, t)
@@ -163,11 +166,23 @@ func Tables(r *bench.Result) []Table {
 	for i := range r.Modes {
 		tables = append(tables, modeTables(&r.Modes[i])...)
 	}
+	return append(tables, studies(r)...)
+}
+
+// studies are the tables besides those of the modes.
+func studies(r *bench.Result) []Table {
+	var tables []Table
 	for _, s := range r.Rules {
 		tables = append(tables, ruleTable(s))
 	}
 	if len(r.Calibration) > 0 {
-		tables = append(tables, calibrationTable(r.Calibration))
+		tables = append(tables, calibrationTables(r.Calibration)...)
+	}
+	if t := paperTable(r); len(t.Rows) > 0 {
+		tables = append(tables, t)
+	}
+	if t := intervalTable(r); len(t.Rows) > 0 {
+		tables = append(tables, t)
 	}
 	return tables
 }

@@ -22,11 +22,7 @@ type TextOptions struct {
 // Text writes the tables in a single call of w.Write. The error is that of the writer.
 func Text(w io.Writer, r *bench.Result, o TextOptions) error {
 	var b bytes.Buffer
-	tables := Tables(r)
-	if t := paperTable(r); len(t.Rows) > 0 {
-		tables = append(tables, t)
-	}
-	for i, t := range tables {
+	for i, t := range Tables(r) {
 		if i > 0 {
 			b.WriteByte('\n')
 		}

@@ -29,6 +29,7 @@ func Files(r *bench.Result) ([]File, error) {
 		write func(io.Writer, *bench.Result) error
 	}{
 		{"bench.json", JSON}, {"bench.csv", CSV}, {"bench.md", Markdown},
+		{"bench.svg", SVG}, {"bench.png", PNG}, {"report.html", HTML},
 	} {
 		var b bytes.Buffer
 		if err := f.write(&b, r); err != nil {
