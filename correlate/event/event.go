@@ -96,7 +96,8 @@ type Event struct {
 	// packet was seen away from any device.
 	IfIndex uint32
 	// Code is the kernel's drop reason (enum skb_drop_reason) for KfreeSKB, the
-	// driver's return code (enum netdev_tx) for NetDevXmit, otherwise 0.
+	// driver's return code (enum netdev_tx) for NetDevXmit, a NetfilterHook for
+	// NetfilterFirst and NetfilterLast, otherwise 0.
 	Code uint32
 	// ID and Seq are the echo's identifier and sequence number in host order.
 	ID, Seq uint16
