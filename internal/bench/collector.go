@@ -5,7 +5,6 @@ package bench
 import (
 	"cmp"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/dwelltrace/dwell/correlate/trace"
@@ -76,7 +75,7 @@ func (c *Collector) AddRTT(batch int, d time.Duration) { c.rtt.add(batch, d.Nano
 // take a way of their own.
 func (c *Collector) addSteps(batch int, t *trace.Trace) {
 	place := 0
-	for _, st := range steps(t, c.name) {
+	for _, st := range steps(t) {
 		s := c.byPath[st.path]
 		if s == nil {
 			s = c.newSeries()
@@ -103,7 +102,7 @@ func (c *Collector) typical() *trace.Trace {
 
 func (c *Collector) row(st step) Row {
 	return Row{
-		Path: st.path, Kind: st.span.Kind.String(), Name: c.name(st.span), Role: c.role(st.span.NetNS),
+		Path: st.path, Kind: st.span.Kind.String(), Name: st.span.Name(), Role: c.role(st.span.NetNS),
 		Depth: max(st.depth, 0), Leaf: st.span.Leaf,
 	}
 }
@@ -117,15 +116,6 @@ func (c *Collector) role(ns *trace.NetNS) string {
 		return role
 	}
 	return ns.Name
-}
-
-// name is the span's, with the role for the namespace: its name has the prefix of
-// this run's lab in it, which says nothing to a reader.
-func (c *Collector) name(s *trace.Span) string {
-	if s.NetNS == nil || s.NetNS.Name == "" {
-		return s.Name()
-	}
-	return strings.ReplaceAll(s.Name(), s.NetNS.Name, c.role(s.NetNS))
 }
 
 func (s *series) add(batch int, ns int64) { s.ns[batch] = append(s.ns[batch], ns) }

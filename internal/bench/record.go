@@ -4,7 +4,6 @@ package bench
 
 import (
 	"context"
-	"errors"
 
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/internal/pinger"
@@ -95,5 +94,8 @@ func (s *session) during(ctx context.Context, scope Scope, do func(context.Conte
 	if ctx.Err() != nil {
 		return recorded, context.Cause(ctx)
 	}
-	return recorded, errors.Join(err, doErr)
+	if err != nil {
+		return recorded, err // and so the pings could not go on
+	}
+	return recorded, doErr
 }

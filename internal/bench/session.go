@@ -100,7 +100,7 @@ func (s *session) warmUp(ctx context.Context) error {
 		NetNS: s.guest, Target: s.lab.Target(s.cfg.Protocol.IPv6), Count: s.cfg.Protocol.Warmup, Interval: s.cfg.Protocol.Interval,
 	})
 	if err == nil {
-		err = ctx.Err()
+		err = context.Cause(ctx)
 	}
 	if err == nil && report.Received() == 0 {
 		err = fmt.Errorf("lab %s: none of %d pings to warm up was answered", s.lab.Topology().Name, len(report.Echoes))
@@ -116,7 +116,7 @@ func (s *session) ping(ctx context.Context, id uint16, flood bool) (*pinger.Repo
 		OnReply: func(pinger.Echo) { s.cfg.step() },
 	})
 	if err == nil {
-		err = ctx.Err()
+		err = context.Cause(ctx)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("ping: %w", err)

@@ -16,13 +16,13 @@ const (
 	catHypervisor category = "hypervisor"
 	catTunnel     category = "tunnel"
 	catDriver     category = "driver"
-	catDeliver    category = "delivery"
+	catEndpoint   category = "endpoint"
 	catBeyond     category = "beyond"
 	catOther      category = "other"
 )
 
 var allCategories = []category{
-	catQueue, catLink, catBridge, catRouter, catHypervisor, catTunnel, catDriver, catDeliver, catBeyond, catOther,
+	catQueue, catLink, catBridge, catRouter, catHypervisor, catTunnel, catDriver, catEndpoint, catBeyond, catOther,
 }
 
 // categoryOf maps kinds of span. A device is a bridge if it switches; what it
@@ -48,8 +48,8 @@ func categoryOf(kind string, switches bool) category {
 		return catTunnel
 	case "driver":
 		return catDriver
-	case "deliver", "respond":
-		return catDeliver
+	case "deliver", "respond", "send":
+		return catEndpoint
 	case "beyond":
 		return catBeyond
 	}

@@ -69,7 +69,7 @@ func shades() map[ink]shade {
 		ink(catHypervisor): {"#b3400a", "#ff8f5a"},
 		ink(catTunnel):     {"#7a3fa0", "#c79bea"},
 		ink(catDriver):     {"#5c6b1f", "#b9c95c"},
-		ink(catDeliver):    {"#3f5aa8", "#8fa8f0"},
+		ink(catEndpoint):   {"#3f5aa8", "#8fa8f0"},
 		ink(catBeyond):     {"#766a5a", "#bfb29f"},
 		ink(catOther):      {"#a0305f", "#f08bb4"},
 	}
