@@ -78,6 +78,27 @@ var golden = []struct {
 		p.at(ens3, event.NetDevQueue)
 		p.event(ens3, event.KfreeSKB, 2)
 	}},
+	{"dropped-in-bridge", func(s *sim) {
+		p := s.request(20)
+		p.cross(brovsnsNS, brovsnsBR)
+		p.event(ovsBR, event.KfreeSKB, 8)
+	}},
+	{"reply-dropped-in-bridge", func(s *sim) {
+		p := s.request(21)
+		p.toOutside()
+		r := p.reply()
+		r.cross(outside0, ens3)
+		r.dst, r.id = guestAddr, 77
+		r.at(ovsBR, event.NetDevQueue, event.NetDevStartXmit)
+		r.event(ovsBR, event.KfreeSKB, 8)
+		r.at(ovsBR, event.NetDevXmit)
+	}},
+	{"dropped-where-made", func(s *sim) { s.request(22).event(dev{ns: guest}, event.KfreeSKB, 8) }},
+	{"reply-dropped-where-made", func(s *sim) {
+		p := s.request(23)
+		p.toOutside()
+		p.reply().event(dev{ns: outside}, event.KfreeSKB, 8)
+	}},
 	{"lost-reply", func(s *sim) { s.request(4).toOutside() }},
 	{"reply-only", func(s *sim) {
 		r := s.request(5).reply()

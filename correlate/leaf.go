@@ -85,6 +85,8 @@ func fromDriver(from, to *event.Event) trace.Kind {
 	switch {
 	case received(to):
 		return trace.KindLink
+	case to.Hook == event.KfreeSKB && from.Flags.Has(event.Bridge):
+		return trace.KindBridge
 	case to.Hook == event.NetDevXmit, to.Hook == event.KfreeSKB:
 		return trace.KindDriver
 	case sameDevice(from, to):
@@ -108,7 +110,7 @@ func fromArrival(from, to *event.Event) trace.Kind {
 	case switched(from, to):
 		return trace.KindBridge
 	case received(to) && sameDevice(from, to):
-		return trace.KindDeliver // the last that was seen of it
+		return trace.KindSoftirq // the last that was seen of it
 	case received(to):
 		return trace.KindStacked
 	}
@@ -129,7 +131,7 @@ func switched(from, to *event.Event) bool {
 		return false
 	}
 	return to.Flags.Has(event.BridgePort) && !sameDevice(from, to) || to.Flags.Has(event.Bridge) && received(to) ||
-		to.Hook == event.KfreeSKB && to.Flags.Has(event.BridgePort)
+		to.Hook == event.KfreeSKB && (to.Flags.Has(event.BridgePort) || to.Flags.Has(event.Bridge))
 }
 
 func encapsulated(ev *event.Event) bool { return ev.Flags.Has(event.Encapsulated) }

@@ -155,22 +155,32 @@ func (b *builder) leafAt(at int, time int64) *trace.Span {
 	return nil
 }
 
-// addDrop marks the leaf in which the packet died, its journey and the root.
+// addDrop marks the leaf in which the packet died, what is around it, and the root. A
+// request that ends with the death of its reply is not dropped itself.
 func (b *builder) addDrop(j *journey, at int) {
 	end := j.end()
-	if end.Hook != event.KfreeSKB {
+	if end.Hook != event.KfreeSKB || end.Type != j.start().Type {
 		return
 	}
 	reason := b.opts.Resolver.DropReason(end.Code)
 	last := &b.trace.Spans[len(b.trace.Spans)-1]
-	last.Error = reason
 	last.Events = append(last.Events, trace.Event{
 		Time: int64(end.Time), Name: trace.EventDrop,
 		Attrs: []trace.Attr{trace.String(trace.AttrDropReason, reason)},
 	})
-	b.trace.Spans[at].Error = reason
+	b.failUp(last.ID, at, reason)
 	if j == b.request || j == b.reply {
 		b.trace.Root().Error = reason
 		b.trace.DropReason = reason
+	}
+}
+
+// failUp marks a span and those around it, up to the journey at index at.
+func (b *builder) failUp(id trace.SpanID, at int, reason string) {
+	for i := len(b.trace.Spans) - 1; i >= at; i-- {
+		if s := &b.trace.Spans[i]; s.ID == id {
+			s.Error = reason
+			id = s.Parent
+		}
 	}
 }
