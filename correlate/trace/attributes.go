@@ -103,7 +103,7 @@ var Attributes = []Attribute{
 	{AttrHostName, OnResource, "string", "", "The host's name.", true},
 	{AttrNetNS, OnResource, "int", "", "Inode number of the network namespace, as ls -i /run/netns prints it.", false},
 	{AttrNetNSName, OnResource, "string", "", "Name of the network namespace, whatever service.name says.", false},
-	{AttrNetNSRole, OnResource, "string", "", "\"hypervisor\" for the hypervisor's namespace, \"guest\" for others.", false},
+	{AttrNetNSRole, OnResource, "string", "", "\"hypervisor\" for the hypervisor's namespace; others have none: what they are is not known.", false},
 
 	{AttrSourceAddress, OnSpan, "string", "", "The echo's source address at the beginning of the span.", true},
 	{AttrDestinationAddr, OnSpan, "string", "", "The echo's destination address at the beginning of the span.", true},

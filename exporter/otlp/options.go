@@ -66,16 +66,11 @@ func (o *Options) resource(ns *trace.NetNS) []*commonpb.KeyValue {
 	if ns != nil {
 		r.put(intValue(trace.AttrNetNS, int64(ns.Inode)))
 		r.put(stringValue(trace.AttrNetNSName, ns.Name))
-		r.put(stringValue(trace.AttrNetNSRole, role(ns)))
+		if ns.Hypervisor {
+			r.put(stringValue(trace.AttrNetNSRole, "hypervisor"))
+		}
 	}
 	return r
-}
-
-func role(ns *trace.NetNS) string {
-	if ns.Hypervisor {
-		return "hypervisor"
-	}
-	return "guest"
 }
 
 // attributeSet is a list without duplicate keys, as OTLP demands.

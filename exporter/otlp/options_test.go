@@ -16,7 +16,10 @@ func TestResources(t *testing.T) {
 	host := map[string]any{"service.version": "1.2.3", "host.id": "abc", "host.name": "node-1"}
 	netns := func(service, name, role string, inode int64, more map[string]any) map[string]any {
 		m := map[string]any{
-			"service.name": service, "dwell.netns.inode": inode, "dwell.netns.name": name, "dwell.netns.role": role,
+			"service.name": service, "dwell.netns.inode": inode, "dwell.netns.name": name,
+		}
+		if role != "" { // known of the hypervisor alone
+			m["dwell.netns.role"] = role
 		}
 		for _, from := range []map[string]any{host, more} {
 			for k, v := range from {
@@ -31,19 +34,19 @@ func TestResources(t *testing.T) {
 		want                      []map[string]any
 	}{
 		{name: "each namespace is a service", want: []map[string]any{
-			netns(guest, guest, "guest", 4026532201, nil),
+			netns(guest, guest, "", 4026532201, nil),
 			netns(hypervisor, hypervisor, "hypervisor", 4026532202, nil),
 		}},
 		{name: "service name", service: "net", want: []map[string]any{
-			netns("net", guest, "guest", 4026532201, nil),
+			netns("net", guest, "", 4026532201, nil),
 			netns("net", hypervisor, "hypervisor", 4026532202, nil),
 		}},
 		{name: "resource attributes", attributes: "service.name=a,team=blue%2Cgreen,host.name=other,dwell.netns.name=no", want: []map[string]any{
-			netns("a", guest, "guest", 4026532201, map[string]any{"team": "blue,green", "host.name": "other"}),
+			netns("a", guest, "", 4026532201, map[string]any{"team": "blue,green", "host.name": "other"}),
 			netns("a", hypervisor, "hypervisor", 4026532202, map[string]any{"team": "blue,green", "host.name": "other"}),
 		}},
 		{name: "the service name wins", attributes: "service.name=a", service: "b", want: []map[string]any{
-			netns("b", guest, "guest", 4026532201, nil),
+			netns("b", guest, "", 4026532201, nil),
 			netns("b", hypervisor, "hypervisor", 4026532202, nil),
 		}},
 	} {
