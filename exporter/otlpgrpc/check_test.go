@@ -103,7 +103,8 @@ func TestEnvironment(t *testing.T) {
 
 func TestEndpointErrors(t *testing.T) {
 	for _, tt := range []struct{ flag, variable, want string }{
-		{"nonsense://x:1", "", `--otlp-endpoint: "nonsense://x:1" is not host:port`},
+		{"nonsense://x:1", "", `--otlp-endpoint: "nonsense://x:1" begins with nonsense://; traces go over gRPC: write host:port or http://host:port`},
+		{"", "ftp://x:1", `OTEL_EXPORTER_OTLP_ENDPOINT: "ftp://x:1" begins with ftp://`},
 		{"http://", "", `--otlp-endpoint: "http://" is not host:port`},
 		{"127.0.0.1:x", "", `--otlp-endpoint: "127.0.0.1:x" is not host:port`},
 		{"http://127.0.0.1:4318/v1/traces", "", `has a path, which OTLP over gRPC does not use; leave out /v1/traces`},
@@ -111,6 +112,9 @@ func TestEndpointErrors(t *testing.T) {
 	} {
 		t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", tt.variable)
 		e, err := otlpgrpc.New(otlpgrpc.Options{Endpoint: tt.flag})
+		if early := otlpgrpc.CheckEndpoint(tt.flag); early == nil || err == nil || early.Error() != err.Error() {
+			t.Errorf("CheckEndpoint(%q): %v", tt.flag, early)
+		}
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("New(%q): %v, want %s", tt.flag, err, tt.want)
 		}

@@ -34,6 +34,13 @@ func EnvironmentEndpoint() (endpoint, variable string) {
 	return "", ""
 }
 
+// CheckEndpoint returns the error that [New] gives for Options.Endpoint or the endpoint
+// of the environment, and connects to nothing.
+func CheckEndpoint(explicit string) error {
+	_, err := resolveEndpoint(explicit)
+	return err
+}
+
 // endpoint is where to send to.
 type endpoint struct {
 	// url is for otlptracegrpc, or "" to leave it to the environment.
@@ -61,16 +68,19 @@ func resolveEndpoint(explicit string) (endpoint, error) {
 			scheme = "https"
 		}
 	}
-	if scheme != "http" && scheme != "https" && source != "--otlp-endpoint" {
-		return endpoint{display: text, source: source}, nil // unix and the like
+	if scheme == "unix" && source != "--otlp-endpoint" {
+		return endpoint{display: text, source: source}, nil
 	}
 	return parseEndpoint(scheme, rest, text, source)
 }
 
 func parseEndpoint(scheme, rest, text, source string) (endpoint, error) {
+	if scheme != "http" && scheme != "https" {
+		return endpoint{}, fmt.Errorf("%s: %q begins with %s://; traces go over gRPC: write host:port or http://host:port, or https://host:port for TLS", source, text, scheme)
+	}
 	u, err := url.Parse(scheme + "://" + rest)
 	switch {
-	case err != nil || u.Hostname() == "" || scheme != "http" && scheme != "https":
+	case err != nil || u.Hostname() == "":
 		return endpoint{}, fmt.Errorf("%s: %q is not host:port, http://host:port or https://host:port", source, text)
 	case u.Path != "" && u.Path != "/":
 		return endpoint{}, fmt.Errorf("%s: %q has a path, which OTLP over gRPC does not use; leave out %s", source, text, u.Path)
