@@ -152,19 +152,27 @@ func commandLine() string {
 }
 
 // recorder lets the agent record for the bench.
-type recorder struct{ *agent.Agent }
+type recorder struct {
+	*agent.Agent
+	withoutNetfilter string
+}
 
 // Run implements [bench.Recorder].
-func (r recorder) Run(ctx context.Context) (bench.Recorded, error) {
+func (r *recorder) Run(ctx context.Context) (bench.Recorded, error) {
 	summary, err := r.Agent.Run(ctx)
-	return bench.Recorded{Events: summary.Kernel.Total().Emitted, Lost: summary.Lost()}, err
+	return bench.Recorded{
+		Events: summary.Kernel.Total().Emitted, Lost: summary.Lost(), WithoutNetfilter: r.withoutNetfilter,
+	}, err
 }
 
 func startRecording(s bench.Scope) (bench.Recorder, error) {
+	r := &recorder{}
 	a, err := agent.Start(agent.Options{
-		Filter:      bpf.Filter{NetNS: s.NetNS},
-		Hypervisors: s.Hypervisors,
-		OnTrace:     s.OnTrace,
+		Filter:           bpf.Filter{NetNS: s.NetNS},
+		Hypervisors:      s.Hypervisors,
+		Netfilter:        s.Netfilter,
+		WithoutNetfilter: func(err error) { r.withoutNetfilter = err.Error() },
+		OnTrace:          s.OnTrace,
 		// A reply that the pinger waits for in vain is no longer expected here, so that
 		// its trace says that it never came and not that recording ended.
 		Timeout: pinger.DefaultTimeout / 2,
@@ -172,5 +180,6 @@ func startRecording(s bench.Scope) (bench.Recorder, error) {
 	if err != nil {
 		return nil, err
 	}
-	return recorder{a}, nil
+	r.Agent = a
+	return r, nil
 }

@@ -24,6 +24,8 @@ type Counts struct {
 	// Events and EventsLost are of the kernel side.
 	Events     uint64 `json:"events"`
 	EventsLost uint64 `json:"events_lost"`
+	// WithoutNetfilter says why the netfilter chains were not timed, or nothing.
+	WithoutNetfilter string `json:"without_netfilter,omitempty"`
 }
 
 // Troubles says what should not have been: each ping is sent, answered and traced
@@ -63,6 +65,11 @@ func (c *Counts) add(t *trace.Trace) {
 	default:
 		c.Incomplete[string(t.Cause)]++
 	}
+}
+
+// seen takes over what is counted beside the pings.
+func (c *Counts) seen(o Counts) {
+	c.Stray, c.Events, c.EventsLost, c.WithoutNetfilter = o.Stray, o.Events, o.EventsLost, o.WithoutNetfilter
 }
 
 // plus adds counts up.

@@ -28,7 +28,10 @@ func (r recorder) Run(ctx context.Context) (bench.Recorded, error) {
 }
 
 func start(s bench.Scope) (bench.Recorder, error) {
-	a, err := agent.Start(agent.Options{Filter: bpf.Filter{NetNS: s.NetNS}, Hypervisors: s.Hypervisors, OnTrace: s.OnTrace})
+	a, err := agent.Start(agent.Options{
+		Filter: bpf.Filter{NetNS: s.NetNS}, Hypervisors: s.Hypervisors, Netfilter: s.Netfilter,
+		WithoutNetfilter: func(error) {}, OnTrace: s.OnTrace,
+	})
 	if err != nil {
 		return nil, err
 	}

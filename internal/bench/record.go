@@ -41,6 +41,7 @@ func (s *session) record(ctx context.Context, p plan) (Counts, error) {
 		return counts, err
 	}
 	counts.Events, counts.EventsLost = recorded.Events, recorded.Lost
+	counts.WithoutNetfilter = recorded.WithoutNetfilter
 	takeReports(reports, p)
 	return counts, nil
 }

@@ -71,12 +71,7 @@ func (c Config) Rules(ctx context.Context, mode string, rules []int) (r RuleStud
 		return r, err
 	}
 	defer func() { err = errors.Join(err, s.close(ctx)) }()
-	hypervisor, err := s.lab.Open(lab.Hypervisor)
-	if err != nil {
-		return r, err
-	}
-	defer hypervisor.Close()
-	tool, err := findRuleTool(ctx, hypervisor, c.Protocol.IPv6)
+	tool, err := findRuleTool(ctx, s.hypervisor, c.Protocol.IPv6)
 	if err != nil {
 		return r, err
 	}
@@ -87,7 +82,7 @@ func (c Config) Rules(ctx context.Context, mode string, rules []int) (r RuleStud
 	counts, err := s.record(ctx, plan{
 		batches: len(rules) * c.Protocol.Batches,
 		before: func(ctx context.Context, batch int) error {
-			return tool.set(ctx, hypervisor, rules[batch%len(rules)])
+			return tool.set(ctx, s.hypervisor, rules[batch%len(rules)])
 		},
 		collector: func(batch int) (*Collector, int) { return collectors[batch%len(rules)], batch / len(rules) },
 	})
@@ -97,7 +92,7 @@ func (c Config) Rules(ctx context.Context, mode string, rules []int) (r RuleStud
 	r = compareRules(rules, collectors)
 	r.Mode, r.Tool = mode, tool.name
 	r.Example = fmt.Sprintf("-A FORWARD -s %s -j DROP", unusedSource(0, c.Protocol.IPv6))
-	r.Counts.Stray, r.Counts.Events, r.Counts.EventsLost = counts.Stray, counts.Events, counts.EventsLost
+	r.Counts.seen(counts)
 	return r, nil
 }
 

@@ -108,6 +108,6 @@ func (c Config) Mode(ctx context.Context, name string) (m Mode, err error) {
 	m = collector.Mode()
 	m.Name, m.Summary = name, s.lab.Topology().Summary
 	m.Target = s.lab.Target(c.Protocol.IPv6).String()
-	m.Counts.Stray, m.Counts.Events, m.Counts.EventsLost = counts.Stray, counts.Events, counts.EventsLost
+	m.Counts.seen(counts)
 	return m, nil
 }

@@ -20,6 +20,9 @@ type Scope struct {
 	// NetNS are the namespaces to look into, Hypervisors those of them that are one,
 	// by inode.
 	NetNS, Hypervisors []uint32
+	// Netfilter are the namespaces whose netfilter chains are to be timed. They are open
+	// until StartFunc returns.
+	Netfilter []*netns.NS
 	// OnTrace is called with every trace, by one goroutine at a time.
 	OnTrace func(*trace.Trace)
 }
@@ -35,14 +38,20 @@ type Recorder interface {
 }
 
 // Recorded is what the kernel side counted.
-type Recorded struct{ Events, Lost uint64 }
+type Recorded struct {
+	Events, Lost uint64
+	// WithoutNetfilter says why the netfilter chains were not timed, or nothing.
+	WithoutNetfilter string
+}
 
 // session is a lab that is up, and where pings are sent from.
 type session struct {
 	cfg   Config
 	lab   *lab.Lab
 	guest *netns.NS
-	roles map[uint32]string
+	// hypervisor is nil where the topology has none.
+	hypervisor *netns.NS
+	roles      map[uint32]string
 	// firstID is the echo identifier of batch 0; each batch has its own, by which
 	// its traces are told.
 	firstID uint16
@@ -64,24 +73,43 @@ func (c Config) open(ctx context.Context, mode string) (*session, error) {
 		inode, _ := l.NetNS(role)
 		s.roles[inode] = role
 	}
-	if s.guest, err = l.Open(lab.Guest); err != nil {
-		return nil, errors.Join(err, l.Down(context.WithoutCancel(ctx)))
+	err = s.enter()
+	if err == nil {
+		err = s.warmUp(ctx)
 	}
-	if err := s.warmUp(ctx); err != nil {
+	if err != nil {
 		return nil, errors.Join(err, s.close(ctx))
 	}
 	return s, nil
 }
 
+// enter opens the namespaces that something is done in.
+func (s *session) enter() (err error) {
+	if s.guest, err = s.lab.Open(lab.Guest); err != nil {
+		return err
+	}
+	if _, ok := s.lab.Topology().Space(lab.Hypervisor); ok {
+		s.hypervisor, err = s.lab.Open(lab.Hypervisor)
+	}
+	return err
+}
+
 // close removes the lab, even if ctx is done.
 func (s *session) close(ctx context.Context) error {
-	err := s.guest.Close()
-	return errors.Join(err, s.lab.Down(context.WithoutCancel(ctx)))
+	for _, ns := range []*netns.NS{s.guest, s.hypervisor} {
+		if ns != nil {
+			ns.Close()
+		}
+	}
+	return s.lab.Down(context.WithoutCancel(ctx))
 }
 
 // scope is the whole lab.
 func (s *session) scope() Scope {
 	var scope Scope
+	if s.hypervisor != nil {
+		scope.Netfilter = []*netns.NS{s.hypervisor}
+	}
 	for inode, role := range s.roles {
 		scope.NetNS = append(scope.NetNS, inode)
 		if role == lab.Hypervisor {

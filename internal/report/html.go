@@ -65,7 +65,7 @@ func HTML(w io.Writer, r *bench.Result) error {
 		p.Modes = append(p.Modes, pageMode{
 			Name: m.Name, Summary: m.Summary, Tables: withoutMode(modeTables(m), m), Falls: falls(m),
 			Outcome: fmt.Sprintf("%d pings to %s, %d traced completely, %d events, %d lost",
-				m.Counts.Sent, m.Target, m.Counts.Complete, m.Counts.Events, m.Counts.EventsLost),
+				m.Counts.Sent, m.Target, m.Counts.Complete, m.Counts.Events, m.Counts.EventsLost) + withoutNetfilter(m.Counts),
 		})
 	}
 	var b bytes.Buffer
@@ -74,6 +74,14 @@ func HTML(w io.Writer, r *bench.Result) error {
 	}
 	_, err = w.Write(b.Bytes())
 	return err
+}
+
+// withoutNetfilter says why a hypervisor is not looked into.
+func withoutNetfilter(c bench.Counts) string {
+	if c.WithoutNetfilter == "" {
+		return ""
+	}
+	return "; netfilter's chains not timed: " + c.WithoutNetfilter
 }
 
 // withoutMode shortens the titles of tables that stand below the mode's own.
