@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -89,6 +90,10 @@ func (f *benchFlags) check() error {
 		if err := f.CheckRules(mode, f.rules); err != nil {
 			return err
 		}
+	}
+	// Better now than after the study.
+	if info, err := os.Stat(f.out); f.out != "" && err == nil && !info.IsDir() {
+		return fmt.Errorf("--out %s: is a file, must be a directory", f.out)
 	}
 	return nil
 }
