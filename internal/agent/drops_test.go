@@ -1,0 +1,505 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent_test
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/nftables"
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+	"golang.org/x/sys/unix"
+
+	"github.com/dwelltrace/dwell/correlate/trace"
+	"github.com/dwelltrace/dwell/internal/agent"
+	"github.com/dwelltrace/dwell/internal/lab"
+	"github.com/dwelltrace/dwell/internal/pinger"
+)
+
+// The places where packet filters drop.
+var (
+	forward    = hook{nftables.TableFamilyINet, nftables.ChainHookForward, nftables.ChainPriorityFilter}
+	input      = hook{nftables.TableFamilyINet, nftables.ChainHookInput, nftables.ChainPriorityFilter}
+	output     = hook{nftables.TableFamilyINet, nftables.ChainHookOutput, nftables.ChainPriorityFilter}
+	switched   = hook{nftables.TableFamilyBridge, nftables.ChainHookForward, nftables.ChainPriorityFilter}
+	bridgeUp   = hook{nftables.TableFamilyBridge, nftables.ChainHookInput, nftables.ChainPriorityFilter}
+	bridgeDown = hook{nftables.TableFamilyBridge, nftables.ChainHookOutput, nftables.ChainPriorityFilter}
+	bridgeIn   = hook{nftables.TableFamilyBridge, nftables.ChainHookPrerouting, nftables.ChainPriorityFilter}
+)
+
+// gateway is the outside, as the hypervisor sees it.
+var gateway = netip.MustParseAddr("192.168.122.1")
+
+// nobody is an Ethernet address that no device has.
+var nobody = net.HardwareAddr{2, 0xde, 0xad, 0xbe, 0xef, 1}
+
+// death is where a packet died, as OTLP tells it.
+type death struct {
+	reason, direction string
+	// place names the spans from below the journey to the leaf.
+	place, service string
+}
+
+// drops lists a way to die after the other, as this kernel (6.18) calls it.
+var drops = []struct {
+	name, topology string
+	v6             bool
+	// size of the payload and hop limit, the usual ones if 0.
+	size, ttl int
+	spoil     func(t *testing.T, l *lab.Lab)
+	want      death
+}{
+	{
+		name: "filter", topology: "bridge",
+		spoil: func(t *testing.T, l *lab.Lab) { at(t, l, lab.Hypervisor).drop(forward, "ovs-br") },
+		want:  death{"NETFILTER_DROP", "request", "hypervisor > forward", "hypervisor"},
+	},
+	{
+		name: "filter", topology: "bridge", v6: true,
+		spoil: func(t *testing.T, l *lab.Lab) { at(t, l, lab.Hypervisor).drop(forward, "ovs-br") },
+		want:  death{"NETFILTER_DROP", "request", "hypervisor > forward", "hypervisor"},
+	},
+	{
+		name: "filter for the reply", topology: "bridge",
+		spoil: func(t *testing.T, l *lab.Lab) { at(t, l, lab.Hypervisor).drop(forward, "ens3") },
+		want:  death{"NETFILTER_DROP", "reply", "hypervisor > forward > stack", "hypervisor"},
+	},
+	{
+		name: "filter at the sender", topology: "bridge",
+		spoil: func(t *testing.T, l *lab.Lab) { at(t, l, lab.Guest).drop(output, "") },
+		want:  death{"NETFILTER_DROP", "request", "", "guest"},
+	},
+	{
+		name: "filter before the reply leaves", topology: "bridge",
+		spoil: func(t *testing.T, l *lab.Lab) { at(t, l, lab.Outside).drop(output, "") },
+		want:  death{"NETFILTER_DROP", "reply", "", "outside"},
+	},
+	{
+		name: "filter at the receiver", topology: "bridge",
+		spoil: func(t *testing.T, l *lab.Lab) { at(t, l, lab.Outside).drop(input, "outside0") },
+		want:  death{"NETFILTER_DROP", "request", "device outside > forward > stack", "outside"},
+	},
+	{
+		name: "filter where the reply arrives", topology: "bridge",
+		spoil: func(t *testing.T, l *lab.Lab) { at(t, l, lab.Guest).drop(input, "brovsns-ns") },
+		want:  death{"NETFILTER_DROP", "reply", "deliver > stack", "guest"},
+	},
+	{
+		name: "filter for tunnel packets", topology: "vxlan",
+		spoil: func(t *testing.T, l *lab.Lab) { at(t, l, lab.Router).drop(forward, "veth1") },
+		want:  death{"NETFILTER_DROP", "request", "device router > forward > stack", "router"},
+	},
+	{
+		name: "bridge filter", topology: "bridge-namespaces",
+		spoil: func(t *testing.T, l *lab.Lab) { at(t, l, lab.Switch).drop(switched, "brovsns-br") },
+		want:  death{"NETFILTER_DROP", "request", "bridge brovs > stack", "bridge"},
+	},
+	{
+		name: "bridge filter for the reply", topology: "bridge-namespaces",
+		spoil: func(t *testing.T, l *lab.Lab) { at(t, l, lab.Switch).drop(switched, "brovs-br") },
+		want:  death{"NETFILTER_DROP", "reply", "bridge brovs > stack", "bridge"},
+	},
+	{
+		name: "bridge filter at the port", topology: "bridge",
+		spoil: func(t *testing.T, l *lab.Lab) { at(t, l, lab.Hypervisor).drop(bridgeIn, "brovsns-br") },
+		want:  death{"NETFILTER_DROP", "request", "bridge ovs-br > stack", "hypervisor"},
+	},
+	{
+		name: "bridge filter on the way up", topology: "bridge",
+		spoil: func(t *testing.T, l *lab.Lab) { at(t, l, lab.Hypervisor).drop(bridgeUp, "brovsns-br") },
+		want:  death{"NETFILTER_DROP", "request", "bridge ovs-br > stack", "hypervisor"},
+	},
+	{
+		name: "bridge filter on the way down", topology: "bridge",
+		spoil: func(t *testing.T, l *lab.Lab) { at(t, l, lab.Hypervisor).drop(bridgeDown, "") },
+		want:  death{"NETFILTER_DROP", "reply", "bridge ovs-br", "hypervisor"},
+	},
+	{
+		name: "bridge port that still listens", topology: "bridge-namespaces",
+		spoil: func(t *testing.T, l *lab.Lab) { at(t, l, lab.Switch).plugIn("brovsns-br", "brovs") },
+		want:  death{"BRIDGE_INGRESS_STP_STATE", "request", "bridge brovs > stack", "bridge"},
+	},
+	{
+		name: "bridge ports isolated", topology: "bridge-namespaces",
+		spoil: func(t *testing.T, l *lab.Lab) {
+			p := at(t, l, lab.Switch)
+			p.must(p.nl.LinkSetIsolated(p.link("brovsns-br"), true))
+			p.must(p.nl.LinkSetIsolated(p.link("brovs-br"), true))
+		},
+		want: death{"NOT_SPECIFIED", "request", "bridge brovs > stack", "bridge"},
+	},
+	{
+		name: "bridge without the other port", topology: "bridge-namespaces",
+		spoil: func(t *testing.T, l *lab.Lab) {
+			p := at(t, l, lab.Switch)
+			p.must(p.nl.LinkSetNoMaster(p.link("brovs-br")))
+		},
+		want: death{"NO_TX_TARGET", "request", "bridge brovs > stack", "bridge"},
+	},
+	{
+		name: "no route", topology: "bridge",
+		spoil: func(t *testing.T, l *lab.Lab) { at(t, l, lab.Hypervisor).noRoute("0.0.0.0/0") },
+		want:  death{"IP_INNOROUTES", "request", "hypervisor > forward", "hypervisor"},
+	},
+	{
+		name: "no route", topology: "bridge", v6: true,
+		spoil: func(t *testing.T, l *lab.Lab) { at(t, l, lab.Hypervisor).noRoute("::/0") },
+		want:  death{"IP_INNOROUTES", "request", "hypervisor > forward", "hypervisor"},
+	},
+	{
+		name: "no route back", topology: "routed",
+		spoil: func(t *testing.T, l *lab.Lab) { at(t, l, lab.Hypervisor).noRoute("192.168.2.0/24") },
+		want:  death{"IP_INADDRERRORS", "reply", "device outside > forward > stack", "outside"},
+	},
+	{
+		name: "time to live", topology: "bridge", ttl: 1, spoil: nothing,
+		want: death{"IP_INHDR", "request", "hypervisor > forward", "hypervisor"},
+	},
+	{
+		name: "time to live", topology: "routed", ttl: 2, spoil: nothing,
+		want: death{"IP_INHDR", "request", "hypervisor > forward > stack", "hypervisor"},
+	},
+	{
+		name: "hop limit", topology: "routed", v6: true, ttl: 1, spoil: nothing,
+		want: death{"IP_INHDR", "request", "device router > forward > stack", "router"},
+	},
+	{
+		name: "too big", topology: "bridge", size: 1400,
+		spoil: func(t *testing.T, l *lab.Lab) { at(t, l, lab.Hypervisor).mtu("ens3", 1000) },
+		want:  death{"PKT_TOO_BIG", "request", "hypervisor > forward", "hypervisor"},
+	},
+	{
+		name: "too big for the other end", topology: "bridge", size: 1400,
+		spoil: func(t *testing.T, l *lab.Lab) { at(t, l, lab.Outside).mtu("outside0", 1000) },
+		want:  death{"NOT_SPECIFIED", "request", "hypervisor > driver ens3", "hypervisor"},
+	},
+	{
+		name: "link down here", topology: "bridge",
+		spoil: func(t *testing.T, l *lab.Lab) { at(t, l, lab.Hypervisor).down("ens3") },
+		want:  death{"IP_INNOROUTES", "request", "hypervisor > forward", "hypervisor"},
+	},
+	{
+		name: "link down there", topology: "bridge",
+		spoil: func(t *testing.T, l *lab.Lab) {
+			at(t, l, lab.Hypervisor).impatient("ens3")
+			at(t, l, lab.Outside).down("outside0")
+		},
+		want: death{"NEIGH_FAILED", "request", "hypervisor > forward", "hypervisor"},
+	},
+	{
+		name: "link down there, neighbour known for good", topology: "bridge",
+		spoil: func(t *testing.T, l *lab.Lab) {
+			out := at(t, l, lab.Outside)
+			at(t, l, lab.Hypervisor).neighbour("ens3", gateway, out.hardware("outside0"))
+			out.down("outside0")
+			at(t, l, lab.Hypervisor).awaitNoCarrier("ens3")
+		},
+		want: death{"QDISC_DROP", "request", "hypervisor > queue ens3", "hypervisor"},
+	},
+	{
+		name: "link down at the guest", topology: "bridge",
+		spoil: func(t *testing.T, l *lab.Lab) {
+			at(t, l, lab.Guest).impatient("brovsns-ns")
+			at(t, l, lab.Hypervisor).down("brovsns-br")
+		},
+		want: death{"NEIGH_FAILED", "request", "", "guest"},
+	},
+	{
+		name: "wrong Ethernet address", topology: "routed",
+		spoil: func(t *testing.T, l *lab.Lab) {
+			at(t, l, lab.Guest).neighbour("rovsns-ns1", netip.MustParseAddr("192.168.2.1"), nobody)
+		},
+		want: death{"OTHERHOST", "request", "device router > forward > stack", "router"},
+	},
+	{
+		name: "nobody at the next hop", topology: "bridge",
+		spoil: func(t *testing.T, l *lab.Lab) {
+			at(t, l, lab.Outside).arp("outside0", false)
+			p := at(t, l, lab.Hypervisor)
+			p.impatient("ens3")
+			p.forget("ens3")
+		},
+		want: death{"NEIGH_FAILED", "request", "hypervisor > forward", "hypervisor"},
+	},
+	{
+		name: "reverse path", topology: "bridge",
+		spoil: func(t *testing.T, l *lab.Lab) {
+			p := at(t, l, lab.Outside)
+			p.sysctl("ipv4/conf/outside0/rp_filter", "1")
+			dst, err := netlink.ParseIPNet("192.168.122.208/32")
+			p.must(err)
+			p.must(p.nl.RouteAdd(&netlink.Route{Dst: dst, Type: unix.RTN_UNREACHABLE}))
+		},
+		want: death{"IP_RPFILTER", "request", "device outside > forward > stack", "outside"},
+	},
+	{
+		name: "tunnel that the other end does not know", topology: "vxlan",
+		spoil: func(t *testing.T, l *lab.Lab) { at(t, l, lab.Remote).retunnel("vxlan0", 43) },
+		want:  death{"VXLAN_VNI_NOT_FOUND", "request", "device remote > forward > stack", "remote"},
+	},
+	{
+		name: "no tunnel at the other end", topology: "vxlan",
+		spoil: func(t *testing.T, l *lab.Lab) {
+			p := at(t, l, lab.Remote)
+			p.must(p.nl.LinkDel(p.link("vxlan0")))
+		},
+		want: death{"NO_SOCKET", "request", "device remote > forward > stack", "remote"},
+	},
+	{
+		name: "nobody waits for the reply", topology: "bridge", spoil: nothing,
+		want: death{"NO_SOCKET", "reply", "deliver > stack", "guest"},
+	},
+	{
+		name: "nobody waits for the reply", topology: "bridge", v6: true, spoil: nothing,
+		want: death{"NO_SOCKET", "reply", "deliver > stack", "guest"},
+	},
+}
+
+func nothing(*testing.T, *lab.Lab) {}
+
+func TestDropsTellReasonAndPlace(t *testing.T) {
+	for _, d := range drops {
+		name := fmt.Sprintf("%s, %s", d.topology, d.name)
+		if d.v6 {
+			name += ", IPv6"
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := up(t, d.topology)
+			d.spoil(t, l)
+			guest := at(t, l, lab.Guest)
+			e := echo{target: l.Target(d.v6), id: 77, seq: 1, payload: clockPayload(max(d.size, 56)), ttl: d.ttl}
+			roots, sum := exported(t, []*lab.Lab{l}, agent.Options{Count: 1, Timeout: 500 * time.Millisecond}, func() {
+				if err := guest.send(e); err != nil {
+					t.Logf("send: %v", err) // the sender is told of some of its own drops
+				}
+			})
+			if len(roots) != 1 || sum.Dropped[d.want.reason] != 1 {
+				t.Fatalf("%s\n%v", sum, roots)
+			}
+			checkDeath(t, roots[0], d.want)
+		})
+	}
+}
+
+// clockPayload is what ping sends: a clock, and then a filler.
+func clockPayload(size int) []byte {
+	now := time.Now()
+	b := make([]byte, size)
+	for i := range b {
+		b[i] = byte(i)
+	}
+	copy(b, fmt.Sprintf("%d.%09d", now.Unix()%1e6, now.Nanosecond()))
+	return b
+}
+
+// checkDeath holds a trace of a dropped packet against what it must say: reason and
+// place on the leaf, and the reason on all that are around it.
+func checkDeath(t *testing.T, root *node, want death) {
+	t.Helper()
+	checkTiling(t, root)
+	if got := root.attr(trace.AttrOutcome); got != trace.Dropped.String() {
+		t.Errorf("outcome %q", got)
+	}
+	failed := failures(t, root, want.reason)
+	if len(failed) < 2 || failed[0] != root {
+		t.Fatalf("%d spans with an error in\n%s", len(failed), root)
+	}
+	journey, leaf := failed[1], failed[len(failed)-1]
+	got := death{direction: strings.TrimPrefix(journey.attr(trace.AttrKind), "echo "), service: leaf.service}
+	var names []string
+	for _, n := range failed[2:] {
+		names = append(names, n.Name())
+	}
+	got.place = strings.Join(names, " > ")
+	for _, n := range root.all() {
+		for _, e := range n.events(trace.EventDrop) {
+			if n != leaf || len(n.children) > 0 || e.Timestamp() != n.EndTimestamp() || e.Timestamp() != journey.EndTimestamp() {
+				t.Errorf("%s: a drop that is not the end of the journey's last leaf", n.Name())
+			}
+			got.reason += text(e.Attributes(), trace.AttrDropReason)
+		}
+	}
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(death{})); diff != "" {
+		t.Errorf("%s in\n%s", diff, root)
+	}
+}
+
+// failures returns the spans that have an error, which must be for the same reason and
+// each the parent of the next.
+func failures(t *testing.T, root *node, reason string) []*node {
+	t.Helper()
+	var failed []*node
+	for _, n := range root.all() {
+		if n.Status().Code() != ptrace.StatusCodeError {
+			continue
+		}
+		if got := n.attr(trace.AttrErrorType); got != reason {
+			t.Errorf("%s: %s is %q", n.Name(), trace.AttrErrorType, got)
+		}
+		if len(failed) > 0 && failed[len(failed)-1].SpanID() != n.ParentSpanID() {
+			t.Errorf("%s is not right above %s", failed[len(failed)-1].Name(), n.Name())
+		}
+		failed = append(failed, n)
+	}
+	return failed
+}
+
+// full is a queue that takes a packet at once, holds two and drops the next: 98 bytes
+// each.
+func full(p *place, device string) { p.throttle(device, 1000, 100, 200) }
+
+func TestFullQueue(t *testing.T) {
+	for _, tc := range []struct {
+		name, device string
+		want         death
+	}{
+		{"request", "ens3", death{"QDISC_DROP", "request", "hypervisor > queue ens3", "hypervisor"}},
+		{"reply", "brovsns-br", death{"QDISC_DROP", "reply", "device ovs-br > queue brovsns-br", "hypervisor"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			const count, room = 12, 3
+			l := up(t, "bridge")
+			full(at(t, l, lab.Hypervisor), tc.device)
+			opts := agent.Options{Count: count, Timeout: time.Second}
+			roots, sum := exported(t, []*lab.Lab{l}, opts, func() {
+				ping(t, l, pinger.Config{Count: count, Interval: time.Microsecond})
+			})
+			if sum.Complete < room || sum.Complete+sum.Dropped[tc.want.reason] != count || len(sum.Dropped) != 1 {
+				t.Fatal(sum)
+			}
+			for _, r := range roots {
+				if r.attr(trace.AttrOutcome) == trace.Dropped.String() {
+					checkDeath(t, r, tc.want)
+				}
+			}
+		})
+	}
+}
+
+// A link that goes down while pings are under way: what came before is complete, what
+// comes after is dropped, and nothing is left open.
+func TestLinkGoesDown(t *testing.T) {
+	const count = 40
+	l := up(t, "bridge")
+	outside := at(t, l, lab.Outside)
+	at(t, l, lab.Hypervisor).neighbour("ens3", gateway, outside.hardware("outside0"))
+	opts := agent.Options{Count: count, Timeout: 500 * time.Millisecond}
+	roots, sum := exported(t, []*lab.Lab{l}, opts, func() {
+		ping(t, l, pinger.Config{Count: count, Interval: time.Millisecond, OnReply: func(e pinger.Echo) {
+			if e.Seq == count/2 {
+				outside.down("outside0")
+			}
+		}})
+	})
+	if sum.Complete < count/2 || len(sum.Dropped) == 0 || sum.Pings() != count || len(sum.Incomplete) != 0 {
+		t.Fatal(sum)
+	}
+	for _, r := range roots {
+		checkTiling(t, r)
+		switch reason := r.attr(trace.AttrErrorType); reason {
+		case "NOT_SPECIFIED": // the driver finds the other end down
+			checkDeath(t, r, death{reason, "request", "hypervisor > driver ens3", "hypervisor"})
+		case "QDISC_DROP": // the kernel has taken the queues away
+			checkDeath(t, r, death{reason, "request", "hypervisor > queue ens3", "hypervisor"})
+		}
+	}
+}
+
+// Where the kernel drops nothing and yet does not answer, no drop is made up.
+func TestSilence(t *testing.T) {
+	l := up(t, "bridge")
+	at(t, l, lab.Outside).sysctl("ipv4/icmp_echo_ignore_all", "1")
+	guest := at(t, l, lab.Guest)
+	roots, sum := exported(t, []*lab.Lab{l}, agent.Options{Count: 1, Timeout: 300 * time.Millisecond}, func() {
+		guest.must(guest.send(echo{target: l.Target(false), id: 77, seq: 1, payload: clockPayload(56)}))
+	})
+	if sum.Incomplete[trace.CauseNoReply] != 1 {
+		t.Fatal(sum)
+	}
+	checkTiling(t, roots[0])
+}
+
+// noRoute removes a route.
+func (p *place) noRoute(to string) {
+	p.t.Helper()
+	dst, err := netlink.ParseIPNet(to)
+	p.must(err)
+	p.must(p.nl.RouteDel(&netlink.Route{Dst: dst}))
+}
+
+// impatient has a device ask for its neighbours every 10 ms, instead of every second.
+func (p *place) impatient(device string) {
+	p.t.Helper()
+	p.sysctl("ipv4/neigh/"+device+"/retrans_time_ms", "10")
+}
+
+func (p *place) mtu(device string, mtu int) {
+	p.t.Helper()
+	p.must(p.nl.LinkSetMTU(p.link(device), mtu))
+}
+
+func (p *place) down(device string) {
+	p.t.Helper()
+	p.must(p.nl.LinkSetDown(p.link(device)))
+}
+
+// arp lets a device answer who has its address, or not.
+func (p *place) arp(device string, on bool) {
+	p.t.Helper()
+	set := p.nl.LinkSetARPOff
+	if on {
+		set = p.nl.LinkSetARPOn
+	}
+	p.must(set(p.link(device)))
+}
+
+// forget removes all neighbours of a device.
+func (p *place) forget(device string) {
+	p.t.Helper()
+	neighbours, err := p.nl.NeighList(p.index(device), netlink.FAMILY_V4)
+	p.must(err)
+	for i := range neighbours {
+		p.must(p.nl.NeighDel(&neighbours[i]))
+	}
+}
+
+// retunnel makes a tunnel device anew with another network identifier.
+func (p *place) retunnel(device string, vni int) {
+	p.t.Helper()
+	old := p.link(device).(*netlink.Vxlan)
+	p.must(p.nl.LinkDel(old))
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = device
+	p.must(p.nl.LinkAdd(&netlink.Vxlan{
+		LinkAttrs: attrs, VxlanId: vni, SrcAddr: old.SrcAddr, Group: old.Group, Port: old.Port,
+	}))
+	p.must(p.nl.LinkSetUp(p.link(device)))
+}
+
+// plugIn makes a device a port of a bridge that runs the spanning tree protocol: it
+// listens for 15 s before it takes packets.
+func (p *place) plugIn(port, bridge string) {
+	p.t.Helper()
+	p.must(p.nl.LinkSetNoMaster(p.link(port)))
+	p.must(p.Do(func() error {
+		msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
+		msg.Index = int32(p.index(bridge))
+		info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
+		info.AddRtAttr(nl.IFLA_INFO_KIND, []byte("bridge"))
+		info.AddRtAttr(nl.IFLA_INFO_DATA, nil).AddRtAttr(nl.IFLA_BR_STP_STATE, nl.Uint32Attr(1))
+		req := nl.NewNetlinkRequest(unix.RTM_NEWLINK, unix.NLM_F_ACK)
+		req.AddData(msg)
+		req.AddData(info)
+		_, err := req.Execute(unix.NETLINK_ROUTE, 0)
+		return err
+	}))
+	p.must(p.nl.LinkSetMaster(p.link(port), p.link(bridge)))
+}
