@@ -13,14 +13,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netlink/nl"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"golang.org/x/sys/unix"
 
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/internal/agent"
 	"github.com/dwelltrace/dwell/internal/lab"
-	"github.com/dwelltrace/dwell/internal/pinger"
 )
 
 // The places where packet filters drop.
@@ -350,156 +348,4 @@ func failures(t *testing.T, root *node, reason string) []*node {
 		failed = append(failed, n)
 	}
 	return failed
-}
-
-// full is a queue that takes a packet at once, holds two and drops the next: 98 bytes
-// each.
-func full(p *place, device string) { p.throttle(device, 1000, 100, 200) }
-
-func TestFullQueue(t *testing.T) {
-	for _, tc := range []struct {
-		name, device string
-		want         death
-	}{
-		{"request", "ens3", death{"QDISC_DROP", "request", "hypervisor > queue ens3", "hypervisor"}},
-		{"reply", "brovsns-br", death{"QDISC_DROP", "reply", "device ovs-br > queue brovsns-br", "hypervisor"}},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			const count, room = 12, 3
-			l := up(t, "bridge")
-			full(at(t, l, lab.Hypervisor), tc.device)
-			opts := agent.Options{Count: count, Timeout: time.Second}
-			roots, sum := exported(t, []*lab.Lab{l}, opts, func() {
-				ping(t, l, pinger.Config{Count: count, Interval: time.Microsecond})
-			})
-			if sum.Complete < room || sum.Complete+sum.Dropped[tc.want.reason] != count || len(sum.Dropped) != 1 {
-				t.Fatal(sum)
-			}
-			for _, r := range roots {
-				if r.attr(trace.AttrOutcome) == trace.Dropped.String() {
-					checkDeath(t, r, tc.want)
-				}
-			}
-		})
-	}
-}
-
-// A link that goes down while pings are under way: what came before is complete, what
-// comes after is dropped, and nothing is left open.
-func TestLinkGoesDown(t *testing.T) {
-	const count = 40
-	l := up(t, "bridge")
-	outside := at(t, l, lab.Outside)
-	at(t, l, lab.Hypervisor).neighbour("ens3", gateway, outside.hardware("outside0"))
-	opts := agent.Options{Count: count, Timeout: 500 * time.Millisecond}
-	roots, sum := exported(t, []*lab.Lab{l}, opts, func() {
-		ping(t, l, pinger.Config{Count: count, Interval: time.Millisecond, OnReply: func(e pinger.Echo) {
-			if e.Seq == count/2 {
-				outside.down("outside0")
-			}
-		}})
-	})
-	if sum.Complete < count/2 || len(sum.Dropped) == 0 || sum.Pings() != count || len(sum.Incomplete) != 0 {
-		t.Fatal(sum)
-	}
-	for _, r := range roots {
-		checkTiling(t, r)
-		switch reason := r.attr(trace.AttrErrorType); reason {
-		case "NOT_SPECIFIED": // the driver finds the other end down
-			checkDeath(t, r, death{reason, "request", "hypervisor > driver ens3", "hypervisor"})
-		case "QDISC_DROP": // the kernel has taken the queues away
-			checkDeath(t, r, death{reason, "request", "hypervisor > queue ens3", "hypervisor"})
-		}
-	}
-}
-
-// Where the kernel drops nothing and yet does not answer, no drop is made up.
-func TestSilence(t *testing.T) {
-	l := up(t, "bridge")
-	at(t, l, lab.Outside).sysctl("ipv4/icmp_echo_ignore_all", "1")
-	guest := at(t, l, lab.Guest)
-	roots, sum := exported(t, []*lab.Lab{l}, agent.Options{Count: 1, Timeout: 300 * time.Millisecond}, func() {
-		guest.must(guest.send(echo{target: l.Target(false), id: 77, seq: 1, payload: clockPayload(56)}))
-	})
-	if sum.Incomplete[trace.CauseNoReply] != 1 {
-		t.Fatal(sum)
-	}
-	checkTiling(t, roots[0])
-}
-
-// noRoute removes a route.
-func (p *place) noRoute(to string) {
-	p.t.Helper()
-	dst, err := netlink.ParseIPNet(to)
-	p.must(err)
-	p.must(p.nl.RouteDel(&netlink.Route{Dst: dst}))
-}
-
-// impatient has a device ask for its neighbours every 10 ms, instead of every second.
-func (p *place) impatient(device string) {
-	p.t.Helper()
-	p.sysctl("ipv4/neigh/"+device+"/retrans_time_ms", "10")
-}
-
-func (p *place) mtu(device string, mtu int) {
-	p.t.Helper()
-	p.must(p.nl.LinkSetMTU(p.link(device), mtu))
-}
-
-func (p *place) down(device string) {
-	p.t.Helper()
-	p.must(p.nl.LinkSetDown(p.link(device)))
-}
-
-// arp lets a device answer who has its address, or not.
-func (p *place) arp(device string, on bool) {
-	p.t.Helper()
-	set := p.nl.LinkSetARPOff
-	if on {
-		set = p.nl.LinkSetARPOn
-	}
-	p.must(set(p.link(device)))
-}
-
-// forget removes all neighbours of a device.
-func (p *place) forget(device string) {
-	p.t.Helper()
-	neighbours, err := p.nl.NeighList(p.index(device), netlink.FAMILY_V4)
-	p.must(err)
-	for i := range neighbours {
-		p.must(p.nl.NeighDel(&neighbours[i]))
-	}
-}
-
-// retunnel makes a tunnel device anew with another network identifier.
-func (p *place) retunnel(device string, vni int) {
-	p.t.Helper()
-	old := p.link(device).(*netlink.Vxlan)
-	p.must(p.nl.LinkDel(old))
-	attrs := netlink.NewLinkAttrs()
-	attrs.Name = device
-	p.must(p.nl.LinkAdd(&netlink.Vxlan{
-		LinkAttrs: attrs, VxlanId: vni, SrcAddr: old.SrcAddr, Group: old.Group, Port: old.Port,
-	}))
-	p.must(p.nl.LinkSetUp(p.link(device)))
-}
-
-// plugIn makes a device a port of a bridge that runs the spanning tree protocol: it
-// listens for 15 s before it takes packets.
-func (p *place) plugIn(port, bridge string) {
-	p.t.Helper()
-	p.must(p.nl.LinkSetNoMaster(p.link(port)))
-	p.must(p.Do(func() error {
-		msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
-		msg.Index = int32(p.index(bridge))
-		info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
-		info.AddRtAttr(nl.IFLA_INFO_KIND, []byte("bridge"))
-		info.AddRtAttr(nl.IFLA_INFO_DATA, nil).AddRtAttr(nl.IFLA_BR_STP_STATE, nl.Uint32Attr(1))
-		req := nl.NewNetlinkRequest(unix.RTM_NEWLINK, unix.NLM_F_ACK)
-		req.AddData(msg)
-		req.AddData(info)
-		_, err := req.Execute(unix.NETLINK_ROUTE, 0)
-		return err
-	}))
-	p.must(p.nl.LinkSetMaster(p.link(port), p.link(bridge)))
 }
