@@ -14,6 +14,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,13 +38,17 @@ type Options struct {
 }
 
 func (o Options) prefix() (string, error) {
-	switch {
-	case o.Prefix == "":
-		return DefaultPrefix, nil
-	case strings.ContainsAny(o.Prefix, "/\x00 \n") || len(o.Prefix) > 64:
-		return "", fmt.Errorf("%q cannot begin the names of network namespaces: use letters and digits, 64 at most", o.Prefix)
+	prefix := cmp.Or(o.Prefix, DefaultPrefix)
+	return prefix, CheckPrefix(prefix)
+}
+
+// CheckPrefix returns an error if the names of namespaces cannot begin with prefix. An
+// empty one would leave it to chance whose "bridge-guest" is removed.
+func CheckPrefix(prefix string) error {
+	if prefix == "" || len(prefix) > 64 || strings.ContainsAny(prefix, "/\x00 \n") {
+		return fmt.Errorf("%q cannot begin the names of network namespaces: use letters and digits, 1 to 64", prefix)
 	}
-	return o.Prefix, nil
+	return nil
 }
 
 // Topologies returns the descriptions of all topologies.

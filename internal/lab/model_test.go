@@ -101,3 +101,16 @@ func TestFindErrors(t *testing.T) {
 		t.Errorf("Find: %v", err)
 	}
 }
+
+func TestCheckPrefix(t *testing.T) {
+	for _, good := range []string{lab.DefaultPrefix, "x", strings.Repeat("x", 64)} {
+		if err := lab.CheckPrefix(good); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, bad := range []string{"", "a/b", "a b", "a\n", "a\x00", strings.Repeat("x", 65)} {
+		if lab.CheckPrefix(bad) == nil {
+			t.Errorf("%q is accepted", bad)
+		}
+	}
+}
