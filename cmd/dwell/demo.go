@@ -15,6 +15,8 @@ import (
 
 	"github.com/dwelltrace/dwell/bpf"
 	"github.com/dwelltrace/dwell/correlate/trace"
+	"github.com/dwelltrace/dwell/exporter/otlp"
+	"github.com/dwelltrace/dwell/exporter/otlpfile"
 	"github.com/dwelltrace/dwell/exporter/table"
 	"github.com/dwelltrace/dwell/exporter/waterfall"
 	"github.com/dwelltrace/dwell/internal/agent"
@@ -59,7 +61,7 @@ afterwards, unless it was up before; the host's own network is not touched.`,
 		},
 	}
 	cmd.Flags().IntVarP(&d.count, "count", "c", 100, "pings to send")
-	cmd.Flags().StringVar(&d.prefix, "prefix", lab.DefaultPrefix, "what the names of the namespaces begin with")
+	cmd.Flags().Var(newPrefixFlag(&d.prefix), "prefix", "what the names of the namespaces begin with")
 	d.register(cmd)
 	return cmd
 }
@@ -68,15 +70,24 @@ func (d *demo) run(ctx context.Context) (err error) {
 	if d.count < 1 {
 		return fmt.Errorf("--count %d: must be at least 1", d.count)
 	}
-	if err := labPrivileges(); err != nil {
+	if d.file == otlpfile.Stdout {
+		return errors.New("--otlp-file -: dwell demo prints on standard output itself; name a file")
+	}
+	onResource, err := otlpOptions(ctx)
+	if err := errors.Join(err, d.check(), privileges("dwell demo")); err != nil {
 		return err
 	}
+	unlock, err := lockDemo(d.prefix)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	l, down, err := d.lab(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, down()) }()
-	summary, err := d.trace(ctx, l)
+	summary, err := d.trace(ctx, l, onResource)
 	if ctx.Err() != nil && err == nil {
 		err = errors.New("interrupted")
 	}
@@ -112,36 +123,10 @@ func (d *demo) lab(ctx context.Context) (*lab.Lab, func() error, error) {
 }
 
 // trace pings through the lab and traces that.
-func (d *demo) trace(ctx context.Context, l *lab.Lab) (agent.Summary, error) {
-	onResource, err := otlpOptions(ctx)
+func (d *demo) trace(ctx context.Context, l *lab.Lab, onResource otlp.Options) (agent.Summary, error) {
+	a, err := d.start(ctx, l, onResource)
 	if err != nil {
 		return agent.Summary{}, err
-	}
-	sinks, err := d.open(ctx, onResource, newLogger(d.err))
-	if err != nil {
-		return agent.Summary{}, err
-	}
-	d.table = table.New(0)
-	hypervisor, err := l.Open(lab.Hypervisor)
-	if err != nil {
-		return agent.Summary{}, errors.Join(err, shutdownUnused(sinks))
-	}
-	defer hypervisor.Close()
-	log := newLogger(d.err)
-	a, err := agent.Start(agent.Options{
-		Filter:      bpf.Filter{NetNS: labInodes(l, l.Topology().Roles()...)},
-		Hypervisors: labInodes(l, lab.Hypervisor),
-		Netfilter:   []*netns.NS{hypervisor},
-		WithoutNetfilter: func(err error) {
-			log.Warn("netfilter is not looked into: " + err.Error())
-		},
-		HostID:   onResource.Host.ID,
-		Count:    uint64(d.count),
-		Exporter: sinks,
-		OnTrace:  d.keep,
-	})
-	if err != nil {
-		return agent.Summary{}, errors.Join(err, shutdownUnused(sinks))
 	}
 	running, stop := context.WithCancel(ctx)
 	pinging := make(chan error, 1)
@@ -161,6 +146,32 @@ func (d *demo) trace(ctx context.Context, l *lab.Lab) (agent.Summary, error) {
 		err = errors.Join(err, fmt.Errorf("ping: %w", pingErr))
 	}
 	return summary, err
+}
+
+// start begins to trace.
+func (d *demo) start(ctx context.Context, l *lab.Lab, onResource otlp.Options) (*agent.Agent, error) {
+	d.table = table.New(0)
+	hypervisor, err := l.Open(lab.Hypervisor)
+	if err != nil {
+		return nil, err
+	}
+	defer hypervisor.Close()
+	log := newLogger(d.err)
+	return agent.Start(agent.Options{
+		Filter:      bpf.Filter{NetNS: labInodes(l, l.Topology().Roles()...)},
+		Hypervisors: labInodes(l, lab.Hypervisor),
+		Netfilter:   []*netns.NS{hypervisor},
+		WithoutNetfilter: func(err error) {
+			log.Warn("netfilter is not looked into: " + err.Error())
+		},
+		HostID: onResource.Host.ID,
+		Count:  uint64(d.count),
+		Open: func() (agent.Sinks, error) {
+			sinks, err := d.open(ctx, onResource, log)
+			return agent.Sinks{Exporter: sinks}, err
+		},
+		OnTrace: d.keep,
+	})
 }
 
 func labInodes(l *lab.Lab, roles ...string) []uint32 {
@@ -197,24 +208,36 @@ func (d *demo) keep(t *trace.Trace) {
 	}
 }
 
-// show prints the waterfall, the table and the summary.
+// show prints the waterfall, the table and the summary. That a reader has seen enough
+// (dwell demo | head) is no error.
 func (d *demo) show(summary agent.Summary) error {
-	opts := waterfallOptions(d.out)
-	if len(d.sample) > 0 {
-		slices.SortFunc(d.sample, func(a, b *trace.Trace) int {
-			return cmp.Compare(a.Root().Duration(), b.Root().Duration())
-		})
-		if err := waterfall.Write(d.out, d.sample[len(d.sample)/2], opts); err != nil {
-			return err
-		}
-		fmt.Fprintln(d.out)
-	}
-	if err := d.table.Write(d.out, table.Options{ASCII: opts.ASCII}); err != nil {
-		return err
-	}
+	err := unlessSeenEnough(d.print())
 	fmt.Fprintln(d.err, "dwell:", summary)
 	if summary.Complete != uint64(d.count) {
-		return fmt.Errorf("%d of %d pings were traced completely", summary.Complete, d.count)
+		err = errors.Join(err, fmt.Errorf("%d of %d pings were traced completely", summary.Complete, d.count))
 	}
-	return nil
+	return err
+}
+
+// print prints the waterfall and the table.
+func (d *demo) print() error {
+	opts := waterfallOptions(d.out)
+	if len(d.sample) > 0 {
+		if err := waterfall.Write(d.out, median(d.sample), opts); err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintln(d.out); err != nil {
+			return err
+		}
+	}
+	return d.table.Write(d.out, table.Options{ASCII: opts.ASCII})
+}
+
+// median returns the trace with the median round trip, of an even number the shorter of
+// the two in the middle, so that it is one that was measured.
+func median(traces []*trace.Trace) *trace.Trace {
+	sorted := slices.SortedFunc(slices.Values(traces), func(a, b *trace.Trace) int {
+		return cmp.Compare(a.Root().Duration(), b.Root().Duration())
+	})
+	return sorted[(len(sorted)-1)/2]
 }

@@ -3,10 +3,13 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 
+	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/internal/netns"
 	"github.com/dwelltrace/dwell/internal/privilege/privilegetest"
 )
@@ -48,30 +51,79 @@ func TestDemo(t *testing.T) {
 	checkProgramsGone(t, before)
 }
 
-// Ctrl-C in the middle: no namespace and no program stays, and what was seen is shown.
+// Ctrl-C in the middle, or the end of the session: no namespace and no program stays,
+// and what was seen is shown. Meanwhile, a second demo finds its lab taken.
 func TestDemoInterrupted(t *testing.T) {
 	privilegetest.BPF(t)
 	before := programs(t)
-	p := dwell(t, "demo", "--count", "100000", "--prefix", testPrefix())
-	stderr, up := watch("lab up")
-	p.Stderr = stderr
-	if err := p.Start(); err != nil {
-		t.Fatal(err)
-	}
-	<-up
-	if err := p.Process.Signal(syscall.SIGINT); err != nil {
-		t.Fatal(err)
-	}
-	if err := p.Wait(); err == nil || p.ProcessState.ExitCode() != 1 {
-		t.Errorf("%v, want status 1", err)
-	}
-	if !strings.Contains(stderr.String(), "interrupted") {
-		t.Errorf("does not say that it was interrupted:\n%s", stderr)
-	}
-	if left := labSpaces(t); len(left) > 0 {
-		t.Errorf("left: %v", left)
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGHUP} {
+		p := dwell(t, "demo", "--count", "100000", "--prefix", testPrefix())
+		stderr, up := watch("lab up")
+		p.Stderr = stderr
+		if err := p.Start(); err != nil {
+			t.Fatal(err)
+		}
+		<-up
+		second := dwell(t, "demo", "--prefix", testPrefix())
+		if status := second.exit(t); status != 1 {
+			t.Errorf("a second demo: status %d", status)
+		}
+		checkOneLine(t, second.stderr.String(), "another dwell demo is running with prefix "+testPrefix()+": use --prefix")
+		if err := p.Process.Signal(sig); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Wait(); err == nil || p.ProcessState.ExitCode() != 1 {
+			t.Errorf("%v, want status 1", err)
+		}
+		if !strings.Contains(stderr.String(), "interrupted") {
+			t.Errorf("does not say that it was interrupted:\n%s", stderr)
+		}
+		checkEachLine(t, stderr.String())
+		if left := labSpaces(t); len(left) > 0 {
+			t.Errorf("left: %v", left)
+		}
+		if left, _ := filepath.Glob("/run/" + testPrefix() + "*"); len(left) > 0 {
+			t.Errorf("left: %v", left)
+		}
 	}
 	checkProgramsGone(t, before)
+}
+
+// A reader who has seen enough is no error, and the summary is there all the same.
+func TestDemoToClosedPipe(t *testing.T) {
+	privilegetest.BPF(t)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Close()
+	defer w.Close()
+	p := dwell(t, "demo", "--count", "3", "--prefix", testPrefix())
+	p.Stdout = w
+	if status := p.exit(t); status != 0 || !strings.Contains(p.stderr.String(), "3 pings: 3 complete") {
+		t.Errorf("status %d\n%s", status, &p.stderr)
+	}
+}
+
+// The median is one of the traces, of an even number the lower of the two in the middle.
+func TestMedian(t *testing.T) {
+	for _, test := range []struct {
+		durations []int64
+		want      int64
+	}{
+		{[]int64{5}, 5},
+		{[]int64{9, 1}, 1},
+		{[]int64{9, 1, 5}, 5},
+		{[]int64{4, 3, 2, 1}, 2},
+	} {
+		var traces []*trace.Trace
+		for _, d := range test.durations {
+			traces = append(traces, &trace.Trace{Spans: []trace.Span{{End: d}}})
+		}
+		if got := median(traces).Root().Duration(); got != test.want {
+			t.Errorf("median of %v: %d, want %d", test.durations, got, test.want)
+		}
+	}
 }
 
 // A lab that somebody works in stays up.
@@ -86,9 +138,25 @@ func TestDemoKeepsALabThatWasUp(t *testing.T) {
 }
 
 func TestDemoErrors(t *testing.T) {
-	p := dwell(t, "demo", "--count", "0")
+	for _, test := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--count", "0"}, "--count 0"},
+		{[]string{"--prefix", ""}, "1 to 64"},
+		{[]string{"--prefix", "a/b"}, `"a/b"`},
+		{[]string{"--otlp-file", "-"}, "--otlp-file -"},
+	} {
+		p := dwell(t, append([]string{"demo"}, test.args...)...)
+		if status := p.exit(t); status != 1 {
+			t.Errorf("%v: status %d", test.args, status)
+		}
+		checkOneLine(t, p.stderr.String(), test.want)
+	}
+	p := dwell(t, "demo")
+	p.Env = append(p.Env, "OTEL_RESOURCE_ATTRIBUTES=nonsense")
 	if status := p.exit(t); status != 1 {
 		t.Errorf("status %d", status)
 	}
-	checkOneLine(t, p.stderr.String(), "--count 0")
+	checkOneLine(t, p.stderr.String(), "OTEL_RESOURCE_ATTRIBUTES")
 }

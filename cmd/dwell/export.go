@@ -3,11 +3,12 @@
 package main
 
 import (
-	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,21 +21,9 @@ import (
 	"github.com/dwelltrace/dwell/exporter/otlpgrpc"
 )
 
-// sendTimeout bounds how long the end of a command waits for a backend.
-const sendTimeout = 5 * time.Second
-
-// bounded is an exporter that is given less time to shut down than others.
-type bounded struct {
-	exporter.Exporter
-	timeout time.Duration
-}
-
-// Shutdown implements [exporter.Exporter].
-func (b bounded) Shutdown(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, b.timeout)
-	defer cancel()
-	return b.Exporter.Shutdown(ctx)
-}
+// liveFileWait is how long tracing waits, each time it has traces, for room in the queue
+// of a file that is slow or stuck; a replay waits as long as it takes.
+const liveFileWait = 5 * time.Second
 
 // checkTimeout bounds how long a command waits to learn whether the endpoint answers.
 const checkTimeout = 2 * time.Second
@@ -42,11 +31,8 @@ const checkTimeout = 2 * time.Second
 // exportFlags say where traces go.
 type exportFlags struct {
 	endpoint, file string
-	// queue bounds what waits to be sent; the zero value is the exporters' default.
-	queue exporter.Queue
-	// patience is how long the end of the command waits for a backend; 0 is
-	// sendTimeout.
-	patience time.Duration
+	// replayed is set if what is traced can wait for the exporters.
+	replayed bool
 }
 
 func (f *exportFlags) register(cmd *cobra.Command) {
@@ -58,22 +44,63 @@ func (f *exportFlags) register(cmd *cobra.Command) {
 			"an existing file is overwritten; - is standard output")
 }
 
-// open makes the exporters. An endpoint that does not answer is worth a warning only:
-// it may come up while we run, and if it does not, Shutdown will say what was lost.
+// check says what is wrong with the flags before anything is made.
+func (f *exportFlags) check() error {
+	if !f.toEndpoint() {
+		return nil
+	}
+	return otlpgrpc.CheckEndpoint(f.endpoint)
+}
+
+// toEndpoint reports whether the flags or the environment name an endpoint.
+func (f *exportFlags) toEndpoint() bool {
+	endpoint, _ := otlpgrpc.EnvironmentEndpoint()
+	return f.endpoint != "" || endpoint != ""
+}
+
+// checkStdout fails if traces and something else are to go to standard output.
+func (f *exportFlags) checkStdout(output string) error {
+	if f.file == otlpfile.Stdout && output != outputNone {
+		return errors.New("--otlp-file - and what is printed would be mixed on standard output: add --output none, or name a file")
+	}
+	return nil
+}
+
+// open makes the exporters, the file last: nothing may fail after an existing one was
+// emptied.
 func (f *exportFlags) open(ctx context.Context, opts otlp.Options, log *slog.Logger) (exporter.Multi, error) {
 	var all exporter.Multi
-	if f.file != "" {
-		e, err := otlpfile.New(otlpfile.Options{Path: f.file, OTLP: opts, Queue: f.queue, Logger: log})
+	if f.toEndpoint() {
+		e, err := f.openEndpoint(ctx, opts, log)
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, e)
 	}
-	endpoint, _ := otlpgrpc.EnvironmentEndpoint()
-	if f.endpoint == "" && endpoint == "" {
+	if f.file == "" {
 		return all, nil
 	}
-	e, err := otlpgrpc.New(otlpgrpc.Options{Endpoint: f.endpoint, OTLP: opts, Queue: f.queue, Logger: log})
+	e, err := otlpfile.New(otlpfile.Options{Path: f.file, OTLP: opts, Queue: f.queue(liveFileWait), Logger: log})
+	if err != nil {
+		return nil, errors.Join(err, shutdownUnused(all))
+	}
+	return append(all, e), nil
+}
+
+// queue returns the queue of an exporter that a live run waits for no longer than wait.
+func (f *exportFlags) queue(wait time.Duration) exporter.Queue {
+	if f.replayed {
+		wait = exporter.Forever
+	}
+	return exporter.Queue{Wait: wait}
+}
+
+// openEndpoint makes the exporter to an endpoint. One that does not answer is worth a
+// warning only: it may come up while we run, and if it does not, Shutdown will say what
+// was lost.
+func (f *exportFlags) openEndpoint(ctx context.Context, opts otlp.Options, log *slog.Logger) (exporter.Exporter, error) {
+	warnOfProtocol(log)
+	e, err := otlpgrpc.New(otlpgrpc.Options{Endpoint: f.endpoint, OTLP: opts, Queue: f.queue(0), Logger: log})
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +109,27 @@ func (f *exportFlags) open(ctx context.Context, opts otlp.Options, log *slog.Log
 	if err := e.Check(check); err != nil {
 		log.Warn(err.Error() + "; trying on")
 	}
-	return append(all, bounded{e, cmp.Or(f.patience, sendTimeout)}), nil
+	return e, nil
+}
+
+// warnOfProtocol says so if the environment asks for a protocol that dwell does not
+// speak; the endpoint that it names is then probably not for gRPC either.
+func warnOfProtocol(log *slog.Logger) {
+	for _, name := range []string{"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"} {
+		if v := strings.TrimSpace(os.Getenv(name)); v != "" {
+			if v != "grpc" {
+				log.Warn(name + "=" + v + ": dwell speaks only grpc, whose port is 4317")
+			}
+			return // the first one that is set wins
+		}
+	}
+}
+
+// shutdownUnused releases exporters that nothing was given to.
+func shutdownUnused(sinks exporter.Multi) error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	return sinks.Shutdown(ctx)
 }
 
 // otlpOptions gathers what stands on every resource.

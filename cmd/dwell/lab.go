@@ -30,7 +30,7 @@ is never touched. Topologies:
   dwell lab down`,
 		Args: cobra.NoArgs,
 	}
-	cmd.PersistentFlags().StringVar(&opts.Prefix, "prefix", lab.DefaultPrefix,
+	cmd.PersistentFlags().Var(newPrefixFlag(&opts.Prefix), "prefix",
 		"what the names of the namespaces begin with; another one makes another lab")
 	cmd.AddCommand(newLabUpCommand(&opts), newLabDownCommand(&opts), newLabListCommand(&opts), newLabExecCommand(&opts))
 	return cmd
@@ -144,8 +144,36 @@ func describeLab(w io.Writer, l *lab.Lab, prefix string) error {
 	return err
 }
 
-// labPrivileges fails unless the process may make namespaces and devices.
-func labPrivileges() error {
+// prefixFlag is the value of a --prefix that has been checked.
+type prefixFlag struct{ prefix *string }
+
+func newPrefixFlag(prefix *string) prefixFlag {
+	*prefix = lab.DefaultPrefix
+	return prefixFlag{prefix}
+}
+
+// String implements pflag.Value.
+func (f prefixFlag) String() string {
+	if f.prefix == nil {
+		return ""
+	}
+	return *f.prefix
+}
+
+// Set implements pflag.Value.
+func (f prefixFlag) Set(prefix string) error {
+	*f.prefix = prefix
+	return lab.CheckPrefix(prefix)
+}
+
+// Type implements pflag.Value.
+func (prefixFlag) Type() string { return "string" }
+
+// labPrivileges is [privileges] for dwell lab.
+func labPrivileges() error { return privileges("dwell lab") }
+
+// privileges fails unless the process may make namespaces and devices.
+func privileges(command string) error {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var caps [2]unix.CapUserData
 	if err := unix.Capget(&header, &caps[0]); err != nil {
@@ -153,7 +181,7 @@ func labPrivileges() error {
 	}
 	const needed = 1<<unix.CAP_SYS_ADMIN | 1<<unix.CAP_NET_ADMIN
 	if caps[0].Effective&needed != needed {
-		return errors.New("dwell lab needs root (CAP_SYS_ADMIN and CAP_NET_ADMIN): try sudo")
+		return errors.New(command + " needs root (CAP_SYS_ADMIN and CAP_NET_ADMIN): try sudo")
 	}
 	return nil
 }

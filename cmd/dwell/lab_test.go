@@ -191,6 +191,7 @@ func TestLabErrors(t *testing.T) {
 		{"up bridge bridge", "name one topology"},
 		{"up brigde", `no topology "brigde"; there are: bridge`},
 		{"down brigde", `no topology "brigde"`},
+		{"list --prefix=", "1 to 64"},
 		{"exec", "at least 1 arg"},
 		{"exec bridge -- true", "lab bridge is not up (dwell lab up bridge makes it)"},
 	} {

@@ -7,8 +7,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -22,8 +24,9 @@ func main() { os.Exit(run(os.Args[1:])) }
 // run returns the exit status: 0 if the job was done, otherwise 1 or what the command
 // asks for.
 func run(args []string) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), endSignals()...)
 	defer stop()
+	routeOpenTelemetry(newLogger(os.Stderr))
 	// Who presses Ctrl-C a second time does not want to wait for the clean-up.
 	context.AfterFunc(ctx, stop)
 	// A write to a closed pipe is an error like others, not the end: there may be a
@@ -35,12 +38,31 @@ func run(args []string) int {
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintln(os.Stderr, "dwell:", err)
+	printError(os.Stderr, err)
 	var status interface{ ExitStatus() int }
 	if errors.As(err, &status) {
 		return status.ExitStatus()
 	}
 	return 1
+}
+
+// endSignals are what ends the program in good order. A session that is closed (SIGHUP)
+// must not leave a lab; but nohup asks to outlive it.
+func endSignals() []os.Signal {
+	signals := []os.Signal{unix.SIGINT, unix.SIGTERM}
+	if !signal.Ignored(unix.SIGHUP) {
+		signals = append(signals, unix.SIGHUP)
+	}
+	return signals
+}
+
+// printError prints an error, and of joined ones each, on a line of its own.
+func printError(w io.Writer, err error) {
+	for line := range strings.Lines(err.Error()) {
+		if line = strings.TrimSpace(line); line != "" {
+			fmt.Fprintln(w, "dwell:", line)
+		}
+	}
 }
 
 func newRootCommand() *cobra.Command {
@@ -57,5 +79,29 @@ packet dwelt in each network device on its way, measured from kernel tracepoints
 		SilenceUsage:  true,
 	}
 	root.AddCommand(newDemoCommand(), newTraceCommand(), newReplayCommand(), newLabCommand(), newDoctorCommand())
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		nameSubcommands(c)
+	}
 	return root
+}
+
+// nameSubcommands has a command that only groups others refuse what is none of them. Left
+// to itself, cobra does so for the root alone, and elsewhere prints the help and calls
+// that success.
+func nameSubcommands(group *cobra.Command) {
+	var names []string
+	for _, c := range group.Commands() {
+		names = append(names, c.Name())
+	}
+	if len(names) == 0 || group.Runnable() {
+		return
+	}
+	group.Args = cobra.ArbitraryArgs
+	group.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return cmd.Help()
+		}
+		return fmt.Errorf("no command %q; there are: %s %s", cmd.CommandPath()+" "+args[0], cmd.CommandPath(), strings.Join(names, ", "))
+	}
 }

@@ -14,10 +14,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dwelltrace/dwell/exporter"
+	"github.com/dwelltrace/dwell/internal/agent"
 	"github.com/dwelltrace/dwell/internal/listing"
 )
 
-// replayShutdown bounds how long the exporters may take to send what is queued when
+// replayShutdown is how long the exporters may go without sending anything when
 // everything has been replayed.
 const replayShutdown = 30 * time.Second
 
@@ -67,13 +68,15 @@ func runReplay(cmd *cobra.Command, f replayFlags, files []string) error {
 	if err != nil {
 		return err
 	}
+	if err := errors.Join(f.checkStdout(f.output), f.check()); err != nil {
+		return err
+	}
 	sources, err := f.sources(cmd, files)
 	defer closeAll(sources)
 	if err != nil {
 		return err
 	}
-	f.queue.Wait = exporter.Forever // a file can wait for who reads it
-	f.patience = replayShutdown
+	f.replayed = true
 	sinks, err := f.sinks(ctx, cmd.ErrOrStderr(), sources)
 	if err != nil {
 		return err
@@ -129,7 +132,9 @@ func (f *replayFlags) sinks(ctx context.Context, w io.Writer, sources []source) 
 
 // shutdownReplay sends what is queued.
 func shutdownReplay(ctx context.Context, sinks exporter.Multi) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), replayShutdown)
-	defer cancel()
+	over, cancel := context.WithCancel(ctx)
+	cancel()
+	ctx, stop := agent.Patient(over, sinks, replayShutdown)
+	defer stop()
 	return sinks.Shutdown(ctx)
 }

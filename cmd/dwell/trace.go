@@ -16,11 +16,16 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/dwelltrace/dwell/bpf"
-	"github.com/dwelltrace/dwell/exporter"
 	"github.com/dwelltrace/dwell/exporter/otlp"
 	"github.com/dwelltrace/dwell/internal/agent"
 	"github.com/dwelltrace/dwell/internal/netns"
 	"github.com/dwelltrace/dwell/internal/recording"
+)
+
+// The kernel side's limits, see [bpf.Options].
+const (
+	maxRingMiB    = 1024
+	maxVXLANPorts = 8
 )
 
 // traceFlags are the flags of dwell trace.
@@ -79,24 +84,43 @@ func (f *traceFlags) register(cmd *cobra.Command) {
 	f.exportFlags.register(cmd)
 }
 
-// options makes the agent's options of the flags.
-func (f *traceFlags) options() (opts agent.Options, err error) {
+// checkLimits says which flag has a value that cannot be.
+func (f *traceFlags) checkLimits() error {
 	if err := checkOutput(f.output); err != nil {
-		return opts, err
+		return err
 	}
-	if f.ringMiB < 1 {
-		return opts, fmt.Errorf("--ring-size %d: must be at least 1 MiB", f.ringMiB)
+	if err := errors.Join(f.checkStdout(f.output), f.check()); err != nil {
+		return err
+	}
+	if f.ringMiB < 1 || f.ringMiB > maxRingMiB {
+		return fmt.Errorf("--ring-size %d: must be at least 1 MiB and at most %d MiB", f.ringMiB, maxRingMiB)
 	}
 	if f.timeout <= 0 {
-		return opts, fmt.Errorf("--timeout %v: must be more than 0", f.timeout)
+		return fmt.Errorf("--timeout %v: must be more than 0", f.timeout)
+	}
+	if f.duration < 0 {
+		return fmt.Errorf("--duration %v: must not be negative; 0 means no end", f.duration)
+	}
+	if len(f.vxlanPorts) > maxVXLANPorts {
+		return fmt.Errorf("--vxlan-port: %d ports; at most %d", len(f.vxlanPorts), maxVXLANPorts)
+	}
+	for _, p := range f.vxlanPorts {
+		if p == 0 || p > 65535 {
+			return fmt.Errorf("--vxlan-port %d: must be between 1 and 65535", p)
+		}
+	}
+	return nil
+}
+
+// options makes the agent's options of the flags.
+func (f *traceFlags) options() (opts agent.Options, err error) {
+	if err := f.checkLimits(); err != nil {
+		return opts, err
 	}
 	opts = agent.Options{Count: f.count, Timeout: f.timeout}
 	opts.BPF.RingBytes = f.ringMiB << 20
 	opts.BPF.VXLANPorts = []uint16{}
 	for _, p := range f.vxlanPorts {
-		if p == 0 || p > 65535 {
-			return opts, fmt.Errorf("--vxlan-port %d: must be between 1 and 65535", p)
-		}
 		opts.BPF.VXLANPorts = append(opts.BPF.VXLANPorts, uint16(p))
 	}
 	if opts.Hypervisors, err = inodesOf(f.hypervisors); err != nil {
@@ -154,20 +178,11 @@ func runTrace(cmd *cobra.Command, f traceFlags) error {
 	}
 	opts.HostID = onResource.Host.ID
 	log := newLogger(cmd.ErrOrStderr())
-	sinks, err := f.open(ctx, onResource, log)
-	if err != nil {
-		return err
-	}
-	opts.Exporter = sinks
 	out := newOutput(f.output, cmd.OutOrStdout(), &opts, cancel)
-	rec, err := f.recording(cmd, onResource)
-	if err != nil {
-		return errors.Join(err, shutdownUnused(sinks))
-	}
-	opts.Recording = rec
+	opts.Open = func() (agent.Sinks, error) { return f.sinks(ctx, onResource, log) }
 	a, err := f.start(opts, log)
 	if err != nil {
-		return errors.Join(err, shutdownUnused(sinks), closeRecording(rec))
+		return err
 	}
 	if f.duration > 0 {
 		ctx, cancel = context.WithTimeout(ctx, f.duration)
@@ -176,9 +191,22 @@ func runTrace(cmd *cobra.Command, f traceFlags) error {
 	fmt.Fprintf(cmd.ErrOrStderr(), "dwell: attached, tracing %s; Ctrl-C ends\n", f.scope())
 	out.start(a.Resolver())
 	summary, err := a.Run(ctx)
-	err = errors.Join(err, out.finish(cmd.ErrOrStderr()), closeRecording(rec))
+	err = errors.Join(err, out.finish(cmd.ErrOrStderr()))
 	fmt.Fprintln(cmd.ErrOrStderr(), "dwell:", summary)
 	return err
+}
+
+// sinks opens what the traces go to.
+func (f *traceFlags) sinks(ctx context.Context, res otlp.Options, log *slog.Logger) (agent.Sinks, error) {
+	sinks, err := f.open(ctx, res, log)
+	if err != nil {
+		return agent.Sinks{}, err
+	}
+	rec, err := f.recording(res, log)
+	if err != nil {
+		return agent.Sinks{}, errors.Join(err, shutdownUnused(sinks))
+	}
+	return agent.Sinks{Exporter: sinks, Recording: rec}, nil
 }
 
 // start starts the agent, with the netfilter chains timed where the flags say.
@@ -230,13 +258,6 @@ func hostNetNS() (*netns.NS, error) {
 	return netns.Current()
 }
 
-// shutdownUnused releases exporters that nothing was given to.
-func shutdownUnused(sinks exporter.Multi) error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	return sinks.Shutdown(ctx)
-}
-
 // scope says what is traced.
 func (f *traceFlags) scope() string {
 	var parts []string
@@ -255,7 +276,7 @@ func (f *traceFlags) scope() string {
 }
 
 // recording opens the file of --record, or returns nil.
-func (f *traceFlags) recording(cmd *cobra.Command, res otlp.Options) (*recording.Writer, error) {
+func (f *traceFlags) recording(res otlp.Options, log *slog.Logger) (*recording.Writer, error) {
 	if f.record == "" {
 		return nil, nil
 	}
@@ -270,15 +291,7 @@ func (f *traceFlags) recording(cmd *cobra.Command, res otlp.Options) (*recording
 	for _, a := range res.Environment {
 		info.Environment = append(info.Environment, recording.Attribute(a))
 	}
-	log := newLogger(cmd.ErrOrStderr())
 	return recording.Create(f.record, info, func(err error) {
 		log.Warn("the recording cannot be written; tracing goes on without it", "path", f.record, "error", err)
 	})
-}
-
-func closeRecording(w *recording.Writer) error {
-	if w == nil {
-		return nil
-	}
-	return w.Close()
 }

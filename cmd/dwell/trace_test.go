@@ -169,7 +169,7 @@ func TestTraceWritesOTLPFile(t *testing.T) {
 
 func TestTraceEndsWithSignal(t *testing.T) {
 	l, before := testLab(t), programs(t)
-	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
 		p := dwell(t, append([]string{"trace"}, labArgs(l)...)...)
 		stderr, attached := watch("attached")
 		p.Stderr = stderr
@@ -201,8 +201,12 @@ func TestTraceErrors(t *testing.T) {
 		"bad output":          {[]string{"--output", "picture"}, []string{`"picture"`, "waterfall, events, json, none"}},
 		"bad ring":            {[]string{"--ring-size", "0"}, []string{"--ring-size", "at least 1"}},
 		"bad port":            {[]string{"--vxlan-port", "70000"}, []string{"--vxlan-port", "65535"}},
+		"large ring":          {[]string{"--ring-size", "1025"}, []string{"--ring-size 1025", "1024 MiB"}},
+		"many ports":          {[]string{"--vxlan-port", "1,2,3,4,5,6,7,8,9"}, []string{"--vxlan-port", "9 ports", "at most 8"}},
+		"bad duration":        {[]string{"--duration", "-1s"}, []string{"--duration -1s", "negative"}},
+		"two on stdout":       {[]string{"--otlp-file", "-"}, []string{"--otlp-file -", "--output none"}},
 		"bad timeout":         {[]string{"--timeout", "-1s"}, []string{"--timeout"}},
-		"bad endpoint":        {[]string{"--otlp-endpoint", "ftp://192.0.2.1"}, []string{"ftp://192.0.2.1"}},
+		"bad endpoint":        {[]string{"--otlp-endpoint", "ftp://192.0.2.1"}, []string{"ftp://192.0.2.1", "host:port", "http://host:port", "https://host:port"}},
 		"file in no folder":   {[]string{"--otlp-file", filepath.Join(dir, "none", "f")}, []string{"--otlp-file", "no such file"}},
 		"file is a directory": {[]string{"--otlp-file", dir}, []string{"--otlp-file", "is a directory"}},
 		"unknown flag":        {[]string{"--colour"}, []string{"unknown flag"}},
@@ -244,7 +248,11 @@ func TestTraceWithoutRoot(t *testing.T) {
 		if status := p.exit(t); status != 1 {
 			t.Errorf("%s: status %d", command, status)
 		}
-		checkOneLine(t, p.stderr.String(), "root")
+		want := "root"
+		if command == "demo" {
+			want = "dwell demo needs root"
+		}
+		checkOneLine(t, p.stderr.String(), want)
 	}
 }
 

@@ -4,8 +4,11 @@
 //
 // One goroutine does all the work between the ring buffer and the exporter's queue, so
 // that nothing on that way needs a lock. The exporters send from goroutines of their
-// own; if they cannot keep up they drop whole traces and count them, and the ring
-// buffer is emptied all the same.
+// own, each behind a queue. Where there is no room, Export waits for as long as the
+// exporter's [exporter.Queue] says, which for a backend is not at all: a slow one never
+// slows the reader. For a file, which may only be busy for a moment, it is a few seconds
+// for each turn of the loop. What finds no room after that is dropped as whole traces
+// and counted; and so are the events that the ring buffer has no room for meanwhile.
 package agent
 
 import (
@@ -24,14 +27,17 @@ import (
 // Agent traces the pings of this host.
 type Agent struct {
 	opts       Options
+	sinks      Sinks
 	tracer     *bpf.Tracer
 	inventory  *inventory.Inventory
 	correlator correlator
 	resolver   resolver
 	clock      *clock.Converter
 	// batch holds the traces that were finished in this turn of the loop.
-	batch   []*trace.Trace
-	summary Summary
+	batch []*trace.Trace
+	// finishing is set when the run is over and what is left is being sent.
+	finishing bool
+	summary   Summary
 	// checked is when the kernel side's counters were last read.
 	checked uint64
 	lost    uint64
@@ -50,14 +56,17 @@ type correlator interface {
 
 // Start loads and attaches the programs; when it returns, pings are being recorded.
 // The caller must call Run, which ends the tracing, too. Errors are those of
-// [bpf.Load] and [bpf.Tracer.Attach].
+// [bpf.Load], [bpf.Tracer.Attach] and Options.Open.
 func Start(opts Options) (*Agent, error) {
 	if opts.Timeout <= 0 {
 		opts.Timeout = DefaultTimeout
 	}
+	if opts.Patience <= 0 {
+		opts.Patience = DefaultPatience
+	}
 	a := &Agent{opts: opts, summary: newSummary()}
 	if err := a.start(); err != nil {
-		return nil, errors.Join(err, a.release())
+		return nil, errors.Join(err, a.release(), a.abandon())
 	}
 	return a, nil
 }
@@ -79,10 +88,24 @@ func (a *Agent) start() (err error) {
 	if err := a.tracer.SetFilter(a.opts.Filter); err != nil {
 		return err
 	}
+	a.resolver = resolver{a.inventory, reasons}
+	if err := a.attachNetfilter(); err != nil {
+		return err
+	}
+	if a.opts.Open != nil {
+		if a.sinks, err = a.opts.Open(); err != nil {
+			return err
+		}
+	}
 	if a.checked, err = clock.Monotonic(); err != nil {
 		return err
 	}
-	a.resolver = resolver{a.inventory, reasons}
+	a.correlate()
+	return a.tracer.Attach()
+}
+
+// correlate makes the correlator, recorded if there is a recording.
+func (a *Agent) correlate() {
 	opts := correlate.Options{
 		Timeout:  a.opts.Timeout,
 		HostID:   a.opts.HostID,
@@ -90,15 +113,11 @@ func (a *Agent) start() (err error) {
 		Resolver: a.resolver,
 		Emit:     func(t *trace.Trace) { a.batch = append(a.batch, t) },
 	}
-	if a.opts.Recording == nil {
+	if a.sinks.Recording == nil {
 		a.correlator = correlate.New(opts)
 	} else {
-		a.correlator = a.opts.Recording.Correlator(opts, a.clock.Offset(a.checked))
+		a.correlator = a.sinks.Recording.Correlator(opts, a.clock.Offset(a.checked))
 	}
-	if err := a.attachNetfilter(); err != nil {
-		return err
-	}
-	return a.tracer.Attach()
 }
 
 // attachNetfilter has the netfilter chains timed, or tells that they cannot be.
@@ -139,12 +158,17 @@ func (r resolver) DropReason(code uint32) string { return r.reasons.Name(code) }
 func (a *Agent) Resolver() correlate.Resolver { return a.resolver }
 
 // Run traces until ctx is done or Options.Count pings are finished. Then it detaches
-// the programs, finishes the open pings, and gives the exporter the time to send what
-// it has. The Summary is valid even if there is an error; that the exporter could not
-// send everything is one.
+// the programs, finishes the open pings, and lets the exporter send what it has for as
+// long as it gets on, see Options.Patience. The Summary is valid even if there is an
+// error; that the exporter could not send everything is one.
 func (a *Agent) Run(ctx context.Context) (Summary, error) {
-	err := a.loop(ctx)
-	err = errors.Join(err, a.finish())
-	err = errors.Join(err, a.release(), a.shutdown())
+	ctx, over := context.WithCancel(ctx)
+	defer over()
+	export, stop := Patient(ctx, a.sinks.Exporter, a.opts.Patience)
+	defer stop()
+	err := a.loop(ctx, export)
+	over()
+	err = errors.Join(err, a.finish(export))
+	err = errors.Join(err, a.release(), a.shutdown(export))
 	return a.summary, err
 }

@@ -278,7 +278,10 @@ func (failing) Shutdown(context.Context) error { return errNotSent }
 
 func TestFailedExportIsAnError(t *testing.T) {
 	l := bridge(t)
-	a, err := agent.Start(agent.Options{Filter: bpf.Filter{NetNS: inodes(l)}, Exporter: failing{}})
+	a, err := agent.Start(agent.Options{
+		Filter: bpf.Filter{NetNS: inodes(l)},
+		Open:   func() (agent.Sinks, error) { return agent.Sinks{Exporter: failing{}}, nil },
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,9 +13,9 @@ import (
 )
 
 // loop empties the ring buffer until ctx is done or enough pings are finished.
-func (a *Agent) loop(ctx context.Context) error {
+func (a *Agent) loop(ctx, export context.Context) error {
 	for !a.enough() {
-		if err := a.turn(); err != nil {
+		if err := a.turn(export); err != nil {
 			return err
 		}
 		if err := a.tracer.Wait(ctx, tick); ctx.Err() != nil {
@@ -32,7 +32,7 @@ func (a *Agent) enough() bool { return a.opts.Count > 0 && a.summary.Pings() >= 
 
 // turn takes what is in the ring buffer, closes the pings that are over and sends their
 // traces on.
-func (a *Agent) turn() error {
+func (a *Agent) turn(export context.Context) error {
 	// The clock is read first: the ring buffer then holds all events up to now.
 	now, err := clock.Monotonic()
 	if err != nil {
@@ -45,7 +45,7 @@ func (a *Agent) turn() error {
 		return err
 	}
 	a.correlator.Advance(now)
-	a.send(now)
+	a.send(export, now)
 	return a.releaseNetfilter(now)
 }
 
@@ -93,55 +93,14 @@ func (a *Agent) checkLoss() error {
 	return nil
 }
 
-// send counts the finished traces, moves them to the wall clock and hands them on. It
-// stops at Options.Count.
-func (a *Agent) send(now uint64) {
-	offset := a.clock.Offset(now)
-	n := 0
-	for _, t := range a.batch {
-		if a.enough() {
-			break
-		}
-		t.Rebase(offset)
-		a.summary.add(t)
-		if a.opts.OnTrace != nil {
-			a.opts.OnTrace(t)
-		}
-		n++
-	}
-	if a.opts.Exporter != nil && n > 0 {
-		// What is lost here is in the exporter's Stats and the error of its Shutdown.
-		_ = a.opts.Exporter.Export(context.Background(), a.batch[:n:n])
-	}
-	if a.opts.Recording != nil {
-		a.opts.Recording.Send(offset, len(a.batch), n)
-	}
-	a.batch = nil
-}
-
 // finish ends the recording and closes all pings.
-func (a *Agent) finish() error {
+func (a *Agent) finish(export context.Context) error {
+	a.finishing = true
 	err := a.tracer.Detach()
-	err = errors.Join(err, a.turn())
+	err = errors.Join(err, a.turn(export))
 	a.correlator.Flush()
 	now, clockErr := clock.Monotonic()
-	a.send(now)
+	a.send(export, now)
 	a.summary.Correlator = a.correlator.Stats()
 	return errors.Join(err, clockErr)
-}
-
-// shutdown lets the exporter send what it still has.
-func (a *Agent) shutdown() error {
-	if a.opts.Exporter == nil {
-		return nil
-	}
-	timeout := a.opts.ShutdownTimeout
-	if timeout <= 0 {
-		timeout = defaultShutdownTimeout
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
-	defer cancel()
-	err := a.opts.Exporter.Shutdown(ctx)
-	a.summary.Export = a.opts.Exporter.Stats()
-	return err
 }

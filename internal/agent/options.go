@@ -35,20 +35,31 @@ type Options struct {
 	Timeout time.Duration
 	// Count ends Run after so many pings; 0 means never.
 	Count uint64
-	// Exporter is given every trace, or nil.
-	Exporter exporter.Exporter
-	// Recording takes everything from which the traces are made, or nil. The caller
-	// closes it after Run.
-	Recording *recording.Writer
+	// Open, if set, makes what the traces go to. Start calls it when all that can fail
+	// for want of privileges or for bad options is done, so that a run that cannot begin
+	// empties no file of an earlier one. If Open fails, it has let go of what it opened.
+	Open func() (Sinks, error)
 	// OnEvent is called with every event in the order of the ring buffer, or nil. The
 	// event is valid until it returns, and everything waits for it.
 	OnEvent func(*event.Event)
 	// OnTrace is called with every trace before it is exported, or nil. The trace must
 	// not be changed, nor kept for longer than the call if there is an Exporter.
 	OnTrace func(*trace.Trace)
-	// ShutdownTimeout bounds how long the exporter may take to send what it still has.
-	// Default 2 min, which is what a file may need for what a flood left in the queue.
-	ShutdownTimeout time.Duration
+	// Patience is how long the exporter may go without sending anything once the run is
+	// over. As long as it does send, it may take as long as it needs. Default
+	// DefaultPatience.
+	Patience time.Duration
+}
+
+// Sinks are what the traces go to. The Agent shuts them down.
+type Sinks struct {
+	// Exporter is given every trace, or nil. Its Export is called by the goroutine that
+	// reads the ring buffer.
+	Exporter exporter.Exporter
+	// Recording takes everything from which the traces are made, or nil. With
+	// bpf.Filter.Addresses it holds what the kernel side let pass, which may be more than
+	// what was handed on.
+	Recording *recording.Writer
 }
 
 // DefaultTimeout is how long a reply is waited for unless said otherwise.
@@ -60,4 +71,5 @@ const DefaultTimeout = 2 * time.Second
 // while we work.
 const tick = 200 * time.Millisecond
 
-const defaultShutdownTimeout = 2 * time.Minute
+// DefaultPatience is how long an exporter may go without sending anything at the end.
+const DefaultPatience = 5 * time.Second

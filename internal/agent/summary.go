@@ -91,6 +91,9 @@ func (s Summary) troubles() []string {
 	if lost := s.Export.LostString(); lost != "" {
 		out = append(out, "not exported: "+lost)
 	}
+	if left := s.Export.Queued; left != (exporter.Count{}) {
+		out = append(out, "not exported, never taken: "+left.String())
+	}
 	return out
 }
 

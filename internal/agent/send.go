@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+
+	"github.com/dwelltrace/dwell/correlate/trace"
+)
+
+// finalPiece is how many traces are exported at once when the run is over: each piece
+// may wait in the exporter for as long as its queue says, and not all of them together.
+const finalPiece = 32
+
+// send moves the finished traces to the wall clock, counts those that are wanted and
+// hands them on. It stops at Options.Count.
+func (a *Agent) send(ctx context.Context, now uint64) {
+	offset := a.clock.Offset(now)
+	n := 0 // how many of the batch are dealt with
+	var wanted []*trace.Trace
+	for ; n < len(a.batch) && !a.enough(); n++ {
+		t := a.batch[n]
+		if !concerns(t, a.opts.Filter.Addresses) {
+			continue
+		}
+		t.Rebase(offset)
+		a.summary.add(t)
+		if a.opts.OnTrace != nil {
+			a.opts.OnTrace(t)
+		}
+		wanted = append(wanted, t)
+	}
+	a.export(ctx, wanted)
+	if a.sinks.Recording != nil {
+		a.sinks.Recording.Send(offset, len(a.batch), n)
+	}
+	a.batch = nil
+}
+
+// export hands traces to the exporter. What is lost is in its Stats and in the error of
+// its Shutdown.
+func (a *Agent) export(ctx context.Context, traces []*trace.Trace) {
+	if a.sinks.Exporter == nil || len(traces) == 0 {
+		return
+	}
+	if !a.finishing {
+		_ = a.sinks.Exporter.Export(ctx, traces)
+		return
+	}
+	for piece := range slices.Chunk(traces, finalPiece) {
+		_ = a.sinks.Exporter.Export(ctx, piece)
+	}
+}
+
+// concerns reports whether the trace is of a ping that the filter's prefixes choose. The
+// kernel side recognises the packets of a chosen ping by what no device changes, which
+// somebody else's ping may share: same sequence number, same payload.
+func concerns(t *trace.Trace, prefixes []netip.Prefix) bool {
+	if len(prefixes) == 0 {
+		return true
+	}
+	chosen := func(addr netip.Addr) bool {
+		return slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(addr) })
+	}
+	return chosen(t.Ping.Src) || chosen(t.Ping.Dst) ||
+		slices.ContainsFunc(t.Spans, func(s trace.Span) bool {
+			return chosen(s.Packet.Src) || chosen(s.Packet.Dst)
+		})
+}
+
+// shutdown lets the exporter send what it still has, and ends the recording.
+func (a *Agent) shutdown(ctx context.Context) (err error) {
+	if a.sinks.Exporter != nil {
+		err = a.sinks.Exporter.Shutdown(ctx)
+		a.summary.Export = a.sinks.Exporter.Stats()
+	}
+	return errors.Join(err, a.closeRecording())
+}
+
+// abandon lets go of sinks that nothing was given to.
+func (a *Agent) abandon() error {
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
+	ctx, stop := Patient(over, a.sinks.Exporter, a.opts.Patience)
+	defer stop()
+	return a.shutdown(ctx)
+}
+
+func (a *Agent) closeRecording() error {
+	if a.sinks.Recording == nil {
+		return nil
+	}
+	return a.sinks.Recording.Close()
+}
