@@ -93,7 +93,8 @@ func (c *Correlator) begin(ev *event.Event) *ping {
 	if !seen {
 		return c.add(ev)
 	}
-	if ev.Type != event.EchoRequest || !originates(ev) && ev.Time <= last+uint64(c.opts.Grace) {
+	long := ev.Time > last+uint64(c.opts.Grace)
+	if ev.Type != event.EchoRequest || !originates(ev) && !(ev.Hook.Arrival() && long) {
 		return nil
 	}
 	return c.addAgain(ev)

@@ -90,6 +90,24 @@ func TestLateEventsAreCountedAndMakeNoTrace(t *testing.T) {
 	}
 }
 
+// A next hop that does not answer is given up after seconds, when the ping may be closed.
+func TestLateDropMakesNoTrace(t *testing.T) {
+	s, c := newSim(), collect(correlate.Options{Timeout: time.Second})
+	p := s.request(1)
+	p.cross(brovsnsNS, brovsnsBR)
+	p.at(ovsBR, event.NetifReceiveSKB)
+	c.addAll(s.events)
+	c.Advance(s.now + uint64(2*time.Second))
+	sent := len(s.events)
+	s.now += uint64(3 * time.Second)
+	p.event(ens3, event.KfreeSKB, 2)
+	c.addAll(s.events[sent:])
+	c.Flush()
+	if st := c.Stats(); len(c.traces) != 1 || st.Late != 1 {
+		t.Errorf("%d traces, stats %+v", len(c.traces), st)
+	}
+}
+
 func TestOldestIsEvicted(t *testing.T) {
 	s, c := newSim(), collect(correlate.Options{MaxOpen: 2})
 	for seq := range uint16(3) {
