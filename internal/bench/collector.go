@@ -5,6 +5,7 @@ package bench
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/dwelltrace/dwell/correlate/trace"
@@ -75,7 +76,7 @@ func (c *Collector) AddRTT(batch int, d time.Duration) { c.rtt.add(batch, d.Nano
 // take a way of their own.
 func (c *Collector) addSteps(batch int, t *trace.Trace) {
 	place := 0
-	for _, st := range steps(t) {
+	for _, st := range steps(t, c.name) {
 		s := c.byPath[st.path]
 		if s == nil {
 			s = c.newSeries()
@@ -102,7 +103,7 @@ func (c *Collector) typical() *trace.Trace {
 
 func (c *Collector) row(st step) Row {
 	return Row{
-		Path: st.path, Kind: st.span.Kind.String(), Name: st.span.Name(), Role: c.role(st.span.NetNS),
+		Path: st.path, Kind: st.span.Kind.String(), Name: c.name(st.span), Role: c.role(st.span.NetNS),
 		Depth: max(st.depth, 0), Leaf: st.span.Leaf,
 	}
 }
@@ -116,6 +117,15 @@ func (c *Collector) role(ns *trace.NetNS) string {
 		return role
 	}
 	return ns.Name
+}
+
+// name is the span's, with the role where the namespace's name stands in it: that
+// begins with the prefix of this run's lab, which says nothing to a reader.
+func (c *Collector) name(s *trace.Span) string {
+	if s.NetNS == nil || s.NetNS.Name == "" {
+		return s.Name()
+	}
+	return strings.ReplaceAll(s.Name(), s.NetNS.Name, c.role(s.NetNS))
 }
 
 func (s *series) add(batch int, ns int64) { s.ns[batch] = append(s.ns[batch], ns) }

@@ -62,6 +62,18 @@ reply
 	}
 }
 
+// The namespace's name, with this lab's prefix, stands nowhere.
+func TestNamesAreTheRoles(t *testing.T) {
+	router := []benchtest.Node{{Kind: trace.KindDevice, Device: "a", Peer: "b", NetNS: 2, NS: 5}}
+	c := bench.NewCollector(1, benchtest.Roles())
+	c.Add(0, benchtest.Trace(1, 1, router, nil))
+	m := c.Mode()
+	text := fmt.Sprintf("%+v %+v", m.Directions, *m.Slowest)
+	if strings.Contains(text, "test-mode") || !strings.Contains(text, "hypervisor") {
+		t.Error(text)
+	}
+}
+
 func TestSameSpanTwice(t *testing.T) {
 	link := benchtest.Node{Kind: trace.KindLink, Device: "a", Peer: "b", NetNS: 1, NS: 3}
 	c := bench.NewCollector(1, benchtest.Roles())

@@ -35,7 +35,7 @@ func ThisMachine() (Machine, error) {
 	m := Machine{Kernel: unix.ByteSliceToString(name.Release[:]), Arch: unix.ByteSliceToString(name.Machine[:]), Cores: runtime.NumCPU()}
 	var info unix.Sysinfo_t
 	if unix.Sysinfo(&info) == nil {
-		m.MemoryBytes = uint64(info.Totalram) * uint64(info.Unit)
+		m.MemoryBytes = info.Totalram * uint64(info.Unit)
 	}
 	cpu := readText("/proc/cpuinfo")
 	m.CPU = cpuField(cpu, "model name")

@@ -19,8 +19,8 @@ type step struct {
 
 // steps returns the spans of a trace below its root, in order: journeys, and what
 // they are made of. Duplicate replies are no part of the way there and back, and
-// left out.
-func steps(t *trace.Trace) []step {
+// left out. name names a span.
+func steps(t *trace.Trace, name func(*trace.Span) string) []step {
 	root := t.Root().ID
 	known := map[trace.SpanID]step{}
 	seen := map[string]int{}
@@ -29,9 +29,9 @@ func steps(t *trace.Trace) []step {
 		s := &t.Spans[i]
 		var st step
 		if s.Parent == root {
-			st = below(s)
+			st = below(s, name)
 		} else if parent, ok := known[s.Parent]; ok {
-			st = step{direction: parent.direction, depth: parent.depth + 1, path: parent.path + "/" + s.Name(), span: s}
+			st = step{direction: parent.direction, depth: parent.depth + 1, path: parent.path + "/" + name(s), span: s}
 		} else {
 			continue // below a duplicate
 		}
@@ -49,12 +49,12 @@ func steps(t *trace.Trace) []step {
 
 // below places a child of the root. Parts of a journey have depth 0, so the journey
 // has -1.
-func below(s *trace.Span) step {
+func below(s *trace.Span, name func(*trace.Span) string) step {
 	switch s.Kind {
 	case trace.KindRequest:
 		return step{direction: Request, path: Request, depth: -1, whole: true, span: s}
 	case trace.KindReply:
 		return step{direction: Reply, path: Reply, depth: -1, whole: true, span: s}
 	}
-	return step{direction: Between, path: Between + "/" + s.Name(), span: s}
+	return step{direction: Between, path: Between + "/" + name(s), span: s}
 }

@@ -48,7 +48,7 @@ func (c *Collector) waterfall(t *trace.Trace) *Waterfall {
 			depth[s.ID] = depth[s.Parent] + 1
 		}
 		span := WaterfallSpan{
-			Depth: depth[s.ID], Kind: s.Kind.String(), Name: s.Name(), Role: c.role(s.NetNS),
+			Depth: depth[s.ID], Kind: s.Kind.String(), Name: c.name(s), Role: c.role(s.NetNS),
 			Start: s.Start - t.Root().Start, NS: s.Duration(), Leaf: s.Leaf,
 		}
 		for _, e := range s.Events {

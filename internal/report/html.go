@@ -109,6 +109,14 @@ func headline(r *bench.Result) []Fact {
 	if fastest == nil {
 		return nil
 	}
+	if len(r.Modes) == 1 {
+		return []Fact{
+			{"mode", fastest.Name},
+			{"pings traced completely", fmt.Sprintf("%d of %d", complete, pings)},
+			{"ping, median", microsOf(fastest.Ping.P50) + " µs"},
+			{"ping, 99th percentile", microsOf(fastest.Ping.P99) + " µs"},
+		}
+	}
 	return []Fact{
 		{"modes", strconv.Itoa(len(r.Modes))},
 		{"pings traced completely", fmt.Sprintf("%d of %d", complete, pings)},
@@ -119,5 +127,5 @@ func headline(r *bench.Result) []Fact {
 
 // indent is the style of a cell that stands so deep.
 func indent(depth int) template.CSS {
-	return template.CSS(fmt.Sprintf("padding-left: %.1fem", 0.6+1.2*float64(depth))) //nolint:gosec // a number
+	return template.CSS(fmt.Sprintf("padding-left: %.2fem", 0.41+1.2*float64(depth))) //nolint:gosec // a number
 }

@@ -28,8 +28,12 @@ func Files(r *bench.Result) ([]File, error) {
 		name  string
 		write func(io.Writer, *bench.Result) error
 	}{
-		{"bench.json", JSON}, {"bench.csv", CSV}, {"bench.md", Markdown},
-		{"bench.svg", SVG}, {"bench.png", PNG}, {"report.html", HTML},
+		{"bench.json", JSON},
+		{"bench.csv", CSV},
+		{"bench.md", Markdown},
+		{"bench.svg", SVG},
+		{"bench.png", PNG},
+		{"report.html", HTML},
 	} {
 		var b bytes.Buffer
 		if err := f.write(&b, r); err != nil {
