@@ -75,13 +75,19 @@ func TestTwoGuestsAlike(t *testing.T) {
 			l := up(t, "bridge")
 			second := secondGuest(t, l)
 			guests := map[string]*place{"192.168.0.10": at(t, l, lab.Guest), "192.168.0.11": second}
+			conns := map[string]*icmp.PacketConn{}
+			for addr, g := range guests {
+				// One after the other, so that the NAT has an entry for each: of two
+				// requests at once that are alike it may drop one.
+				conns[addr] = g.listen()
+				g.pingAlike(conns[addr], 1, l.Target(false), tc.payload)
+			}
 			opts := agent.Options{}
 			opts.Filter.NetNS = []uint32{second.Inode()}
 			roots, sum := exported(t, []*lab.Lab{l}, opts, func() {
 				var both sync.WaitGroup
-				for _, g := range guests {
-					conn := g.listen()
-					both.Go(func() { g.pingAlike(conn, count, l.Target(false), tc.payload) })
+				for addr, g := range guests {
+					both.Go(func() { g.pingAlike(conns[addr], count, l.Target(false), tc.payload) })
 				}
 				both.Wait()
 			})
