@@ -263,6 +263,7 @@ var drops = []struct {
 func nothing(*testing.T, *lab.Lab) {}
 
 func TestDropsTellReasonAndPlace(t *testing.T) {
+	t.Parallel()
 	for _, d := range drops {
 		name := fmt.Sprintf("%s, %s", d.topology, d.name)
 		if d.v6 {
