@@ -104,10 +104,12 @@ func (c *Correlator) begin(ev *event.Event) *ping {
 func (c *Correlator) succeed(p *ping, ev *event.Event) *ping {
 	if p.done != 0 {
 		c.finish(p, "")
-	} else {
-		c.open.contest(p) // its reply may still come
+		return c.addAgain(ev)
 	}
-	return c.addAgain(ev)
+	c.open.contest(p) // its reply may still come
+	next := c.addAgain(ev)
+	next.twin = p
+	return next
 }
 
 // add opens a ping for its first event.
@@ -214,7 +216,7 @@ func (c *Correlator) finish(p *ping, cause trace.Cause) {
 	if len(c.spare) < maxSpare {
 		c.spare = append(c.spare, p.events[:0])
 	}
-	p.events = nil
+	p.events, p.twin = nil, nil
 }
 
 // lossy reports whether events were lost while p was on its way: until its end if

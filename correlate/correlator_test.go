@@ -229,6 +229,38 @@ func (s *sim) transit(seq uint16) {
 	r.at(tap, event.NetDevQueue, event.NetDevStartXmit, event.NetDevXmit)
 }
 
+// Two tenants with the same addresses, each in networks of its own, whose empty pings have
+// the same identifier and sequence number, are told apart by where they were seen.
+func TestSameAddressesInTwoNetworks(t *testing.T) {
+	one := newSim()
+	p := one.request(1)
+	p.payload, p.length = [event.PayloadPrefix]byte{}, 0
+	p.toOutside()
+	r := p.reply()
+	r.toGuest(guestAddr, 77)
+	r.deliver(brovsnsNS)
+	var both []event.Event
+	for _, ev := range one.events {
+		other := ev
+		other.NetNS += 100
+		other.Time += 50 // a step takes 100
+		other.SKB += 0x10000000
+		both = append(both, ev, other)
+	}
+	traces, st := run(both, correlate.Options{})
+	if len(traces) != 2 || st.Complete != 2 || st.Duplicates != 0 {
+		t.Fatalf("%d traces, stats %+v\n%s", len(traces), st, renderAll(traces, st))
+	}
+	for _, tr := range traces {
+		side := tr.Root().NetNS.Inode / 100
+		for i := range tr.Spans {
+			if s := &tr.Spans[i]; s.NetNS.Inode/100 != side {
+				t.Errorf("%v was in network %d, its root in %d", s, s.NetNS.Inode/100, side)
+			}
+		}
+	}
+}
+
 // A tool that sends the same bytes again and again gets a trace for each, wherever it is
 // seen, whether the ping before is closed already or still waits for late events, and
 // whether or not its payload looks like one that tells echoes apart.

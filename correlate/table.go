@@ -4,6 +4,7 @@ package correlate
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/dwelltrace/dwell/correlate/event"
 )
@@ -108,9 +109,15 @@ func sameOrigin(a, b *event.Event) bool {
 
 // findFlow finds a ping by addresses, or else by the buffer.
 func (t *table) findFlow(ev *event.Event) *ping {
-	if p := t.flows[flowKeyOf(ev)]; p != nil {
-		return p
+	p, hinted := t.flows[flowKeyOf(ev)], t.hinted(ev)
+	if p == nil {
+		return hinted
 	}
+	return p.among(ev, hinted)
+}
+
+// hinted returns the ping that was in the event's buffer a moment ago, or nil.
+func (t *table) hinted(ev *event.Event) *ping {
 	s, ok := t.skbs[ev.SKB]
 	if !ok || ev.SKB == 0 || originates(ev) {
 		return nil
@@ -137,8 +144,12 @@ func (t *table) learn(ev *event.Event, p *ping) {
 		return
 	}
 	if k := flowKeyOf(ev); t.flows[k] != p {
-		t.flows[k] = p
-		p.keys = append(p.keys, k)
+		if !t.flows[k].follows(p) {
+			t.flows[k] = p
+		}
+		if !slices.Contains(p.keys, k) {
+			p.keys = append(p.keys, k)
+		}
 	}
 	if ev.SKB != 0 && ev.Hook != event.NetDevXmit { // by then the buffer may be another's
 		t.skbs[ev.SKB] = sighting{p, ev.Type, ev.Time}
@@ -151,8 +162,12 @@ func (t *table) remove(p *ping) {
 		delete(t.echoes, p.key)
 	}
 	for _, k := range p.keys {
-		if t.flows[k] == p {
-			delete(t.flows, k)
+		if t.flows[k] != p {
+			continue
+		}
+		delete(t.flows, k)
+		if q := p.twin; q != nil && q.list != nil && slices.Contains(q.keys, k) {
+			t.flows[k] = q
 		}
 	}
 	if len(p.keys) == 0 {
