@@ -102,14 +102,12 @@ func (c *Correlator) begin(ev *event.Event) *ping {
 
 // succeed opens a ping for a request that begins another with the content of p.
 func (c *Correlator) succeed(p *ping, ev *event.Event) *ping {
-	if p.done != 0 {
+	if p.done != 0 && p.visited(ev.NetNS) {
 		c.finish(p, "")
-		return c.addAgain(ev)
+	} else {
+		c.open.contest(p) // there may be more of it
 	}
-	c.open.contest(p) // its reply may still come
-	next := c.addAgain(ev)
-	next.twin = p
-	return next
+	return c.addAgain(ev)
 }
 
 // add opens a ping for its first event.
@@ -216,7 +214,7 @@ func (c *Correlator) finish(p *ping, cause trace.Cause) {
 	if len(c.spare) < maxSpare {
 		c.spare = append(c.spare, p.events[:0])
 	}
-	p.events, p.twin = nil, nil
+	p.events = nil
 }
 
 // lossy reports whether events were lost while p was on its way: until its end if

@@ -19,9 +19,6 @@ type ping struct {
 	// notBefore is the time of the first event if there was a ping with the same content
 	// before, 0 otherwise.
 	notBefore uint64
-	// twin is the ping before with the same content and addresses, from another
-	// namespace, or nil; it may be closed.
-	twin *ping
 	// contested is set once another ping with the same content has begun: from then
 	// on addresses decide to which of them an event belongs.
 	contested bool
@@ -90,33 +87,6 @@ func (p *ping) overtaken(ev *event.Event) bool {
 	}
 	began := p.began()
 	return began != nil && (ev.Time > began.Time+resendAfter || ev.NetNS != began.NetNS)
-}
-
-// among returns to which of p and its twins ev belongs: the one in whose buffer it is,
-// or the one that has been in its namespace. Tenants may have the same addresses.
-func (p *ping) among(ev *event.Event, hinted *ping) *ping {
-	if hinted != nil && (hinted.follows(p) || p.follows(hinted)) {
-		return hinted
-	}
-	if p.twin == nil {
-		return p
-	}
-	for q := p; q != nil; q = q.twin {
-		if q.list != nil && q.visited(ev.NetNS) {
-			return q
-		}
-	}
-	return p
-}
-
-// follows reports whether q is among the twins before p, which may be nil.
-func (p *ping) follows(q *ping) bool {
-	for ; p != nil; p = p.twin {
-		if p.twin == q {
-			return true
-		}
-	}
-	return false
 }
 
 // visited reports whether the ping has been seen in a namespace.

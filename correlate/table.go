@@ -52,14 +52,16 @@ const hintAge = 1e9
 // same ping, under which its reply will be found.
 type table struct {
 	echoes map[echoKey]*ping
-	flows  map[flowKey]*ping
-	skbs   map[uint64]sighting
+	// flows has more than one ping for a key where tenants, or the networks behind
+	// several NATs, have the same addresses.
+	flows map[flowKey][]*ping
+	skbs  map[uint64]sighting
 }
 
 func newTable() table {
 	return table{
 		echoes: make(map[echoKey]*ping),
-		flows:  make(map[flowKey]*ping),
+		flows:  make(map[flowKey][]*ping),
 		skbs:   make(map[uint64]sighting),
 	}
 }
@@ -107,13 +109,26 @@ func sameOrigin(a, b *event.Event) bool {
 	return a.NetNS == b.NetNS && flowKeyOf(a) == flowKeyOf(b)
 }
 
-// findFlow finds a ping by addresses, or else by the buffer.
+// findFlow finds a ping by addresses, or else by the buffer. Of several with the same
+// addresses it is the one in whose buffer the packet is, or that has been in its
+// namespace; the latest, if none has.
 func (t *table) findFlow(ev *event.Event) *ping {
-	p, hinted := t.flows[flowKeyOf(ev)], t.hinted(ev)
-	if p == nil {
+	same, hinted := t.flows[flowKeyOf(ev)], t.hinted(ev)
+	switch {
+	case len(same) == 0 || slices.Contains(same, hinted):
 		return hinted
+	case len(same) == 1 && hinted == nil:
+		return same[0]
 	}
-	return p.among(ev, hinted)
+	for i := len(same) - 1; i >= 0; i-- {
+		if same[i].visited(ev.NetNS) {
+			return same[i]
+		}
+	}
+	if hinted != nil && hinted.visited(ev.NetNS) {
+		return hinted // rewritten to addresses that another network has, too
+	}
+	return same[len(same)-1]
 }
 
 // hinted returns the ping that was in the event's buffer a moment ago, or nil.
@@ -143,13 +158,9 @@ func (t *table) learn(ev *event.Event, p *ping) {
 	if !p.local && !p.contested {
 		return
 	}
-	if k := flowKeyOf(ev); t.flows[k] != p {
-		if !t.flows[k].follows(p) {
-			t.flows[k] = p
-		}
-		if !slices.Contains(p.keys, k) {
-			p.keys = append(p.keys, k)
-		}
+	if k := flowKeyOf(ev); !slices.Contains(p.keys, k) {
+		t.flows[k] = append(t.flows[k], p)
+		p.keys = append(p.keys, k)
 	}
 	if ev.SKB != 0 && ev.Hook != event.NetDevXmit { // by then the buffer may be another's
 		t.skbs[ev.SKB] = sighting{p, ev.Type, ev.Time}
@@ -162,12 +173,8 @@ func (t *table) remove(p *ping) {
 		delete(t.echoes, p.key)
 	}
 	for _, k := range p.keys {
-		if t.flows[k] != p {
-			continue
-		}
-		delete(t.flows, k)
-		if q := p.twin; q != nil && q.list != nil && slices.Contains(q.keys, k) {
-			t.flows[k] = q
+		if t.flows[k] = slices.DeleteFunc(t.flows[k], func(q *ping) bool { return q == p }); len(t.flows[k]) == 0 {
+			delete(t.flows, k)
 		}
 	}
 	if len(p.keys) == 0 {
