@@ -57,6 +57,10 @@ func (h Hook) String() string {
 	return "unknown"
 }
 
+// Tracepoint reports whether the hook is a tracepoint of the kernel, which every kernel
+// that is traced must have.
+func (h Hook) Tracepoint() bool { return h >= NetDevQueue && h <= SKBCopyDatagramIovec }
+
 // Arrival reports whether the hook is where a packet arrives on a device.
 func (h Hook) Arrival() bool { return h == NetifRx || h == NAPIGROReceiveEntry }
 

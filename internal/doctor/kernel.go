@@ -71,7 +71,7 @@ func checkTracepoints(spec *btf.Spec) Report {
 		return nil
 	}
 	var report Report
-	for hook := event.Hook(1); hook.String() != "unknown"; hook++ {
+	for hook := event.Hook(1); hook.Tracepoint(); hook++ {
 		f := Finding{Status: OK, Name: "tracepoint", Detail: hook.String()}
 		if _, err := spec.AnyTypesByName("btf_trace_" + hook.String()); err != nil {
 			f.Status, f.Detail = Fail, hook.String()+": not in this kernel"
