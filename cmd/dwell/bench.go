@@ -66,7 +66,7 @@ func (f *benchFlags) register(cmd *cobra.Command) {
 	flags.IntSliceVar(&f.rules, "rules", nil, "also measure with so many firewall rules, for example 0,100,1000,10000")
 	flags.BoolVar(&f.calibrate, "calibrate", false, "also measure what the tracing adds")
 	flags.StringVar(&f.out, "out", "", "write the report into this directory; files of an earlier one are replaced")
-	flags.StringVar(&f.Prefix, "prefix", bench.DefaultPrefix, "what the names of the namespaces begin with")
+	flags.Var(newPrefixFlag(&f.Prefix, bench.DefaultPrefix), "prefix", "what the names of the namespaces begin with")
 }
 
 // check says what cannot be done before anything is.

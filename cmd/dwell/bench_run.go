@@ -23,7 +23,7 @@ import (
 )
 
 func (f *benchFlags) run(cmd *cobra.Command) error {
-	if err := labPrivileges(); err != nil {
+	if err := privileges("dwell bench"); err != nil {
 		return err
 	}
 	r, err := f.measure(cmd)

@@ -61,7 +61,7 @@ afterwards, unless it was up before; the host's own network is not touched.`,
 		},
 	}
 	cmd.Flags().IntVarP(&d.count, "count", "c", 100, "pings to send")
-	cmd.Flags().Var(newPrefixFlag(&d.prefix), "prefix", "what the names of the namespaces begin with")
+	cmd.Flags().Var(newPrefixFlag(&d.prefix, lab.DefaultPrefix), "prefix", "what the names of the namespaces begin with")
 	d.register(cmd)
 	return cmd
 }

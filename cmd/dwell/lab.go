@@ -30,7 +30,7 @@ is never touched. Topologies:
   dwell lab down`,
 		Args: cobra.NoArgs,
 	}
-	cmd.PersistentFlags().Var(newPrefixFlag(&opts.Prefix), "prefix",
+	cmd.PersistentFlags().Var(newPrefixFlag(&opts.Prefix, lab.DefaultPrefix), "prefix",
 		"what the names of the namespaces begin with; another one makes another lab")
 	cmd.AddCommand(newLabUpCommand(&opts), newLabDownCommand(&opts), newLabListCommand(&opts), newLabExecCommand(&opts))
 	return cmd
@@ -147,8 +147,8 @@ func describeLab(w io.Writer, l *lab.Lab, prefix string) error {
 // prefixFlag is the value of a --prefix that has been checked.
 type prefixFlag struct{ prefix *string }
 
-func newPrefixFlag(prefix *string) prefixFlag {
-	*prefix = lab.DefaultPrefix
+func newPrefixFlag(prefix *string, value string) prefixFlag {
+	*prefix = value
 	return prefixFlag{prefix}
 }
 
