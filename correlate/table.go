@@ -110,23 +110,24 @@ func sameOrigin(a, b *event.Event) bool {
 }
 
 // findFlow finds a ping by addresses, or else by the buffer. Of several with the same
-// addresses it is the one in whose buffer the packet is, or that has been in its
-// namespace; the latest, if none has.
+// addresses it is one that has been in the event's namespace, or else the one in whose
+// buffer the packet came there; the latest, if nothing tells them apart.
 func (t *table) findFlow(ev *event.Event) *ping {
 	same, hinted := t.flows[flowKeyOf(ev)], t.hinted(ev)
-	switch {
-	case len(same) == 0 || slices.Contains(same, hinted):
+	if len(same) == 0 || len(same) == 1 && hinted == same[0] {
 		return hinted
-	case len(same) == 1 && hinted == nil:
-		return same[0]
+	}
+	known := slices.Contains(same, hinted)
+	if known && hinted.visited(ev.NetNS) {
+		return hinted
 	}
 	for i := len(same) - 1; i >= 0; i-- {
 		if same[i].visited(ev.NetNS) {
 			return same[i]
 		}
 	}
-	if hinted != nil && hinted.visited(ev.NetNS) {
-		return hinted // rewritten to addresses that another network has, too
+	if known || hinted != nil && hinted.visited(ev.NetNS) {
+		return hinted // come to a new namespace, or rewritten to addresses that another has
 	}
 	return same[len(same)-1]
 }
