@@ -10,9 +10,9 @@ import (
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"github.com/dwelltrace/dwell/internal/lab"
+	"github.com/dwelltrace/dwell/internal/privilege"
 )
 
 func newLabCommand() *cobra.Command {
@@ -174,13 +174,11 @@ func labPrivileges() error { return privileges("dwell lab") }
 
 // privileges fails unless the process may make namespaces and devices.
 func privileges(command string) error {
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var caps [2]unix.CapUserData
-	if err := unix.Capget(&header, &caps[0]); err != nil {
-		return fmt.Errorf("reading this process's capabilities: %w", err)
+	have, err := privilege.Effective()
+	if err != nil {
+		return err
 	}
-	const needed = 1<<unix.CAP_SYS_ADMIN | 1<<unix.CAP_NET_ADMIN
-	if caps[0].Effective&needed != needed {
+	if len(have.Missing(privilege.SysAdmin, privilege.NetAdmin)) > 0 {
 		return errors.New(command + " needs root (CAP_SYS_ADMIN and CAP_NET_ADMIN): try sudo")
 	}
 	return nil
