@@ -82,7 +82,6 @@ const (
 	AttrDropReason        = "dwell.drop.reason"
 	AttrNATBefore         = "dwell.nat.before"
 	AttrNATAfter          = "dwell.nat.after"
-	AttrCopies            = "dwell.copies"
 )
 
 // The names of span events.
@@ -131,5 +130,5 @@ var Attributes = []Attribute{
 	{AttrDropReason, OnEvent, "string", "", "The kernel's drop reason (enum skb_drop_reason without its prefix).", false},
 	{AttrNATBefore, OnEvent, "string", "", "Source, destination and identifier before the rewrite.", false},
 	{AttrNATAfter, OnEvent, "string", "", "Source, destination and identifier after the rewrite.", false},
-	{AttrCopies, OnEvent, "int", "{packet}", "How many copies of the packet went another way.", false},
+	{AttrNetworkInterface, OnEvent, "string", "", "The network device to which a copy of the packet went.", true},
 }

@@ -3,7 +3,6 @@
 package waterfall
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/dwelltrace/dwell/correlate/trace"
@@ -46,8 +45,8 @@ func eventText(e trace.Event, into string) []string {
 		return []string{"dropped: " + value[trace.AttrDropReason]}
 	case e.Name == trace.EventNAT && value[trace.AttrNATBefore] != "":
 		return []string{"nat " + value[trace.AttrNATBefore], strings.Repeat(" ", max(0, len("nat")-text.Width(into))) + into + " " + value[trace.AttrNATAfter]}
-	case e.Name == trace.EventCopy && value[trace.AttrCopies] != "":
-		return []string{fmt.Sprintf("copied: %s went another way", value[trace.AttrCopies])}
+	case e.Name == trace.EventCopy && value[trace.AttrNetworkInterface] != "":
+		return []string{"copied to " + value[trace.AttrNetworkInterface]}
 	}
 	line := e.Name
 	for _, a := range e.Attrs {

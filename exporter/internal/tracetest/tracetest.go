@@ -110,7 +110,7 @@ func (b *builder) requestToBridge() {
 	b.leaf(trace.KindTransmit, guestEnd, nil, 412)
 	b.leaf(trace.KindLink, guestEnd, bridgePort, 3_918)
 	s := b.leaf(trace.KindBridge, bridgePort, bridge, 1_645)
-	s.Events = []trace.Event{{Time: s.Start + 700, Name: trace.EventCopy, Attrs: []trace.Attr{trace.Int(trace.AttrCopies, 1)}}}
+	s.Events = []trace.Event{{Time: s.Start + 700, Name: trace.EventCopy, Attrs: []trace.Attr{trace.String(trace.AttrNetworkInterface, "tenant-br")}}}
 }
 
 func (b *builder) requestToUplink() {
