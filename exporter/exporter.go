@@ -10,7 +10,8 @@
 // kernel or of how traces are correlated.
 //
 // Nothing is lost silently: every span handed to [Exporter.Export] is at any time
-// in exactly one count of [Stats].
+// in exactly one count of [Stats], and with a [Spool] that stays true of what a
+// process that was killed has left behind.
 package exporter
 
 import (
@@ -86,14 +87,30 @@ const (
 	CauseShutdown Cause = "shutdown"
 	// CauseWrite: they could not be written.
 	CauseWrite Cause = "write"
+	// CauseSpoolFull: the spool had reached its limit, and these were its oldest.
+	CauseSpoolFull Cause = "spool_full"
+	// CauseSpoolWrite: the queue in memory was full and the disk took no more of it.
+	CauseSpoolWrite Cause = "spool_write"
+	// CauseSpoolCorrupt: they were in the spool and could not be read back.
+	CauseSpoolCorrupt Cause = "spool_corrupt"
+	// CauseKilled: they were in the memory of an earlier process that used the same
+	// spool and died without a Shutdown.
+	CauseKilled Cause = "killed"
 )
 
 // Stats says what became of all traces that were exported.
 type Stats struct {
 	// Sent is what the other side has taken.
 	Sent Count
-	// Queued is what has not been sent yet.
+	// Queued is what has not been sent yet, in memory and on disk.
 	Queued Count
+	// Spooled is the part of Queued that is on disk and outlives this process.
+	Spooled Count
+	// SpoolBytes is the size of the spool on disk.
+	SpoolBytes int64
+	// Recovered is what earlier processes took over and left unsettled in the spool.
+	// It is in Sent, Queued or Lost beside what was exported since.
+	Recovered Count
 	// Lost is what will never be sent, by cause.
 	Lost map[Cause]Count
 }
@@ -109,7 +126,14 @@ func (s Stats) TotalLost() Count {
 
 // Plus returns the sum of two statistics.
 func (s Stats) Plus(t Stats) Stats {
-	sum := Stats{Sent: s.Sent.Plus(t.Sent), Queued: s.Queued.Plus(t.Queued), Lost: map[Cause]Count{}}
+	sum := Stats{
+		Sent:       s.Sent.Plus(t.Sent),
+		Queued:     s.Queued.Plus(t.Queued),
+		Spooled:    s.Spooled.Plus(t.Spooled),
+		SpoolBytes: s.SpoolBytes + t.SpoolBytes,
+		Recovered:  s.Recovered.Plus(t.Recovered),
+		Lost:       map[Cause]Count{},
+	}
 	for _, lost := range []map[Cause]Count{s.Lost, t.Lost} {
 		for cause, c := range lost {
 			sum.Lost[cause] = sum.Lost[cause].Plus(c)

@@ -37,8 +37,11 @@ type Options struct {
 	Endpoint string
 	OTLP     otlp.Options
 	Queue    exporter.Queue
-	// Timeout bounds the sending of one batch, retries included; default
-	// OTEL_EXPORTER_OTLP_TIMEOUT, or 10 s.
+	// Spool, if it has a directory, is where batches go that cannot be sent now.
+	Spool exporter.Spool
+	// Timeout bounds the sending of one batch; default OTEL_EXPORTER_OTLP_TIMEOUT,
+	// or 10 s. Without a spool that includes all retries, after which the batch is
+	// lost; with one it is the time for one try, and there are as many as it takes.
 	Timeout time.Duration
 	// Logger is told once when sending begins to fail and once when it is well
 	// again; nil discards.

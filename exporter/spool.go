@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package exporter
+
+// Spool is a directory on disk where traces wait that cannot be sent yet. The zero
+// value means that there is none.
+type Spool struct {
+	// Dir is made if need be, for this user only. One process at a time may use it.
+	Dir string
+	// MaxBytes bounds the size on disk; default 256 MiB, at least 1 MiB. When it is
+	// reached, the oldest traces make room and are counted as lost.
+	MaxBytes int64
+}
+
+const (
+	defaultSpoolBytes = 256 << 20
+	minSpoolBytes     = 1 << 20
+)
+
+// Enabled reports whether there is a spool.
+func (s Spool) Enabled() bool { return s.Dir != "" }
+
+// WithDefaults returns s with the defaults filled in.
+func (s Spool) WithDefaults() Spool {
+	if s.MaxBytes <= 0 {
+		s.MaxBytes = defaultSpoolBytes
+	}
+	s.MaxBytes = max(s.MaxBytes, minSpoolBytes)
+	return s
+}
