@@ -96,6 +96,10 @@ func (t *table) contests(ev *event.Event, p *ping) bool {
 
 // contest makes p known by its addresses, since another ping has its content.
 func (t *table) contest(p *ping) {
+	if p.local || p.contested {
+		p.contested = true
+		return // its addresses are known
+	}
 	p.contested = true
 	for i := range p.events {
 		t.learn(&p.events[i], p)
@@ -163,9 +167,16 @@ func (t *table) learn(ev *event.Event, p *ping) {
 		t.flows[k] = append(t.flows[k], p)
 		p.keys = append(p.keys, k)
 	}
-	if ev.SKB != 0 && ev.Hook != event.NetDevXmit { // by then the buffer may be another's
-		t.skbs[ev.SKB] = sighting{p, ev.Type, ev.Time}
+	t.sight(ev, p)
+}
+
+// sight notes that p was in the event's buffer, unless the buffer has been seen later:
+// events may come in late, or be learned when another packet has the buffer already.
+func (t *table) sight(ev *event.Event, p *ping) {
+	if ev.SKB == 0 || ev.Hook == event.NetDevXmit || ev.Time < t.skbs[ev.SKB].time {
+		return // by the time of net_dev_xmit the buffer may be another's
 	}
+	t.skbs[ev.SKB] = sighting{p, ev.Type, ev.Time}
 }
 
 // remove forgets p.
