@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package metrics
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/dwelltrace/dwell/exporter"
+)
+
+// AgentStats is how the agent is at one moment. Whoever runs one fills it in from
+// what the parts say of themselves; numbers that have no meaning there stay zero.
+// All are totals since the start, unless it says otherwise.
+type AgentStats struct {
+	// Events is what the kernel side has handed on, EventsLost what found no room in
+	// the ring buffer, and times that a program did not run.
+	Events, EventsLost uint64
+	// EventsLate, EventsStray and EventsOverflow are in no trace, see correlate.Stats.
+	EventsLate, EventsStray, EventsOverflow uint64
+	// TracesOpen is the number of pings on their way now.
+	TracesOpen uint64
+	// TracesEvicted is the number of pings closed early since too many were open.
+	TracesEvicted uint64
+	// TracesSampledOut is the number of traces that sampling left out.
+	TracesSampledOut uint64
+	// Export is what became of the traces that were to be sent.
+	Export exporter.Stats
+	// SpoolLimitBytes is how large Export.SpoolBytes may get, 0 if there is no spool.
+	SpoolLimitBytes int64
+	// Reloads and ReloadsFailed are of the configuration.
+	Reloads, ReloadsFailed uint64
+	// ScopeUnresolved is how many references of the scope are to nothing now.
+	ScopeUnresolved int
+	// MetricPushes and MetricPushesFailed are of these metrics over OTLP.
+	MetricPushes, MetricPushesFailed uint64
+}
+
+// The values of the label result.
+const (
+	ResultSuccess = "success"
+	ResultFailure = "failure"
+)
+
+// agentMetric is a metric that is read from a snapshot.
+type agentMetric struct {
+	Definition
+	// read calls emit for each series, with the label values.
+	read func(s AgentStats, emit func(value float64, labels ...string))
+}
+
+// agentCollector shows a snapshot at each scrape.
+type agentCollector struct {
+	read    func() AgentStats
+	started time.Time
+	metrics []agentMetric
+	descs   []*prometheus.Desc
+	build   prometheus.Metric
+}
+
+// NewAgentCollector makes the collector of the agent's own health. It calls read
+// once for each scrape, from any goroutine.
+func NewAgentCollector(o Options, read func() AgentStats) prometheus.Collector {
+	o = o.withDefaults()
+	c := &agentCollector{read: read, started: o.now(), metrics: agentMetrics()}
+	for _, m := range c.metrics {
+		c.descs = append(c.descs, o.desc(m.Definition))
+	}
+	c.build = prometheus.MustNewConstMetric(o.desc(defBuild), prometheus.GaugeValue, 1, o.Version, o.HostID)
+	return c
+}
+
+// Describe implements [prometheus.Collector].
+func (c *agentCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range c.descs {
+		ch <- d
+	}
+	ch <- c.build.Desc()
+}
+
+// Collect implements [prometheus.Collector].
+func (c *agentCollector) Collect(ch chan<- prometheus.Metric) {
+	stats := c.read()
+	for i, m := range c.metrics {
+		m.read(stats, func(value float64, labels ...string) {
+			if m.Instrument == Counter {
+				ch <- prometheus.MustNewConstMetricWithCreatedTimestamp(c.descs[i], prometheus.CounterValue, value, c.started, labels...)
+				return
+			}
+			ch <- prometheus.MustNewConstMetric(c.descs[i], prometheus.GaugeValue, value, labels...)
+		})
+	}
+	ch <- c.build
+}
+
+// desc makes the description of a metric with the host's name on it.
+func (o Options) desc(d Definition) *prometheus.Desc {
+	return prometheus.NewDesc(d.Prometheus(), d.Meaning, d.Labels(), o.hostLabel())
+}
+
+func (o Options) hostLabel() prometheus.Labels {
+	return prometheus.Labels{Label(AttrHostName): o.HostName}
+}
+
+// lostByCause shows each cause that this package knows of even while it is zero, so
+// that the first loss is an increase.
+func lostByCause(s AgentStats, emit func(float64, ...string)) {
+	lost := map[exporter.Cause]int64{}
+	for _, cause := range []exporter.Cause{
+		exporter.CauseQueueFull, exporter.CauseRejected, exporter.CauseShutdown, exporter.CauseWrite,
+	} {
+		lost[cause] = 0
+	}
+	for cause, c := range s.Export.Lost {
+		lost[cause] = c.Spans
+	}
+	for _, cause := range slices.Sorted(maps.Keys(lost)) {
+		emit(float64(lost[cause]), string(cause))
+	}
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package metrics
+
+import "slices"
+
+// defBuild is shown once and does not change.
+var defBuild = Definition{
+	Name: "dwell.build.info", Instrument: Gauge, Unit: "",
+	Attributes: []string{"version", "host.id"}, Agent: true,
+	Meaning: "Always 1; its labels say which version of dwell runs on which machine.",
+}
+
+func agentDefinitions() []Definition {
+	var defs []Definition
+	for _, m := range agentMetrics() {
+		defs = append(defs, m.Definition)
+	}
+	return append(defs, defBuild)
+}
+
+// agentMetrics lists what is read from a snapshot, in the order of the page.
+func agentMetrics() []agentMetric {
+	return slices.Concat(eventMetrics(), exportMetrics(), controlMetrics())
+}
+
+func eventMetrics() []agentMetric {
+	return []agentMetric{
+		counter("dwell.agent.events", "{event}", "Events that the kernel side handed on.",
+			func(s AgentStats) uint64 { return s.Events }),
+		counter("dwell.agent.events.lost", "{event}", "Events that found no room in the ring buffer, and times that a program did not run.",
+			func(s AgentStats) uint64 { return s.EventsLost }),
+		counter("dwell.agent.events.late", "{event}", "Events that came after the trace of their ping was closed.",
+			func(s AgentStats) uint64 { return s.EventsLate }),
+		counter("dwell.agent.events.stray", "{event}", "Returns of drivers for packets of which nothing else was seen.",
+			func(s AgentStats) uint64 { return s.EventsStray }),
+		counter("dwell.agent.events.overflow", "{event}", "Events not kept since their ping had as many as one may have.",
+			func(s AgentStats) uint64 { return s.EventsOverflow }),
+		gauge("dwell.agent.traces.open", "{trace}", "Pings on their way now.",
+			func(s AgentStats) float64 { return float64(s.TracesOpen) }),
+		counter("dwell.agent.traces.evicted", "{trace}", "Pings closed early since too many were open.",
+			func(s AgentStats) uint64 { return s.TracesEvicted }),
+		counter("dwell.agent.traces.sampled_out", "{trace}", "Traces that sampling left out.",
+			func(s AgentStats) uint64 { return s.TracesSampledOut }),
+	}
+}
+
+func exportMetrics() []agentMetric {
+	return []agentMetric{
+		counter("dwell.agent.export.spans.sent", "{span}", "Spans that the other side has taken.",
+			func(s AgentStats) uint64 { return uint64(s.Export.Sent.Spans) }),
+		{
+			Definition: Definition{
+				Name: "dwell.agent.export.spans.lost", Instrument: Counter, Unit: "{span}", Attributes: []string{"cause"}, Agent: true,
+				Meaning: "Spans that will never be sent, by cause: one of dwell's own or a gRPC status code in lower case.",
+			},
+			read: lostByCause,
+		},
+		gauge("dwell.agent.export.spans.queued", "{span}", "Spans that wait to be sent, those in the spool included.",
+			func(s AgentStats) float64 { return float64(s.Export.Queued.Spans) }),
+		gauge("dwell.agent.export.spans.spooled", "{span}", "The part of the queued spans that is on disk.",
+			func(s AgentStats) float64 { return float64(s.Export.Spooled.Spans) }),
+		gauge("dwell.agent.spool", "By", "Size of the spool on disk.",
+			func(s AgentStats) float64 { return float64(s.Export.SpoolBytes) }),
+		gauge("dwell.agent.spool.limit", "By", "How large the spool may get; 0 if there is none.",
+			func(s AgentStats) float64 { return float64(s.SpoolLimitBytes) }),
+	}
+}
+
+func controlMetrics() []agentMetric {
+	return []agentMetric{
+		results("dwell.agent.config.reloads", "{reload}", "Times that the configuration was read again.",
+			func(s AgentStats) (ok, failed uint64) { return s.Reloads, s.ReloadsFailed }),
+		gauge("dwell.agent.scope.unresolved", "{reference}", "References of the configured scope that are to nothing now.",
+			func(s AgentStats) float64 { return float64(s.ScopeUnresolved) }),
+		results("dwell.agent.metrics.pushes", "{push}", "Times that these metrics were sent over OTLP.",
+			func(s AgentStats) (ok, failed uint64) { return s.MetricPushes, s.MetricPushesFailed }),
+	}
+}
+
+func counter(name, unit, meaning string, value func(AgentStats) uint64) agentMetric {
+	return agentMetric{
+		Definition: Definition{Name: name, Instrument: Counter, Unit: unit, Meaning: meaning, Agent: true},
+		read:       func(s AgentStats, emit func(float64, ...string)) { emit(float64(value(s))) },
+	}
+}
+
+func gauge(name, unit, meaning string, value func(AgentStats) float64) agentMetric {
+	return agentMetric{
+		Definition: Definition{Name: name, Instrument: Gauge, Unit: unit, Meaning: meaning, Agent: true},
+		read:       func(s AgentStats, emit func(float64, ...string)) { emit(value(s)) },
+	}
+}
+
+// results makes a counter with the label result.
+func results(name, unit, meaning string, values func(AgentStats) (ok, failed uint64)) agentMetric {
+	return agentMetric{
+		Definition: Definition{
+			Name: name, Instrument: Counter, Unit: unit, Attributes: []string{"result"}, Agent: true,
+			Meaning: meaning + ` result is "success" or "failure".`,
+		},
+		read: func(s AgentStats, emit func(float64, ...string)) {
+			ok, failed := values(s)
+			emit(float64(ok), ResultSuccess)
+			emit(float64(failed), ResultFailure)
+		},
+	}
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package metrics
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"time"
+)
+
+// Options of a Recorder and of the agent's collector. The zero value is usable.
+type Options struct {
+	// HostName is the label host_name of every series. The label is there even if
+	// the name is not known.
+	HostName string
+	// HostID and Version of dwell stand on dwell_build_info.
+	HostID, Version string
+	// MaxSeries is how many series each metric may have, the one that takes in the
+	// others included; default 2,000, which is OpenTelemetry's default. A histogram
+	// has one of these for each combination of its labels, whatever its buckets.
+	MaxSeries int
+	// Buckets are the upper bounds of the classic buckets, in seconds and ascending;
+	// default [DefaultBuckets].
+	Buckets []float64
+	// Expire is how long a series is kept after the last measurement; default 1 h.
+	// It should be no shorter than the longest range that alerts look at.
+	Expire time.Duration
+	// ExemplarInterval is how often the exemplar of a bucket is replaced at most;
+	// default 1 s. Prometheus sees no more than one for each bucket and scrape.
+	ExemplarInterval time.Duration
+
+	// now is the clock of tests.
+	now func() time.Time
+}
+
+// The defaults of Options.
+const (
+	DefaultMaxSeries        = 2000
+	DefaultExpire           = time.Hour
+	DefaultExemplarInterval = time.Second
+)
+
+// DefaultBuckets returns bounds from 500 ns to 1 s in steps of 1, 2 and 5: a queue
+// that is empty takes a few hundred nanoseconds, a bridge or a link between two
+// namespaces one to five microseconds, a hypervisor from five microseconds to a
+// hundred with long rule sets, and what is above a millisecond stands out anyway.
+// Round numbers, since a threshold of an alert is exact only on a bound.
+func DefaultBuckets() []float64 {
+	return []float64{
+		500e-9, 1e-6, 2e-6, 5e-6, 10e-6, 20e-6, 50e-6, 100e-6, 200e-6, 500e-6,
+		1e-3, 2e-3, 5e-3, 10e-3, 20e-3, 50e-3, 100e-3, 200e-3, 500e-3, 1,
+	}
+}
+
+// Validate returns an error that says what to change.
+func (o Options) Validate() error {
+	switch {
+	case o.MaxSeries < 0 || o.MaxSeries == 1:
+		return fmt.Errorf("max_series is %d: at least 2 are needed, one of them for what would be too many", o.MaxSeries)
+	case o.Expire < 0:
+		return fmt.Errorf("expire is %v: it cannot be negative", o.Expire)
+	case o.ExemplarInterval < 0:
+		return fmt.Errorf("the exemplar interval is %v: it cannot be negative", o.ExemplarInterval)
+	}
+	for i, b := range o.Buckets {
+		switch {
+		case math.IsNaN(b) || math.IsInf(b, 0) || b <= 0:
+			return fmt.Errorf("buckets: %g is no upper bound in seconds; the bucket without one is always there", b)
+		case i > 0 && b <= o.Buckets[i-1]:
+			return fmt.Errorf("buckets: %g follows %g: bounds must ascend", b, o.Buckets[i-1])
+		}
+	}
+	return nil
+}
+
+func (o Options) withDefaults() Options {
+	if o.MaxSeries == 0 {
+		o.MaxSeries = DefaultMaxSeries
+	}
+	if len(o.Buckets) == 0 {
+		o.Buckets = DefaultBuckets()
+	}
+	o.Buckets = slices.Clone(o.Buckets)
+	if o.Expire == 0 {
+		o.Expire = DefaultExpire
+	}
+	if o.ExemplarInterval == 0 {
+		o.ExemplarInterval = DefaultExemplarInterval
+	}
+	if o.now == nil {
+		o.now = time.Now
+	}
+	return o
+}
