@@ -3,71 +3,93 @@
 package otlp
 
 import (
-	"net/netip"
-
-	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
-
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/exporter/internal/spantree"
 )
 
-// memo makes a string attribute once for each value and hands the same message out
-// again: nearly all attributes of a span are those of many other spans, and three
-// messages each is what transforming would otherwise spend its time on.
-type memo[K comparable] struct {
-	key  string
-	text func(K) string
-	made map[K]*commonpb.KeyValue
+// memoLimit bounds how many values a memo keeps; beyond it begins anew.
+const memoLimit = 4096
+
+// memo encodes a value once and hands the same bytes out again: nearly all that a
+// span says is what many other spans say too.
+type memo[K comparable, V any] struct {
+	encode func(K) V
+	made   map[K]V
 	// What was asked for last is mostly what is asked for next.
 	last      K
-	lastValue *commonpb.KeyValue
+	lastValue V
+	asked     bool
 }
 
-func newMemo[K comparable](key string, text func(K) string) memo[K] {
-	return memo[K]{key: key, text: text, made: make(map[K]*commonpb.KeyValue)}
+func newMemo[K comparable, V any](encode func(K) V) memo[K, V] {
+	return memo[K, V]{encode: encode, made: make(map[K]V)}
 }
 
-func (m *memo[K]) get(k K) *commonpb.KeyValue {
-	if k == m.last && m.lastValue != nil {
+func (m *memo[K, V]) get(k K) V {
+	if m.asked && k == m.last {
 		return m.lastValue
 	}
-	kv, ok := m.made[k]
+	v, ok := m.made[k]
 	if !ok {
-		kv = stringValue(m.key, m.text(k))
-		m.made[k] = kv
+		if len(m.made) >= memoLimit {
+			clear(m.made)
+		}
+		v = m.encode(k)
+		m.made[k] = v
 	}
-	m.last, m.lastValue = k, kv
-	return kv
+	m.last, m.lastValue, m.asked = k, v, true
+	return v
 }
 
-// memos holds the attributes whose values repeat.
-type memos struct {
-	kind                memo[trace.Kind]
-	direction           memo[spantree.Direction]
-	device, peer        memo[*trace.Device]
-	bridge              memo[string]
-	source, destination memo[netip.Addr]
-	outerSource         memo[netip.Addr]
-	outerDestination    memo[netip.Addr]
-	networkType         memo[bool]
-	transport           memo[bool]
+// place is what a span is about: the same for each ping that takes the same way.
+type place struct {
+	device, peer *trace.Device
+	kind         trace.Kind
+	direction    spantree.Direction
+	inner        bool
 }
 
-func newMemos() memos {
-	deviceName := func(d *trace.Device) string { return d.Name }
-	return memos{
-		kind:             newMemo(trace.AttrKind, trace.Kind.String),
-		direction:        newMemo(trace.AttrDirection, spantree.Direction.String),
-		device:           newMemo(trace.AttrNetworkInterface, deviceName),
-		peer:             newMemo(trace.AttrPeerInterface, deviceName),
-		bridge:           newMemo(trace.AttrBridge, func(s string) string { return s }),
-		source:           newMemo(trace.AttrSourceAddress, netip.Addr.String),
-		destination:      newMemo(trace.AttrDestinationAddr, netip.Addr.String),
-		outerSource:      newMemo(trace.AttrTunnelSource, netip.Addr.String),
-		outerDestination: newMemo(trace.AttrTunnelDestination, netip.Addr.String),
-		networkType:      newMemo(trace.AttrNetworkType, func(v4 bool) string { return either(v4, "ipv4", "ipv6") }),
-		transport:        newMemo(trace.AttrNetworkTransport, func(v4 bool) string { return either(v4, "icmp", "icmpv6") }),
+func placeOf(s *trace.Span, d spantree.Direction) place {
+	return place{device: s.Device, peer: s.Peer, kind: s.Kind, direction: d, inner: s.Inner}
+}
+
+// placeFields are the encoded fields of Span that a place decides.
+type placeFields struct {
+	// name is left out of a span with a title.
+	name, attributes []byte
+}
+
+func encodePlace(p place) placeFields {
+	s := trace.Span{Kind: p.kind, Inner: p.inner, Device: p.device, Peer: p.peer}
+	a := attributes{field: spanAttributes}
+	a.string(trace.AttrKind, p.kind.String())
+	a.some(trace.AttrDirection, p.direction.String())
+	if p.device != nil {
+		a.string(trace.AttrNetworkInterface, p.device.Name)
 	}
+	if p.peer != nil {
+		a.string(trace.AttrPeerInterface, p.peer.Name)
+	}
+	a.some(trace.AttrBridge, s.Bridge())
+	return placeFields{name: appendText(nil, spanName, s.Name()), attributes: a.b}
+}
+
+// encodePacket returns the attributes of a packet, none if its addresses are not known.
+func encodePacket(p trace.Packet) []byte {
+	if !p.Src.IsValid() {
+		return nil
+	}
+	a := attributes{field: spanAttributes}
+	a.string(trace.AttrSourceAddress, p.Src.String())
+	a.string(trace.AttrDestinationAddr, p.Dst.String())
+	a.string(trace.AttrNetworkType, either(p.Src.Is4(), "ipv4", "ipv6"))
+	a.string(trace.AttrNetworkTransport, either(p.Src.Is4(), "icmp", "icmpv6"))
+	if p.Encapsulated() {
+		a.string(trace.AttrTunnelSource, p.OuterSrc.String())
+		a.string(trace.AttrTunnelDestination, p.OuterDst.String())
+		a.int(trace.AttrTunnelVNI, int64(p.VNI))
+	}
+	return a.b
 }
 
 func either(yes bool, a, b string) string {

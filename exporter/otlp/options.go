@@ -7,7 +7,7 @@ import (
 	"fmt"
 
 	"go.opentelemetry.io/otel/sdk/resource"
-	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/dwelltrace/dwell/correlate/trace"
 )
@@ -50,9 +50,9 @@ func FromEnvironment(ctx context.Context) (Environment, error) {
 	return env, err
 }
 
-// resource makes the resource of one namespace, which may be nil. The namespace's
+// resource returns the attributes of one namespace, which may be nil. The namespace's
 // own attributes are never overridden: two namespaces must not become one.
-func (o *Options) resource(ns *trace.NetNS) []*commonpb.KeyValue {
+func (o *Options) resource(ns *trace.NetNS) []attribute {
 	var r attributeSet
 	r.set(trace.AttrServiceVersion, o.Version)
 	r.set(trace.AttrHostID, o.Host.ID)
@@ -64,39 +64,45 @@ func (o *Options) resource(ns *trace.NetNS) []*commonpb.KeyValue {
 		r.set(a.Key, a.Value)
 	}
 	if ns != nil {
-		r.put(intValue(trace.AttrNetNS, int64(ns.Inode)))
-		r.put(stringValue(trace.AttrNetNSName, ns.Name))
+		r.put(attribute{key: trace.AttrNetNS, isInt: true, int: int64(ns.Inode)})
+		r.put(attribute{key: trace.AttrNetNSName, text: ns.Name})
 		if ns.Hypervisor {
-			r.put(stringValue(trace.AttrNetNSRole, "hypervisor"))
+			r.put(attribute{key: trace.AttrNetNSRole, text: "hypervisor"})
 		}
 	}
 	return r
 }
 
+// attribute is one with a string or an integer.
+type attribute struct {
+	key, text string
+	isInt     bool
+	int       int64
+}
+
+func (a attribute) append(b []byte, field protowire.Number) []byte {
+	if a.isInt {
+		return appendIntAttribute(b, field, a.key, a.int)
+	}
+	return appendStringAttribute(b, field, a.key, a.text)
+}
+
 // attributeSet is a list without duplicate keys, as OTLP demands.
-type attributeSet []*commonpb.KeyValue
+type attributeSet []attribute
 
 // set puts a string attribute, unless the value is empty.
 func (s *attributeSet) set(key, value string) {
 	if value != "" {
-		s.put(stringValue(key, value))
+		s.put(attribute{key: key, text: value})
 	}
 }
 
-func (s *attributeSet) put(kv *commonpb.KeyValue) {
+func (s *attributeSet) put(a attribute) {
 	for i, old := range *s {
-		if old.Key == kv.Key {
-			(*s)[i] = kv
+		if old.key == a.key {
+			(*s)[i] = a
 			return
 		}
 	}
-	*s = append(*s, kv)
-}
-
-func stringValue(key, value string) *commonpb.KeyValue {
-	return &commonpb.KeyValue{Key: key, Value: &commonpb.AnyValue{Value: &commonpb.AnyValue_StringValue{StringValue: value}}}
-}
-
-func intValue(key string, value int64) *commonpb.KeyValue {
-	return &commonpb.KeyValue{Key: key, Value: &commonpb.AnyValue{Value: &commonpb.AnyValue_IntValue{IntValue: value}}}
+	*s = append(*s, a)
 }

@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package otlp makes OTLP messages of traces. It is a pure function of the traces
-// and the options: no clock, no network, no state, and it cannot fail.
+// Package otlp makes OTLP of traces. What it makes depends on the traces and the
+// options alone: no clock, no network, and it cannot fail.
 //
-// The messages are OTLP's own protobuf types and not the OpenTelemetry SDK's
-// spans: the IDs of a trace are derived from the packet and its times from the
-// kernel, both of which the SDK would make up itself.
+// It does not use the OpenTelemetry SDK's spans: the IDs of a trace are derived
+// from the packet and its times from the kernel, both of which the SDK would make
+// up itself. Nor does it build OTLP's protobuf messages before they are encoded:
+// that took three times as long as all the rest of the way out.
 package otlp
 
 import (
-	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
-	resourcepb "go.opentelemetry.io/proto/otlp/resource/v1"
+	"slices"
+
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/exporter/internal/spantree"
@@ -20,125 +23,143 @@ import (
 // ScopeName is the instrumentation scope of all spans.
 const ScopeName = "github.com/dwelltrace/dwell"
 
-// flags of every span: W3C "sampled", and that the parent is known to be of the
-// same process (opentelemetry/proto/trace/v1/trace.proto, SpanFlags).
-const flags = 0x01 | uint32(tracepb.SpanFlags_SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK)
-
-// Spans returns the spans of the traces, one resource for each network namespace
-// in order of first appearance. The result shares the IDs' memory with the traces,
-// which must therefore not be changed while it is in use.
+// Spans returns the spans of the traces as messages: those that an [Encoder]
+// encodes.
 func Spans(traces []*trace.Trace, o Options) []*tracepb.ResourceSpans {
-	n := 0
-	for _, t := range traces {
-		n += len(t.Spans)
+	var d tracepb.TracesData
+	if err := proto.Unmarshal(NewEncoder(o).Append(nil, traces), &d); err != nil {
+		panic("otlp: the encoder is wrong: " + err.Error())
 	}
-	c := newConversion(o, n)
-	for _, t := range traces {
-		c.trace(t)
-	}
-	return c.resources
+	return d.ResourceSpans
 }
 
-// conversion is the state of one call of Spans.
-type conversion struct {
+// Encoder encodes traces. It remembers what repeats and is therefore worth keeping.
+// It may not be used concurrently.
+type Encoder struct {
 	options   Options
-	scope     *commonpb.InstrumentationScope
-	resources []*tracepb.ResourceSpans
-	byNetNS   map[*trace.NetNS]*tracepb.ScopeSpans
-	nodes     []spantree.Node
+	scope     []byte
+	places    memo[place, placeFields]
+	packets   memo[trace.Packet, []byte]
+	resources memo[*trace.NetNS, []byte]
 
-	memos memos
-	spans slab[tracepb.Span]
-	ints  slab[intAttr]
-	lists slab[*commonpb.KeyValue]
+	// What follows is empty between two calls.
+
+	nodes []spantree.Node
+	// spans holds all encoded spans as they came.
+	spans   []byte
+	chain   []link
+	groups  []group
+	byNetNS map[*trace.NetNS]int
 }
 
-// typicalAttributes is how many a span mostly has. It decides how much is
-// allocated at a time, nothing else.
-const typicalAttributes = 8
+// group is the spans of one resource.
+type group struct {
+	netns *trace.NetNS
+	// first and last are in the encoder's chain.
+	first, last int
+	// size is that of all spans in bytes.
+	size int
+}
 
-func newConversion(o Options, spans int) *conversion {
-	chunk := min(spans, 256)
-	return &conversion{
+// link is one encoded span, with the next one of its group.
+type link struct{ start, end, next int }
+
+// NewEncoder returns an encoder for traces of these options.
+func NewEncoder(o Options) *Encoder {
+	var scope []byte
+	scope = appendText(scope, scopeName, ScopeName)
+	scope = appendText(scope, scopeVersion, o.Version)
+	e := &Encoder{
 		options: o,
-		scope:   &commonpb.InstrumentationScope{Name: ScopeName, Version: o.Version},
-		byNetNS: make(map[*trace.NetNS]*tracepb.ScopeSpans),
-		memos:   newMemos(),
-		spans:   slab[tracepb.Span]{chunk: chunk},
-		ints:    slab[intAttr]{chunk: chunk},
-		lists:   slab[*commonpb.KeyValue]{chunk: chunk * typicalAttributes},
+		scope:   appendBytes(nil, scopeSpansScope, scope),
+		places:  newMemo(encodePlace),
+		packets: newMemo(encodePacket),
+		byNetNS: make(map[*trace.NetNS]int),
+	}
+	e.resources = newMemo(e.resource)
+	return e
+}
+
+// The fields of ExportTraceServiceRequest, which are those of TracesData, and of
+// what it contains (opentelemetry/proto/trace/v1/trace.proto).
+const (
+	requestResourceSpans  = 1
+	resourceSpansResource = 1
+	resourceSpansScopes   = 2
+	scopeSpansScope       = 1
+	scopeSpansSpans       = 2
+	scopeName             = 1
+	scopeVersion          = 2
+	resourceAttributes    = 1
+)
+
+// Append appends the traces to b as an encoded ExportTraceServiceRequest, which is
+// also a TracesData: one resource for each network namespace in order of first
+// appearance.
+func (e *Encoder) Append(b []byte, traces []*trace.Trace) []byte {
+	for _, t := range traces {
+		e.nodes = spantree.Nodes(t, e.nodes)
+		for i := range t.Spans {
+			start := len(e.spans)
+			body, at := openMessage(e.spans, scopeSpansSpans)
+			e.spans = closeMessage(e.span(body, t, i, e.nodes[i].Direction), at)
+			e.add(t.Spans[i].NetNS, start)
+		}
+	}
+	b = slices.Grow(b, len(e.spans)+len(e.groups)*groupOverhead)
+	for i := range e.groups {
+		b = e.appendGroup(b, &e.groups[i])
+	}
+	e.spans, e.chain = e.spans[:0], e.chain[:0]
+	clear(e.groups)
+	e.groups = e.groups[:0]
+	clear(e.byNetNS)
+	return b
+}
+
+// groupOverhead is about what a resource takes, in bytes.
+const groupOverhead = 512
+
+// add appends the last encoded span to the group of its namespace.
+func (e *Encoder) add(ns *trace.NetNS, start int) {
+	n, size := len(e.chain), len(e.spans)-start
+	e.chain = append(e.chain, link{start: start, end: len(e.spans)})
+	i, ok := e.byNetNS[ns]
+	if !ok {
+		e.byNetNS[ns] = len(e.groups)
+		e.groups = append(e.groups, group{netns: ns, first: n, last: n, size: size})
+		return
+	}
+	g := &e.groups[i]
+	e.chain[g.last].next = n
+	g.last = n
+	g.size += size
+}
+
+func (e *Encoder) appendGroup(b []byte, g *group) []byte {
+	resource := e.resources.get(g.netns)
+	scope := len(e.scope) + g.size
+	size := len(resource) + protowire.SizeTag(resourceSpansScopes) + protowire.SizeBytes(scope)
+	b = protowire.AppendTag(b, requestResourceSpans, protowire.BytesType)
+	b = protowire.AppendVarint(b, uint64(size))
+	b = append(b, resource...)
+	b = protowire.AppendTag(b, resourceSpansScopes, protowire.BytesType)
+	b = protowire.AppendVarint(b, uint64(scope))
+	b = append(b, e.scope...)
+	for i := g.first; ; i = e.chain[i].next {
+		l := e.chain[i]
+		b = append(b, e.spans[l.start:l.end]...)
+		if i == g.last {
+			return b
+		}
 	}
 }
 
-func (c *conversion) trace(t *trace.Trace) {
-	c.nodes = spantree.Nodes(t, c.nodes)
-	for i := range t.Spans {
-		ss := c.namespace(t.Spans[i].NetNS)
-		ss.Spans = append(ss.Spans, c.span(t, i))
+// resource returns the encoded field of ResourceSpans for a namespace.
+func (e *Encoder) resource(ns *trace.NetNS) []byte {
+	b, start := openMessage(nil, resourceSpansResource)
+	for _, a := range e.options.resource(ns) {
+		b = a.append(b, resourceAttributes)
 	}
-}
-
-func (c *conversion) namespace(ns *trace.NetNS) *tracepb.ScopeSpans {
-	if ss, ok := c.byNetNS[ns]; ok {
-		return ss
-	}
-	ss := &tracepb.ScopeSpans{Scope: c.scope}
-	c.byNetNS[ns] = ss
-	c.resources = append(c.resources, &tracepb.ResourceSpans{
-		Resource:   &resourcepb.Resource{Attributes: c.options.resource(ns)},
-		ScopeSpans: []*tracepb.ScopeSpans{ss},
-	})
-	return ss
-}
-
-func (c *conversion) span(t *trace.Trace, i int) *tracepb.Span {
-	s := &t.Spans[i]
-	p := c.spans.next()
-	p.TraceId = t.ID[:]
-	p.SpanId = s.ID[:]
-	if s.Parent != (trace.SpanID{}) {
-		p.ParentSpanId = s.Parent[:]
-	}
-	p.Flags = flags
-	p.Name = s.Name()
-	p.Kind = tracepb.Span_SPAN_KIND_INTERNAL
-	p.StartTimeUnixNano = uint64(s.Start)
-	p.EndTimeUnixNano = uint64(s.End)
-	p.Attributes = c.attributes(t, i)
-	p.Events = c.events(s.Events)
-	p.Status = status(t, i, c.nodes[i].Direction)
-	return p
-}
-
-func (c *conversion) events(events []trace.Event) []*tracepb.Span_Event {
-	if len(events) == 0 {
-		return nil
-	}
-	out := make([]*tracepb.Span_Event, len(events))
-	for i, e := range events {
-		out[i] = &tracepb.Span_Event{TimeUnixNano: uint64(e.Time), Name: e.Name, Attributes: c.eventAttributes(e.Attrs)}
-	}
-	return out
-}
-
-// status is Error with a sentence for people where the packet died, and on the
-// root of a ping that lost a packet that way.
-func status(t *trace.Trace, i int, d spantree.Direction) *tracepb.Status {
-	reason := errorType(t, i)
-	if reason == "" {
-		return nil
-	}
-	message := "the kernel dropped a packet of this ping: " + reason
-	if d != spantree.Neither {
-		message = "the kernel dropped the echo " + d.String() + " here: " + reason
-	}
-	return &tracepb.Status{Code: tracepb.Status_STATUS_CODE_ERROR, Message: message}
-}
-
-// errorType returns the drop reason to be told on a span, or "".
-func errorType(t *trace.Trace, i int) string {
-	if e := t.Spans[i].Error; e != "" || i > 0 || t.Outcome != trace.Dropped {
-		return e
-	}
-	return t.DropReason
+	return closeMessage(b, start)
 }

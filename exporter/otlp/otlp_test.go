@@ -256,18 +256,3 @@ func isInt(v any) bool {
 	_, ok := v.(int64)
 	return ok
 }
-
-func BenchmarkSpans(b *testing.B) {
-	const pings = 100
-	traces := make([]*trace.Trace, pings)
-	spans := 0
-	for i := range traces {
-		traces[i] = tracetest.Complete(uint16(i))
-		spans += len(traces[i].Spans)
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		otlp.Spans(traces, options)
-	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(spans), "ns/span")
-}

@@ -6,8 +6,9 @@ import (
 	"fmt"
 
 	"go.opentelemetry.io/collector/pdata/ptrace"
-	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
-	"google.golang.org/protobuf/proto"
+
+	"github.com/dwelltrace/dwell/correlate/trace"
+	"github.com/dwelltrace/dwell/exporter/otlp"
 )
 
 // encoder makes lines of OTLP/JSON. protojson will not do: OTLP's JSON differs from
@@ -15,23 +16,20 @@ import (
 // numbers. The detour over protobuf's binary form is the price for the Collector's
 // encoder, which has types of its own.
 type encoder struct {
+	otlp      *otlp.Encoder
 	unmarshal ptrace.ProtoUnmarshaler
 	marshal   ptrace.JSONMarshaler
 	buf       []byte
 }
 
 // encode returns one line with its newline.
-func (e *encoder) encode(resources []*tracepb.ResourceSpans) ([]byte, error) {
-	var err error
-	e.buf, err = proto.MarshalOptions{}.MarshalAppend(e.buf[:0], &tracepb.TracesData{ResourceSpans: resources})
+func (e *encoder) encode(traces []*trace.Trace) ([]byte, error) {
+	e.buf = e.otlp.Append(e.buf[:0], traces)
+	data, err := e.unmarshal.UnmarshalTraces(e.buf)
 	if err != nil {
 		return nil, fmt.Errorf("encoding traces: %w", err)
 	}
-	traces, err := e.unmarshal.UnmarshalTraces(e.buf)
-	if err != nil {
-		return nil, fmt.Errorf("encoding traces: %w", err)
-	}
-	line, err := e.marshal.MarshalTraces(traces)
+	line, err := e.marshal.MarshalTraces(data)
 	if err != nil {
 		return nil, fmt.Errorf("encoding traces: %w", err)
 	}

@@ -41,7 +41,6 @@ type Options struct {
 // Exporter writes traces to a file.
 type Exporter struct {
 	path    string
-	options otlp.Options
 	log     *slog.Logger
 	encoder encoder
 	lines   lineWriter
@@ -73,7 +72,7 @@ func New(o Options) (*Exporter, error) {
 	if o.Queue.BatchSpans == 0 {
 		o.Queue.BatchSpans = writeSpans
 	}
-	e := &Exporter{path: o.Path, options: o.OTLP, log: o.Logger, lines: lineWriter{file: file}}
+	e := &Exporter{path: o.Path, log: o.Logger, encoder: encoder{otlp: otlp.NewEncoder(o.OTLP)}, lines: lineWriter{file: file}}
 	e.batcher = batch.New(o.Queue, e.write)
 	return e, nil
 }
@@ -153,7 +152,7 @@ func (e *Exporter) write(_ context.Context, traces []*trace.Trace) batch.Result 
 func (e *Exporter) encode(traces []*trace.Trace) ([]byte, error) {
 	var lines []byte
 	for i := range traces {
-		line, err := e.encoder.encode(otlp.Spans(traces[i:i+1], e.options))
+		line, err := e.encoder.encode(traces[i : i+1])
 		if err != nil {
 			return nil, err
 		}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package otlp_test
+
+import (
+	"bytes"
+	"net/netip"
+	"strings"
+	"testing"
+
+	coltracepb "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	"google.golang.org/protobuf/proto"
+	"pgregory.net/rapid"
+
+	"github.com/dwelltrace/dwell/correlate/trace"
+	"github.com/dwelltrace/dwell/exporter/internal/tracetest"
+	"github.com/dwelltrace/dwell/exporter/otlp"
+)
+
+// TestEncodingIsWhatTheLibraryWrites: whatever is in a trace, the protobuf library
+// reads all of what the encoder writes and writes the same bytes. An encoder that is
+// used again writes what a new one does.
+func TestEncodingIsWhatTheLibraryWrites(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		o := otlp.Options{Version: text.Draw(t, "version"), Host: otlp.Host{ID: text.Draw(t, "host")}}
+		e := otlp.NewEncoder(o)
+		for range rapid.IntRange(1, 3).Draw(t, "calls") {
+			traces := rapid.SliceOfN(rapid.Custom(drawTrace), 0, 4).Draw(t, "traces")
+			got := e.Append([]byte("before"), traces)[len("before"):]
+			var request coltracepb.ExportTraceServiceRequest
+			if err := proto.Unmarshal(got, &request); err != nil {
+				t.Fatal(err)
+			}
+			again, err := proto.MarshalOptions{Deterministic: true}.Marshal(&request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(got, again) {
+				t.Fatalf("%x is encoded; the library would write %x", got, again)
+			}
+			if first := otlp.NewEncoder(o).Append(nil, traces); !bytes.Equal(got, first) {
+				t.Fatalf("an encoder that was used before writes %x, a new one %x", got, first)
+			}
+		}
+	})
+}
+
+// text draws names as the kernel allows them, which need not be UTF-8, and some that
+// are longer than short lengths.
+var text = rapid.OneOf(
+	rapid.SampledFrom([]string{"", "eth0", "br-lan", "\xff\xfe0", strings.Repeat("x", 200), strings.Repeat("y", 1<<15)}),
+	rapid.Map(rapid.SliceOfN(rapid.Byte(), 0, 15), func(b []byte) string { return string(b) }),
+)
+
+func drawTrace(t *rapid.T) *trace.Trace {
+	tr := rapid.SampledFrom(tracetest.All()).Draw(t, "trace")
+	tr.Local = rapid.Bool().Draw(t, "local")
+	tr.Duplicates = rapid.IntRange(-1, 300).Draw(t, "duplicates")
+	tr.DropReason = text.Draw(t, "reason")
+	for i := range tr.Spans {
+		s := &tr.Spans[i]
+		switch rapid.IntRange(0, 9).Draw(t, "what") {
+		case 0:
+			s.Start, s.End = rapid.Int64().Draw(t, "start"), rapid.Int64().Draw(t, "end")
+		case 1:
+			s.Error = text.Draw(t, "error")
+		case 2:
+			s.Title = text.Draw(t, "title")
+		case 3:
+			s.NetNS = &trace.NetNS{Inode: rapid.Uint32().Draw(t, "inode"), Name: text.Draw(t, "netns")}
+			s.Device = &trace.Device{NetNS: s.NetNS, Name: text.Draw(t, "device"), Bridge: text.Draw(t, "bridge")}
+		case 4:
+			s.NetNS = nil
+		case 5:
+			s.Packet = trace.Packet{Src: netip.IPv6Loopback(), OuterSrc: netip.IPv6Loopback(), VNI: rapid.Uint32().Draw(t, "vni")}
+		case 6:
+			s.Events = append(s.Events, trace.Event{Time: rapid.Int64().Draw(t, "time"), Name: text.Draw(t, "event"), Attrs: []trace.Attr{
+				trace.String(text.Draw(t, "key"), text.Draw(t, "value")), trace.Int("dwell.test", rapid.Int64().Draw(t, "int")),
+			}})
+		}
+	}
+	return tr
+}
+
+func BenchmarkEncoder(b *testing.B) {
+	const pings = 100
+	traces := make([]*trace.Trace, pings)
+	spans := 0
+	for i := range traces {
+		traces[i] = tracetest.Complete(uint16(i))
+		spans += len(traces[i].Spans)
+	}
+	e := otlp.NewEncoder(options)
+	var buf []byte
+	b.ReportAllocs()
+	for b.Loop() {
+		buf = e.Append(buf[:0], traces)
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(spans), "ns/span")
+	b.ReportMetric(float64(len(buf))/float64(spans), "bytes/span")
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package otlp
+
+import (
+	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/dwelltrace/dwell/correlate/trace"
+	"github.com/dwelltrace/dwell/exporter/internal/spantree"
+)
+
+// The fields of Span, Event and Status that are written
+// (opentelemetry/proto/trace/v1/trace.proto).
+const (
+	spanTraceID    = 1
+	spanID         = 2
+	spanParentID   = 4
+	spanName       = 5
+	spanKind       = 6
+	spanStart      = 7
+	spanEnd        = 8
+	spanAttributes = 9
+	spanEvents     = 11
+	spanStatus     = 15
+	spanFlags      = 16
+
+	eventTime       = 1
+	eventName       = 2
+	eventAttributes = 3
+
+	statusMessage = 2
+	statusCode    = 3
+)
+
+// flags of every span: W3C "sampled", and that the parent is known to be of the
+// same process (opentelemetry/proto/trace/v1/trace.proto, SpanFlags).
+const flags = 0x01 | uint32(tracepb.SpanFlags_SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK)
+
+// span appends the fields of span i of t, which is d's way.
+func (e *Encoder) span(b []byte, t *trace.Trace, i int, d spantree.Direction) []byte {
+	s := &t.Spans[i]
+	place := e.places.get(placeOf(s, d))
+	b = appendBytes(b, spanTraceID, t.ID[:])
+	b = appendBytes(b, spanID, s.ID[:])
+	if s.Parent != (trace.SpanID{}) {
+		b = appendBytes(b, spanParentID, s.Parent[:])
+	}
+	if s.Title != "" {
+		b = appendText(b, spanName, s.Title)
+	} else {
+		b = append(b, place.name...)
+	}
+	b = protowire.AppendTag(b, spanKind, protowire.VarintType)
+	b = protowire.AppendVarint(b, uint64(tracepb.Span_SPAN_KIND_INTERNAL))
+	b = appendFixed64(b, spanStart, uint64(s.Start))
+	b = appendFixed64(b, spanEnd, uint64(s.End))
+	b = append(b, place.attributes...)
+	b = e.ownAttributes(b, t, i)
+	b = events(b, s.Events)
+	b = status(b, t, i, d)
+	b = protowire.AppendTag(b, spanFlags, protowire.Fixed32Type)
+	return protowire.AppendFixed32(b, flags)
+}
+
+// ownAttributes appends those attributes of span i that its place does not decide.
+func (e *Encoder) ownAttributes(b []byte, t *trace.Trace, i int) []byte {
+	s := &t.Spans[i]
+	a := attributes{b: append(b, e.packets.get(s.Packet)...), field: spanAttributes}
+	a.int(trace.AttrDwellNS, s.Duration())
+	a.some(trace.AttrErrorType, errorType(t, i))
+	if i == 0 {
+		a.root(t)
+	}
+	return a.b
+}
+
+func events(b []byte, events []trace.Event) []byte {
+	for _, event := range events {
+		var start int
+		b, start = openMessage(b, spanEvents)
+		b = appendFixed64(b, eventTime, uint64(event.Time))
+		b = appendText(b, eventName, event.Name)
+		a := attributes{b: b, field: eventAttributes}
+		a.event(event.Attrs)
+		b = closeMessage(a.b, start)
+	}
+	return b
+}
+
+// status appends an error with a sentence for people where the packet died, and on
+// the root of a ping that lost a packet that way.
+func status(b []byte, t *trace.Trace, i int, d spantree.Direction) []byte {
+	reason := errorType(t, i)
+	if reason == "" {
+		return b
+	}
+	message := "the kernel dropped a packet of this ping: " + reason
+	if d != spantree.Neither {
+		message = "the kernel dropped the echo " + d.String() + " here: " + reason
+	}
+	b, start := openMessage(b, spanStatus)
+	b = appendText(b, statusMessage, message)
+	b = protowire.AppendTag(b, statusCode, protowire.VarintType)
+	b = protowire.AppendVarint(b, uint64(tracepb.Status_STATUS_CODE_ERROR))
+	return closeMessage(b, start)
+}
+
+// errorType returns the drop reason to be told on a span, or "".
+func errorType(t *trace.Trace, i int) string {
+	if e := t.Spans[i].Error; e != "" || i > 0 || t.Outcome != trace.Dropped {
+		return e
+	}
+	return t.DropReason
+}
