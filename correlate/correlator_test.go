@@ -327,6 +327,33 @@ func TestSameContentAgainUnanswered(t *testing.T) {
 	}
 }
 
+// A packet that is held back between two of its sender's devices, by the shaping of a VLAN
+// or by slow chains, is not another.
+func TestHeldBackBySender(t *testing.T) {
+	for name, first := range map[string]func(*packet){
+		"VLAN":   func(p *packet) { p.at(dev{guest, 7, "vlan7", 0}, event.NetDevQueue) },
+		"chains": func(p *packet) { p.nf(brovsnsNS, event.NetfilterFirst, event.NetfilterLocalOut) },
+	} {
+		for _, length := range []uint16{0, 56} {
+			t.Run(fmt.Sprintf("%s, %d bytes", name, length), func(t *testing.T) {
+				s := newSim()
+				p := s.request(1)
+				if length == 0 {
+					p.empty()
+				}
+				first(p)
+				s.now += uint64(100 * time.Millisecond)
+				p.toOutside()
+				p.back()
+				traces, st := run(s.events, correlate.Options{})
+				if len(traces) != 1 || st.Complete != 1 {
+					t.Errorf("stats %+v\n%s", st, renderAll(traces, st))
+				}
+			})
+		}
+	}
+}
+
 // A driver's return without the rest of the packet is no journey.
 func TestStrayDriverReturn(t *testing.T) {
 	s := newSim()

@@ -67,10 +67,15 @@ func (p *ping) cameInOn(netns, ifindex uint32) bool {
 	return first != nil && first.Hook.Arrival() && first.NetNS == netns && first.IfIndex == ifindex
 }
 
-// resendAfter is how long after a request, in nanoseconds, the same request made again
-// in the same namespace cannot be a step of the first: bridges and tunnels pass a packet
-// from one queue of a namespace to the next within microseconds.
+// resendAfter is how long after a request, in nanoseconds, the same request at the same
+// hook of the same device cannot be a step of the first: no packet is queued twice for
+// one device but within microseconds.
 const resendAfter = 10e6
+
+// reroutedAfter is the same, in nanoseconds, for another hook or device of the namespace.
+// Between the queues of a stacked device and of the one below there is all the time for
+// which the first holds the packet back; but ping sends the next after a second.
+const reroutedAfter = 900e6
 
 // overtaken reports whether ev begins another ping with the content of p: a request is
 // sent again, or comes in again, after p's reply was delivered, or is sent long after
@@ -86,7 +91,15 @@ func (p *ping) overtaken(ev *event.Event) bool {
 		return false
 	}
 	began := p.began()
-	return began != nil && (ev.Time > began.Time+resendAfter || ev.NetNS != began.NetNS)
+	switch {
+	case began == nil:
+		return false
+	case ev.NetNS != began.NetNS:
+		return true
+	case ev.Hook == began.Hook && ev.IfIndex == began.IfIndex:
+		return ev.Time > began.Time+resendAfter
+	}
+	return ev.Time > began.Time+reroutedAfter
 }
 
 // visited reports whether the ping has been seen in a namespace.
