@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"fmt"
+	"math"
+	"net"
+	"net/url"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// report says what is wrong with the value at path.
+type report func(path, format string, args ...any)
+
+// The bounds of the kernel side (see bpf.Options), and of what makes sense.
+const (
+	minRing       = 1 << 20
+	maxRing       = 1 << 30
+	maxVXLANPorts = 8
+	minSpool      = 1 << 20
+	minInterval   = Duration(100 * time.Millisecond)
+)
+
+// check tells what cannot be, of values that are well formed each.
+func check(c *Config, bad report) {
+	checkTrace(&c.Trace, bad)
+	if r := c.Sampling.Ratio; math.IsNaN(r) || r < 0 || r > 1 {
+		bad("sampling.ratio", "%v is not between 0 and 1", r)
+	}
+	notNegative("sampling.keep_slower_than", c.Sampling.KeepSlowerThan, bad)
+	checkOTLP(&c.Export.OTLP, bad)
+	checkQueue(&c.Export, bad)
+	checkMetrics(&c.Metrics, bad)
+	checkListen(c.HTTP.Listen, bad)
+	for i, socket := range c.Containers.Sockets {
+		absolute(fmt.Sprintf("containers.sockets[%d]", i), strings.TrimPrefix(socket, "unix://"), bad)
+	}
+	positive("shutdown.timeout", c.Shutdown.Timeout, bad)
+}
+
+func checkTrace(t *Trace, bad report) {
+	positive("trace.timeout", t.Timeout, bad)
+	if t.RingSize < minRing || t.RingSize > maxRing {
+		bad("trace.ring_size", "%s is not between 1MiB and 1GiB", must(t.RingSize.MarshalText()))
+	}
+	if n := len(t.VXLANPorts); n > maxVXLANPorts {
+		bad("trace.vxlan_ports", "%d ports; at most %d can be", n, maxVXLANPorts)
+	}
+	if slices.Contains(t.Netfilter, "none") && len(t.Netfilter) > 1 {
+		bad("trace.netfilter", "none stands beside namespaces; write either")
+	}
+}
+
+// headerName is gRPC's rule for metadata:
+// https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
+var headerName = regexp.MustCompile(`^[0-9a-z_.-]+$`)
+
+func checkOTLP(o *OTLP, bad report) {
+	checkEndpoint("export.otlp.endpoint", o.Endpoint, bad)
+	notNegative("export.otlp.timeout", o.Timeout, bad)
+	for name := range o.Headers {
+		at := "export.otlp.headers." + name
+		switch {
+		case !headerName.MatchString(name):
+			bad(at, "the name of a header has only lower-case letters, digits, and _ . -")
+		case strings.HasPrefix(name, "grpc-"):
+			bad(at, "names that begin with grpc- are gRPC's own")
+		}
+	}
+	checkTLS(o, bad)
+}
+
+func checkTLS(o *OTLP, bad report) {
+	tls := &o.TLS
+	for _, f := range []struct{ name, path string }{
+		{"ca_file", tls.CAFile}, {"cert_file", tls.CertFile}, {"key_file", tls.KeyFile},
+	} {
+		if f.path == "" {
+			continue
+		}
+		at := "export.otlp.tls." + f.name
+		absolute(at, f.path, bad)
+		if tls.Insecure == On || strings.HasPrefix(o.Endpoint, "http://") {
+			bad(at, "there is no TLS to use it for: the endpoint is plain text, by insecure: true or by http://")
+		}
+	}
+	switch {
+	case tls.CertFile != "" && tls.KeyFile == "":
+		bad("export.otlp.tls.cert_file", "it needs key_file, too")
+	case tls.KeyFile != "" && tls.CertFile == "":
+		bad("export.otlp.tls.key_file", "it needs cert_file, too")
+	case tls.Insecure == On && strings.HasPrefix(o.Endpoint, "https://"):
+		bad("export.otlp.tls.insecure", "true means plain text, and export.otlp.endpoint begins with https://")
+	case tls.Insecure == Off && strings.HasPrefix(o.Endpoint, "http://"):
+		bad("export.otlp.tls.insecure", "false means TLS, and export.otlp.endpoint begins with http://")
+	}
+}
+
+func checkEndpoint(at, endpoint string, bad report) {
+	if endpoint == "" {
+		return
+	}
+	scheme, rest, found := strings.Cut(endpoint, "://")
+	if !found {
+		scheme, rest = "http", endpoint
+	}
+	u, err := url.Parse("http://" + rest)
+	switch {
+	case scheme != "http" && scheme != "https":
+		bad(at, "%q begins with %s://; OTLP goes over gRPC: write host:port, http://host:port, or https://host:port for TLS", endpoint, scheme)
+	case err != nil || u.Hostname() == "":
+		bad(at, "%q is not host:port, http://host:port or https://host:port", endpoint)
+	case u.Path != "" && u.Path != "/":
+		bad(at, "%q has a path, which OTLP over gRPC does not use; leave out %s", endpoint, u.Path)
+	}
+}
+
+func checkQueue(e *Export, bad report) {
+	atLeastOne("export.queue.spans", e.Queue.Spans, bad)
+	atLeastOne("export.queue.batch_spans", e.Queue.BatchSpans, bad)
+	positive("export.queue.delay", e.Queue.Delay, bad)
+	absolute("export.spool.dir", e.Spool.Dir, bad)
+	if e.Spool.MaxBytes < minSpool {
+		bad("export.spool.max_bytes", "%s is less than 1MiB", must(e.Spool.MaxBytes.MarshalText()))
+	}
+	if e.File != "-" {
+		absolute("export.file", e.File, bad)
+	}
+}
+
+func checkMetrics(m *Metrics, bad report) {
+	checkEndpoint("metrics.otlp.endpoint", m.OTLP.Endpoint, bad)
+	if m.OTLP.Interval < minInterval {
+		bad("metrics.otlp.interval", "%v is less than %v", time.Duration(m.OTLP.Interval), time.Duration(minInterval))
+	}
+	atLeastOne("metrics.max_series", m.MaxSeries, bad)
+	for i, b := range m.Buckets {
+		at := fmt.Sprintf("metrics.buckets[%d]", i)
+		positive(at, b, bad)
+		if i > 0 && b <= m.Buckets[i-1] {
+			bad(at, "%v is not more than the one before; they must rise", time.Duration(b))
+		}
+	}
+	notNegative("metrics.expire", m.Expire, bad)
+}
+
+func checkListen(addr string, bad report) {
+	if addr == "" {
+		return
+	}
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		bad("http.listen", "%q is not host:port or :port", addr)
+	} else if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		bad("http.listen", "%q is no port number", port)
+	}
+}
+
+// absolute is for files: a daemon's working directory is nobody's choice.
+func absolute(at, path string, bad report) {
+	if path != "" && !filepath.IsAbs(path) {
+		bad(at, "%q is not an absolute path", path)
+	}
+}
+
+func positive(at string, d Duration, bad report) {
+	if d <= 0 {
+		bad(at, "%v is not more than 0", time.Duration(d))
+	}
+}
+
+func notNegative(at string, d Duration, bad report) {
+	if d < 0 {
+		bad(at, "%v is negative", time.Duration(d))
+	}
+}
+
+func atLeastOne(at string, n int, bad report) {
+	if n < 1 {
+		bad(at, "%d is less than 1", n)
+	}
+}
+
+// must returns the text of a value that always has one.
+func must(text []byte, _ error) string { return string(text) }

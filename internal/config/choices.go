@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Switch is on, off, or as the circumstances say.
+type Switch string
+
+// The positions of a Switch.
+const (
+	Auto Switch = "auto"
+	On   Switch = "true"
+	Off  Switch = "false"
+)
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (s *Switch) UnmarshalText(text []byte) (err error) {
+	*s, err = oneOf(string(text), Auto, On, Off)
+	return err
+}
+
+// Format is how a line of the log looks.
+type Format string
+
+// The formats.
+const (
+	Text Format = "text"
+	JSON Format = "json"
+)
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (f *Format) UnmarshalText(text []byte) (err error) {
+	*f, err = oneOf(string(text), Text, JSON)
+	return err
+}
+
+func oneOf[S ~string](text string, choices ...S) (S, error) {
+	if slices.Contains(choices, S(text)) {
+		return S(text), nil
+	}
+	names := make([]string, len(choices))
+	for i, c := range choices {
+		names[i] = string(c)
+	}
+	return "", fmt.Errorf("%q is none of %s", text, strings.Join(names, ", "))
+}

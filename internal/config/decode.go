@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+)
+
+// decoder fills a Config from a YAML document. The library's own decoder ends at the
+// first mistake and forgets where the values stood, which is asked for again when they
+// are checked against each other; so only its parser is used.
+type decoder struct {
+	file string
+	// origins says where each setting and each element of a list was set.
+	origins map[string]Origin
+	errs    []error
+}
+
+func (d *decoder) fail(at Origin, path, format string, args ...any) {
+	d.errs = append(d.errs, &Error{Origin: at, Path: path, Problem: fmt.Sprintf(format, args...)})
+}
+
+// document reads a whole file into c.
+func (d *decoder) document(text []byte, c *Config) {
+	file, err := parse(text)
+	if err != nil {
+		d.syntax(err)
+		return
+	}
+	for i, doc := range file.Docs {
+		switch {
+		case doc.Body == nil || doc.Body.Type() == ast.CommentType:
+		case i > 0:
+			d.fail(d.at(doc.Body), "", "a second YAML document; the configuration is one")
+		default:
+			d.fill(doc.Body, reflect.ValueOf(c).Elem(), "")
+		}
+	}
+}
+
+// parse returns the syntax tree. A parser that panics is no reason for a daemon to end.
+func parse(text []byte) (file *ast.File, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("no YAML: %v", p)
+		}
+	}()
+	return parser.ParseBytes(text, 0)
+}
+
+func (d *decoder) syntax(err error) {
+	at, problem := Origin{File: d.file}, err.Error()
+	var at0 yaml.Error
+	if errors.As(err, &at0) {
+		problem = at0.GetMessage()
+		if tok := at0.GetToken(); tok != nil && tok.Position != nil {
+			at.Line, at.Column = tok.Position.Line, tok.Position.Column
+		}
+	}
+	d.fail(at, "", "%s", strings.Join(strings.Fields(problem), " "))
+}
+
+// at returns where a node stands.
+func (d *decoder) at(n ast.Node) Origin {
+	at := Origin{File: d.file, Line: 1, Column: 1}
+	if values, ok := n.(*ast.MappingNode); ok && !values.IsFlowStyle && len(values.Values) > 0 {
+		n = values.Values[0].Key // its own token is the colon
+	}
+	if value, ok := n.(*ast.MappingValueNode); ok {
+		n = value.Key
+	}
+	if tok := n.GetToken(); tok != nil && tok.Position != nil {
+		at.Line, at.Column = tok.Position.Line, tok.Position.Column
+	}
+	return at
+}
+
+// fill gives v, at path, the value of a node. No value at all leaves the default.
+func (d *decoder) fill(n ast.Node, v reflect.Value, path string) {
+	if n == nil || n.Type() == ast.NullType {
+		return
+	}
+	d.origins[path] = d.at(n)
+	switch {
+	case isSection(v.Type()):
+		d.section(n, v, path)
+	case v.Kind() == reflect.Slice:
+		d.list(n, v, path)
+	case v.Kind() == reflect.Map:
+		d.pairs(n, v, path)
+	default:
+		d.scalar(n, v, path)
+	}
+}
+
+func (d *decoder) section(n ast.Node, v reflect.Value, path string) {
+	for name, entry := range d.entries(n, path, "settings, like "+key(v.Type(), 0)+":") {
+		if i := slices.Index(keys(v.Type()), name); i >= 0 {
+			d.fill(entry.Value, v.Field(i), join(path, name))
+			continue
+		}
+		d.fail(d.at(entry.Key), join(path, name), "there is no such setting%s", hint(path, name, v.Type()))
+	}
+}
+
+// hint says what an unknown name was probably meant to be.
+func hint(path, name string, section reflect.Type) string {
+	if near := nearest(name, keys(section)); near != "" {
+		return "; did you mean " + near + "?"
+	}
+	for _, s := range settings(&Config{}) {
+		if strings.HasSuffix("."+s.path, "."+name) {
+			return "; did you mean " + s.path + "?"
+		}
+	}
+	what := "here"
+	if path != "" {
+		what = "below " + path
+	}
+	return fmt.Sprintf("; %s there are: %s", what, strings.Join(keys(section), ", "))
+}
+
+// entries yields the names and values of a mapping.
+func (d *decoder) entries(n ast.Node, path, wanted string) func(yield func(string, *ast.MappingValueNode) bool) {
+	return func(yield func(string, *ast.MappingValueNode) bool) {
+		values := []*ast.MappingValueNode{}
+		switch n := n.(type) {
+		case *ast.MappingNode:
+			values = n.Values
+		case *ast.MappingValueNode:
+			values = append(values, n)
+		default:
+			d.fail(d.at(n), path, "this is %s; it should be %s", kind(n), wanted)
+		}
+		for _, entry := range values {
+			name, ok := plain(entry.Key)
+			if !ok {
+				d.fail(d.at(entry.Key), path, "this is %s; it should be a name", kind(entry.Key))
+			} else if !yield(name, entry) {
+				return
+			}
+		}
+	}
+}
+
+func (d *decoder) list(n ast.Node, v reflect.Value, path string) {
+	sequence, ok := n.(*ast.SequenceNode)
+	if !ok {
+		d.fail(d.at(n), path, "this is %s; it should be a list, like [a, b]", kind(n))
+		return
+	}
+	list := reflect.MakeSlice(v.Type(), len(sequence.Values), len(sequence.Values))
+	for i, element := range sequence.Values {
+		at := fmt.Sprintf("%s[%d]", path, i)
+		d.origins[at] = d.at(element)
+		d.scalar(element, list.Index(i), at)
+	}
+	v.Set(list)
+}
+
+func (d *decoder) pairs(n ast.Node, v reflect.Value, path string) {
+	pairs := reflect.MakeMap(v.Type())
+	for name, entry := range d.entries(n, path, "pairs, like name: value") {
+		value := reflect.New(v.Type().Elem()).Elem()
+		d.origins[join(path, name)] = d.at(entry.Value)
+		d.scalar(entry.Value, value, join(path, name))
+		pairs.SetMapIndex(reflect.ValueOf(name), value)
+	}
+	v.Set(pairs)
+}
+
+func (d *decoder) scalar(n ast.Node, v reflect.Value, path string) {
+	text, ok := plain(n)
+	if !ok {
+		d.fail(d.at(n), path, "this is %s; it should be a single value", kind(n))
+	} else if err := setText(v, text); err != nil {
+		d.fail(d.at(n), path, "%v", err)
+	}
+}
+
+// plain returns the text of a single value as it was written: 1e3 may be the name of a
+// namespace.
+func plain(n ast.Node) (string, bool) {
+	switch n := n.(type) {
+	case *ast.StringNode:
+		return n.Value, true
+	case *ast.LiteralNode:
+		return n.Value.Value, true
+	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
+		return n.GetToken().Value, true
+	}
+	return "", false
+}
+
+// kind says what a node is in words.
+func kind(n ast.Node) string {
+	switch n.(type) {
+	case *ast.MappingNode, *ast.MappingValueNode:
+		return "a block of names and values"
+	case *ast.SequenceNode:
+		return "a list"
+	case *ast.NullNode:
+		return "empty"
+	case *ast.AnchorNode, *ast.AliasNode, *ast.MergeKeyNode, *ast.TagNode:
+		return "an anchor, an alias or a tag, which are not supported"
+	}
+	return "a single value"
+}

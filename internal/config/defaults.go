@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"log/slog"
+	"time"
+)
+
+// Default returns the configuration of an empty file.
+func Default() Config {
+	return Config{
+		Trace: Trace{
+			Timeout:    Duration(2 * time.Second),
+			RingSize:   64 << 20,
+			VXLANPorts: []Port{4789, 8472},
+		},
+		Sampling: Sampling{Ratio: 1},
+		Export: Export{
+			OTLP:  OTLP{TLS: TLS{Insecure: Auto}},
+			Queue: Queue{Spans: 1 << 18, BatchSpans: 2048, Delay: Duration(200 * time.Millisecond)},
+			Spool: Spool{MaxBytes: 1 << 30},
+		},
+		Metrics: Metrics{
+			Prometheus: Prometheus{Enabled: true},
+			OTLP:       MetricsOTLP{Interval: Duration(time.Minute)},
+			MaxSeries:  2000,
+			Expire:     Duration(time.Hour),
+		},
+		HTTP:       HTTP{Listen: "127.0.0.1:9464"},
+		Containers: Containers{Enabled: true},
+		Log:        Log{Level: Level(slog.LevelInfo), Format: Text},
+		Shutdown:   Shutdown{Timeout: Duration(10 * time.Second)},
+	}
+}

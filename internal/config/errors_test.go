@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/dwelltrace/dwell/internal/config"
+)
+
+func TestErrors(t *testing.T) {
+	tests := map[string]struct {
+		file string
+		env  []string
+		want []string
+	}{
+		"unknown name":        {"trace:\n  timout: 1s\n", nil, []string{"f:2:3: trace.timout: there is no such setting; did you mean timeout?"}},
+		"unknown section":     {"\nexports:\n  file: /x\n", nil, []string{"f:2:1: exports: there is no such setting; did you mean export?"}},
+		"in the wrong place":  {"endpoint: a:1\n", nil, []string{"f:1:1: endpoint: there is no such setting; did you mean export.otlp.endpoint?"}},
+		"unlike all":          {"log:\n  colour: red\n", nil, []string{"f:2:3: log.colour: there is no such setting; below log there are: level, format"}},
+		"no unit":             {"trace:\n  timeout: 5\n", nil, []string{`f:2:12: trace.timeout: "5" has no unit; write 5s or 5ms`}},
+		"no duration":         {"trace: {timeout: soon}\n", nil, []string{`f:1:18: trace.timeout: "soon" is no duration; write it like 200ms, 2s or 1m30s`}},
+		"no size":             {"trace:\n  ring_size: 64 megs\n", nil, []string{`f:2:14: trace.ring_size: "64 megs" is no size; write it in bytes or like 512KiB, 64MiB, 1GiB`}},
+		"huge size":           {"trace:\n  ring_size: 99999999999TiB\n", nil, []string{`f:2:14: trace.ring_size: "99999999999TiB" is too large`}},
+		"small ring":          {"trace:\n  timeout: 1s\n  ring_size: 4KiB\n", nil, []string{"f:3:14: trace.ring_size: 4KiB is not between 1MiB and 1GiB"}},
+		"address":             {"trace:\n  addresses:\n    - 192.0.2.1\n    - example\n", nil, []string{`f:4:7: trace.addresses[1]: "example" is neither an address nor a prefix like 192.0.2.0/24`}},
+		"glob":                {"trace: {netns: [\"a[\"]}\n", nil, []string{`f:1:17: trace.netns[0]: "a[" is no glob: a [ is not closed, or it ends with a backslash`}},
+		"interface":           {"trace: {interfaces: [a-name-too-long-by-far]}\n", nil, []string{`f:1:22: trace.interfaces[0]: "a-name-too-long-by-far" cannot be the name of an interface: at most 15 characters, without spaces, / and : in it`}},
+		"port":                {"trace: {vxlan_ports: [70000]}\n", nil, []string{`f:1:23: trace.vxlan_ports[0]: "70000" is no port; it must be between 1 and 65535`}},
+		"ports":               {"trace:\n  vxlan_ports: [1,2,3,4,5,6,7,8,9]\n", nil, []string{"f:2:16: trace.vxlan_ports: 9 ports; at most 8 can be"}},
+		"none and some":       {"trace:\n  netfilter: [none, host]\n", nil, []string{"f:2:14: trace.netfilter: none stands beside namespaces; write either"}},
+		"ratio":               {"sampling:\n  ratio: 1.5\n", nil, []string{"f:2:10: sampling.ratio: 1.5 is not between 0 and 1"}},
+		"not a number":        {"sampling:\n  ratio: .nan\n", nil, []string{`f:2:10: sampling.ratio: ".nan" is no number`}},
+		"number":              {"export: {queue: {spans: many}}\n", nil, []string{`f:1:25: export.queue.spans: "many" is no whole number`}},
+		"bool":                {"containers: {enabled: yes}\n", nil, []string{`f:1:23: containers.enabled: "yes" is neither true nor false`}},
+		"endpoint":            {"export:\n  otlp:\n    endpoint: grpc://a:1\n", nil, []string{`f:3:15: export.otlp.endpoint: "grpc://a:1" begins with grpc://; OTLP goes over gRPC: write host:port, http://host:port, or https://host:port for TLS`}},
+		"path of endpoint":    {"export:\n  otlp:\n    endpoint: http://a:1/v1\n", nil, []string{`f:3:15: export.otlp.endpoint: "http://a:1/v1" has a path, which OTLP over gRPC does not use; leave out /v1`}},
+		"header":              {"export:\n  otlp:\n    headers:\n      X-Key: a\n", nil, []string{"f:4:14: export.otlp.headers.X-Key: the name of a header has only lower-case letters, digits, and _ . -"}},
+		"no variable":         {"export:\n  otlp:\n    headers: {a: \"${env:NONE}\"}\n", nil, []string{"f:3:18: export.otlp.headers.a: ${env:NONE}: the environment variable NONE is not set"}},
+		"no reference":        {"export: {otlp: {headers: {a: \"${NONE}\"}}}\n", nil, []string{`f:1:30: export.otlp.headers.a: "${NONE}" is no reference; write ${env:NAME} or ${file:PATH}, and $$ for a dollar sign`}},
+		"key without cert":    {"export: {otlp: {tls: {key_file: /k}}}\n", nil, []string{"f:1:33: export.otlp.tls.key_file: it needs cert_file, too"}},
+		"TLS in plain text":   {"export:\n  otlp:\n    endpoint: http://a:1\n    tls:\n      ca_file: /ca\n", nil, []string{"f:5:16: export.otlp.tls.ca_file: there is no TLS to use it for: the endpoint is plain text, by insecure: true or by http://"}},
+		"relative":            {"export: {spool: {dir: spool}}\n", nil, []string{`f:1:23: export.spool.dir: "spool" is not an absolute path`}},
+		"buckets":             {"metrics:\n  buckets:\n  - 1ms\n  - 1us\n", nil, []string{"f:4:5: metrics.buckets[1]: 1µs is not more than the one before; they must rise"}},
+		"listen":              {"http: {listen: localhost}\n", nil, []string{`f:1:16: http.listen: "localhost" is not host:port or :port`}},
+		"level":               {"log: {level: loud}\n", nil, []string{`f:1:14: log.level: "loud" is none of debug, info, warn, error`}},
+		"format":              {"log: {format: xml}\n", nil, []string{`f:1:15: log.format: "xml" is none of text, json`}},
+		"list for a value":    {"trace:\n  timeout: [1s]\n", nil, []string{"f:2:12: trace.timeout: this is a list; it should be a single value"}},
+		"value for a list":    {"trace:\n  netns: host\n", nil, []string{"f:2:10: trace.netns: this is a single value; it should be a list, like [a, b]"}},
+		"value for a section": {"trace: all\n", nil, []string{"f:1:8: trace: this is a single value; it should be settings, like netns:"}},
+		"section for a value": {"trace:\n  timeout:\n    a: 1s\n", nil, []string{"f:3:5: trace.timeout: this is a block of names and values; it should be a single value"}},
+		"list for all":        {"- trace\n", nil, []string{"f:1:1: this is a list; it should be settings, like host:"}},
+		"anchor":              {"trace: &a\n  timeout: 1s\n", nil, []string{"f:1:8: trace: this is an anchor, an alias or a tag, which are not supported; it should be settings, like netns:"}},
+		"two documents":       {"trace:\n---\nlog:\n", nil, []string{"f:3:1: a second YAML document; the configuration is one"}},
+		"all at once": {
+			"log:\n  level: loud\ntrace:\n  timeout: 5\n  ring: 1\nshutdown: {timeout: 0s}\n", nil,
+			[]string{
+				`f:2:10: log.level: "loud" is none of debug, info, warn, error`,
+				`f:4:12: trace.timeout: "5" has no unit; write 5s or 5ms`,
+				"f:5:3: trace.ring: there is no such setting; below trace there are: netns, interfaces, addresses, hypervisors, netfilter, timeout, ring_size, vxlan_ports",
+				"f:6:21: shutdown.timeout: 0s is not more than 0",
+			},
+		},
+		"variable":         {"", []string{"DWELL_TRACE_TIMEOUT=5"}, []string{`DWELL_TRACE_TIMEOUT: trace.timeout: "5" has no unit; write 5s or 5ms`}},
+		"checked variable": {"sampling: {ratio: 0.5}", []string{"DWELL_SAMPLING_RATIO=-1"}, []string{"DWELL_SAMPLING_RATIO: sampling.ratio: -1 is not between 0 and 1"}},
+		"list variable":    {"", []string{"DWELL_TRACE_ADDRESSES=10.0.0.0/8,x"}, []string{`DWELL_TRACE_ADDRESSES: trace.addresses: "x" is neither an address nor a prefix like 192.0.2.0/24`}},
+		"pairs variable":   {"", []string{"DWELL_EXPORT_OTLP_HEADERS=secret"}, []string{`DWELL_EXPORT_OTLP_HEADERS: export.otlp.headers: not all of it are pairs; write name=value,name=value`}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			_, err := config.Parse("f", []byte(test.file), test.env)
+			if err == nil {
+				t.Fatal("no error")
+			}
+			if diff := cmp.Diff(test.want, strings.Split(err.Error(), "\n")); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// What the parser itself says differs between its versions; where is what counts.
+func TestSyntaxErrors(t *testing.T) {
+	for file, want := range map[string]string{
+		"trace:\n  timeout: 1s\n  timeout: 2s\n": "f:3:",
+		"trace:\n  netns: [a\nlog:\n":            "f:3:",
+		"trace:\n\ttimeout: 1s\n":                "f:2:",
+		"log: {level: \"info}\n":                 "f:1:",
+	} {
+		_, err := config.Parse("f", []byte(file), nil)
+		if err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%q: %v", file, err)
+		}
+	}
+}

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+)
+
+// maxFile is far more than a configuration is, and less than a device file has.
+const maxFile = 1 << 20
+
+// Loaded is a configuration with what is known of where it came from.
+type Loaded struct {
+	Config
+	// Warnings are of what is probably a mistake and harms nothing.
+	Warnings []string
+	origins  map[string]Origin
+}
+
+// Origin returns where a setting was set, or if it was not, the section that it belongs
+// to. What is not in the file has only the file's name.
+func (l *Loaded) Origin(path string) Origin { return origin(l.origins, path) }
+
+// Error makes an error about a setting, for what only turns out when it is used.
+func (l *Loaded) Error(path string, err error) error {
+	return &Error{Origin: l.Origin(path), Path: path, Problem: err.Error()}
+}
+
+func origin(origins map[string]Origin, path string) Origin {
+	for {
+		if at, ok := origins[path]; ok {
+			return at
+		}
+		end := strings.LastIndexAny(path, ".[")
+		if end < 0 {
+			return origins[""]
+		}
+		path = path[:end]
+	}
+}
+
+// Load reads a file and the environment, which is given as [os.Environ] gives it. The
+// error joins an [Error] for each mistake.
+func Load(file string, environ []string) (*Loaded, error) {
+	text, err := read(file)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(file, text, environ)
+}
+
+func read(file string) ([]byte, error) {
+	f, err := os.Open(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("there is no configuration file %s; name one with --config, or begin with: dwell agent --print-defaults > %[1]s", file)
+	} else if err != nil {
+		return nil, fmt.Errorf("the configuration cannot be read: %w", err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("the configuration cannot be read: %w", err)
+	}
+	if len(text) > maxFile {
+		return nil, fmt.Errorf("the configuration file %s is larger than 1 MiB; is it the right one?", file)
+	}
+	return text, nil
+}
+
+// Parse is Load of a text; file is for messages.
+func Parse(file string, text []byte, environ []string) (*Loaded, error) {
+	loaded := &Loaded{Config: Default()}
+	d := &decoder{file: file, origins: map[string]Origin{"": {File: file}}}
+	d.document(text, &loaded.Config)
+	fromFile := d.errs
+	d.errs = nil
+	loaded.Warnings = d.environment(environ, &loaded.Config)
+	d.errs = append(overridden(fromFile, d.origins), d.errs...)
+	d.origins[""] = Origin{File: file}
+	loaded.origins = d.origins
+	d.secrets(&loaded.Config, environ)
+	check(&loaded.Config, func(path, format string, args ...any) {
+		d.fail(loaded.Origin(path), path, format, args...)
+	})
+	if len(d.errs) > 0 {
+		slices.SortStableFunc(d.errs, byLine)
+		return nil, errors.Join(d.errs...)
+	}
+	return loaded, nil
+}
+
+// overridden leaves out the errors about values that a variable has replaced.
+func overridden(errs []error, origins map[string]Origin) []error {
+	return slices.DeleteFunc(errs, func(err error) bool {
+		var e *Error
+		return errors.As(err, &e) && e.Path != "" && origin(origins, e.Path).Variable != ""
+	})
+}
+
+func byLine(a, b error) int {
+	var ea, eb *Error
+	if !errors.As(a, &ea) || !errors.As(b, &eb) {
+		return 0
+	}
+	return cmp.Or(cmp.Compare(ea.Line, eb.Line), cmp.Compare(ea.Column, eb.Column))
+}
+
+// secrets resolves what headers refer to.
+func (d *decoder) secrets(c *Config, environ []string) {
+	getenv := func(name string) (string, bool) {
+		for _, entry := range environ {
+			if n, value, _ := strings.Cut(entry, "="); n == name {
+				return value, true
+			}
+		}
+		return "", false
+	}
+	headers := c.Export.OTLP.Headers
+	for _, name := range slices.Sorted(maps.Keys(headers)) {
+		path := join("export.otlp.headers", name)
+		secret, err := headers[name].resolve(getenv)
+		if err != nil {
+			d.fail(origin(d.origins, path), path, "%v", err)
+		}
+		headers[name] = secret
+	}
+}

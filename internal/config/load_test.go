@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config_test
+
+import (
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/dwelltrace/dwell/internal/config"
+)
+
+const full = `
+host: {id: h1, name: host-1}
+trace:
+  netns: [host, "tenant-*", 4711]
+  interfaces: [ens3]
+  addresses:
+    - 192.0.2.1
+    - 2001:db8::/32
+  hypervisors: [hv]
+  netfilter: [none]
+  timeout: 5s
+  ring_size: 128MiB
+  vxlan_ports: []
+sampling:
+  ratio: 0.25
+  keep_slower_than: 1ms
+export:
+  otlp:
+    endpoint: https://collector:4317
+    headers:
+      authorization: Bearer ${env:TOKEN}
+      x-price: 5$$
+    timeout: 30s
+    tls: {ca_file: /ca.pem, insecure: false}
+  queue: {spans: 1000, batch_spans: 100, delay: 1s}
+  spool: {dir: /spool, max_bytes: 2GB}
+  file: /traces
+metrics:
+  prometheus: {enabled: false}
+  otlp: {enabled: true, endpoint: "other:4317", interval: 15s}
+  max_series: 10
+  buckets: [1us, 1ms]
+  expire: 0s
+http: {listen: ":0"}
+containers: {enabled: false, sockets: [/run/s.sock]}
+log: {level: DEBUG, format: json}
+shutdown: {timeout: 1m}
+`
+
+func TestEverySetting(t *testing.T) {
+	loaded, err := config.Parse("f", []byte(full), []string{"TOKEN=abc"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := loaded.Config
+	headers := map[string]string{}
+	for name, h := range got.Export.OTLP.Headers {
+		headers[name] = h.Value()
+	}
+	if diff := cmp.Diff(map[string]string{"authorization": "Bearer abc", "x-price": "5$"}, headers); diff != "" {
+		t.Errorf("headers (-want +got):\n%s", diff)
+	}
+	got.Export.OTLP.Headers = nil
+	want := config.Config{
+		Host: config.Host{ID: "h1", Name: "host-1"},
+		Trace: config.Trace{
+			NetNS: []config.Ref{"host", "tenant-*", "4711"}, Interfaces: []config.Interface{"ens3"},
+			Addresses:   []config.Prefix{{Prefix: netip.MustParsePrefix("192.0.2.1/32")}, {Prefix: netip.MustParsePrefix("2001:db8::/32")}},
+			Hypervisors: []config.Ref{"hv"}, Netfilter: []config.Ref{"none"},
+			Timeout: config.Duration(5 * time.Second), RingSize: 128 << 20, VXLANPorts: []config.Port{},
+		},
+		Sampling: config.Sampling{Ratio: 0.25, KeepSlowerThan: config.Duration(time.Millisecond)},
+		Export: config.Export{
+			OTLP: config.OTLP{
+				Endpoint: "https://collector:4317", Timeout: config.Duration(30 * time.Second),
+				TLS: config.TLS{CAFile: "/ca.pem", Insecure: config.Off},
+			},
+			Queue: config.Queue{Spans: 1000, BatchSpans: 100, Delay: config.Duration(time.Second)},
+			Spool: config.Spool{Dir: "/spool", MaxBytes: 2e9}, File: "/traces",
+		},
+		Metrics: config.Metrics{
+			OTLP:      config.MetricsOTLP{Enabled: true, Endpoint: "other:4317", Interval: config.Duration(15 * time.Second)},
+			MaxSeries: 10, Buckets: []config.Duration{config.Duration(time.Microsecond), config.Duration(time.Millisecond)},
+		},
+		HTTP:       config.HTTP{Listen: ":0"},
+		Containers: config.Containers{Sockets: []string{"/run/s.sock"}},
+		Log:        config.Log{Level: config.Level(slog.LevelDebug), Format: config.JSON},
+		Shutdown:   config.Shutdown{Timeout: config.Duration(time.Minute)},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+// What sets nothing is the default.
+func TestEmpty(t *testing.T) {
+	for _, text := range []string{"", "\n", "# a comment\n", "---\n", "trace:\n", "trace:\n  timeout:\n", "null", string(config.Example())} {
+		loaded, err := config.Parse("f", []byte(text), []string{"DWELL_LOG_LEVEL=", "PATH=/bin"})
+		if err != nil {
+			t.Errorf("%q: %v", text, err)
+		} else if !reflect.DeepEqual(loaded.Config, config.Default()) || len(loaded.Warnings) > 0 {
+			t.Errorf("%q: %+v %v", text, loaded.Config, loaded.Warnings)
+		}
+	}
+}
+
+func TestEnvironment(t *testing.T) {
+	file := "trace:\n  timeout: 1\n  netns: [a, \"\"]\n  interfaces: [e]\nlog: {level: warn}\n"
+	loaded, err := config.Parse("f", []byte(file), []string{
+		"DWELL_TRACE_TIMEOUT=3s", "DWELL_TRACE_NETNS=x, y*", "DWELL_EXPORT_OTLP_ENDPOINT=c:1",
+		"DWELL_EXPORT_OTLP_HEADERS=a=1,b=${env:B}=", "DWELL_METRICS_PROMETHEUS_ENABLED=false", "B=2",
+		"DWELL_EXPORT_OTLP_ENPOINT=typo", "DWELL_PORT_9464_TCP=tcp://10.0.0.1:9464", "DWELL_SERVICE_HOST=10.0.0.1",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := loaded.Config
+	if time.Duration(c.Trace.Timeout) != 3*time.Second || !reflect.DeepEqual(c.Trace.NetNS, []config.Ref{"x", "y*"}) ||
+		c.Export.OTLP.Endpoint != "c:1" || c.Metrics.Prometheus.Enabled || c.Export.OTLP.Headers["b"].Value() != "2=" ||
+		len(c.Trace.Interfaces) != 1 || slog.Level(c.Log.Level) != slog.LevelWarn {
+		t.Errorf("%+v", c)
+	}
+	want := []string{"the environment variable DWELL_EXPORT_OTLP_ENPOINT is no setting; did you mean DWELL_EXPORT_OTLP_ENDPOINT?"}
+	if diff := cmp.Diff(want, loaded.Warnings); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
+	}
+	for path, want := range map[string]string{"trace.timeout": "DWELL_TRACE_TIMEOUT", "log.level": "f:5:14", "log.format": "f:5:6", "shutdown.timeout": "f"} {
+		if got := loaded.Origin(path).String(); got != want {
+			t.Errorf("origin of %s: %q, want %q", path, got, want)
+		}
+	}
+}
+
+func TestSecretsFromFilesAreReadAndHidden(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte("s3cret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	loaded, err := config.Parse("f", []byte(`export: {otlp: {headers: {a: "Bearer ${file:`+file+`}"}}}`), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret := loaded.Export.OTLP.Headers["a"]
+	if secret.Value() != "Bearer s3cret" {
+		t.Errorf("value %q", secret.Value())
+	}
+	var log strings.Builder
+	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "secret", secret)
+	for _, text := range []string{secret.String(), cmp.Diff(secret.String(), ""), log.String(), string(loaded.YAML())} {
+		if strings.Contains(text, "s3cret") {
+			t.Errorf("told in %q", text)
+		}
+	}
+}
+
+func TestFiles(t *testing.T) {
+	dir := t.TempDir()
+	large := filepath.Join(dir, "large")
+	if err := os.WriteFile(large, []byte(strings.Repeat("#\n", 1<<20)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[string]string{
+		filepath.Join(dir, "none"): "there is no configuration file",
+		dir:                        "is a directory",
+		large:                      "larger than 1 MiB",
+	} {
+		if _, err := config.Load(file, nil); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// YAML returns the configuration as a file that Load reads back. Values that refer to
+// something kept elsewhere stay references.
+func (c Config) YAML() []byte {
+	var w yamlWriter
+	w.section(reflect.ValueOf(c), "")
+	return w.b.Bytes()
+}
+
+// Example returns a file in which every setting stands as a comment, with its default,
+// below what it means.
+func Example() []byte {
+	w := yamlWriter{docs: map[string]Field{}}
+	for _, f := range Fields() {
+		w.docs[f.Path] = f
+	}
+	w.b.WriteString(exampleHead)
+	w.section(reflect.ValueOf(Default()), "")
+	return w.b.Bytes()
+}
+
+const exampleHead = `# SPDX-License-Identifier: Apache-2.0
+#
+# Configuration of dwell agent. Every setting is here with its default, as a comment:
+# take the # away to change one. A variable in the environment overrides each, such as
+# DWELL_EXPORT_OTLP_ENDPOINT. Try a change with dwell agent --config FILE --check; a
+# running agent takes it on SIGHUP.
+`
+
+// width is where comments are wrapped.
+const width = 90
+
+type yamlWriter struct {
+	b bytes.Buffer
+	// docs, if set, are written above the settings, and those are commented out.
+	docs map[string]Field
+}
+
+func (w *yamlWriter) section(v reflect.Value, path string) {
+	indent := ""
+	if path != "" {
+		indent = strings.Repeat("  ", strings.Count(path, ".")+1)
+	}
+	for i := range v.NumField() {
+		name, value := key(v.Type(), i), v.Field(i)
+		at := join(path, name)
+		if w.docs != nil && path == "" {
+			w.b.WriteByte('\n')
+		}
+		w.comment(indent, at)
+		switch {
+		case isSection(value.Type()):
+			fmt.Fprintf(&w.b, "%s%s:\n", indent, name)
+			w.section(value, at)
+		case w.docs != nil:
+			fmt.Fprintf(&w.b, "%s#%s: %s\n", indent, name, flow(value))
+		default:
+			fmt.Fprintf(&w.b, "%s%s: %s\n", indent, name, flow(value))
+		}
+	}
+}
+
+// comment writes what a setting means.
+func (w *yamlWriter) comment(indent, path string) {
+	if w.docs == nil {
+		return
+	}
+	doc := strings.NewReplacer("`", "", "[metrics.md](metrics.md)", "docs/metrics.md").Replace(w.docs[path].Doc)
+	line := indent + "#"
+	for word := range strings.FieldsSeq(doc) {
+		if len(line)+1+len(word) > width {
+			w.b.WriteString(line + "\n")
+			line = indent + "#"
+		}
+		line += " " + word
+	}
+	w.b.WriteString(line + "\n")
+}
+
+// flow returns a value on one line.
+func flow(v reflect.Value) string {
+	switch {
+	case v.Kind() == reflect.Slice:
+		parts := make([]string, v.Len())
+		for i := range parts {
+			parts[i] = flow(v.Index(i))
+		}
+		return "[" + strings.Join(parts, ", ") + "]"
+	case v.Kind() == reflect.Map:
+		pairs := map[string]string{}
+		for _, k := range v.MapKeys() {
+			pairs[k.String()] = flow(v.MapIndex(k))
+		}
+		parts := make([]string, 0, len(pairs))
+		for _, k := range slices.Sorted(maps.Keys(pairs)) {
+			parts = append(parts, quote(k)+": "+pairs[k])
+		}
+		return "{" + strings.Join(parts, ", ") + "}"
+	case bare(v):
+		return text(v)
+	}
+	return quote(text(v))
+}
+
+// bare reports whether values of a type need no quotes, whatever they are.
+func bare(v reflect.Value) bool {
+	switch v.Interface().(type) {
+	case Duration, Size, Port, Level, Format, Switch, bool, int, float64:
+		return true
+	}
+	return false
+}
+
+// quote returns a double-quoted scalar; YAML's are JSON's.
+func quote(s string) string {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(s); err != nil {
+		return `""` // a string cannot fail to be encoded
+	}
+	return strings.TrimSpace(b.String())
+}

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config_test
+
+import (
+	"math"
+	"os"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/dwelltrace/dwell/internal/config"
+)
+
+func TestDefaultIsPrintedAndReadBack(t *testing.T) {
+	loaded, err := config.Parse("f", config.Default().YAML(), nil)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, config.Default().YAML())
+	}
+	checkSame(t, loaded.Config, config.Default())
+}
+
+// The example, with every setting uncommented, is the default, too.
+func TestExampleHasTheDefaults(t *testing.T) {
+	text := regexp.MustCompile(`(?m)^( *)#([a-z_]+:)`).ReplaceAllString(string(config.Example()), "$1$2")
+	loaded, err := config.Parse("f", []byte(text), nil)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	checkSame(t, loaded.Config, config.Default())
+	if n := strings.Count(text, "\n"); n == strings.Count(string(config.Default().YAML()), "\n") {
+		t.Error("no comments")
+	}
+}
+
+func TestWhatIsPrintedIsReadBack(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		c := config.Default()
+		c.Host.ID, c.Host.Name = rapid.String().Draw(t, "id"), rapid.String().Draw(t, "name")
+		c.Trace.Timeout = config.Duration(rapid.Int64Range(1, math.MaxInt64).Draw(t, "timeout"))
+		c.Trace.RingSize = config.Size(rapid.Int64Range(1<<20, 1<<30).Draw(t, "ring"))
+		c.Trace.NetNS = rapid.SliceOf(rapid.Map(rapid.StringMatching(`[a-z0-9*?./:#, '"-]+`), func(s string) config.Ref { return config.Ref(s) })).Draw(t, "netns")
+		c.Trace.VXLANPorts = rapid.SliceOfN(rapid.Map(rapid.Uint16Min(1), func(p uint16) config.Port { return config.Port(p) }), 0, 8).Draw(t, "ports")
+		c.Sampling.Ratio = rapid.Float64Range(0, 1).Draw(t, "ratio")
+		c.Export.Queue.Spans = rapid.IntRange(1, math.MaxInt32).Draw(t, "spans")
+		c.Export.Spool.MaxBytes = config.Size(rapid.Int64Range(1<<20, math.MaxInt64).Draw(t, "spool"))
+		c.Export.OTLP.TLS.Insecure = rapid.SampledFrom([]config.Switch{config.Auto, config.On, config.Off}).Draw(t, "insecure")
+		c.Metrics.Prometheus.Enabled = rapid.Bool().Draw(t, "prometheus")
+		loaded, err := config.Parse("f", c.YAML(), nil)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, c.YAML())
+		}
+		checkSame(t, loaded.Config, c)
+	})
+}
+
+func checkSame(t rapid.TB, got, want config.Config) {
+	t.Helper()
+	normalise(&got)
+	normalise(&want)
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("read back %+v\nwas %+v", got, want)
+	}
+}
+
+// normalise makes empty and missing lists the same.
+func normalise(c *config.Config) {
+	if len(c.Trace.NetNS) == 0 {
+		c.Trace.NetNS = nil
+	}
+	for _, l := range []*[]config.Ref{&c.Trace.Hypervisors, &c.Trace.Netfilter} {
+		if len(*l) == 0 {
+			*l = nil
+		}
+	}
+	if len(c.Trace.Interfaces) == 0 {
+		c.Trace.Interfaces = nil
+	}
+	if len(c.Trace.Addresses) == 0 {
+		c.Trace.Addresses = nil
+	}
+	if len(c.Trace.VXLANPorts) == 0 {
+		c.Trace.VXLANPorts = nil
+	}
+	if len(c.Metrics.Buckets) == 0 {
+		c.Metrics.Buckets = nil
+	}
+	if len(c.Containers.Sockets) == 0 {
+		c.Containers.Sockets = nil
+	}
+	if len(c.Export.OTLP.Headers) == 0 {
+		c.Export.OTLP.Headers = nil
+	}
+}
+
+func TestTexts(t *testing.T) {
+	for text, want := range map[string]time.Duration{"1m": time.Minute, "1h": time.Hour, "1h30m": 90 * time.Minute, "1m1s": 61 * time.Second, "0s": 0} {
+		got, err := config.Duration(want).MarshalText()
+		if err != nil || string(got) != text {
+			t.Errorf("%v is %s, %v", want, got, err)
+		}
+	}
+	for text, want := range map[string]config.Size{"1KiB": 1024, "1000": 1000, "0": 0, "3MiB": 3 << 20, "2GiB": 2 << 30} {
+		got, err := want.MarshalText()
+		if err != nil || string(got) != text {
+			t.Errorf("%d is %s, %v", want, got, err)
+		}
+	}
+}
+
+func TestGeneratedFilesAreUpToDate(t *testing.T) {
+	for file, want := range map[string][]byte{
+		"../../docs/configuration.md":     config.Page(),
+		"../../examples/agent/dwell.yaml": config.Example(),
+	} {
+		got, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(string(want), string(got)); diff != "" {
+			t.Errorf("%s is not what the code says; run go generate ./internal/config (-want +got):\n%s", file, diff)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add(full)
+	f.Add("trace: &a [*a, {b: c}]\n")
+	f.Add("a: |\n  b\n? c\n: d\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		loaded, err := config.Parse("f", []byte(text), []string{"TOKEN=x"})
+		if err != nil {
+			return
+		}
+		again, err := config.Parse("f", loaded.YAML(), []string{"TOKEN=x"})
+		if err != nil {
+			t.Fatalf("%v\n%s", err, loaded.YAML())
+		}
+		checkSame(t, again.Config, loaded.Config)
+	})
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"regexp"
+	"strings"
+)
+
+// Secret is a text that may refer to what is kept elsewhere: ${env:NAME} and
+// ${file:PATH} are replaced when the configuration is read, so that a reload takes a
+// secret that was renewed. Line ends at the end of a file are left out; $$ is a dollar
+// sign.
+//
+// What it stands for is not printed, see Value.
+type Secret struct{ written, value string }
+
+var (
+	_ fmt.Stringer   = Secret{}
+	_ fmt.GoStringer = Secret{}
+	_ slog.LogValuer = Secret{}
+)
+
+// UnmarshalText implements [encoding.TextUnmarshaler]. References are resolved later, by
+// resolve.
+func (s *Secret) UnmarshalText(text []byte) error {
+	*s = Secret{written: string(text)}
+	return nil
+}
+
+// MarshalText implements [encoding.TextMarshaler] with what is written in the file.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.written), nil }
+
+// Value returns what the secret is.
+func (s Secret) Value() string { return s.value }
+
+// String hides the secret.
+func (Secret) String() string { return "[hidden]" }
+
+// GoString hides the secret from %#v.
+func (Secret) GoString() string { return "[hidden]" }
+
+// LogValue hides the secret in a log.
+func (Secret) LogValue() slog.Value { return slog.StringValue("[hidden]") }
+
+var reference = regexp.MustCompile(`\$(\$|\{[^}]*\}?|)`)
+
+// resolve replaces the references by what they stand for.
+func (s Secret) resolve(getenv func(string) (string, bool)) (Secret, error) {
+	var errs []error
+	s.value = reference.ReplaceAllStringFunc(s.written, func(ref string) string {
+		if ref == "$$" || ref == "$" {
+			return "$"
+		}
+		value, err := look(ref, getenv)
+		errs = append(errs, err)
+		return value
+	})
+	if err := errors.Join(errs...); err != nil {
+		return s, err
+	}
+	if strings.ContainsFunc(s.value, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return s, errors.New("a header cannot hold line ends or control characters")
+	}
+	return s, nil
+}
+
+func look(ref string, getenv func(string) (string, bool)) (string, error) {
+	kind, name, _ := strings.Cut(strings.TrimSuffix(strings.TrimPrefix(ref, "${"), "}"), ":")
+	switch {
+	case !strings.HasSuffix(ref, "}") || name == "" || kind != "env" && kind != "file":
+		return "", fmt.Errorf("%q is no reference; write ${env:NAME} or ${file:PATH}, and $$ for a dollar sign", ref)
+	case kind == "env":
+		value, ok := getenv(name)
+		if !ok {
+			return "", fmt.Errorf("%s: the environment variable %s is not set", ref, name)
+		}
+		return value, nil
+	}
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", ref, err)
+	}
+	return strings.TrimRight(string(data), "\r\n"), nil
+}
