@@ -27,12 +27,13 @@ is never touched. Topologies:
 ` + topologyList(),
 		Example: `  dwell lab up bridge
   dwell lab exec bridge -- ping -c 3 203.0.113.8
-  dwell lab down`,
+  dwell lab down
+  dwell lab run bridge`,
 		Args: cobra.NoArgs,
 	}
 	cmd.PersistentFlags().Var(newPrefixFlag(&opts.Prefix, lab.DefaultPrefix), "prefix",
 		"what the names of the namespaces begin with; another one makes another lab")
-	cmd.AddCommand(newLabUpCommand(&opts), newLabDownCommand(&opts), newLabListCommand(&opts), newLabExecCommand(&opts))
+	cmd.AddCommand(newLabUpCommand(&opts), newLabDownCommand(&opts), newLabListCommand(&opts), newLabExecCommand(&opts), newLabRunCommand(&opts))
 	return cmd
 }
 

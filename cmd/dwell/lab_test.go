@@ -224,7 +224,7 @@ func TestLabNeedsCapabilities(t *testing.T) {
 }
 
 func TestLabHelp(t *testing.T) {
-	for _, args := range [][]string{{"--help"}, {"up", "--help"}, {"down", "--help"}, {"list", "--help"}, {"exec", "--help"}, {"exec", "bridge", "--help"}} {
+	for _, args := range [][]string{{"--help"}, {"up", "--help"}, {"down", "--help"}, {"list", "--help"}, {"exec", "--help"}, {"run", "--help"}, {"exec", "bridge", "--help"}} {
 		out, err := runLab(args...)
 		if err != nil || !strings.Contains(out, "Examples:\n  dwell lab ") {
 			t.Errorf("lab %v: %v\n%s", args, err, out)

@@ -36,7 +36,7 @@ func TestUnknownSubcommand(t *testing.T) {
 		args string
 		want []string
 	}{
-		{"lab frob", []string{`"dwell lab frob"`, "down, exec, list, up"}},
+		{"lab frob", []string{`"dwell lab frob"`, "down, exec, list, run, up"}},
 		{"completion frob", []string{`"dwell completion frob"`, "bash"}},
 		{"frob", []string{`"frob"`}},
 	} {
