@@ -5,7 +5,9 @@ package bpf
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -164,6 +166,14 @@ func (t *Tracer) DetachNetfilter(netns uint32) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.netfilter.detach(netns)
+}
+
+// NetfilterAttached returns the inode numbers of the namespaces that are attached to by
+// AttachNetfilter, in order.
+func (t *Tracer) NetfilterAttached() []uint32 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Sorted(maps.Keys(t.netfilter.spaces))
 }
 
 func (n *netfilter) detach(inode uint32) error {

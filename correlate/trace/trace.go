@@ -31,10 +31,14 @@ func (id SpanID) String() string { return hex.EncodeToString(id[:]) }
 type NetNS struct {
 	// Inode is the number that identifies the namespace on this host.
 	Inode uint32
-	// Name is the name in /run/netns, or "netns-<inode>".
+	// Name is that of the pod or container that the namespace belongs to, else the name in
+	// /run/netns, else "netns-<inode>".
 	Name string
 	// Hypervisor is set for the namespace that is the hypervisor.
 	Hypervisor bool
+	// Container is what the namespace belongs to, nil if to no container. One of a pod's
+	// containers stands for the pod.
+	Container *Container
 }
 
 // Device is a network device in a namespace.

@@ -15,6 +15,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 
 	"github.com/dwelltrace/dwell/bpf"
 	"github.com/dwelltrace/dwell/correlate"
@@ -22,6 +24,7 @@ import (
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/internal/clock"
 	"github.com/dwelltrace/dwell/internal/inventory"
+	"github.com/dwelltrace/dwell/internal/netns"
 )
 
 // Agent traces the pings of this host.
@@ -30,6 +33,7 @@ type Agent struct {
 	sinks      Sinks
 	tracer     *bpf.Tracer
 	inventory  *inventory.Inventory
+	follower   *follower
 	correlator correlator
 	resolver   resolver
 	clock      *clock.Converter
@@ -43,6 +47,7 @@ type Agent struct {
 	lost    uint64
 	// released is when namespaces that everybody else has left were last let go of.
 	released uint64
+	status   atomic.Pointer[report]
 }
 
 // correlator is a [correlate.Correlator], recorded or not.
@@ -82,14 +87,16 @@ func (a *Agent) start() (err error) {
 	if a.inventory, err = inventory.New(inventory.Config{Hypervisors: a.opts.Hypervisors}); err != nil {
 		return fmt.Errorf("list network namespaces: %w", err)
 	}
+	a.resolver = resolver{a.inventory, reasons}
+	if a.opts.Strict && !a.opts.fixed() {
+		if err := checkFound(a.inventory, a.opts.Scope); err != nil {
+			return err
+		}
+	}
 	if a.tracer, err = bpf.Load(a.opts.BPF); err != nil {
 		return err
 	}
-	if err := a.tracer.SetFilter(a.opts.Filter); err != nil {
-		return err
-	}
-	a.resolver = resolver{a.inventory, reasons}
-	if err := a.attachNetfilter(); err != nil {
+	if err := a.look(); err != nil {
 		return err
 	}
 	if a.opts.Open != nil {
@@ -120,16 +127,34 @@ func (a *Agent) correlate() {
 	}
 }
 
-// attachNetfilter has the netfilter chains timed, or tells that they cannot be.
-func (a *Agent) attachNetfilter() error {
-	for _, ns := range a.opts.Netfilter {
-		if err := a.tracer.AttachNetfilter(ns.Do); err != nil {
-			err = fmt.Errorf("network namespace %s: %w", ns.Name(), err)
-			if a.opts.WithoutNetfilter == nil {
-				return err
-			}
-			a.opts.WithoutNetfilter(err)
+// look tells the kernel side what to look at.
+func (a *Agent) look() error {
+	var without error
+	f := &follower{
+		tracer: a.tracer, inventory: a.inventory, refused: map[uint32]error{},
+		without: func(err error) { without = errors.Join(without, err) },
+	}
+	a.follower = f
+	if !a.opts.fixed() {
+		if err := f.set(a.opts.Scope); err != nil {
+			return err
 		}
+	} else if err := f.apply(target{filter: a.opts.Filter, hypervisors: a.opts.Hypervisors}); err != nil {
+		return err
+	}
+	for _, ns := range a.opts.Netfilter {
+		if err := attachNetfilter(a.tracer, ns); err != nil {
+			f.without(err)
+		}
+	}
+	if without != nil && a.opts.WithoutNetfilter == nil {
+		return without
+	}
+	if f.without = a.opts.WithoutNetfilter; without != nil {
+		f.without(without)
+	}
+	if f.without == nil {
+		f.without = func(error) {}
 	}
 	return nil
 }
@@ -166,8 +191,16 @@ func (a *Agent) Run(ctx context.Context) (Summary, error) {
 	defer over()
 	export, stop := Patient(ctx, a.sinks.Exporter, a.opts.Patience)
 	defer stop()
-	err := a.loop(ctx, export)
+	mounts, err := netns.WatchMounts()
+	if err != nil {
+		return a.summary, errors.Join(err, a.release(), a.abandon())
+	}
+	var following sync.WaitGroup
+	following.Go(func() { a.follower.follow(ctx, mounts.Changed()) })
+	err = a.loop(ctx, export)
 	over()
+	following.Wait()
+	err = errors.Join(err, mounts.Close())
 	err = errors.Join(err, a.finish(export))
 	err = errors.Join(err, a.release(), a.shutdown(export))
 	return a.summary, err

@@ -46,6 +46,7 @@ func (a *Agent) turn(export context.Context) error {
 	}
 	a.correlator.Advance(now)
 	a.send(export, now)
+	a.publish(!a.finishing)
 	return a.releaseNetfilter(now)
 }
 
@@ -55,7 +56,7 @@ const releaseEvery = uint64(time.Second)
 
 // releaseNetfilter lets go of namespaces that everybody else has left.
 func (a *Agent) releaseNetfilter(now uint64) error {
-	if len(a.opts.Netfilter) == 0 || now < a.released+releaseEvery {
+	if now < a.released+releaseEvery {
 		return nil
 	}
 	a.released = now
@@ -102,5 +103,6 @@ func (a *Agent) finish(export context.Context) error {
 	now, clockErr := clock.Monotonic()
 	a.send(export, now)
 	a.summary.Correlator = a.correlator.Stats()
+	a.publish(false)
 	return errors.Join(err, clockErr)
 }

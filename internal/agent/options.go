@@ -13,21 +13,27 @@ import (
 	"github.com/dwelltrace/dwell/internal/recording"
 )
 
-// Options configure an [Agent]. The zero value traces every ping on the host and sends
-// nothing anywhere.
+// Options configure an [Agent]. The zero value traces every ping on the host, with the
+// host's netfilter chains, and sends nothing anywhere.
 type Options struct {
 	// BPF is how the programs are loaded.
 	BPF bpf.Options
-	// Filter is what the kernel side looks at. The zero value is everything.
-	Filter bpf.Filter
-	// Hypervisors are the inodes of the namespaces that are hypervisors. Default: the
-	// host's own namespace.
+	// Scope is what is looked at, by reference, unless Filter, Hypervisors or Netfilter
+	// is set.
+	Scope Scope
+	// Strict makes it an error of Start if a reference of Scope, other than a pattern,
+	// means nothing then.
+	Strict bool
+	// Filter, Hypervisors and Netfilter are for who has made the namespaces: what is looked
+	// at, by inode number, and nothing of it is followed. The zero Filter is everything;
+	// Hypervisors default to the host's own namespace, Netfilter to none. The namespaces
+	// of Netfilter must stay open until Start returns.
+	Filter      bpf.Filter
 	Hypervisors []uint32
-	// Netfilter are the namespaces in which the netfilter chains are timed. They must stay
-	// open until Start returns. It needs Linux 6.4 and CAP_NET_ADMIN.
-	Netfilter []*netns.NS
-	// WithoutNetfilter, if set, is told why the chains cannot be timed, and tracing goes
-	// on without; if nil, that is an error of Start.
+	Netfilter   []*netns.NS
+	// WithoutNetfilter, if set, is told why the chains cannot be timed in a namespace, and
+	// tracing goes on without; if nil, that is an error of Start, and later stands in
+	// [Status]. It may be called by another goroutine while the agent runs.
 	WithoutNetfilter func(error)
 	// HostID makes span IDs unique among hosts.
 	HostID string
@@ -49,6 +55,12 @@ type Options struct {
 	// over. As long as it does send, it may take as long as it needs. Default
 	// DefaultPatience.
 	Patience time.Duration
+}
+
+// fixed reports whether the namespaces are given by number.
+func (o *Options) fixed() bool {
+	f := o.Filter
+	return len(f.NetNS)+len(f.Interfaces)+len(f.Addresses)+len(o.Hypervisors)+len(o.Netfilter) > 0
 }
 
 // Sinks are what the traces go to. The Agent shuts them down.

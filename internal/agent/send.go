@@ -19,11 +19,12 @@ const finalPiece = 32
 // hands them on. It stops at Options.Count.
 func (a *Agent) send(ctx context.Context, now uint64) {
 	offset := a.clock.Offset(now)
+	addresses := a.follower.addresses()
 	n := 0 // how many of the batch are dealt with
 	var wanted []*trace.Trace
 	for ; n < len(a.batch) && !a.enough(); n++ {
 		t := a.batch[n]
-		if !concerns(t, a.opts.Filter.Addresses) {
+		if !concerns(t, addresses) {
 			continue
 		}
 		t.Rebase(offset)

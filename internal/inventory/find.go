@@ -78,9 +78,49 @@ func (f *finder) all(now time.Time) []uint32 {
 	defer f.mu.Unlock()
 	f.scanNamed(now)
 	f.scanProcs(now)
+	return f.inodes()
+}
+
+// count returns how many namespaces the last scans have found.
+func (f *finder) count() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.inodes())
+}
+
+func (f *finder) inodes() []uint32 {
 	inodes := map[uint32]bool{f.inode: true}
 	for _, m := range []map[uint32]place{f.named, f.procs} {
 		for inode := range m {
+			inodes[inode] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(inodes))
+}
+
+// refresh reads everything, early or not.
+func (f *finder) refresh(now time.Time) int {
+	f.mu.Lock()
+	f.namedAfter, f.procsAfter = time.Time{}, time.Time{}
+	f.mu.Unlock()
+	return len(f.all(now))
+}
+
+// match returns the inode numbers of the namespaces whose names want chooses.
+func (f *finder) match(want func(name string) bool) []uint32 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	inodes := map[uint32]bool{}
+	if want(f.host.name) {
+		inodes[f.inode] = true
+	}
+	for inode, p := range f.procs {
+		if _, named := f.named[inode]; !named && inode != f.inode && want(p.name) {
+			inodes[inode] = true
+		}
+	}
+	for inode, p := range f.named {
+		if inode != f.inode && want(p.name) {
 			inodes[inode] = true
 		}
 	}

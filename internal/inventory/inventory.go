@@ -21,7 +21,6 @@ package inventory
 
 import (
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -88,6 +87,8 @@ type Inventory struct {
 	spaces  map[uint32]*space // one an inode number; the kernel reuses the lowest
 	closed  bool
 	looking sync.WaitGroup
+
+	hypervisors atomic.Pointer[[]uint32]
 }
 
 // New returns an Inventory that has looked at every namespace that it could find.
@@ -103,14 +104,12 @@ func New(cfg Config) (*Inventory, error) {
 		host, hostPath = inode, "/proc/1/ns/net"
 	}
 	cfg = cfg.withDefaults()
-	if len(cfg.Hypervisors) == 0 {
-		cfg.Hypervisors = []uint32{host}
-	}
 	v := &Inventory{
 		cfg: cfg, self: self, spaces: map[uint32]*space{},
 		dirs:   newWatch(nameDirs()),
 		finder: newFinder(nameDirs(), place{path: hostPath, name: HostName}, host, cfg.MinInterval),
 	}
+	v.setHypervisors(cfg.Hypervisors)
 	for _, inode := range v.finder.all(cfg.Now()) {
 		v.look(v.space(inode))
 	}
@@ -172,7 +171,7 @@ func (v *Inventory) space(inode uint32) *space {
 }
 
 func (v *Inventory) netns(inode uint32, name string) *trace.NetNS {
-	return &trace.NetNS{Inode: inode, Name: name, Hypervisor: slices.Contains(v.cfg.Hypervisors, inode)}
+	return &trace.NetNS{Inode: inode, Name: name, Hypervisor: v.isHypervisor(inode)}
 }
 
 // begin notes that a look is under way, unless the inventory is closed.

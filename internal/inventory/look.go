@@ -21,8 +21,7 @@ const netlinkTimeout = 2 * time.Second
 func (v *Inventory) look(s *space) {
 	v.looks.Add(1)
 	start := v.cfg.Now()
-	old := s.snapshot.Load()
-	snap := &snapshot{netns: old.netns, devices: old.devices, looked: start, generation: v.dirs.generation(start)}
+	generation := v.dirs.generation(start)
 	where, found := v.finder.find(s.inode, start)
 	var links []netlink.Link
 	var err error
@@ -33,15 +32,22 @@ func (v *Inventory) look(s *space) {
 		v.failed.Add(1)
 	}
 	now := v.cfg.Now()
-	if found {
-		snap.found = true
-		if snap.netns.Name != where.name {
-			snap.netns = v.netns(s.inode, where.name)
+	rest := now.Add(max(v.cfg.MinInterval, restFactor*now.Sub(start)))
+	for { // until nobody has changed the namespace's role meanwhile
+		old := s.snapshot.Load()
+		snap := &snapshot{netns: old.netns, devices: old.devices, looked: start, generation: generation, rest: rest}
+		if found {
+			snap.found = true
+			if snap.netns.Name != where.name {
+				snap.netns = v.netns(s.inode, where.name)
+			}
+			snap.devices = merge(snap.netns, old, links, now)
 		}
-		snap.devices = merge(snap.netns, old, links, now)
+		if s.snapshot.CompareAndSwap(old, snap) {
+			break
+		}
 	}
-	snap.rest = now.Add(max(v.cfg.MinInterval, restFactor*now.Sub(start)))
-	s.snapshot.Store(snap)
+	v.assignRole(s)
 }
 
 // links lists the devices of the namespace at path, if it is still the one. The

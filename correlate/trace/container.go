@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package trace
+
+// Container is a container, as its cgroup and its runtime describe it. What is not known
+// is empty.
+type Container struct {
+	// ID is the runtime's, mostly 64 hexadecimal digits.
+	ID string
+	// Name is the runtime's name of the container; of a pod's container, that in the pod.
+	Name string
+	// Runtime is what manages the container: docker, containerd, cri-o or podman.
+	Runtime string
+	// Pod is the Kubernetes pod that the container is part of.
+	Pod Pod
+}
+
+// Pod is a Kubernetes pod. What is not known is empty.
+type Pod struct{ Name, Namespace, UID string }
+
+// shortID is how many digits of an ID are enough for people, as docker ps prints it.
+const shortID = 12
+
+// Title is what to call the container's network namespace: that belongs to the pod, if
+// there is one, as all of its containers share it. What has no name goes by its ID.
+func (c *Container) Title() string {
+	switch {
+	case c.Pod.Name != "":
+		return c.Pod.Name
+	case c.Name != "":
+		return c.Name
+	case len(c.ID) > shortID:
+		return c.ID[:shortID]
+	}
+	return c.ID
+}

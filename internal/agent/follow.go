@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/dwelltrace/dwell/bpf"
+	"github.com/dwelltrace/dwell/internal/inventory"
+	"github.com/dwelltrace/dwell/internal/netns"
+)
+
+// Resolving looks at every name and every process. The kernel tells at once when something
+// is mounted or unmounted, and so of named namespaces; not of a process that enters one,
+// by which a container is known, and which follows within moments. So after news there is
+// a look soon, and then others at doubled intervals.
+const (
+	followSoon   = 20 * time.Millisecond
+	followSteady = time.Second
+	// followRest is how many times as long as the last look took comes no other.
+	followRest = 20
+)
+
+// follower keeps the kernel side and the inventory at what the scope means. It works
+// beside the loop: looking takes milliseconds, in which the loop reads on.
+type follower struct {
+	tracer    *bpf.Tracer
+	inventory *inventory.Inventory
+	// without is told why netfilter's chains cannot be timed in a namespace.
+	without func(error)
+
+	mu sync.Mutex // guards what follows, and orders what the kernel is told
+	// scope is nil as long as the namespaces are fixed by Options.
+	scope   *Scope
+	current target
+	// refused are namespaces in which netfilter cannot be attached, as long as they
+	// are wanted.
+	refused map[uint32]error
+	err     error
+
+	// chosen are the current filter's prefixes. The loop reads them without waiting.
+	chosen atomic.Pointer[[]netip.Prefix]
+}
+
+// addresses returns the prefixes that choose pings, none for all.
+func (f *follower) addresses() []netip.Prefix { return *f.chosen.Load() }
+
+// set makes s the scope, and returns when the kernel knows.
+func (f *follower) set(s Scope) error {
+	if err := s.Check(); err != nil {
+		return err
+	}
+	s = s.clone()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.apply(resolve(f.inventory, s)); err != nil {
+		return err
+	}
+	f.scope = &s
+	return nil
+}
+
+// resolve applies what the scope means now.
+func (f *follower) resolve() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.scope == nil {
+		return
+	}
+	f.err = f.apply(resolve(f.inventory, *f.scope))
+}
+
+// apply tells the kernel side and the inventory what is different from before.
+func (f *follower) apply(t target) error {
+	if !sameFilter(t.filter, f.current.filter) {
+		if err := f.tracer.SetFilter(t.filter); err != nil {
+			return err
+		}
+	}
+	f.inventory.SetHypervisors(t.hypervisors)
+	f.current = t
+	f.chosen.Store(&t.filter.Addresses)
+	return f.applyNetfilter(t.netfilter)
+}
+
+// applyNetfilter attaches and detaches the netfilter chains of namespaces. That they cannot
+// be timed somewhere is no error.
+func (f *follower) applyNetfilter(wanted []uint32) error {
+	var errs []error
+	attached := f.tracer.NetfilterAttached()
+	for _, inode := range attached {
+		if !slices.Contains(wanted, inode) {
+			errs = append(errs, f.tracer.DetachNetfilter(inode))
+		}
+	}
+	for inode := range f.refused {
+		if !slices.Contains(wanted, inode) {
+			delete(f.refused, inode)
+		}
+	}
+	for _, inode := range wanted {
+		if slices.Contains(attached, inode) || f.refused[inode] != nil {
+			continue
+		}
+		if err := f.attachNetfilter(inode); err != nil {
+			f.refused[inode] = err
+			f.without(err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (f *follower) attachNetfilter(inode uint32) error {
+	ns, err := f.inventory.Open(inode)
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	return attachNetfilter(f.tracer, ns)
+}
+
+func attachNetfilter(tracer *bpf.Tracer, ns *netns.NS) error {
+	if err := tracer.AttachNetfilter(ns.Do); err != nil {
+		return fmt.Errorf("network namespace %s: %w", ns.Name(), err)
+	}
+	return nil
+}
+
+// follow resolves the scope whenever there is news, until ctx is done.
+func (f *follower) follow(ctx context.Context, news <-chan struct{}) {
+	interval := followSoon // something may have come since the scope was set
+	timer := time.NewTimer(interval)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-news:
+			interval = followSoon
+		case <-timer.C:
+			interval = min(2*interval, followSteady)
+		}
+		start := time.Now()
+		f.resolve()
+		rest := followRest * time.Since(start)
+		if !pause(ctx, min(rest, followSteady)) {
+			return
+		}
+		timer.Reset(interval)
+	}
+}
+
+// pause waits, and reports whether ctx is not done.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// state returns what the kernel was told last, and what went wrong.
+func (f *follower) state() (target, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	err := f.err
+	for _, refused := range f.refused {
+		err = errors.Join(err, refused)
+	}
+	return f.current, err
+}

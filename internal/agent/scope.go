@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/dwelltrace/dwell/internal/inventory"
+)
+
+// Scope says by reference what is looked at. The zero value is everything, with the host's
+// own namespace as the hypervisor.
+//
+// A reference to network namespaces is a name, a path such as /proc/PID/ns/net, a process
+// number, "host", or a pattern of names like tenant-*; see [inventory.Inventory.Find]. It
+// means at each time the namespaces that there are: references are resolved again when
+// a namespace comes, goes or is renamed. One that means nothing now is no error; it stands
+// in [Status]. If none of NetNS means anything, nothing is looked at.
+type Scope struct {
+	// NetNS are the namespaces to look into. Default: all.
+	NetNS []string
+	// Interfaces are the names of the network devices to look at, in any namespace.
+	// A device is looked at by the name that it has when a packet passes. Default: all.
+	Interfaces []string
+	// Addresses choose pings: source or destination is in one of them. Default: all.
+	Addresses []netip.Prefix
+	// Hypervisors are the namespaces that are hypervisors. Default: the host's own.
+	Hypervisors []string
+	// Netfilter are the namespaces in which the netfilter chains are timed, or
+	// [NoNetfilter] alone. Default: the hypervisors. It needs Linux 6.4 and CAP_NET_ADMIN.
+	Netfilter []string
+}
+
+// NoNetfilter as the only element of Scope.Netfilter means no namespace.
+const NoNetfilter = "none"
+
+// Check returns an error for what can never be, such as a pattern that is none. That
+// there is nothing of a name is no error.
+func (s Scope) Check() error {
+	var errs []error
+	for _, refs := range [][]string{s.NetNS, s.Hypervisors, s.netfilter()} {
+		for _, ref := range refs {
+			errs = append(errs, inventory.CheckReference(ref))
+		}
+	}
+	for _, name := range s.Interfaces {
+		if name == "" || len(name) >= unix.IFNAMSIZ {
+			errs = append(errs, fmt.Errorf("interface name %q: must have 1 to %d bytes", name, unix.IFNAMSIZ-1))
+		}
+	}
+	for _, p := range s.Addresses {
+		if !p.IsValid() {
+			errs = append(errs, fmt.Errorf("address prefix %v is none", p))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// netfilter returns the references to the namespaces whose chains are to be timed.
+func (s Scope) netfilter() []string {
+	switch {
+	case slices.Equal(s.Netfilter, []string{NoNetfilter}):
+		return nil
+	case len(s.Netfilter) > 0:
+		return s.Netfilter
+	case len(s.Hypervisors) > 0:
+		return s.Hypervisors
+	}
+	return []string{inventory.HostName}
+}
+
+// clone returns a copy that shares nothing with s.
+func (s Scope) clone() Scope {
+	return Scope{
+		slices.Clone(s.NetNS), slices.Clone(s.Interfaces), slices.Clone(s.Addresses),
+		slices.Clone(s.Hypervisors), slices.Clone(s.Netfilter),
+	}
+}

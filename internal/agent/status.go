@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/dwelltrace/dwell/internal/inventory"
+)
+
+// Status is how an Agent does while it runs.
+type Status struct {
+	// Attached is set while pings are recorded.
+	Attached bool
+	// LastTurn is when the loop last emptied the ring buffer, which it does several times
+	// a second; zero before the first time.
+	LastTurn time.Time
+	// Summary is what was seen up to then; Export is up to now.
+	Summary
+	Inventory inventory.Stats
+	// NetNS is the number of namespaces that are looked into, Netfilter that of those
+	// whose chains are timed.
+	NetNS, Netfilter int
+	// Unresolved are the references of the scope that mean nothing now, in order.
+	Unresolved []string
+	// Trouble is why the scope is not followed to the letter, nil if it is: mostly that
+	// netfilter's chains cannot be timed in some namespace.
+	Trouble error
+}
+
+// Status returns how the agent does. It may be called at any time, by any goroutine. It
+// waits for a change of scope to be over, but not for the loop.
+func (a *Agent) Status() Status {
+	s := Status{Inventory: a.inventory.Stats()}
+	if last := a.status.Load(); last != nil {
+		s.Attached, s.LastTurn, s.Summary = last.attached, last.turn, last.summary
+	}
+	if a.sinks.Exporter != nil {
+		s.Export = a.sinks.Exporter.Stats()
+	}
+	var t target
+	t, s.Trouble = a.follower.state()
+	s.NetNS = len(t.filter.NetNS)
+	switch {
+	case s.NetNS == 0:
+		s.NetNS = a.inventory.Count()
+	case slices.Equal(t.filter.NetNS, []uint32{nowhere}):
+		s.NetNS = 0
+	}
+	s.Netfilter = len(a.tracer.NetfilterAttached())
+	s.Unresolved = slices.Clone(t.unresolved)
+	return s
+}
+
+// SetScope makes s what is looked at, while the agent runs or before, in place of what
+// Options said. It may be called by any goroutine, and returns when the kernel side
+// judges by s. Nothing is detached for it; traces of pings that both scopes choose
+// go on. With an error, everything is as before; nothing that s names
+// need be there.
+func (a *Agent) SetScope(s Scope) error { return a.follower.set(s) }
+
+// report is what the loop tells others after each turn. It does not change.
+type report struct {
+	attached bool
+	turn     time.Time
+	summary  Summary
+}
+
+// publish makes the state of the loop known.
+func (a *Agent) publish(attached bool) {
+	s := a.summary
+	s.Dropped, s.Incomplete = maps.Clone(s.Dropped), maps.Clone(s.Incomplete)
+	s.Correlator = a.correlator.Stats()
+	a.status.Store(&report{attached, time.Now(), s})
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/dwelltrace/dwell/bpf"
+	"github.com/dwelltrace/dwell/internal/inventory"
+	"github.com/dwelltrace/dwell/internal/netns"
+)
+
+// nowhere is the inode number of no namespace. The kernel side and the inventory take an
+// empty list for everything and for the host; where references mean nothing, the list
+// has this in it.
+const nowhere = 0
+
+// target is what a Scope comes to at one time: numbers in place of references.
+type target struct {
+	filter                 bpf.Filter
+	hypervisors, netfilter []uint32
+	// unresolved are the references that mean nothing.
+	unresolved []string
+}
+
+// resolve looks up what is meant now. Only patterns, and what is not found otherwise,
+// need a look at everything.
+func resolve(v *inventory.Inventory, s Scope) target {
+	refs := slices.Concat(s.NetNS, s.Hypervisors, s.netfilter())
+	t := lookUp(v, s)
+	if len(t.unresolved) > 0 || slices.ContainsFunc(refs, inventory.IsPattern) {
+		v.Refresh()
+		t = lookUp(v, s)
+	}
+	return t
+}
+
+func lookUp(v *inventory.Inventory, s Scope) target {
+	r := resolution{v: v}
+	t := target{
+		filter: bpf.Filter{
+			NetNS: r.wanted(s.NetNS), Interfaces: s.Interfaces, Addresses: s.Addresses,
+		},
+		hypervisors: r.wanted(s.Hypervisors),
+		netfilter:   r.all(s.netfilter()),
+	}
+	slices.Sort(r.unresolved)
+	t.unresolved = slices.Compact(r.unresolved)
+	return t
+}
+
+// resolution collects what cannot be resolved.
+type resolution struct {
+	v          *inventory.Inventory
+	unresolved []string
+}
+
+// all returns the inodes of all that is meant, in order.
+func (r *resolution) all(refs []string) []uint32 {
+	var inodes []uint32
+	for _, ref := range refs {
+		found := r.v.Find(ref)
+		if len(found) == 0 {
+			r.unresolved = append(r.unresolved, ref)
+		}
+		inodes = append(inodes, found...)
+	}
+	slices.Sort(inodes)
+	return slices.Compact(inodes)
+}
+
+// wanted is all, but never empty if something is meant.
+func (r *resolution) wanted(refs []string) []uint32 {
+	inodes := r.all(refs)
+	if len(refs) > 0 && len(inodes) == 0 {
+		return []uint32{nowhere}
+	}
+	return inodes
+}
+
+// checkFound returns an error for a reference that means nothing now, unless it is
+// a pattern, which is about what is to come.
+func checkFound(v *inventory.Inventory, s Scope) error {
+	var errs []error
+	seen := map[string]bool{}
+	for _, refs := range [][]string{s.NetNS, s.Hypervisors, s.netfilter()} {
+		for _, ref := range refs {
+			if seen[ref] || inventory.IsPattern(ref) || len(v.Find(ref)) > 0 {
+				continue
+			}
+			seen[ref] = true
+			// It says what there is, or what the path is instead.
+			ns, err := netns.Open(ref)
+			if err == nil {
+				ns.Close()
+				err = fmt.Errorf("network namespace %s was there too late", ref)
+			}
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// sameFilter reports whether two filters let the same pass.
+func sameFilter(a, b bpf.Filter) bool {
+	return slices.Equal(a.NetNS, b.NetNS) && slices.Equal(a.Interfaces, b.Interfaces) &&
+		slices.Equal(a.Addresses, b.Addresses)
+}

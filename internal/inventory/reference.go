@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package inventory
+
+import (
+	"fmt"
+	"path"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/dwelltrace/dwell/internal/netns"
+)
+
+// CheckReference returns an error for what can never mean a namespace, see
+// [Inventory.Find].
+func CheckReference(ref string) error {
+	if ref == "" {
+		return fmt.Errorf("a network namespace is meant by its name, a path, a process number, %q "+
+			"or a pattern like tenant-*, and not by nothing", HostName)
+	}
+	if _, err := path.Match(ref, ""); err != nil && !strings.Contains(ref, "/") {
+		return fmt.Errorf("pattern %q for names of network namespaces: %w: see path.Match", ref, err)
+	}
+	return nil
+}
+
+// IsPattern reports whether the reference means all namespaces of some names.
+func IsPattern(ref string) bool {
+	return strings.ContainsAny(ref, "*?[") && !strings.Contains(ref, "/")
+}
+
+// Find returns the inode numbers of the namespaces that somebody means by a reference now:
+//
+//   - "host" is the host's own.
+//   - What has a slash in it is a path, such as /proc/PID/ns/net.
+//   - What has one of *?[ in it is a pattern as in [path.Match] and means every namespace
+//     with such a name. The names are those that [Inventory.NetNS] gives.
+//   - Anything else is a name in /run/netns; if there is none, the number of a process;
+//     if there is none either, a name as [Inventory.NetNS] gives it.
+//
+// There may be none. Find looks as often as it is called.
+func (v *Inventory) Find(ref string) []uint32 {
+	switch {
+	case ref == HostName:
+		return []uint32{v.finder.inode}
+	case strings.Contains(ref, "/"):
+		return present(netns.MountedInode(ref))
+	case IsPattern(ref):
+		return v.finder.match(func(name string) bool { ok, _ := path.Match(ref, name); return ok })
+	}
+	if inode := netns.MountedInode(filepath.Join(netns.Dir, ref)); inode != 0 {
+		return []uint32{inode}
+	}
+	if pid, err := strconv.ParseUint(ref, 10, 31); err == nil {
+		if inode := netns.MountedInode(fmt.Sprintf("/proc/%d/ns/net", pid)); inode != 0 {
+			return []uint32{inode}
+		}
+	}
+	return v.finder.match(func(name string) bool { return name == ref })
+}
+
+func present(inode uint32) []uint32 {
+	if inode == 0 {
+		return nil
+	}
+	return []uint32{inode}
+}
+
+// Refresh finds all namespaces anew, and returns how many there are. Whoever calls it
+// often decides how much of the machine's time it may take.
+func (v *Inventory) Refresh() int {
+	return v.finder.refresh(v.cfg.Now())
+}
+
+// Count returns how many namespaces were there at the last look for all of them.
+func (v *Inventory) Count() int { return v.finder.count() }
+
+// Open opens a namespace that has been found. The caller closes it.
+func (v *Inventory) Open(inode uint32) (*netns.NS, error) {
+	where, ok := v.finder.find(inode, v.cfg.Now())
+	if !ok {
+		return nil, fmt.Errorf("network namespace %d is gone", inode)
+	}
+	ns, err := netns.Open(where.path)
+	if err != nil {
+		return nil, err
+	}
+	if ns.Inode() != inode {
+		ns.Close()
+		return nil, fmt.Errorf("network namespace %d (%s) is gone", inode, where.name)
+	}
+	return ns, nil
+}
