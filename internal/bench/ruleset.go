@@ -51,6 +51,17 @@ func findRuleTool(ctx context.Context, ns *netns.NS, ipv6 bool) (ruleTool, error
 	return tool, nil
 }
 
+// SetRules puts n firewall rules that match nothing into the FORWARD chain of the
+// namespace, in place of those it put there before, as [Config.Rules] does. It returns
+// what it made them with. It needs CAP_NET_ADMIN in the namespace.
+func SetRules(ctx context.Context, ns *netns.NS, n int) (tool string, err error) {
+	t, err := findRuleTool(ctx, ns, false)
+	if err != nil {
+		return "", err
+	}
+	return t.name, t.set(ctx, ns, n)
+}
+
 // toolVersion returns what "iptables-restore --version" prints, such as
 // "iptables-legacy-restore v1.8.9 (legacy)".
 func toolVersion(ctx context.Context, path, name string) string {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command otelcol is a small OpenTelemetry Collector for the acceptance test of
-// dwell's exporters: it receives OTLP over gRPC and HTTP and writes what it
-// received to a file.
+// Command otelcol is a small OpenTelemetry Collector for the acceptance tests of
+// dwell's exporters and alerts: it receives OTLP over gRPC and HTTP, writes what it
+// received to a file, and shows metrics to Prometheus.
 //
 // It is put together from the Collector's own modules, as the Collector's builder
 // would do it, and is a module of its own so that their dependencies do not
@@ -13,6 +13,7 @@ import (
 	"os"
 
 	"github.com/open-telemetry/opentelemetry-collector-contrib/exporter/fileexporter"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/exporter/prometheusexporter"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/confmap/provider/fileprovider"
@@ -27,7 +28,7 @@ func main() {
 	settings := otelcol.CollectorSettings{
 		BuildInfo: component.BuildInfo{
 			Command:     "otelcol",
-			Description: "OpenTelemetry Collector for dwell's acceptance test",
+			Description: "OpenTelemetry Collector for dwell's acceptance tests",
 		},
 		Factories: factories,
 		ConfigProviderSettings: otelcol.ConfigProviderSettings{
@@ -47,7 +48,7 @@ func factories() (otelcol.Factories, error) {
 	if err != nil {
 		return otelcol.Factories{}, err
 	}
-	exporters, err := otelcol.MakeFactoryMap[exporter.Factory](fileexporter.NewFactory())
+	exporters, err := otelcol.MakeFactoryMap[exporter.Factory](fileexporter.NewFactory(), prometheusexporter.NewFactory())
 	if err != nil {
 		return otelcol.Factories{}, err
 	}

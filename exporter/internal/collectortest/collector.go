@@ -18,6 +18,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/dwelltrace/dwell/internal/otelcoltest"
 )
 
 // Collector is a running Collector.
@@ -58,7 +60,7 @@ func Start(t testing.TB) *Collector {
 	if err := os.WriteFile(file, fmt.Appendf(nil, config, c.output), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c.cmd = exec.Command(binary(t), "--config", file)
+	c.cmd = exec.Command(otelcoltest.Binary(t), "--config", file)
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // if the test panics
 	stderr, err := c.cmd.StderrPipe()
 	if err != nil {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package collectortest runs a real OpenTelemetry Collector for tests: it receives
-// OTLP and writes what it received to a file.
-package collectortest
+// Package otelcoltest builds the OpenTelemetry Collector of internal/otelcol for tests
+// of several packages, once for all of them.
+package otelcoltest
 
 import (
 	"crypto/sha256"
@@ -19,10 +19,10 @@ import (
 // module is where the Collector's sources are, from the top of the repository.
 const module = "internal/otelcol"
 
-// binary returns the path of the Collector, which it builds unless an earlier test
+// Binary returns the path of the Collector, which it builds unless an earlier test
 // has. A cold build takes some minutes and downloads the Collector's modules.
 // Programs are kept in $DWELL_CACHE or the user's cache directory.
-func binary(t testing.TB) string {
+func Binary(t testing.TB) string {
 	t.Helper()
 	source := findModule(t)
 	dir := cacheDir(t)
