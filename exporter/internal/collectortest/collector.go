@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// Package collectortest runs a real OpenTelemetry Collector for tests: it receives
+// OTLP and writes what it received to a file.
 package collectortest
 
 import (
