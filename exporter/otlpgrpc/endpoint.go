@@ -19,6 +19,7 @@ var endpointVariables = [...]string{
 }
 
 const (
+	endpointFlag    = "--otlp-endpoint"
 	defaultEndpoint = "http://localhost:4317"
 	defaultPort     = "4317"
 )
@@ -54,12 +55,12 @@ type endpoint struct {
 // resolveEndpoint reads the environment itself, since otlptracegrpc ignores there
 // what it cannot parse, 127.0.0.1:4317 for one.
 func resolveEndpoint(explicit string) (endpoint, error) {
-	text, source := explicit, "--otlp-endpoint"
+	text, source := explicit, endpointFlag
 	if text == "" {
 		text, source = EnvironmentEndpoint()
 	}
 	if text == "" {
-		text, source = defaultEndpoint, "--otlp-endpoint"
+		text, source = defaultEndpoint, endpointFlag
 	}
 	scheme, rest, found := strings.Cut(text, "://")
 	if !found {
@@ -68,7 +69,7 @@ func resolveEndpoint(explicit string) (endpoint, error) {
 			scheme = "https"
 		}
 	}
-	if scheme == "unix" && source != "--otlp-endpoint" {
+	if scheme == "unix" && source != endpointFlag {
 		return endpoint{display: text, source: source}, nil
 	}
 	return parseEndpoint(scheme, rest, text, source)

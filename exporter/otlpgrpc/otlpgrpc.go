@@ -10,6 +10,7 @@ package otlpgrpc
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -35,8 +36,17 @@ type Options struct {
 	// is plain text, unless the environment names a certificate or says
 	// OTEL_EXPORTER_OTLP_INSECURE=false.
 	Endpoint string
-	OTLP     otlp.Options
-	Queue    exporter.Queue
+	// Source is what messages call the place where Endpoint was set, a flag or a
+	// setting; default --otlp-endpoint.
+	Source string
+	// Headers are sent with every request, in place of those of
+	// OTEL_EXPORTER_OTLP_HEADERS if there are any.
+	Headers map[string]string
+	// TLS is used if the endpoint is to be reached over TLS; nil leaves it to the
+	// environment.
+	TLS   *tls.Config
+	OTLP  otlp.Options
+	Queue exporter.Queue
 	// Spool, if it has a directory, is where batches go that cannot be sent now.
 	Spool exporter.Spool
 	// Timeout bounds the sending of one batch; default OTEL_EXPORTER_OTLP_TIMEOUT,
@@ -75,6 +85,9 @@ func New(o Options) (*Exporter, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.Source != "" && ep.source == endpointFlag {
+		ep.source = o.Source
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -104,7 +117,7 @@ func (e *Exporter) newClient(retry otlptracegrpc.RetryConfig) otlptrace.Client {
 	if e.options.Timeout > 0 {
 		opts = append(opts, otlptracegrpc.WithTimeout(e.options.Timeout))
 	}
-	return otlptracegrpc.NewClient(opts...)
+	return otlptracegrpc.NewClient(append(opts, e.options.transport(e.endpoint.url)...)...)
 }
 
 // Export queues the traces. It waits for room in the queue no longer than
