@@ -139,7 +139,9 @@ func checkMetrics(m *Metrics, bad report) {
 	if m.OTLP.Interval < minInterval {
 		bad("metrics.otlp.interval", "%v is less than %v", time.Duration(m.OTLP.Interval), time.Duration(minInterval))
 	}
-	atLeastOne("metrics.max_series", m.MaxSeries, bad)
+	if m.MaxSeries < 2 {
+		bad("metrics.max_series", "%d is less than 2; one series is for what would be too many", m.MaxSeries)
+	}
 	for i, b := range m.Buckets {
 		at := fmt.Sprintf("metrics.buckets[%d]", i)
 		positive(at, b, bad)
@@ -147,7 +149,7 @@ func checkMetrics(m *Metrics, bad report) {
 			bad(at, "%v is not more than the one before; they must rise", time.Duration(b))
 		}
 	}
-	notNegative("metrics.expire", m.Expire, bad)
+	positive("metrics.expire", m.Expire, bad)
 }
 
 func checkListen(addr string, bad report) {

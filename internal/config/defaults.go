@@ -19,7 +19,7 @@ func Default() Config {
 		Export: Export{
 			OTLP:  OTLP{TLS: TLS{Insecure: Auto}},
 			Queue: Queue{Spans: 1 << 18, BatchSpans: 2048, Delay: Duration(200 * time.Millisecond)},
-			Spool: Spool{MaxBytes: 1 << 30},
+			Spool: Spool{MaxBytes: 256 << 20},
 		},
 		Metrics: Metrics{
 			Prometheus: Prometheus{Enabled: true},

@@ -71,7 +71,7 @@ func exportFields() []Field {
 		},
 		{
 			Path: "export.otlp.headers", Example: `{authorization: "Bearer ${file:/etc/dwell/token}"}`,
-			Doc: "Headers of each request. In a value, `${env:NAME}` is a variable of the environment and `${file:PATH}` is what a file holds, both read again on a reload; `$$` is a dollar sign.",
+			Doc: "Headers of each request. In a value, `${env:NAME}` is a variable of the environment and `${file:PATH}` is what a file holds, both read again on a reload; `$$` is a dollar sign. Default: `OTEL_EXPORTER_OTLP_HEADERS`.",
 		},
 		{Path: "export.otlp.timeout", Example: "30s", Doc: "How long one request may take, retries included; 0s: `OTEL_EXPORTER_OTLP_TIMEOUT`, or 10s."},
 		{Path: "export.otlp.tls", Doc: "TLS of the endpoint. The files are read again on a reload."},
@@ -104,9 +104,9 @@ func metricsFields() []Field {
 		{Path: "metrics.otlp.enabled", Example: "true", Doc: "Whether metrics are sent."},
 		{Path: "metrics.otlp.endpoint", Example: "http://collector.example.net:4317", Doc: "Where to. Default: export.otlp.endpoint, or what `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT` or `OTEL_EXPORTER_OTLP_ENDPOINT` says."},
 		{Path: "metrics.otlp.interval", Example: "15s", Doc: "How often."},
-		{Path: "metrics.max_series", Example: "10000", Doc: "How many series one metric may have. What is beyond goes into one series with the attribute `otel.metric.overflow`."},
+		{Path: "metrics.max_series", Example: "10000", Doc: "How many series one metric may have, at least 2. What is beyond goes into one series with the attribute `otel.metric.overflow`."},
 		{Path: "metrics.buckets", Example: "[1us, 10us, 100us, 1ms, 10ms]", Doc: "The upper bounds of the histograms' classic buckets, rising. Native histograms have buckets of their own. Default: as metrics.md lists them."},
-		{Path: "metrics.expire", Example: "10m", Doc: "A series that nothing was added to for so long is forgotten, as that of a namespace that is gone; 0s: never."},
+		{Path: "metrics.expire", Example: "10m", Doc: "A series that nothing was added to for so long is forgotten, as that of a namespace that is gone. It should be no shorter than the longest range that alerts look at."},
 	}
 }
 

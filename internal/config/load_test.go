@@ -49,7 +49,7 @@ metrics:
   otlp: {enabled: true, endpoint: "other:4317", interval: 15s}
   max_series: 10
   buckets: [1us, 1ms]
-  expire: 0s
+  expire: 10m
 http: {listen: ":0"}
 containers: {enabled: false, sockets: [/run/s.sock]}
 log: {level: DEBUG, format: json}
@@ -90,6 +90,7 @@ func TestEverySetting(t *testing.T) {
 		Metrics: config.Metrics{
 			OTLP:      config.MetricsOTLP{Enabled: true, Endpoint: "other:4317", Interval: config.Duration(15 * time.Second)},
 			MaxSeries: 10, Buckets: []config.Duration{config.Duration(time.Microsecond), config.Duration(time.Millisecond)},
+			Expire: config.Duration(10 * time.Minute),
 		},
 		HTTP:       config.HTTP{Listen: ":0"},
 		Containers: config.Containers{Sockets: []string{"/run/s.sock"}},
