@@ -128,14 +128,17 @@ func exported(t *testing.T, labs []*lab.Lab, opts agent.Options, do func()) ([]*
 	return read(t, file, labs), sum
 }
 
-// run runs an agent while do pings.
+// patience is how long pings that are over may take to be finished.
+const patience = time.Minute
+
+// run runs an agent while do pings, however long that takes.
 func run(t *testing.T, opts agent.Options, do func()) agent.Summary {
 	t.Helper()
 	a, err := agent.Start(opts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	type result struct {
 		agent.Summary
@@ -150,6 +153,7 @@ func run(t *testing.T, opts agent.Options, do func()) agent.Summary {
 	if opts.Count == 0 {
 		cancel()
 	}
+	defer time.AfterFunc(patience, cancel).Stop()
 	r := <-done
 	if r.error != nil {
 		t.Error(r.error)
