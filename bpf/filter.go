@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/cilium/ebpf"
 )
@@ -41,52 +42,104 @@ const (
 
 // SetFilter replaces the filter, attached or not. An event is judged by the old
 // filter or by the new one, never by a mixture; one that is being judged during
-// the change may be left out.
+// the change may be left out. A packet that the old filter has let pass and that the
+// new one may choose, too, passes for the rest of its way.
 func (t *Tracer) SetFilter(f Filter) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {
 		return ErrClosed
 	}
-	generation := uint8((int(t.generation) + 1) % generations)
-	keys, flags, err := t.filterEntries(f, uint32(generation))
-	if err != nil {
+	set := t.swapFilter
+	if differInPlace(&t.filter, &f) {
+		set = t.adjustNetNS
+	}
+	if err := set(f); err != nil {
 		return fmt.Errorf("set filter: %w", err)
-	}
-	for i, k := range keys {
-		if err := k.table.Put(k.key, uint8(1)); err != nil {
-			return errors.Join(fmt.Errorf("set filter: %w", explain(err)), deleteKeys(keys[:i]))
-		}
-	}
-	// The swap: one byte, which nothing can tear.
-	if err := t.objs.FilterState.Set(flags | generation*(filterAny+1)); err != nil {
-		return errors.Join(fmt.Errorf("set filter: %w", explain(err)), deleteKeys(keys))
-	}
-	old := t.filterKeys
-	t.generation, t.filterKeys = generation, keys
-	if err := errors.Join(deleteKeys(old), t.forgetAdmitted(uint32(generation))); err != nil {
-		return fmt.Errorf("set filter: remove the old one: %w", explain(err))
 	}
 	return nil
 }
 
-// forgetAdmitted removes the packets that earlier filters have let pass, before
-// their generation's number comes round again.
-func (t *Tracer) forgetAdmitted(generation uint32) error {
-	var id kernelIdentity
-	var value uint8
-	var old []filterKey
-	it := t.objs.Admitted.Iterate()
-	for it.Next(&id, &value) {
-		if id.Generation != generation {
-			old = append(old, filterKey{t.objs.Admitted, id})
-		}
-	}
-	// Entries that the programs replace meanwhile may cut the iteration short.
-	if err := it.Err(); err != nil && !errors.Is(err, ebpf.ErrIterationAborted) {
+// differInPlace reports whether the filters differ in nothing but which namespaces they
+// choose.
+func differInPlace(old, f *Filter) bool {
+	return len(old.NetNS) > 0 && len(f.NetNS) > 0 &&
+		slices.Equal(old.Interfaces, f.Interfaces) && slices.Equal(old.Addresses, f.Addresses)
+}
+
+// adjustNetNS adds namespaces to the filter and removes others. An event is of one
+// namespace, so that it cannot be judged by a mixture; and the packets that have passed
+// go on.
+func (t *Tracer) adjustNetNS(f Filter) error {
+	keys, _, err := t.filterEntries(f, uint32(t.generation))
+	if err != nil {
 		return err
 	}
-	return deleteKeys(old)
+	if err := putKeys(without(keys, t.filterKeys)); err != nil {
+		return err
+	}
+	removed := without(t.filterKeys, keys)
+	t.filter, t.filterKeys = f.clone(), keys
+	return deleteKeys(removed)
+}
+
+// without returns the keys that are not among others.
+func without(keys, others []filterKey) (left []filterKey) {
+	there := make(map[filterKey]bool, len(others))
+	for _, k := range others {
+		there[k] = true
+	}
+	for _, k := range keys {
+		if !there[k] {
+			left = append(left, k)
+		}
+	}
+	return left
+}
+
+// swapFilter makes the next generation of keys and has the programs change over to it.
+func (t *Tracer) swapFilter(f Filter) error {
+	generation := uint8((int(t.generation) + 1) % generations)
+	keys, flags, err := t.filterEntries(f, uint32(generation))
+	if err != nil {
+		return err
+	}
+	if err := putKeys(keys); err != nil {
+		return err
+	}
+	carry := func() error { return nil }
+	if t.filter.remembers() && f.remembers() && mayShare(&t.filter, &f) {
+		from := uint32(t.generation)
+		carry = func() error { return explain(t.carryAdmitted(from, uint32(generation))) }
+	}
+	if err := carry(); err != nil {
+		return errors.Join(err, deleteKeys(keys))
+	}
+	// The swap: one byte, which nothing can tear.
+	if err := t.objs.FilterState.Set(flags | generation*(filterAny+1)); err != nil {
+		return errors.Join(explain(err), deleteKeys(keys))
+	}
+	old := t.filterKeys
+	t.filter, t.generation, t.filterKeys = f.clone(), generation, keys
+	// Again, for those that passed since.
+	if err := errors.Join(carry(), deleteKeys(old), t.forgetAdmitted(uint32(generation))); err != nil {
+		return fmt.Errorf("remove the old one: %w", explain(err))
+	}
+	return nil
+}
+
+func (f *Filter) clone() Filter {
+	return Filter{slices.Clone(f.NetNS), slices.Clone(f.Interfaces), slices.Clone(f.Addresses)}
+}
+
+// putKeys adds all keys or, with an error, none.
+func putKeys(keys []filterKey) error {
+	for i, k := range keys {
+		if err := k.table.Put(k.key, uint8(1)); err != nil {
+			return errors.Join(explain(err), deleteKeys(keys[:i]))
+		}
+	}
+	return nil
 }
 
 func deleteKeys(keys []filterKey) error {

@@ -23,6 +23,7 @@ type Tracer struct {
 	links      []link.Link
 	netfilter  netfilter
 	closed     bool
+	filter     Filter
 	generation uint8
 	filterKeys []filterKey
 }
