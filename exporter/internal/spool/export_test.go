@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package spool
+
+import (
+	"encoding/binary"
+	"os"
+	"path/filepath"
+)
+
+// Upgrade makes the account of a directory one of a later version.
+func Upgrade(dir string) error {
+	name := filepath.Join(dir, "account")
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	for _, c := range [][]byte{b[:accountCopy], b[accountCopy:]} {
+		length := binary.LittleEndian.Uint32(c[12:])
+		binary.LittleEndian.PutUint32(c[8:], version+1)
+		binary.LittleEndian.PutUint32(c[16:], accountSum(c, c[accountBody:accountBody+length]))
+	}
+	return os.WriteFile(name, b, fileMode)
+}

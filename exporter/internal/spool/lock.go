@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrInUse is returned by Open for a directory that another spool has open.
+var ErrInUse = errors.New("in use")
+
+const (
+	directoryMode = 0o700
+	fileMode      = 0o600
+)
+
+// lockDirectory takes the directory for this process until the file is closed. The
+// kernel lets go of it when the process dies.
+func lockDirectory(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, fileMode)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		defer f.Close()
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, fmt.Errorf("flock: %w", err)
+		}
+		return nil, fmt.Errorf("%w by process %s; give every dwell a directory of its own", ErrInUse, owner(f))
+	}
+	if err := f.Truncate(0); err != nil {
+		f.Close()
+		return nil, err
+	}
+	_, _ = fmt.Fprintln(f, os.Getpid()) // only for the message above
+	return f, nil
+}
+
+func owner(f *os.File) string {
+	b := make([]byte, 32)
+	n, _ := f.ReadAt(b, 0)
+	if pid := strings.TrimSpace(string(b[:n])); pid != "" {
+		return pid
+	}
+	return "unknown"
+}

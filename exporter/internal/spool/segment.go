@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/dwelltrace/dwell/exporter"
+)
+
+// segment is a file of records.
+type segment struct {
+	id   uint64
+	size int64
+	// number and before are those of its first record.
+	number uint64
+	before exporter.Count
+}
+
+const segmentSuffix = ".seg"
+
+func (s *Spool) path(id uint64) string {
+	return filepath.Join(s.dir, fmt.Sprintf("%016x", id)+segmentSuffix)
+}
+
+// bytes returns what the spool takes on disk.
+func (s *Spool) bytes() int64 {
+	n := s.slot.size + accountPage
+	for i := range s.segments {
+		n += s.segments[i].size
+	}
+	return n
+}
+
+// ErrDisk is returned by Append when the disk does not take a batch, which then stays
+// with the caller.
+var ErrDisk = errors.New("the disk does not take it")
+
+// Append writes a batch behind all others. If the limit is reached, the oldest
+// batches make room for it.
+func (s *Spool) Append(b Batch) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := header{
+		length: uint32(len(b.Payload)), number: s.account.next,
+		count: b.Count, before: s.account.written, sum: sum(b.Payload),
+	}
+	if !s.makeRoom(segmentHeader + h.size()) {
+		return ErrDisk
+	}
+	if segmentHeader+h.size() > s.max-s.overhead() {
+		s.tellFull()
+		s.account.lose(exporter.CauseSpoolFull, b.Count)
+		s.commit()
+		return nil
+	}
+	if err := s.disk(s.writeRecord(&h, b.Payload)); err != nil {
+		return fmt.Errorf("%w: %w", ErrDisk, err)
+	}
+	s.account.next++
+	s.account.written = h.end()
+	s.commit()
+	return nil
+}
+
+// overhead is the size of what are no segments.
+func (s *Spool) overhead() int64 { return s.slot.size + accountPage }
+
+// makeRoom drops the oldest segments until n bytes more are within the limit. It
+// reports false if the oldest cannot be dropped now.
+func (s *Spool) makeRoom(n int64) bool {
+	for len(s.segments) > 0 && s.bytes()+n > s.max {
+		if s.read.pinned {
+			return false
+		}
+		s.tellFull()
+		s.dropOldest()
+	}
+	return true
+}
+
+func (s *Spool) tellFull() {
+	if !s.full {
+		s.log.Warn("the spool has reached its limit; its oldest traces are dropped", "limit_bytes", s.max)
+	}
+	s.full = true
+}
+
+// dropOldest counts what is left in the oldest segment as lost, and then removes it.
+func (s *Spool) dropOldest() {
+	number, end := s.account.next, s.account.written
+	if len(s.segments) > 1 {
+		number, end = s.segments[1].number, s.segments[1].before
+	}
+	s.account.lose(exporter.CauseSpoolFull, end.Minus(s.account.taken))
+	s.account.first, s.account.taken = number, end
+	s.commit()
+	s.removeOldest()
+}
+
+// removeOldest removes the oldest segment. The account no longer knows of it.
+func (s *Spool) removeOldest() {
+	s.read.close()
+	if len(s.segments) == 1 && s.write != nil {
+		s.write.Close()
+		s.write = nil
+	}
+	os.Remove(s.path(s.segments[0].id))
+	s.segments = s.segments[1:]
+}
+
+// writeRecord appends a record to the last segment, or to a new one.
+func (s *Spool) writeRecord(h *header, payload []byte) error {
+	if s.write != nil && s.last().size >= s.segmentBytes {
+		s.write.Close()
+		s.write = nil
+	}
+	if s.write == nil {
+		if err := s.newSegment(h); err != nil {
+			return err
+		}
+	}
+	last := s.last()
+	if err := h.writeAt(s.write, last.size, payload); err != nil {
+		s.takeBack()
+		return err
+	}
+	last.size += h.size()
+	return nil
+}
+
+func (s *Spool) last() *segment { return &s.segments[len(s.segments)-1] }
+
+func (s *Spool) newSegment(h *header) error {
+	id := uint64(1)
+	if len(s.segments) > 0 {
+		id = s.last().id + 1
+	}
+	f, err := os.OpenFile(s.path(id), os.O_RDWR|os.O_CREATE|os.O_TRUNC, fileMode)
+	if err != nil {
+		return err
+	}
+	if _, err := f.WriteAt(segmentStart(), 0); err != nil {
+		f.Close()
+		os.Remove(s.path(id))
+		return err
+	}
+	s.write = f
+	s.segments = append(s.segments, segment{id: id, size: segmentHeader, number: h.number, before: h.before})
+	return nil
+}
+
+// takeBack removes what a failed write has left. If even that fails, the segment is
+// left as it is; reading stops at what was whole.
+func (s *Spool) takeBack() {
+	last := s.last()
+	if err := s.write.Truncate(last.size); err == nil && last.size > segmentHeader {
+		return
+	}
+	s.write.Close()
+	s.write = nil
+	if last.size == segmentHeader { // no record in it
+		if s.read.id == last.id {
+			s.read.close()
+		}
+		os.Remove(s.path(last.id))
+		s.segments = s.segments[:len(s.segments)-1]
+	}
+}
+
+// disk notes whether the disk takes what is written, tells it when that changes, and
+// returns err.
+func (s *Spool) disk(err error) error {
+	switch {
+	case err != nil && !s.failing:
+		s.log.Warn("the spool cannot be written; traces are kept in memory as long as there is room", "error", err)
+	case err == nil && s.failing:
+		s.log.Info("the spool is written again")
+	}
+	s.failing = err != nil
+	return err
+}

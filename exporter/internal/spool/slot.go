@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package spool
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/dwelltrace/dwell/exporter"
+)
+
+// slot is the file of the batch that is being sent. It is overwritten again and
+// again, so that a batch that goes straight through costs a copy into the page cache
+// and hardly ever a write to the disk.
+type slot struct {
+	file *os.File
+	size int64
+	// number is that of the record in the file; it counts if the account names it.
+	number uint64
+	count  exporter.Count
+}
+
+// held returns the counts of the batch in flight.
+func (s *slot) held(inflight uint64) exporter.Count {
+	if inflight == 0 || inflight != s.number {
+		return exporter.Count{}
+	}
+	return s.count
+}
+
+// put writes a batch for the sending of the given number.
+func (s *slot) put(number uint64, payload []byte, c exporter.Count) error {
+	s.number = 0
+	h := header{length: uint32(len(payload)), number: number, count: c, sum: sum(payload)}
+	if err := h.writeAt(s.file, 0, payload); err != nil {
+		return err
+	}
+	s.size = max(s.size, h.size())
+	s.number, s.count = number, c
+	return nil
+}
+
+// load reads what an earlier process left. payload is nil if it is not whole.
+func (s *slot) load() (h header, payload []byte, err error) {
+	b, err := io.ReadAll(io.NewSectionReader(s.file, 0, 1<<62))
+	if err != nil {
+		return h, nil, err
+	}
+	s.size = int64(len(b))
+	h, ok := parseHeader(b)
+	if !ok || int64(h.length) > int64(len(b)-recordHeader) {
+		return h, nil, nil
+	}
+	payload = b[recordHeader : recordHeader+int(h.length)]
+	if sum(payload) != h.sum {
+		return h, nil, nil
+	}
+	s.number, s.count = h.number, h.count
+	return h, payload, nil
+}
+
+// Batch is an encoded request.
+type Batch struct {
+	Payload []byte
+	Count   exporter.Count
+}
+
+// Hold puts a batch from memory in flight; Settle ends that. After an
+// error, which is ErrDisk, the batch can be sent all the same, but a kill in the
+// middle would count it as lost though it may have been received.
+func (s *Spool) Hold(b Batch) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	number := s.sending()
+	if err := s.disk(s.slot.put(number, b.Payload, b.Count)); err != nil {
+		return fmt.Errorf("%w: %w", ErrDisk, err)
+	}
+	s.account.inflight = number
+	s.commit()
+	return nil
+}
+
+// sending returns a number for the next sending.
+func (s *Spool) sending() uint64 { return max(s.slot.number, s.account.writes) + 1 }
+
+// Left returns the batch that was in flight when the earlier process ended, and is in
+// flight again. The payload is nil if there is none.
+func (s *Spool) Left() Batch {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.account.inflight == 0 {
+		return Batch{}
+	}
+	h, payload, err := s.slot.load()
+	if err != nil || payload == nil || h.number != s.account.inflight {
+		return Batch{}
+	}
+	return Batch{Payload: payload, Count: h.count}
+}

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/dwelltrace/dwell/exporter"
+)
+
+// Options of a spool.
+type Options struct {
+	exporter.Spool
+	// Logger is told once when the disk begins to fail and once when it is well
+	// again, and what an earlier process has left; nil discards.
+	Logger *slog.Logger
+}
+
+// Spool is an open spool. Its methods may be called concurrently.
+type Spool struct {
+	dir  string
+	max  int64
+	log  *slog.Logger
+	lock *os.File
+
+	mu       sync.Mutex
+	account  account
+	file     accountFile
+	segments []segment
+	// write is the last segment if it is still written to.
+	write *os.File
+	read  cursor
+	slot  slot
+	// segmentBytes is the size at which the next segment begins.
+	segmentBytes int64
+	// start is the account when the spool was opened; Stats counts from there.
+	start account
+	// What was logged as bad and is not yet well again.
+	failing, full, unaccounted bool
+}
+
+// Open makes the directory if need be, takes it for this process and works out what
+// an earlier one has left behind. The error says what the user should do.
+func Open(o Options) (*Spool, error) {
+	o.Spool = o.Spool.WithDefaults()
+	s, err := open(o)
+	if err != nil {
+		return nil, fmt.Errorf("the spool %s cannot be used: %w", o.Dir, err)
+	}
+	return s, nil
+}
+
+const (
+	segmentsPerSpool = 16
+	maxSegmentBytes  = 16 << 20
+)
+
+func open(o Options) (_ *Spool, err error) {
+	if err := os.MkdirAll(o.Dir, directoryMode); err != nil {
+		return nil, err
+	}
+	s := &Spool{dir: o.Dir, max: o.MaxBytes, log: o.Logger, segmentBytes: min(o.MaxBytes/segmentsPerSpool, maxSegmentBytes)}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	s.log = s.log.With("spool", o.Dir)
+	defer func() {
+		if err != nil {
+			_ = s.closeFiles() // the first error is the one to tell
+		}
+	}()
+	if s.lock, err = lockDirectory(o.Dir); err != nil {
+		return nil, err
+	}
+	if s.file.file, err = s.openFile("account"); err != nil {
+		return nil, err
+	}
+	if s.slot.file, err = s.openFile("inflight"); err != nil {
+		return nil, err
+	}
+	return s, s.recover()
+}
+
+func (s *Spool) openFile(name string) (*os.File, error) {
+	return os.OpenFile(filepath.Join(s.dir, name), os.O_RDWR|os.O_CREATE, fileMode)
+}
+
+// commit writes the account. If that fails, which takes a disk that is broken or one
+// that copies on write and is full, traces still go out, and a kill would be told
+// wrongly.
+func (s *Spool) commit() {
+	err := s.file.store(&s.account)
+	switch {
+	case err != nil && !s.unaccounted:
+		s.log.Warn("the account of the spool cannot be written; what a kill would lose is not counted", "error", err)
+	case err == nil && s.unaccounted:
+		s.log.Info("the account of the spool is written again")
+	}
+	s.unaccounted = err != nil
+}
+
+// Accept takes responsibility for traces that wait in memory.
+func (s *Spool) Accept(c exporter.Count) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.account.accepted = s.account.accepted.Plus(c)
+	s.commit()
+}
+
+// Refuse counts traces that were never taken over.
+func (s *Spool) Refuse(cause exporter.Cause, c exporter.Count) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.account.accepted = s.account.accepted.Plus(c)
+	s.account.lose(cause, c)
+	s.commit()
+}
+
+// Lose counts traces that were waiting in memory.
+func (s *Spool) Lose(cause exporter.Cause, c exporter.Count) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.account.lose(cause, c)
+	s.commit()
+}
+
+// Settle ends a sending: of its batch, lost was lost and all else was received.
+func (s *Spool) Settle(batch, lost exporter.Count, cause exporter.Cause) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.account.sent = s.account.sent.Plus(batch.Minus(lost))
+	s.account.lose(cause, lost)
+	s.account.inflight = 0
+	s.release()
+	s.commit()
+}
+
+// Failing reports whether the disk took no more when it was last asked.
+func (s *Spool) Failing() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failing
+}
+
+// Empty reports whether no record is waiting. The batch in flight is none.
+func (s *Spool) Empty() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.account.written == s.account.taken
+}
+
+// Stats returns what became of the traces that were taken over since Open, and of
+// those that waited then.
+func (s *Spool) Stats() exporter.Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	stats := exporter.Stats{
+		Sent:       s.account.sent.Minus(s.start.sent),
+		Queued:     s.account.waiting(),
+		Spooled:    s.account.written.Minus(s.account.taken).Plus(s.slot.held(s.account.inflight)),
+		SpoolBytes: s.bytes(),
+		Recovered:  s.start.waiting(),
+		Lost:       make(map[exporter.Cause]exporter.Count),
+	}
+	for cause, c := range s.account.lost {
+		if d := c.Minus(s.start.lost[cause]); d != (exporter.Count{}) {
+			stats.Lost[cause] = d
+		}
+	}
+	return stats
+}
+
+// Lifetime returns what became of all traces since the directory was made, over all
+// processes that have used it.
+func (s *Spool) Lifetime() exporter.Stats {
+	stats := s.Stats()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	stats.Sent, stats.Recovered, stats.Lost = s.account.sent, exporter.Count{}, maps.Clone(s.account.lost)
+	return stats
+}
+
+// Close lets go of the directory. What waits stays there.
+func (s *Spool) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closeFiles()
+}
+
+func (s *Spool) closeFiles() error {
+	var errs []error
+	s.read.close()
+	for _, f := range []*os.File{s.write, s.slot.file, s.file.file, s.lock} {
+		if f != nil {
+			errs = append(errs, f.Close())
+		}
+	}
+	s.write = nil
+	return errors.Join(errs...)
+}

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package spool
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+
+	"github.com/dwelltrace/dwell/exporter"
+)
+
+// cursor is where the next record is read from, in the oldest segment.
+type cursor struct {
+	file *os.File
+	id   uint64
+	at   int64
+	// pinned is set while the record before first is being sent from its segment,
+	// because it could not be moved to the slot.
+	pinned bool
+	// after is the header of the pinned record.
+	after header
+}
+
+func (c *cursor) close() {
+	if c.file != nil {
+		c.file.Close()
+	}
+	c.file, c.id, c.at = nil, 0, 0
+}
+
+// Take takes the oldest batch out and puts it in flight; Settle ends that. The payload
+// is nil if there is none. What cannot be read is skipped and counted.
+func (s *Spool) Take() Batch {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.account.written != s.account.taken {
+		h, payload, ok := s.readRecord()
+		if !ok {
+			s.corrupt(s.account.written.Minus(s.account.taken), s.account.next, s.account.written)
+			break
+		}
+		s.corrupt(h.before.Minus(s.account.taken), h.number, h.before)
+		if payload == nil {
+			s.corrupt(h.count, h.number+1, h.end())
+			continue
+		}
+		s.takeOut(&h, payload)
+		s.removeRead()
+		return Batch{Payload: payload, Count: h.count}
+	}
+	s.removeRead()
+	return Batch{}
+}
+
+// corrupt counts what could not be read before the record of the given number.
+func (s *Spool) corrupt(c exporter.Count, first uint64, taken exporter.Count) {
+	if c == (exporter.Count{}) {
+		return
+	}
+	s.log.Warn("a part of the spool cannot be read; its traces are lost", "lost", c.String())
+	s.account.lose(exporter.CauseSpoolCorrupt, c)
+	s.account.first, s.account.taken = first, taken
+	s.commit()
+}
+
+// takeOut moves a record into the slot. When the disk is so full that not even that
+// works, the record stays where it is until it is settled.
+func (s *Spool) takeOut(h *header, payload []byte) {
+	number := s.sending()
+	if err := s.disk(s.slot.put(number, payload, h.count)); err != nil {
+		s.read.pinned, s.read.after = true, *h
+		return
+	}
+	s.account.inflight = number
+	s.account.first, s.account.taken = h.number+1, h.end()
+	s.commit()
+}
+
+// release takes out the record that was sent from its segment.
+func (s *Spool) release() {
+	if s.read.pinned {
+		s.account.first, s.account.taken = s.read.after.number+1, s.read.after.end()
+		s.read.pinned = false
+	}
+}
+
+// removeRead removes the segments of which everything was taken out.
+func (s *Spool) removeRead() {
+	for len(s.segments) > 0 && !s.read.pinned {
+		done := s.account.written == s.account.taken
+		if len(s.segments) > 1 {
+			done = s.account.first >= s.segments[1].number
+		}
+		if !done {
+			return
+		}
+		s.removeOldest()
+		s.full = false
+	}
+}
+
+// readRecord returns the next record that was not taken out; payload is nil if its
+// checksum is wrong. It reports false if there is none.
+func (s *Spool) readRecord() (h header, payload []byte, ok bool) {
+	for len(s.segments) > 0 {
+		if h, ok := s.nextHeader(); ok {
+			payload := make([]byte, h.length)
+			if _, err := s.read.file.ReadAt(payload, s.read.at+recordHeader); err != nil || sum(payload) != h.sum {
+				payload = nil
+			}
+			s.read.at += h.size()
+			return h, payload, true
+		}
+		if len(s.segments) == 1 {
+			break
+		}
+		// What was in it is told by the counts of the next record.
+		s.removeOldest()
+	}
+	return h, nil, false
+}
+
+// nextHeader finds the next header in the oldest segment of a record that was not
+// taken out, and leaves the cursor there.
+func (s *Spool) nextHeader() (h header, ok bool) {
+	oldest := &s.segments[0]
+	if err := s.read.open(s.path(oldest.id), oldest.id); err != nil {
+		return h, false
+	}
+	var b [recordHeader]byte
+	for s.read.at+recordHeader <= oldest.size {
+		if _, err := s.read.file.ReadAt(b[:], s.read.at); err != nil {
+			return h, false
+		}
+		h, ok := parseHeader(b[:])
+		switch {
+		case !ok || !s.plausible(&h, oldest.size-s.read.at):
+			if !s.read.resync(oldest.size) {
+				return h, false
+			}
+		case h.number < s.account.first:
+			s.read.at += h.size()
+		default:
+			return h, true
+		}
+	}
+	return h, false
+}
+
+// plausible reports whether a header agrees with the account.
+func (s *Spool) plausible(h *header, room int64) bool {
+	return h.size() <= room && h.number < s.account.next &&
+		(h.number < s.account.first || h.before.Traces >= s.account.taken.Traces && h.before.Spans >= s.account.taken.Spans) &&
+		h.end().Traces <= s.account.written.Traces && h.end().Spans <= s.account.written.Spans
+}
+
+func (c *cursor) open(path string, id uint64) error {
+	if c.file != nil && c.id == id {
+		return nil
+	}
+	c.close()
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	c.file, c.id, c.at = f, id, segmentHeader
+	return nil
+}
+
+// resync moves the cursor to the next place that looks like a record.
+func (c *cursor) resync(size int64) bool {
+	const window = 64 << 10
+	b := make([]byte, window)
+	for at := c.at + 1; at < size; {
+		n, err := c.file.ReadAt(b[:min(window, size-at)], at)
+		if i := bytes.Index(b[:n], []byte(recordMagic)); i >= 0 {
+			c.at = at + int64(i)
+			return true
+		}
+		if err != nil && !errors.Is(err, io.EOF) || n < len(recordMagic) {
+			return false
+		}
+		at += int64(n - len(recordMagic) + 1)
+	}
+	return false
+}
