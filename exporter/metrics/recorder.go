@@ -4,16 +4,26 @@ package metrics
 
 import (
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/dwelltrace/dwell/correlate/trace"
+	"github.com/dwelltrace/dwell/exporter/internal/spantree"
 )
 
 // Recorder counts pings. Its methods may be called concurrently.
 type Recorder struct {
 	options Options
+	own     ownMetrics
+
 	mu      sync.Mutex
+	device  *family[prometheus.Histogram]
+	ping    *family[prometheus.Histogram]
+	drops   *family[prometheus.Counter]
+	pings   *family[prometheus.Counter]
+	nodes   []spantree.Node
+	sweepAt time.Time
 }
 
 var _ prometheus.Collector = (*Recorder)(nil)
@@ -23,16 +33,92 @@ func New(o Options) (*Recorder, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	return &Recorder{options: o.withDefaults()}, nil
+	o = o.withDefaults()
+	r := &Recorder{
+		options: o,
+		own:     newOwnMetrics(o),
+		device:  newHistograms(o, defDevice),
+		ping:    newHistograms(o, defPing),
+		drops:   newCounters(o, defDrops),
+		pings:   newCounters(o, defPings),
+		sweepAt: o.now().Add(o.Expire),
+	}
+	r.pings.permanent = true
+	for _, labels := range pingLabels() {
+		r.pings.create(labels, r.options.now().UnixNano())
+	}
+	return r, nil
+}
+
+// pingLabels returns all outcomes and causes there are: these series are there from
+// the beginning, so that the first ping of each is an increase.
+func pingLabels() []labelValues {
+	list := []labelValues{{trace.Complete.String()}, {trace.Dropped.String()}}
+	for _, cause := range []trace.Cause{
+		trace.CauseEventsLost, trace.CauseEvicted, trace.CauseAgentStarted, trace.CauseAgentStopped,
+		trace.CauseNoRequest, trace.CauseNoReply, trace.CauseNotDelivered, trace.CauseUnseen,
+	} {
+		list = append(list, labelValues{trace.Incomplete.String(), string(cause)})
+	}
+	return list
 }
 
 // Record counts one ping and the spans of its trace. It is to be called for every
 // trace, whatever becomes of it: with kept set if the trace is going to be exported,
-// so that exemplars lead only to traces that can be looked at. The trace is not kept.
-func (r *Recorder) Record(t *trace.Trace, kept bool) {}
+// so that exemplars lead only to traces that can be looked at. Nothing of the trace
+// is held on to but its devices and namespaces, and these no longer than Options.Expire.
+func (r *Recorder) Record(t *trace.Trace, kept bool) {
+	if len(t.Spans) == 0 {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := r.options.now()
+	r.sweep(now)
+	m := measurement{recorder: r, trace: t, kept: kept, now: now.UnixNano()}
+	m.ping()
+	r.nodes = spantree.Nodes(t, r.nodes)
+	m.spans(r.nodes)
+}
 
-// Describe implements [prometheus.Collector].
-func (r *Recorder) Describe(ch chan<- *prometheus.Desc) {}
+// sweep removes what has not been measured for long. r.mu is held.
+func (r *Recorder) sweep(now time.Time) {
+	if now.Before(r.sweepAt) {
+		return
+	}
+	r.sweepAt = now.Add(r.options.Expire / 8)
+	before := now.Add(-r.options.Expire).UnixNano()
+	r.device.expire(before)
+	r.ping.expire(before)
+	r.drops.expire(before)
+}
+
+// Describe implements [prometheus.Collector]. Overflow series have another label and
+// are not described, as a registry that is not pedantic allows.
+func (r *Recorder) Describe(ch chan<- *prometheus.Desc) {
+	for _, f := range r.families() {
+		f.describe(ch)
+	}
+	r.own.describe(ch)
+}
 
 // Collect implements [prometheus.Collector].
-func (r *Recorder) Collect(ch chan<- prometheus.Metric) {}
+func (r *Recorder) Collect(ch chan<- prometheus.Metric) {
+	families := r.families()
+	accounts := make([]account, len(families))
+	r.mu.Lock()
+	r.sweep(r.options.now())
+	for i, f := range families {
+		accounts[i] = f.account()
+	}
+	r.mu.Unlock()
+	for i, f := range families {
+		f.collect(ch, accounts[i].Overflowed > 0)
+	}
+	r.own.collect(ch, accounts)
+}
+
+// families lists all, whatever their metrics are.
+func (r *Recorder) families() []anyFamily {
+	return []anyFamily{r.device, r.ping, r.drops, r.pings}
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package metrics
+
+import (
+	"github.com/dwelltrace/dwell/correlate/trace"
+	"github.com/dwelltrace/dwell/exporter/internal/spantree"
+)
+
+// Which spans are counted in dwell.device.duration, and as what:
+//
+//   - Every span below the root but the journeys, with its kind and the kind of its
+//     parent. The children of a span tile it, so that the times of one parent kind
+//     add up to that of the parents, and nothing is in one sum twice.
+//   - Children of a journey are hops and have no parent kind: they add up to the
+//     journeys. What is between the journeys (beyond, respond) has "ping".
+//   - Not a span in which the packet died: it did not get through, and a filter that
+//     drops half of all packets at once would look fast. dwell.drops counts these.
+//   - Not a span of which the end was not seen: in an incomplete trace, what reaches
+//     to the last event of a journey, unless there the packet left the host or arrived.
+
+// hop is the level of a child of a journey.
+const hop trace.Kind = 0
+
+// noEnd is no time at which a span ends.
+const noEnd int64 = -1 << 63
+
+// level returns the kind of the span around span i, or hop.
+func level(t *trace.Trace, nodes []spantree.Node, i int) (within trace.Kind, counted bool) {
+	p := nodes[i].Parent
+	if p == spantree.None {
+		return 0, false
+	}
+	if k := t.Spans[p].Kind; !k.Journey() {
+		return k, true
+	}
+	return hop, true
+}
+
+// unfinished returns the time at which the journey of span at was seen last if what
+// ends there was not seen to its end, otherwise noEnd.
+func unfinished(t *trace.Trace, nodes []spantree.Node, at int) int64 {
+	if t.Outcome != trace.Incomplete {
+		return noEnd
+	}
+	var lastHop, last trace.Kind
+	for i := at + 1; i < len(t.Spans) && nodes[i].Depth > nodes[at].Depth; i++ {
+		last = t.Spans[i].Kind
+		if nodes[i].Parent == at {
+			lastHop = last
+		}
+	}
+	if last == trace.KindDriver || lastHop == trace.KindDeliver {
+		return noEnd
+	}
+	return t.Spans[at].End
+}
+
+// sentHere reports whether the ping comes from this host. A journey begins with the
+// queue of a device, or before it, only where the packet is made; one that passes
+// begins with an arrival.
+func sentHere(t *trace.Trace) bool {
+	if len(t.Spans) < 3 || t.Spans[1].Kind != trace.KindRequest {
+		return false
+	}
+	k := t.Spans[2].Kind
+	return k == trace.KindTransmit || k == trace.KindSend
+}

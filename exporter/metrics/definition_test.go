@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package metrics
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	dto "github.com/prometheus/client_model/go"
+
+	"github.com/dwelltrace/dwell/correlate/trace"
+	"github.com/dwelltrace/dwell/exporter"
+	"github.com/dwelltrace/dwell/exporter/internal/tracetest"
+)
+
+// everything gathers all metrics, with a measurement in each.
+func everything(t *testing.T, read func() AgentStats) []*dto.MetricFamily {
+	t.Helper()
+	r, _ := newRecorder(t, Options{HostName: "node-1"})
+	for _, tr := range tracetest.All() {
+		r.Record(tr, true)
+	}
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(r, NewAgentCollector(Options{HostName: "node-1", HostID: "5b0b", Version: "1.2.3"}, read))
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return families
+}
+
+func zero() AgentStats { return AgentStats{} }
+
+func TestEveryMetricIsDefined(t *testing.T) {
+	type metric struct {
+		Type   dto.MetricType
+		Labels []string
+	}
+	types := map[Instrument]dto.MetricType{
+		Histogram: dto.MetricType_HISTOGRAM, Counter: dto.MetricType_COUNTER, Gauge: dto.MetricType_GAUGE,
+	}
+	want, got := map[string]metric{}, map[string]metric{}
+	for _, d := range Definitions() {
+		labels := append(d.Labels(), "host_name")
+		slices.Sort(labels)
+		want[d.Prometheus()] = metric{types[d.Instrument], labels}
+	}
+	for _, f := range everything(t, zero) {
+		var labels []string
+		for _, l := range f.Metric[0].Label {
+			labels = append(labels, l.GetName())
+		}
+		got[f.GetName()] = metric{f.GetType(), labels}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("metrics (-defined +shown):\n%s", diff)
+	}
+}
+
+func TestPrometheusNames(t *testing.T) {
+	for _, test := range []struct {
+		definition Definition
+		want       string
+	}{
+		{defDevice, "dwell_device_duration_seconds"},
+		{defPings, "dwell_pings_total"},
+		{Definition{Name: "dwell.agent.spool", Instrument: Gauge, Unit: "By"}, "dwell_agent_spool_bytes"},
+		{Definition{Name: "dwell.build.info", Instrument: Gauge}, "dwell_build_info"},
+	} {
+		if got := test.definition.Prometheus(); got != test.want {
+			t.Errorf("%s: %s, want %s", test.definition.Name, got, test.want)
+		}
+	}
+}
+
+// promlint is what promtool check metrics uses.
+func TestLint(t *testing.T) {
+	problems, err := promlint.NewWithMetricFamilies(everything(t, zero)).Lint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+}
+
+func TestAttributesAreKnown(t *testing.T) {
+	known := map[string]bool{AttrParentKind: true, AttrMetric: true, "cause": true, "result": true, "version": true}
+	for _, a := range trace.Attributes {
+		known[a.Key] = true
+	}
+	for _, d := range Definitions() {
+		for _, key := range d.Attributes {
+			if !known[key] {
+				t.Errorf("%s has attribute %s, which no page explains", d.Name, key)
+			}
+		}
+	}
+}
+
+func TestAgentCollector(t *testing.T) {
+	stats := AgentStats{
+		Events: 1, EventsLost: 2, EventsLate: 3, EventsStray: 4, EventsOverflow: 5,
+		TracesOpen: 6, TracesEvicted: 7, TracesSampledOut: 8,
+		Export: exporter.Stats{
+			Sent: exporter.Count{Spans: 9}, Queued: exporter.Count{Spans: 10}, Spooled: exporter.Count{Spans: 11}, SpoolBytes: 12,
+			Lost: map[exporter.Cause]exporter.Count{exporter.CauseQueueFull: {Spans: 13}, "unavailable": {Spans: 14}},
+		},
+		SpoolLimitBytes: 15, Reloads: 16, ReloadsFailed: 17, ScopeUnresolved: 18, MetricPushes: 19, MetricPushesFailed: 20,
+	}
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(NewAgentCollector(Options{Version: "1.2.3", HostID: "5b0b"}, func() AgentStats { return stats }))
+	got := map[string]map[string]float64{}
+	for _, d := range agentDefinitions() {
+		got[d.Prometheus()] = notZero(values(t, registry, d.Prometheus()))
+	}
+	want := map[string]map[string]float64{
+		"dwell_agent_events_total":             {"": 1},
+		"dwell_agent_events_lost_total":        {"": 2},
+		"dwell_agent_events_late_total":        {"": 3},
+		"dwell_agent_events_stray_total":       {"": 4},
+		"dwell_agent_events_overflow_total":    {"": 5},
+		"dwell_agent_traces_open":              {"": 6},
+		"dwell_agent_traces_evicted_total":     {"": 7},
+		"dwell_agent_traces_sampled_out_total": {"": 8},
+		"dwell_agent_export_spans_sent_total":  {"": 9},
+		"dwell_agent_export_spans_queued":      {"": 10},
+		"dwell_agent_export_spans_spooled":     {"": 11},
+		"dwell_agent_spool_bytes":              {"": 12},
+		"dwell_agent_export_spans_lost_total":  {"cause=queue_full": 13, "cause=unavailable": 14},
+		"dwell_agent_spool_limit_bytes":        {"": 15},
+		"dwell_agent_config_reloads_total":     {"result=success": 16, "result=failure": 17},
+		"dwell_agent_scope_unresolved":         {"": 18},
+		"dwell_agent_metrics_pushes_total":     {"result=success": 19, "result=failure": 20},
+		"dwell_build_info":                     {"host_id=5b0b version=1.2.3": 1},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("metrics (-want +got):\n%s", diff)
+	}
+}
+
+// What has not been lost yet is shown as zero, so that the first loss is an increase.
+func TestCausesAreShownFromTheBeginning(t *testing.T) {
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(NewAgentCollector(Options{}, zero))
+	got := values(t, registry, "dwell_agent_export_spans_lost_total")
+	if n, ok := got["cause=queue_full"]; !ok || n != 0 {
+		t.Errorf("lost spans by cause are %v: no zero for queue_full", got)
+	}
+}

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package metrics
+
+import (
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/dwelltrace/dwell/correlate/trace"
+)
+
+// maxLabels is the largest number of labels that a family has.
+const maxLabels = 6
+
+// recentSlots is how many spans of a trace are looked for in the cache in front.
+const recentSlots = 64
+
+// labelValues are in the order of Definition.Attributes; those not used are empty.
+type labelValues [maxLabels]string
+
+// seriesKey finds the series of a measurement without looking at a string. what is
+// the rest of it, as the caller packs it.
+type seriesKey struct {
+	what   uint64
+	device *trace.Device
+	netns  *trace.NetNS
+}
+
+// series is one combination of labels.
+type series[M any] struct {
+	metric M
+	labels labelValues
+	// used is when something was measured last, in nanoseconds since the epoch.
+	used int64
+	// exemplars holds when the exemplar of each bucket was set.
+	exemplars []int64
+}
+
+// family is a metric with a bounded number of series. Its owner does the locking.
+type family[M any] struct {
+	definition Definition
+	max        int
+	// permanent series do not expire, and there are only so many.
+	permanent bool
+	vec       vec[M]
+	buckets   int
+
+	// recent is a cache in front of known, by the place of a span in its trace: the next
+	// ping has mostly taken the same way.
+	recent [recentSlots]struct {
+		key    seriesKey
+		series *series[M]
+	}
+	known  map[seriesKey]*series[M]
+	series map[labelValues]*series[M]
+	// overflow takes in what would be more than max.
+	overflow series[M]
+	counts   account
+}
+
+// vec is a HistogramVec or a CounterVec.
+type vec[M any] interface {
+	prometheus.Collector
+	with(values ...string) M
+	remove(values ...string)
+}
+
+// account says what became of the series of a family.
+type account struct {
+	Metric              string
+	Series              int
+	Overflowed, Expired uint64
+}
+
+// anyFamily is a family of any metric.
+type anyFamily interface {
+	describe(chan<- *prometheus.Desc)
+	collect(ch chan<- prometheus.Metric, overflow bool)
+	account() account
+}
+
+func newFamily[M any](o Options, d Definition, v vec[M], overflow M, buckets int) *family[M] {
+	return &family[M]{
+		definition: d,
+		max:        o.MaxSeries,
+		vec:        v,
+		buckets:    buckets,
+		known:      make(map[seriesKey]*series[M]),
+		series:     make(map[labelValues]*series[M]),
+		overflow:   series[M]{metric: overflow, exemplars: make([]int64, buckets)},
+		counts:     account{Metric: d.Name},
+	}
+}
+
+// get returns the series of a key, whose labels it asks for only if it does not know
+// the key. at is the place of the span in the trace.
+func (f *family[M]) get(at int, key seriesKey, now int64, labels func() labelValues) *series[M] {
+	slot := &f.recent[at%recentSlots]
+	if slot.series == nil || slot.key != key {
+		s, ok := f.known[key]
+		if !ok {
+			s = f.find(labels(), now)
+			f.learn(key, s)
+		}
+		slot.key, slot.series = key, s
+	}
+	return f.use(slot.series, now)
+}
+
+// byLabels is get for what is rare enough.
+func (f *family[M]) byLabels(labels labelValues, now int64) *series[M] {
+	return f.use(f.find(labels, now), now)
+}
+
+func (f *family[M]) use(s *series[M], now int64) *series[M] {
+	if s == &f.overflow {
+		f.counts.Overflowed++
+	}
+	s.used = now
+	return s
+}
+
+// learn remembers the series of a key. Devices come and go under the same name, so
+// that there may be far more keys than series; then all are forgotten, and those in
+// use are learnt again.
+func (f *family[M]) learn(key seriesKey, s *series[M]) {
+	if len(f.known) >= 4*f.max {
+		clear(f.known)
+	}
+	f.known[key] = s
+}
+
+// find returns the series with these labels, or that of the overflow.
+func (f *family[M]) find(labels labelValues, now int64) *series[M] {
+	for i, v := range labels {
+		labels[i] = strings.ToValidUTF8(v, "\ufffd") // a device's name may be any bytes
+	}
+	if s, ok := f.series[labels]; ok {
+		return s
+	}
+	if !f.permanent && len(f.series) >= f.max-1 {
+		return &f.overflow
+	}
+	return f.create(labels, now)
+}
+
+func (f *family[M]) create(labels labelValues, now int64) *series[M] {
+	s := &series[M]{
+		metric: f.vec.with(f.values(&labels)...),
+		labels: labels, used: now, exemplars: make([]int64, f.buckets),
+	}
+	f.series[labels] = s
+	return s
+}
+
+// values returns the labels that the family has.
+func (f *family[M]) values(labels *labelValues) []string {
+	return labels[:len(f.definition.Attributes)]
+}
+
+// expire removes the series not used since then. What was folded into the overflow
+// may get a series of its own afterwards.
+func (f *family[M]) expire(before int64) {
+	if f.permanent {
+		return
+	}
+	for labels, s := range f.series {
+		if s.used < before {
+			f.vec.remove(f.values(&labels)...)
+			delete(f.series, labels)
+			f.counts.Expired++
+		}
+	}
+	clear(f.known) // and with it what is held of devices that are gone
+	clear(f.recent[:])
+}
+
+func (f *family[M]) account() account {
+	f.counts.Series = len(f.series)
+	if f.counts.Overflowed > 0 {
+		f.counts.Series++
+	}
+	return f.counts
+}
+
+func (f *family[M]) describe(ch chan<- *prometheus.Desc) { f.vec.Describe(ch) }
+
+func (f *family[M]) collect(ch chan<- prometheus.Metric, overflow bool) {
+	f.vec.Collect(ch)
+	if overflow {
+		ch <- any(f.overflow.metric).(prometheus.Metric)
+	}
+}

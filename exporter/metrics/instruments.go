@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package metrics
+
+import (
+	"maps"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Resolution of the native buckets: each is at most 10 % wider than the one before,
+// and 160 of them, as many as OpenTelemetry's default, span twenty octaves, from a
+// microsecond to a second. A series that spans more gets buckets twice as wide. It is
+// not reset instead, so that its counters never go back.
+const (
+	nativeFactor     = 1.1
+	nativeMaxBuckets = 160
+)
+
+// histogramVec and counterVec are vectors whose labels are known to be right.
+type (
+	histogramVec struct{ *prometheus.HistogramVec }
+	counterVec   struct{ *prometheus.CounterVec }
+)
+
+func (v histogramVec) with(values ...string) prometheus.Histogram {
+	return v.WithLabelValues(values...).(prometheus.Histogram)
+}
+func (v histogramVec) remove(values ...string) { v.DeleteLabelValues(values...) }
+
+func (v counterVec) with(values ...string) prometheus.Counter { return v.WithLabelValues(values...) }
+func (v counterVec) remove(values ...string)                  { v.DeleteLabelValues(values...) }
+
+func newHistograms(o Options, d Definition) *family[prometheus.Histogram] {
+	opts := prometheus.HistogramOpts{
+		Name: d.Prometheus(), Help: d.Meaning, ConstLabels: o.hostLabel(),
+		Buckets:                        o.Buckets,
+		NativeHistogramBucketFactor:    nativeFactor,
+		NativeHistogramMaxBucketNumber: nativeMaxBuckets,
+	}
+	v := histogramVec{prometheus.NewHistogramVec(opts, d.Labels())}
+	opts.ConstLabels = o.overflowLabels()
+	return newFamily[prometheus.Histogram](o, d, v, prometheus.NewHistogram(opts), len(o.Buckets)+1)
+}
+
+func newCounters(o Options, d Definition) *family[prometheus.Counter] {
+	opts := prometheus.CounterOpts{Name: d.Prometheus(), Help: d.Meaning, ConstLabels: o.hostLabel()}
+	v := counterVec{prometheus.NewCounterVec(opts, d.Labels())}
+	opts.ConstLabels = o.overflowLabels()
+	return newFamily[prometheus.Counter](o, d, v, prometheus.NewCounter(opts), 1)
+}
+
+func (o Options) overflowLabels() prometheus.Labels {
+	labels := maps.Clone(o.hostLabel())
+	labels[Label(AttrOverflow)] = "true"
+	return labels
+}
+
+// ownMetrics tell of the families themselves.
+type ownMetrics struct{ overflowed, expired, series *prometheus.Desc }
+
+func newOwnMetrics(o Options) ownMetrics {
+	return ownMetrics{overflowed: o.desc(defOverflowed), expired: o.desc(defExpired), series: o.desc(defSeries)}
+}
+
+func (m ownMetrics) describe(ch chan<- *prometheus.Desc) {
+	ch <- m.overflowed
+	ch <- m.expired
+	ch <- m.series
+}
+
+func (m ownMetrics) collect(ch chan<- prometheus.Metric, accounts []account) {
+	for _, a := range accounts {
+		ch <- prometheus.MustNewConstMetric(m.overflowed, prometheus.CounterValue, float64(a.Overflowed), a.Metric)
+		ch <- prometheus.MustNewConstMetric(m.expired, prometheus.CounterValue, float64(a.Expired), a.Metric)
+		ch <- prometheus.MustNewConstMetric(m.series, prometheus.GaugeValue, float64(a.Series), a.Metric)
+	}
+}

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package metrics
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/dwelltrace/dwell/correlate/trace"
+	"github.com/dwelltrace/dwell/exporter/internal/spantree"
+)
+
+// measurement is one trace being counted.
+type measurement struct {
+	recorder *Recorder
+	trace    *trace.Trace
+	kept     bool
+	now      int64
+}
+
+// ping counts the ping as a whole, and its round-trip time if that was seen.
+func (m *measurement) ping() {
+	t, root := m.trace, m.trace.Root()
+	f := m.recorder.pings
+	labels := labelValues{t.Outcome.String(), string(t.Cause)}
+	f.byLabels(labels, m.now).metric.Inc()
+	if t.Outcome != trace.Complete || !sentHere(t) {
+		return
+	}
+	v4 := t.Ping.Src.Is4()
+	key := seriesKey{netns: root.NetNS}
+	if v4 {
+		key.what = 1
+	}
+	s := m.recorder.ping.get(0, key, m.now, func() labelValues {
+		return labelValues{namespace(root.NetNS), networkType(v4)}
+	})
+	m.observe(s, root)
+}
+
+// spans counts the time of each span below the root, and the drops.
+func (m *measurement) spans(nodes []spantree.Node) {
+	cut := noEnd
+	for i := 1; i < len(m.trace.Spans); i++ {
+		s := &m.trace.Spans[i]
+		if s.Kind.Journey() {
+			cut = unfinished(m.trace, nodes, i)
+			continue
+		}
+		m.drops(s, nodes[i].Direction)
+		within, counted := level(m.trace, nodes, i)
+		if !counted || s.Error != "" || s.End == cut && within != trace.KindPing {
+			continue
+		}
+		m.span(i, within, nodes[i].Direction)
+	}
+}
+
+func (m *measurement) span(at int, within trace.Kind, d spantree.Direction) {
+	s := &m.trace.Spans[at]
+	key := seriesKey{uint64(s.Kind) | uint64(within)<<8 | uint64(d)<<16, s.Device, s.NetNS}
+	series := m.recorder.device.get(at, key, m.now, func() labelValues {
+		return labelValues{
+			s.Kind.String(), parentKind(within), device(s.Device), d.String(),
+			namespace(s.NetNS), role(s.NetNS),
+		}
+	})
+	m.observe(series, s)
+}
+
+// drops counts the packets that died in s.
+func (m *measurement) drops(s *trace.Span, d spantree.Direction) {
+	for i := range s.Events {
+		e := &s.Events[i]
+		if e.Name != trace.EventDrop {
+			continue
+		}
+		labels := labelValues{reason(e), device(s.Device), d.String(), namespace(s.NetNS)}
+		series := m.recorder.drops.byLabels(labels, m.now)
+		if m.exemplarDue(&series.exemplars[0]) {
+			series.metric.(prometheus.ExemplarAdder).AddWithExemplar(1, m.exemplar(s))
+			continue
+		}
+		series.metric.Inc()
+	}
+}
+
+// observe adds the duration of a span, with an exemplar if its bucket is due for one.
+func (m *measurement) observe(to *series[prometheus.Histogram], s *trace.Span) {
+	v := seconds(s.Duration())
+	if m.kept && m.exemplarDue(&to.exemplars[bucket(m.recorder.options.Buckets, v)]) {
+		to.metric.(prometheus.ExemplarObserver).ObserveWithExemplar(v, m.exemplar(s))
+		return
+	}
+	to.metric.Observe(v)
+}
+
+// exemplarDue reports whether an exemplar may be replaced that was set at *last, and
+// says that it is set now. An exemplar costs as much as thirty measurements.
+func (m *measurement) exemplarDue(last *int64) bool {
+	if !m.kept || m.now-*last < int64(m.recorder.options.ExemplarInterval) {
+		return false
+	}
+	*last = m.now
+	return true
+}
+
+// exemplar names the span. The keys are those that OpenTelemetry prescribes.
+func (m *measurement) exemplar(s *trace.Span) prometheus.Labels {
+	return prometheus.Labels{ExemplarTraceID: m.trace.ID.String(), ExemplarSpanID: s.ID.String()}
+}
+
+// The labels of an exemplar, as OpenTelemetry and Grafana have them.
+const (
+	ExemplarTraceID = "trace_id"
+	ExemplarSpanID  = "span_id"
+)
+
+// seconds divides, since a product with 1e-9 is not the nearest number: 1,000 ns must
+// be in the bucket up to 1e-6.
+func seconds(ns int64) float64 { return float64(ns) / float64(time.Second) }
+
+// bucket returns the index of the classic bucket of v.
+func bucket(bounds []float64, v float64) int {
+	i := 0
+	for i < len(bounds) && v > bounds[i] {
+		i++
+	}
+	return i
+}
+
+func reason(e *trace.Event) string {
+	for _, a := range e.Attrs {
+		if a.Key == trace.AttrDropReason {
+			return a.Value()
+		}
+	}
+	return ""
+}
+
+func parentKind(k trace.Kind) string {
+	if k == hop {
+		return ""
+	}
+	return k.String()
+}
+
+func device(d *trace.Device) string {
+	if d == nil {
+		return ""
+	}
+	return d.Name
+}
+
+func namespace(ns *trace.NetNS) string {
+	if ns == nil {
+		return ""
+	}
+	return ns.Name
+}
+
+func role(ns *trace.NetNS) string {
+	if ns != nil && ns.Hypervisor {
+		return "hypervisor"
+	}
+	return ""
+}
+
+func networkType(v4 bool) string {
+	if v4 {
+		return "ipv4"
+	}
+	return "ipv6"
+}
