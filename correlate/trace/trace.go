@@ -139,6 +139,9 @@ type Trace struct {
 	Cause Cause
 	// DropReason is the kernel's name of the reason if Outcome is Dropped.
 	DropReason string
+	// State is the W3C tracestate of every span, or "". The correlator leaves it empty;
+	// sampling says there with what probability the trace was kept.
+	State string
 	// Duplicates counts the replies delivered after the first.
 	Duplicates int
 	// Spans holds the root first and every parent before its children; children of

@@ -61,6 +61,7 @@ func TestEverySpanIsThereToTheNanosecond(t *testing.T) {
 	traces := []*trace.Trace{
 		tracetest.Complete(1), tracetest.Beyond(2), tracetest.Dropped(3), tracetest.NoReply(4),
 	}
+	traces[2].State = "ot=th:0"
 	got, service := spansByID(t, otlp.Spans(traces, options))
 	n := 0
 	for _, tr := range traces {
@@ -76,16 +77,17 @@ func TestEverySpanIsThereToTheNanosecond(t *testing.T) {
 				Start, End                     int64
 				Kind                           tracepb.Span_SpanKind
 				Flags                          uint32
+				State                          string
 			}
 			parent := want.Parent.String()
 			if i == 0 {
 				parent = ""
 			}
 			if diff := cmp.Diff(
-				facts{tr.ID.String(), parent, want.Name(), want.NetNS.Name, want.Start, want.End, tracepb.Span_SPAN_KIND_INTERNAL, 0x101},
+				facts{tr.ID.String(), parent, want.Name(), want.NetNS.Name, want.Start, want.End, tracepb.Span_SPAN_KIND_INTERNAL, 0x103, tr.State},
 				facts{
 					hex.EncodeToString(s.TraceId), hex.EncodeToString(s.ParentSpanId), s.Name, service[want.ID.String()],
-					int64(s.StartTimeUnixNano), int64(s.EndTimeUnixNano), s.Kind, s.Flags,
+					int64(s.StartTimeUnixNano), int64(s.EndTimeUnixNano), s.Kind, s.Flags, s.TraceState,
 				},
 			); diff != "" {
 				t.Errorf("span %s (-want +got):\n%s", want, diff)

@@ -15,6 +15,7 @@ import (
 const (
 	spanTraceID    = 1
 	spanID         = 2
+	spanTraceState = 3
 	spanParentID   = 4
 	spanName       = 5
 	spanKind       = 6
@@ -33,9 +34,11 @@ const (
 	statusCode    = 3
 )
 
-// flags of every span: W3C "sampled", and that the parent is known to be of the
-// same process (opentelemetry/proto/trace/v1/trace.proto, SpanFlags).
-const flags = 0x01 | uint32(tracepb.SpanFlags_SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK)
+// flags of every span: W3C "sampled" and "random", since a trace ID is a hash, all of
+// whose bits samplers may use (https://www.w3.org/TR/trace-context-2/#trace-flags), and
+// that the parent is known to be of the same process
+// (opentelemetry/proto/trace/v1/trace.proto, SpanFlags).
+const flags = 0x01 | 0x02 | uint32(tracepb.SpanFlags_SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK)
 
 // span appends the fields of span i of t, which is d's way.
 func (e *Encoder) span(b []byte, t *trace.Trace, i int, d spantree.Direction) []byte {
@@ -43,6 +46,7 @@ func (e *Encoder) span(b []byte, t *trace.Trace, i int, d spantree.Direction) []
 	place := e.places.get(placeOf(s, d))
 	b = appendBytes(b, spanTraceID, t.ID[:])
 	b = appendBytes(b, spanID, s.ID[:])
+	b = appendText(b, spanTraceState, t.State)
 	if s.Parent != (trace.SpanID{}) {
 		b = appendBytes(b, spanParentID, s.Parent[:])
 	}

@@ -60,7 +60,7 @@ func TestLine(t *testing.T) {
 		`"kind":1`,
 		`"code":2`,
 		`{"key":"dwell.icmp.seq","value":{"intValue":"1"}}`,
-		`"flags":257`,
+		`"flags":259`,
 	} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("no %s in\n%s", want, text)
