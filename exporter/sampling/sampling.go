@@ -1,42 +1,147 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package sampling leaves out traces in front of an exporter: a share of them by trace
-// ID, as every host decides it, but none that is slow, dropped or incomplete.
+// Package sampling leaves out traces in front of an exporter: it keeps a share of all
+// by trace ID, and every one that is slow, dropped or incomplete.
+//
+// The share is taken as OpenTelemetry's consistent probability sampling does
+// (https://opentelemetry.io/docs/specs/otel/trace/tracestate-probability-sampling/): a
+// trace is kept if the last 56 bits of its ID are no less than a threshold. These bits
+// are a hash of what the packet carries, so that every host that the ping passes
+// decides alike, nobody has to ask another, and what a host with a lower ratio keeps is
+// kept by one with a higher ratio, too.
+//
+// Every span tells in its tracestate with what probability it was kept, as ot=th:…,
+// and one over that is how many spans it stands for. What is always kept has
+// probability one, whatever its ID: th:0. It is decided by what the trace is and not by
+// its randomness, so that sums over these numbers, by outcome and by duration, are
+// those of all pings without bias. They are worth having where only the traces are;
+// package metrics counts all pings anyway.
+//
+// Slow, dropped and incomplete are what this host saw. Another host of the same ping
+// may have seen nothing remarkable; then of that trace only this host's part may be
+// kept. To keep whole traces of several hosts by such a rule, sample in a Collector that
+// gets all of them. A trace whose ID is only good on this host (dwell.identity=local) is
+// decided by that ID.
 package sampling
 
 import (
+	"context"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/exporter"
 )
 
-// Options say which traces are kept.
+// Options say which traces are kept. The zero value keeps only what is always kept.
 type Options struct {
-	// Ratio is the share of all traces to keep, from 0 to 1; 1 keeps all, 0 only those
-	// that are always kept.
+	// Ratio is the share of traces to keep, from 0 to 1; 1 keeps all, and 0 only those
+	// that are always kept. Between them it is at least 2^-56, and rounded to four
+	// significant hexadecimal digits of the threshold, as OpenTelemetry's samplers do.
 	Ratio float64
-	// KeepSlowerThan keeps every ping whose root span lasted longer; 0 is no such rule.
+	// KeepSlowerThan keeps every ping whose root span on this host lasted longer; 0 is
+	// no such rule.
 	KeepSlowerThan time.Duration
 }
 
-// Exporter leaves out traces in front of another exporter.
+// Validate returns an error that says what to change.
+func (o Options) Validate() error {
+	_, err := newRules(o)
+	return err
+}
+
+// Exporter leaves out traces in front of another exporter. Its Stats are those of the
+// other; what it left out is in SampledOut.
 type Exporter struct {
 	exporter.Exporter
+	rules atomic.Pointer[rules]
+
+	mu   sync.Mutex
+	left exporter.Count
 }
 
 var _ exporter.Exporter = (*Exporter)(nil)
 
-// New makes an exporter that hands on to next what is to be kept. The error says
-// which option to change.
-func New(o Options, next exporter.Exporter) (*Exporter, error) { return &Exporter{next}, nil }
+// New makes an exporter that hands on to next what is to be kept. The error is that of
+// [Options.Validate].
+func New(o Options, next exporter.Exporter) (*Exporter, error) {
+	e := &Exporter{Exporter: next}
+	return e, e.Set(o)
+}
 
-// Set changes the options for the traces that come from now on.
-func (e *Exporter) Set(o Options) error { return nil }
+// Set changes the options for the traces that come from now on. After an error they
+// stay as they were.
+func (e *Exporter) Set(o Options) error {
+	r, err := newRules(o)
+	if err != nil {
+		return err
+	}
+	e.rules.Store(r)
+	return nil
+}
 
-// Keeps reports whether Export will hand the trace on. It is a pure function of the
-// trace and the options.
-func (e *Exporter) Keeps(t *trace.Trace) bool { return true }
+// Keeps reports whether Export will hand the trace on, as long as the options stay.
+func (e *Exporter) Keeps(t *trace.Trace) bool {
+	return e.rules.Load().probability(t).keeps(t.ID)
+}
 
-// SampledOut returns what was left out so far. It is in no count of Stats.
-func (e *Exporter) SampledOut() exporter.Count { return exporter.Count{} }
+// Export hands on those traces that are to be kept, as copies that tell with what
+// probability: others may have got the originals. They share the spans.
+func (e *Exporter) Export(ctx context.Context, traces []*trace.Trace) error {
+	rules := e.rules.Load()
+	var left exporter.Count
+	copies := make([]trace.Trace, 0, len(traces))
+	kept := make([]*trace.Trace, 0, len(traces))
+	for _, t := range traces {
+		p := rules.probability(t)
+		if !p.keeps(t.ID) {
+			left = left.Plus(exporter.CountOf(t))
+			continue
+		}
+		copies = append(copies, *t)
+		c := &copies[len(copies)-1]
+		c.State = p.state
+		kept = append(kept, c)
+	}
+	e.mu.Lock()
+	e.left = e.left.Plus(left)
+	e.mu.Unlock()
+	if len(kept) == 0 {
+		return nil
+	}
+	return e.Exporter.Export(ctx, kept)
+}
+
+// SampledOut returns what was left out so far.
+func (e *Exporter) SampledOut() exporter.Count {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.left
+}
+
+// rules are options made ready.
+type rules struct {
+	slowerThan int64
+	// always is for what is always kept, chance for all else.
+	always, chance probability
+}
+
+func newRules(o Options) (*rules, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	return &rules{
+		slowerThan: int64(o.KeepSlowerThan),
+		always:     newProbability(1),
+		chance:     newProbability(o.Ratio),
+	}, nil
+}
+
+// probability returns with which one t is kept. It does not depend on the trace's ID.
+func (r *rules) probability(t *trace.Trace) *probability {
+	if t.Outcome != trace.Complete || r.slowerThan > 0 && len(t.Spans) > 0 && t.Root().Duration() > r.slowerThan {
+		return &r.always
+	}
+	return &r.chance
+}

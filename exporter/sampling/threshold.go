@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sampling
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/dwelltrace/dwell/correlate/trace"
+)
+
+// randomBits is how many bits of a trace ID are compared, the last ones, which W3C
+// Trace Context level 2 wants to be random.
+const randomBits = 56
+
+// maxThreshold is above all that the bits can be: nothing is kept.
+const maxThreshold = 1 << randomBits
+
+// precision is how many hexadecimal digits a threshold has after those that are f;
+// OpenTelemetry recommends four.
+const precision = 4
+
+// probability is one with which traces are kept.
+type probability struct {
+	threshold uint64
+	// state is the tracestate of what is kept.
+	state string
+}
+
+func newProbability(ratio float64) probability {
+	th := threshold(ratio)
+	return probability{threshold: th, state: "ot=th:" + encode(th)}
+}
+
+// keeps decides by the last seven bytes of a trace ID.
+func (p *probability) keeps(id trace.ID) bool {
+	return binary.BigEndian.Uint64(id[8:])&(maxThreshold-1) >= p.threshold
+}
+
+// check returns an error about the options.
+func (o Options) check() error {
+	switch smallest := math.Ldexp(1, -randomBits); {
+	case math.IsNaN(o.Ratio) || o.Ratio < 0 || o.Ratio > 1:
+		return fmt.Errorf("the sampling ratio is %v: it must be between 0 and 1", o.Ratio)
+	case o.Ratio > 0 && o.Ratio < smallest:
+		return fmt.Errorf("the sampling ratio is %v: the smallest one above 0 is %v", o.Ratio, smallest)
+	case o.KeepSlowerThan < 0:
+		return fmt.Errorf("keep slower than %v: it cannot be negative", o.KeepSlowerThan)
+	}
+	return nil
+}
+
+// threshold returns the rejection threshold of a ratio, (1 - ratio) * 2^56, rounded to
+// precision digits after its leading digits f. These are not counted, or else small
+// ratios would all be the same.
+func threshold(ratio float64) uint64 {
+	if ratio <= 0 {
+		return maxThreshold
+	}
+	_, exponent := math.Frexp(ratio)
+	digits := min(precision+max(-exponent, 0)/4, randomBits/4)
+	unit := uint64(1) << (randomBits - 4*digits)
+	exact := maxThreshold - uint64(math.Round(math.Ldexp(ratio, randomBits)))
+	if rounded := (exact + unit/2) / unit * unit; rounded < maxThreshold {
+		return rounded
+	}
+	return exact
+}
+
+// encode returns the digits of a threshold without zeros at the end, as th has them.
+func encode(threshold uint64) string {
+	if threshold == 0 {
+		return "0"
+	}
+	text := strconv.FormatUint(threshold, 16)
+	text = strings.Repeat("0", max(randomBits/4-len(text), 0)) + text
+	return strings.TrimRight(text, "0")
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sampling
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/dwelltrace/dwell/correlate/trace"
+)
+
+// The thresholds of four digits that OpenTelemetry's specification lists for one in N.
+func TestThresholdsOfTheSpecification(t *testing.T) {
+	for n, want := range map[float64]string{
+		1: "0", 2: "8", 3: "aaab", 4: "c", 5: "cccd", 8: "e", 10: "e666", 16: "f", 100: "fd70a",
+		1000: "ffbe77", 10_000: "fff9724", 100_000: "ffff583a", 1_000_000: "ffffef39",
+	} {
+		if got := encode(threshold(1 / n)); got != want {
+			t.Errorf("one in %v: %s, want %s", n, got, want)
+		}
+	}
+}
+
+func TestThresholdAtTheEnds(t *testing.T) {
+	for ratio, want := range map[float64]uint64{
+		0:                  maxThreshold,
+		math.Ldexp(1, -56): maxThreshold - 1,
+		math.Ldexp(3, -56): maxThreshold - 3,
+		0.9999999:          0,
+		1:                  0,
+	} {
+		if got := threshold(ratio); got != want {
+			t.Errorf("ratio %v: %#x, want %#x", ratio, got, want)
+		}
+	}
+}
+
+func TestThresholdIsAsPreciseAsItSays(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		ratio := math.Ldexp(rapid.Float64Range(0.5, 1).Draw(r, "mantissa"), -rapid.IntRange(0, 40).Draw(r, "exponent"))
+		th := threshold(ratio)
+		got := math.Ldexp(float64(maxThreshold-th), -randomBits)
+		// Half a unit of the fourth digit after those that are f, of which one more may be.
+		if off := math.Abs(got-ratio) / ratio; off > 1.0/(1<<12) {
+			r.Errorf("ratio %v became %v: %v off", ratio, got, off)
+		}
+		back, err := strconv.ParseUint((encode(th) + strings.Repeat("0", 14))[:14], 16, 64)
+		if err != nil || back != th {
+			r.Errorf("%s is %#x, want %#x: %v", encode(th), back, th, err)
+		}
+	})
+}
+
+func TestLargerRatioKeepsMore(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		ratio := rapid.Float64Range(0, 1)
+		a, b := ratio.Draw(r, "a"), ratio.Draw(r, "b")
+		low, high := newProbability(min(a, b)), newProbability(max(a, b))
+		id := trace.ID(rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(r, "id"))
+		if low.keeps(id) && !high.keeps(id) {
+			r.Errorf("%s is kept with %v and not with %v", id, min(a, b), max(a, b))
+		}
+	})
+}
+
+func TestOnlyTheLastSevenBytesDecide(t *testing.T) {
+	half := newProbability(0.5)
+	for _, test := range []struct {
+		id   trace.ID
+		want bool
+	}{
+		{trace.ID{0: 0xff, 8: 0xff, 9: 0x7f, 15: 0xff}, false},
+		{trace.ID{9: 0x80}, true},
+		{trace.ID{}, false},
+	} {
+		if got := half.keeps(test.id); got != test.want {
+			t.Errorf("%s: %t, want %t", test.id, got, test.want)
+		}
+	}
+}
+
+func TestValidate(t *testing.T) {
+	for _, o := range []Options{
+		{Ratio: -0.1}, {Ratio: 1.1}, {Ratio: math.NaN()}, {Ratio: 1e-300}, {KeepSlowerThan: -time.Second},
+	} {
+		if _, err := New(o, nil); err == nil {
+			t.Errorf("%+v: no error", o)
+		}
+	}
+	for _, o := range []Options{{}, {Ratio: 1}, {Ratio: 1e-6, KeepSlowerThan: time.Second}} {
+		if err := o.Validate(); err != nil {
+			t.Errorf("%+v: %v", o, err)
+		}
+	}
+}
