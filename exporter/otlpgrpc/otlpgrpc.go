@@ -3,9 +3,13 @@
 // Package otlpgrpc sends traces to an OTLP endpoint over gRPC.
 //
 // The transport is OpenTelemetry's own otlptracegrpc client, and with it all
-// OTEL_EXPORTER_OTLP_* variables, TLS, headers, compression and retries. Only the
-// SDK in front of it is left out: see package otlp for why, and package batch
-// for what takes the place of its span processor.
+// OTEL_EXPORTER_OTLP_* variables, TLS, headers and compression. Only the SDK in front
+// of it is left out: see package otlp for why, and package batch for what takes the
+// place of its span processor. The client gets each request encoded, see [Exporter.post].
+//
+// Without a spool the client also does the retries, within Options.Timeout. With one,
+// a batch is tried until there is an answer, as the protocol demands
+// (https://opentelemetry.io/docs/specs/otlp/#failures, see retryable).
 package otlpgrpc
 
 import (
@@ -24,6 +28,7 @@ import (
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/exporter"
 	"github.com/dwelltrace/dwell/exporter/internal/batch"
+	"github.com/dwelltrace/dwell/exporter/internal/spool"
 	"github.com/dwelltrace/dwell/exporter/otlp"
 )
 
@@ -49,6 +54,9 @@ type Options struct {
 	Queue exporter.Queue
 	// Spool, if it has a directory, is where batches go that cannot be sent now.
 	Spool exporter.Spool
+	// Backoff is the time between two tries of a batch, if there is a spool; default
+	// from 500 ms to 5 s.
+	Backoff Backoff
 	// Timeout bounds the sending of one batch; default OTEL_EXPORTER_OTLP_TIMEOUT,
 	// or 10 s. Without a spool that includes all retries, after which the batch is
 	// lost; with one it is the time for one try, and there are as many as it takes.
@@ -58,6 +66,9 @@ type Options struct {
 	Logger *slog.Logger
 }
 
+// Backoff grows by half from First to Max, with jitter.
+type Backoff struct{ First, Max time.Duration }
+
 // Exporter sends traces to an OTLP endpoint.
 type Exporter struct {
 	endpoint endpoint
@@ -65,6 +76,7 @@ type Exporter struct {
 	log      *slog.Logger
 	client   otlptrace.Client
 	batcher  *batch.Batcher
+	spool    *spool.Spool // nil if there is none
 
 	// What was logged as a bad state and is not yet well again.
 	failing, rejecting, overflowing latch
@@ -92,32 +104,60 @@ func New(o Options) (*Exporter, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	o.Queue = o.Queue.WithDefaults()
-	e := &Exporter{endpoint: ep, options: o, log: o.Logger.With("endpoint", ep.display)}
-	e.client = e.newClient(otlptracegrpc.RetryConfig{
+	e := &Exporter{endpoint: ep, options: o.withDefaults(), log: o.Logger.With("endpoint", ep.display)}
+	begin := e.start
+	if o.Spool.Enabled() {
+		begin = e.startSpooled
+	}
+	if err := begin(); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+func (o Options) withDefaults() Options {
+	if o.Backoff.First <= 0 {
+		o.Backoff.First = 500 * time.Millisecond
+	}
+	if o.Backoff.Max <= 0 {
+		o.Backoff.Max = max(5*time.Second, o.Backoff.First)
+	}
+	return o
+}
+
+func (e *Exporter) start() error {
+	err := e.connect(otlptracegrpc.RetryConfig{
 		Enabled:         true,
 		InitialInterval: 500 * time.Millisecond,
 		MaxInterval:     5 * time.Second,
 		MaxElapsedTime:  time.Minute,
 	})
-	if err := e.client.Start(context.Background()); err != nil {
-		return nil, fmt.Errorf("OTLP endpoint %s: %w", ep.display, err)
+	if err != nil {
+		return err
 	}
-	e.batcher = batch.New(o.Queue, e.upload)
-	return e, nil
+	encoder := otlp.NewEncoder(e.options.OTLP)
+	e.batcher = batch.New(e.options.Queue, func(ctx context.Context, traces []*trace.Trace) batch.Result {
+		b := spool.Batch{Payload: encoder.Append(nil, traces), Count: exporter.CountOf(traces...)}
+		return e.upload(ctx, b).Result
+	})
+	return nil
 }
 
-func (e *Exporter) newClient(retry otlptracegrpc.RetryConfig) otlptrace.Client {
-	opts := []otlptracegrpc.Option{
-		otlptracegrpc.WithRetry(retry),
-		otlptracegrpc.WithDialOption(partialSuccessOption()),
+func (e *Exporter) startSpooled() error {
+	var err error
+	if e.spool, err = spool.Open(spool.Options{Spool: e.options.Spool, Logger: e.log}); err != nil {
+		return err
 	}
-	if e.endpoint.url != "" {
-		opts = append(opts, otlptracegrpc.WithEndpointURL(e.endpoint.url))
+	if err := e.connect(otlptracegrpc.RetryConfig{Enabled: false}); err != nil {
+		return errors.Join(err, e.spool.Close())
 	}
-	if e.options.Timeout > 0 {
-		opts = append(opts, otlptracegrpc.WithTimeout(e.options.Timeout))
-	}
-	return otlptracegrpc.NewClient(append(opts, e.options.transport(e.endpoint.url)...)...)
+	e.batcher = batch.NewSpooled(e.options.Queue, batch.Courier{
+		Spool:      e.spool,
+		NewEncoder: func() batch.Encoder { return otlp.NewEncoder(e.options.OTLP).Append },
+		Try:        e.upload,
+		Backoff:    batch.Backoff(e.options.Backoff),
+	})
+	return nil
 }
 
 // Export queues the traces. It waits for room in the queue no longer than
@@ -143,15 +183,28 @@ func (e *Exporter) Export(ctx context.Context, traces []*trace.Trace) error {
 func (e *Exporter) Stats() exporter.Stats { return e.batcher.Stats() }
 
 // Shutdown sends what is queued until ctx is done, closes the connection, and
-// returns an error if any trace since the start did not get through.
+// returns an error if any trace since the start did not get through. What could not be
+// sent and is in the spool is no error: it is sent when the spool is opened again.
 func (e *Exporter) Shutdown(ctx context.Context) error {
-	e.batcher.Shutdown(ctx)
+	ended := e.batcher.Shutdown(ctx)
 	var err error
-	e.stop.Do(func() { err = e.client.Stop(context.WithoutCancel(ctx)) }) // nothing is being sent any more
+	e.stop.Do(func() {
+		err = e.client.Stop(context.WithoutCancel(ctx)) // nothing is being sent any more
+		if e.spool != nil && ended {
+			err = errors.Join(err, e.closeSpool())
+		}
+	})
 	if lost := e.Stats().LostString(); lost != "" {
 		return fmt.Errorf("not all traces got through to the OTLP endpoint %s: %s%s", e.endpoint.display, lost, e.because())
 	}
 	return err
+}
+
+func (e *Exporter) closeSpool() error {
+	if left := e.Stats().Spooled; left != (exporter.Count{}) {
+		e.log.Info("traces wait in the spool and are sent after the next start", "spool", e.options.Spool.Dir, "waiting", left.String())
+	}
+	return e.spool.Close()
 }
 
 func (e *Exporter) because() string {

@@ -5,32 +5,58 @@ package otlpgrpc
 import (
 	"context"
 	"strings"
+	"time"
 
 	coltracepb "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"google.golang.org/genproto/googleapis/rpc/code"
-	"google.golang.org/grpc"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/exporter"
 	"github.com/dwelltrace/dwell/exporter/internal/batch"
-	"github.com/dwelltrace/dwell/exporter/otlp"
+	"github.com/dwelltrace/dwell/exporter/internal/spool"
 )
 
-// upload sends one batch and says how much of it was not taken.
-func (e *Exporter) upload(ctx context.Context, traces []*trace.Trace) batch.Result {
-	var partial coltracepb.ExportTracePartialSuccess
-	err := e.client.UploadTraces(withPartialSuccess(ctx, &partial), otlp.Spans(traces, e.options.OTLP))
-	count := exporter.CountOf(traces...)
+// upload sends one batch and says what became of it. Whether it may be tried again
+// only matters to who tries again.
+func (e *Exporter) upload(ctx context.Context, b spool.Batch) batch.Verdict {
+	partial, err := e.post(ctx, b.Payload)
 	switch {
 	case err == nil:
 		e.recovered()
-		return batch.Result{}
-	case partial.RejectedSpans != 0 || partial.ErrorMessage != "":
-		return e.rejected(&partial, count)
+		return batch.Verdict{}
+	case partial != nil:
+		return batch.Verdict{Result: e.rejected(partial, b.Count)}
 	}
+	again, after := retryable(err)
 	e.failed(err)
-	return batch.Result{Lost: count, Cause: causeOf(err)}
+	return batch.Verdict{Result: batch.Result{Lost: b.Count, Cause: causeOf(err)}, Again: again, After: after}
+}
+
+// retryable reports whether the protocol lets a request be sent again after err, and
+// for how long the server asks to be left alone
+// (https://opentelemetry.io/docs/specs/otlp/#failures and #otlpgrpc-throttling):
+// RESOURCE_EXHAUSTED is final unless the server says when to come back.
+func retryable(err error) (again bool, after time.Duration) {
+	s := status.Convert(err)
+	info := retryInfo(s)
+	switch s.Code() {
+	case codes.Canceled, codes.DeadlineExceeded, codes.Aborted, codes.OutOfRange, codes.Unavailable, codes.DataLoss:
+		return true, info.GetRetryDelay().AsDuration()
+	case codes.ResourceExhausted:
+		return info != nil, info.GetRetryDelay().AsDuration()
+	}
+	return false, 0
+}
+
+func retryInfo(s *status.Status) *errdetails.RetryInfo {
+	for _, detail := range s.Details() {
+		if info, ok := detail.(*errdetails.RetryInfo); ok {
+			return info
+		}
+	}
+	return nil
 }
 
 func (e *Exporter) recovered() {
@@ -47,8 +73,15 @@ func (e *Exporter) failed(err error) {
 	e.lastErr = err
 	e.mu.Unlock()
 	if e.failing.set(true) {
-		e.log.Warn("traces do not get through; what cannot be sent is dropped and counted", "error", reason(err))
+		e.log.Warn("traces do not get through; "+e.consequence(err), "error", reason(err))
 	}
+}
+
+func (e *Exporter) consequence(err error) string {
+	if again, _ := retryable(err); again && e.spool != nil {
+		return "they are kept until they do"
+	}
+	return "what cannot be sent is dropped and counted"
 }
 
 // rejected is for a request that was taken in part. A message without rejected
@@ -70,27 +103,4 @@ func (e *Exporter) rejected(p *coltracepb.ExportTracePartialSuccess, sent export
 // causeOf returns the name of the error's gRPC status code.
 func causeOf(err error) exporter.Cause {
 	return exporter.Cause(strings.ToLower(code.Code(status.Code(err)).String()))
-}
-
-type partialSuccessKey struct{}
-
-// withPartialSuccess makes the interceptor of partialSuccessOption store the
-// endpoint's partial success in p. The client itself only reports it as an error
-// of an internal type.
-func withPartialSuccess(ctx context.Context, p *coltracepb.ExportTracePartialSuccess) context.Context {
-	return context.WithValue(ctx, partialSuccessKey{}, p)
-}
-
-func partialSuccessOption() grpc.DialOption {
-	return grpc.WithChainUnaryInterceptor(func(ctx context.Context, method string, req, reply any,
-		cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption,
-	) error {
-		err := invoke(ctx, method, req, reply, cc, opts...)
-		p, wanted := ctx.Value(partialSuccessKey{}).(*coltracepb.ExportTracePartialSuccess)
-		if response, ok := reply.(*coltracepb.ExportTraceServiceResponse); ok && wanted && err == nil {
-			p.RejectedSpans = response.GetPartialSuccess().GetRejectedSpans()
-			p.ErrorMessage = response.GetPartialSuccess().GetErrorMessage()
-		}
-		return err
-	})
 }

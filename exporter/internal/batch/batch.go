@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package batch is what all exporters that write elsewhere have in common: a
-// bounded queue, batches cut from it by size and by time, one goroutine that sends
-// them, and an account of what became of every trace.
+// bounded queue, batches cut from it by size and by time, a goroutine that sends
+// them, an account of what became of every trace, and, for those that want one, a
+// spool behind the queue.
 //
 // It is not OpenTelemetry's batch span processor because that one queues spans:
 // when its queue is full it tears holes into traces. Here a trace is kept or
@@ -32,24 +33,32 @@ type Result struct {
 // latest soon after ctx is done. It is called from one goroutine.
 type Sender func(ctx context.Context, traces []*trace.Trace) Result
 
-// Batcher queues traces for a Sender. Its methods may be called concurrently.
+// Batcher queues traces for a Sender or a Courier. Its methods may be called
+// concurrently.
 type Batcher struct {
 	options exporter.Queue
-	send    Sender
+	ledger  ledger
+	// full says why a trace that finds no room is lost.
+	full func() exporter.Cause
 	// room holds as many units as there may be spans waiting.
 	room *semaphore.Weighted
 	// wake has an element when the queue has changed since the worker looked.
 	wake chan struct{}
-	// done is closed when the worker has ended.
-	done chan struct{}
+	// spill has one when the queue may be so full that the spool must take some.
+	spill chan struct{}
+	// closing is closed when Shutdown begins, done when the worker has ended.
+	closing, done chan struct{}
 	// abort cancels what the worker is sending.
 	abort context.CancelFunc
+	// grace is how long Shutdown waits for a worker that was told to give up.
+	grace time.Duration
 
 	mu     sync.Mutex
 	queue  []*trace.Trace
 	spans  int
 	closed bool
-	stats  exporter.Stats
+	// since is when what is queued began to wait.
+	since time.Time
 }
 
 // ErrDropped is returned by Export if some traces found no room in the queue.
@@ -60,31 +69,48 @@ var ErrClosed = errors.New("the exporter is shut down")
 
 // New starts a batcher. It must be ended with Shutdown.
 func New(o exporter.Queue, send Sender) *Batcher {
-	o = o.WithDefaults()
-	ctx, abort := context.WithCancel(context.Background())
-	b := &Batcher{
-		options: o,
-		send:    send,
-		room:    semaphore.NewWeighted(int64(o.Spans)),
-		wake:    make(chan struct{}, 1),
-		done:    make(chan struct{}),
-		abort:   abort,
-		stats:   exporter.Stats{Lost: make(map[exporter.Cause]exporter.Count)},
-	}
-	go b.work(ctx)
+	b, ctx := prepare(o, newMemory())
+	b.full = func() exporter.Cause { return exporter.CauseQueueFull }
+	b.grace = time.Second
+	go b.work(ctx, send)
 	return b
 }
 
-// Export queues the traces one by one, waiting for room no longer than
-// Queue.Wait in all.
+func prepare(o exporter.Queue, l ledger) (*Batcher, context.Context) {
+	o = o.WithDefaults()
+	ctx, abort := context.WithCancel(context.Background())
+	return &Batcher{
+		options: o,
+		ledger:  l,
+		room:    semaphore.NewWeighted(int64(o.Spans)),
+		wake:    make(chan struct{}, 1),
+		spill:   make(chan struct{}, 1),
+		closing: make(chan struct{}),
+		done:    make(chan struct{}),
+		abort:   abort,
+	}, ctx
+}
+
+// Export queues the traces, waiting for room no longer than Queue.Wait in all.
 func (b *Batcher) Export(ctx context.Context, traces []*trace.Trace) error {
 	wait, cancel := b.patience(ctx)
 	defer cancel()
 	var err error
-	for _, t := range traces {
-		if e := b.export(wait, t); e != nil {
-			err = e
+	from := 0 // those from here on have room and are not queued yet
+	for i, t := range traces {
+		if b.room.TryAcquire(b.weight(t)) {
+			continue
 		}
+		err = errors.Join(err, b.enqueue(traces[from:i]))
+		from = i
+		if wait == nil || b.room.Acquire(wait, b.weight(t)) != nil {
+			from = i + 1
+			err = ErrDropped
+			b.ledger.Refuse(b.full(), exporter.CountOf(t))
+		}
+	}
+	if e := b.enqueue(traces[from:]); e != nil {
+		err = e
 	}
 	return err
 }
@@ -100,34 +126,31 @@ func (b *Batcher) patience(ctx context.Context) (context.Context, context.Cancel
 	return context.WithTimeout(ctx, b.options.Wait)
 }
 
-func (b *Batcher) export(wait context.Context, t *trace.Trace) error {
-	if !b.reserve(wait, b.weight(t)) {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		b.lose(exporter.CauseQueueFull, exporter.CountOf(t))
-		return ErrDropped
+// enqueue queues traces for which there is room.
+func (b *Batcher) enqueue(traces []*trace.Trace) error {
+	if len(traces) == 0 {
+		return nil
 	}
+	count := exporter.CountOf(traces...)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
-		b.room.Release(b.weight(t))
-		b.lose(exporter.CauseShutdown, exporter.CountOf(t))
+		b.release(traces)
+		b.ledger.Refuse(exporter.CauseShutdown, count)
 		return ErrClosed
 	}
-	b.queue = append(b.queue, t)
-	b.spans += len(t.Spans)
-	b.stats.Queued = b.stats.Queued.Plus(exporter.CountOf(t))
-	if len(b.queue) == 1 || b.spans >= b.options.BatchSpans {
-		b.signal()
+	b.ledger.Accept(count)
+	first := len(b.queue) == 0
+	if first {
+		b.since = time.Now()
+	}
+	b.queue = append(b.queue, traces...)
+	b.spans += int(count.Spans)
+	if first || b.spans >= b.options.BatchSpans {
+		signal(b.wake)
+		signal(b.spill)
 	}
 	return nil
-}
-
-func (b *Batcher) reserve(wait context.Context, n int64) bool {
-	if wait == nil {
-		return b.room.TryAcquire(n)
-	}
-	return b.room.Acquire(wait, n) == nil
 }
 
 // weight is how much room a trace takes: one longer than the whole queue takes all
@@ -136,48 +159,48 @@ func (b *Batcher) weight(t *trace.Trace) int64 {
 	return int64(min(len(t.Spans), b.options.Spans))
 }
 
-// lose counts a loss. b.mu is held.
-func (b *Batcher) lose(cause exporter.Cause, c exporter.Count) {
-	b.stats.Lost[cause] = b.stats.Lost[cause].Plus(c)
+func (b *Batcher) release(traces []*trace.Trace) {
+	for _, t := range traces {
+		b.room.Release(b.weight(t))
+	}
 }
 
 // Stats returns what became of the traces so far.
-func (b *Batcher) Stats() exporter.Stats {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return exporter.Stats{}.Plus(b.stats)
-}
+func (b *Batcher) Stats() exporter.Stats { return b.ledger.Stats() }
 
-// grace is how long Shutdown waits for a sender that was told to give up.
-const grace = time.Second
-
-// Shutdown sends what is queued and ends the worker. When ctx is done first, what
-// is still there is counted as lost and the sender is told to give up. If it does
-// not even do that, stuck in a write to a pipe that nobody reads for example,
-// Shutdown returns all the same and what is there stays counted as queued.
-func (b *Batcher) Shutdown(ctx context.Context) {
+// Shutdown sends what is queued and ends the worker. When ctx is done first, the
+// worker is told to give up; what is still there goes to the spool or is counted as
+// lost. If it does not even do that, stuck in a write to a pipe that nobody reads for
+// example, Shutdown returns false all the same and what is there stays counted as
+// queued.
+func (b *Batcher) Shutdown(ctx context.Context) (ended bool) {
 	b.mu.Lock()
-	b.closed = true
+	if !b.closed {
+		b.closed = true
+		close(b.closing)
+	}
 	b.mu.Unlock()
-	b.signal()
+	signal(b.wake)
 	defer b.abort()
 	select {
 	case <-b.done:
-		return
+		return true
 	case <-ctx.Done():
 	}
 	b.abort()
-	timer := time.NewTimer(grace)
+	timer := time.NewTimer(b.grace)
 	defer timer.Stop()
 	select {
 	case <-b.done:
+		return true
 	case <-timer.C:
+		return false
 	}
 }
 
-func (b *Batcher) signal() {
+func signal(c chan struct{}) {
 	select {
-	case b.wake <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }

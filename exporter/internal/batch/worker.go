@@ -11,70 +11,70 @@ import (
 )
 
 // work sends batches until the queue is closed and empty, or ctx is done.
-func (b *Batcher) work(ctx context.Context) {
+func (b *Batcher) work(ctx context.Context, send Sender) {
 	defer close(b.done)
 	for {
 		traces := b.next(ctx)
 		if len(traces) == 0 {
 			return
 		}
-		b.sendOne(ctx, traces)
+		b.sendOne(ctx, send, traces)
 	}
 }
 
-func (b *Batcher) sendOne(ctx context.Context, traces []*trace.Trace) {
+func (b *Batcher) sendOne(ctx context.Context, send Sender, traces []*trace.Trace) {
 	count := exporter.CountOf(traces...)
 	r := Result{Lost: count, Cause: exporter.CauseShutdown}
 	if ctx.Err() == nil {
-		r = b.send(ctx, traces)
+		r = send(ctx, traces)
 	}
 	if ctx.Err() != nil && r.Lost == count {
 		r.Cause = exporter.CauseShutdown
 	}
-	b.mu.Lock()
-	b.stats.Queued = b.stats.Queued.Minus(count)
-	b.stats.Sent = b.stats.Sent.Plus(count.Minus(r.Lost))
-	if r.Lost != (exporter.Count{}) {
-		b.lose(r.Cause, r.Lost)
-	}
-	b.mu.Unlock()
-	for _, t := range traces {
-		b.room.Release(b.weight(t))
-	}
+	b.ledger.Settle(count, r.Lost, r.Cause)
+	b.release(traces)
 }
 
 // next waits for a batch that is full, old enough or the last. It returns nothing
 // when there will be no more.
 func (b *Batcher) next(ctx context.Context) []*trace.Trace {
-	var due <-chan time.Time
-	var old bool
 	for {
-		traces, waiting, closed := b.take(old || ctx.Err() != nil)
+		traces, due, closed := b.take(ctx.Err() != nil)
 		if len(traces) > 0 || closed {
 			return traces
 		}
-		if waiting && due == nil {
-			timer := time.NewTimer(b.options.Delay)
-			defer timer.Stop()
-			due = timer.C
-		}
-		select {
-		case <-b.wake:
-		case <-due:
-			old = true
-		case <-ctx.Done():
-		}
+		b.wait(ctx, b.wake, due)
 	}
 }
 
-// take cuts a batch from the queue if there is enough for one, or if it must be
-// cut now. It also returns whether spans are waiting and whether the queue is
-// closed.
-func (b *Batcher) take(now bool) (traces []*trace.Trace, waiting, closed bool) {
+// wait returns when c has an element, after due if that is not 0, or when ctx is done.
+func (b *Batcher) wait(ctx context.Context, c <-chan struct{}, due time.Duration) {
+	var after <-chan time.Time
+	if due > 0 {
+		timer := time.NewTimer(due)
+		defer timer.Stop()
+		after = timer.C
+	}
+	select {
+	case <-c:
+	case <-after:
+	case <-ctx.Done():
+	}
+}
+
+// take cuts a batch from the queue if there is enough for one, if what is there has
+// waited long enough, or if it must be cut now. Otherwise it returns in how long a
+// batch will be due, 0 if nothing waits, and whether the queue is closed.
+func (b *Batcher) take(now bool) (traces []*trace.Trace, due time.Duration, closed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if len(b.queue) == 0 {
+		return nil, 0, b.closed
+	}
 	if !now && !b.closed && b.spans < b.options.BatchSpans {
-		return nil, len(b.queue) > 0, false
+		if due = b.options.Delay - time.Since(b.since); due > 0 {
+			return nil, due, false
+		}
 	}
 	n, spans := 0, 0
 	for n < len(b.queue) && spans < b.options.BatchSpans {
@@ -86,5 +86,14 @@ func (b *Batcher) take(now bool) (traces []*trace.Trace, waiting, closed bool) {
 		b.queue = nil // do not keep what was sent
 	}
 	b.spans -= spans
-	return traces, len(b.queue) > 0, b.closed
+	b.since = time.Now()
+	return traces, 0, b.closed
+}
+
+// putBack returns a batch to the head of the queue.
+func (b *Batcher) putBack(traces []*trace.Trace) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.queue = append(traces[:len(traces):len(traces)], b.queue...)
+	b.spans += int(exporter.CountOf(traces...).Spans)
 }
