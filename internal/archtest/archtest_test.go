@@ -39,10 +39,10 @@ func rules() map[string]struct {
 			[]string{
 				"correlate depends on bpf: the correlator is a pure function of its events",
 				"correlate imports os/exec: the correlator is a pure function of its events",
-				"correlate joins bpf and correlate: only cmd and internal/agent see all",
+				"correlate joins bpf and correlate: only cmd, internal/agent and internal/daemon see all",
 				"exporter depends on correlate/event: an exporter knows only the trace",
 				"fastpath depends on bpf: the fast path loads, fails and is tested without the tracing",
-				"internal/shortcut joins bpf and exporter: only cmd and internal/agent see all",
+				"internal/shortcut joins bpf and exporter: only cmd, internal/agent and internal/daemon see all",
 			},
 		},
 		"clock": {

@@ -74,9 +74,14 @@ func ImportRules() []ImportRule {
 			Why:   "the lab is a network and not a tracer",
 		},
 		{
-			Of: []string{"..."}, Except: []string{"cmd/...", "internal/agent/..."},
+			Of:    []string{"internal/config/..."},
+			Never: []string{"correlate/...", "exporter/...", "bpf/...", "internal/agent/...", "internal/daemon/..."},
+			Why:   "a configuration is data, and tested as such",
+		},
+		{
+			Of: []string{"..."}, Except: []string{"cmd/...", "internal/agent/...", "internal/daemon/..."},
 			Apart: [2][]string{{"bpf/..."}, {"correlate", "exporter/..."}},
-			Why:   "only cmd and internal/agent see all",
+			Why:   "only cmd, internal/agent and internal/daemon see all",
 		},
 	}
 }

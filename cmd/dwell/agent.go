@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/dwelltrace/dwell/internal/config"
+	"github.com/dwelltrace/dwell/internal/daemon"
+)
+
+// defaultConfig is where the configuration is looked for.
+const defaultConfig = "/etc/dwell/dwell.yaml"
+
+// agentFlags are the flags of dwell agent.
+type agentFlags struct {
+	config               string
+	check, printDefaults bool
+}
+
+func newAgentCommand() *cobra.Command {
+	var f agentFlags
+	cmd := &cobra.Command{
+		Use:   "agent",
+		Short: "Run as a daemon: trace, send, measure",
+		Long: `Run as a daemon: trace the pings of this host, send the traces to an OpenTelemetry
+endpoint, and show metrics to Prometheus. What it does stands in one YAML file, which
+variables in the environment override (docs/configuration.md has all of them).
+
+SIGHUP reads the file again without losing a trace; if something is wrong with it, the
+old one stays in force. SIGTERM ends it in good order: what waits is sent, or stays in
+the spool. Beside /metrics, the HTTP server has /readyz (pings are being traced) and
+/livez (no need for a restart). systemd is told of the same (Type=notify-reload).
+
+The exit status is 0 after SIGTERM or SIGINT if nothing was lost at the end, else 1.`,
+		Example: `  dwell agent --print-defaults > /etc/dwell/dwell.yaml   begin with every setting, as a comment
+  dwell agent --config dwell.yaml --check                is it good, and what would run?
+  dwell agent --config dwell.yaml
+  DWELL_EXPORT_OTLP_ENDPOINT=collector:4317 dwell agent --config /dev/null
+  kill -HUP "$(pidof dwell)"                             take a change`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.config, "config", defaultConfig, "the configuration, a YAML file")
+	flags.BoolVar(&f.check, "check", false, "say what is wrong with the configuration or what would run, and end")
+	flags.BoolVar(&f.printDefaults, "print-defaults", false, "print a configuration with every setting as a comment, and end")
+	cmd.MarkFlagsMutuallyExclusive("check", "print-defaults")
+	return cmd
+}
+
+func (f agentFlags) run(cmd *cobra.Command) error {
+	if f.printDefaults {
+		_, err := cmd.OutOrStdout().Write(config.Example())
+		return err
+	}
+	resource, err := otlpOptions(cmd.Context())
+	if err != nil {
+		return err
+	}
+	opts := daemon.Options{
+		File: f.config, Environ: os.Environ(), Resource: resource,
+		Stderr: cmd.ErrOrStderr(), OnLogger: routeOpenTelemetry,
+	}
+	if f.check {
+		return f.runCheck(cmd, opts)
+	}
+	// A daemon is not ended by the end of a session, for which the signal is here.
+	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // the second one ends it at once
+	reload := make(chan os.Signal, 1)
+	signal.Notify(reload, unix.SIGHUP)
+	defer signal.Stop(reload)
+	opts.Reload = reload
+	return daemon.Run(ctx, opts)
+}
+
+func (f agentFlags) runCheck(cmd *cobra.Command, opts daemon.Options) error {
+	lines, err := daemon.Check(opts)
+	if err != nil {
+		return err
+	}
+	out := cmd.OutOrStdout()
+	for _, line := range lines {
+		fmt.Fprintln(out, line)
+	}
+	_, err = fmt.Fprintf(out, "%s is good\n", f.config)
+	return err
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/dwelltrace/dwell/exporter/otlpfile"
+	"github.com/dwelltrace/dwell/internal/config"
+)
+
+// Check reads the configuration, tries what can be tried beside a running agent, and
+// returns lines that say what would run. Nothing is made, nor connected to.
+func Check(o Options) ([]string, error) {
+	l, err := config.Load(o.File, o.Environ)
+	if err != nil {
+		return nil, err
+	}
+	_, _, tlsErr := loadTLS(l)
+	err = errors.Join(tlsErr, checkDirs(l))
+	if err != nil {
+		return nil, err
+	}
+	var lines []string
+	for _, w := range l.Warnings {
+		lines = append(lines, "warning: "+w)
+	}
+	return append(lines,
+		"host:     "+o.resource(l.Config).Host.Name,
+		"trace:    "+traced(l.Trace),
+		"sampling: "+sampled(l.Sampling),
+		"export:   "+exported(l.Export),
+		"metrics:  "+measured(l.Config),
+	), nil
+}
+
+// checkDirs tries whether files can be made where they are to be.
+func checkDirs(l *config.Loaded) error {
+	var errs []error
+	if err := writable(l.Export.Spool.Dir); err != nil {
+		errs = append(errs, l.Error("export.spool.dir", err))
+	}
+	if file := l.Export.File; file != "" && file != otlpfile.Stdout {
+		if err := writable(filepath.Dir(file)); err != nil {
+			errs = append(errs, l.Error("export.file", err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func traced(c config.Trace) string {
+	s := scope(c)
+	out := []string{"all pings"}
+	if len(s.Addresses) > 0 {
+		out = []string{"pings of " + joined(s.Addresses)}
+	}
+	for _, part := range []struct {
+		what string
+		list []string
+	}{{"in", s.NetNS}, {"on", s.Interfaces}, {"hypervisors", s.Hypervisors}, {"netfilter of", s.Netfilter}} {
+		if len(part.list) > 0 {
+			out = append(out, part.what+" "+strings.Join(part.list, ", "))
+		}
+	}
+	return strings.Join(out, "; ")
+}
+
+func joined[S fmt.Stringer](list []S) string {
+	parts := make([]string, len(list))
+	for i, s := range list {
+		parts[i] = s.String()
+	}
+	return strings.Join(parts, ", ")
+}
+
+func sampled(c config.Sampling) string {
+	if c.Ratio >= 1 {
+		return "all traces"
+	}
+	out := fmt.Sprintf("%g %% of the traces, and all that are dropped or incomplete", c.Ratio*100)
+	if c.KeepSlowerThan > 0 {
+		out += fmt.Sprintf(" or took longer than %v", time.Duration(c.KeepSlowerThan))
+	}
+	return out
+}
+
+func exported(c config.Export) string {
+	var out []string
+	if to := endpoint(c.OTLP); to != "" {
+		out = append(out, "OTLP/gRPC to "+to)
+		if c.Spool.Dir != "" {
+			size, _ := c.Spool.MaxBytes.MarshalText() // always has one
+			out = append(out, fmt.Sprintf("spool %s of %s", c.Spool.Dir, size))
+		}
+	}
+	if c.File != "" {
+		out = append(out, "file "+c.File)
+	}
+	if len(out) == 0 {
+		return "none: export.otlp.endpoint and export.file are empty"
+	}
+	return strings.Join(out, "; ")
+}
+
+func measured(c config.Config) string {
+	var out []string
+	if c.HTTP.Listen != "" && c.Metrics.Prometheus.Enabled {
+		out = append(out, "http://"+c.HTTP.Listen+"/metrics")
+	}
+	if c.Metrics.OTLP.Enabled {
+		to := pushEndpoint(c)
+		if to == "" {
+			to = "the endpoint of the environment"
+		}
+		out = append(out, fmt.Sprintf("OTLP/gRPC to %s every %v", to, time.Duration(c.Metrics.OTLP.Interval)))
+	}
+	if len(out) == 0 {
+		return "none"
+	}
+	return strings.Join(out, "; ")
+}

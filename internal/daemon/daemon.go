@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/dwelltrace/dwell/correlate/trace"
+	"github.com/dwelltrace/dwell/exporter/sampling"
+	"github.com/dwelltrace/dwell/internal/agent"
+	"github.com/dwelltrace/dwell/internal/config"
+)
+
+// closing is how long the parts that hold no traces may take to end.
+const closing = time.Second
+
+// daemon is a running agent with all that is around it.
+type daemon struct {
+	opts    Options
+	config  config.Config // what is in force; the main loop's
+	log     *slog.Logger
+	level   *slog.LevelVar
+	service service
+
+	sinks     *sinks
+	sampler   *sampling.Exporter
+	telemetry *telemetry
+	server    *server
+	agent     atomic.Pointer[agent.Agent]
+	phase     atomic.Int32
+	began     time.Time
+
+	scraped                atomic.Bool
+	reloads, failedReloads atomic.Uint64
+	// troubles are what was last told of the scope.
+	troubles string
+}
+
+// result is what a run of the agent returns.
+type result struct {
+	summary agent.Summary
+	err     error
+}
+
+// Run traces until ctx is done, and then ends in good order: the programs are detached,
+// the open pings closed, and what waits is sent, within shutdown.timeout. An error of the
+// configuration, of the start or of tracing ends it; that something could not be sent at
+// the end is one, too.
+func Run(ctx context.Context, o Options) error {
+	loaded, err := config.Load(o.File, o.Environ)
+	if err != nil {
+		return err
+	}
+	d, err := newDaemon(o, loaded)
+	if err != nil {
+		return err
+	}
+	err = d.start(ctx, loaded)
+	if err == nil {
+		err = d.trace(ctx)
+	}
+	d.close()
+	return d.tell(err)
+}
+
+func newDaemon(o Options, loaded *config.Loaded) (*daemon, error) {
+	d := &daemon{opts: o, config: loaded.Config, began: time.Now()}
+	d.log, d.level = o.logger(d.config.Log)
+	if o.OnLogger != nil {
+		o.OnLogger(d.log)
+	}
+	d.service = newService(d.log)
+	resource := o.resource(d.config)
+	d.sinks = newSinks(resource, d.log)
+	d.telemetry = &telemetry{resource: resource, log: d.log, read: d.stats}
+	var err error
+	d.sampler, err = sampling.New(samplingOptions(d.config.Sampling), d.sinks)
+	if err != nil {
+		return nil, loaded.Error("sampling", err)
+	}
+	return d, nil
+}
+
+// start makes everything, the agent last.
+func (d *daemon) start(ctx context.Context, loaded *config.Loaded) error {
+	for _, w := range loaded.Warnings {
+		d.log.Warn(w)
+	}
+	counting, err := d.telemetry.prepare(loaded)
+	if err != nil {
+		return err
+	}
+	if err := counting.carryOut(ctx); err != nil {
+		return loaded.Error("metrics.otlp", err)
+	}
+	d.scraped.Store(d.config.Metrics.Prometheus.Enabled)
+	if d.server, err = serve(loaded, d.view()); err != nil {
+		return err
+	}
+	if d.server != nil {
+		d.log.Info("serving metrics and health", "address", d.server.addr.String())
+	}
+	a, err := agent.Start(d.agentOptions(loaded))
+	if err != nil {
+		return err
+	}
+	d.agent.Store(a)
+	return nil
+}
+
+func (d *daemon) agentOptions(loaded *config.Loaded) agent.Options {
+	opts := agentOptions(d.config.Trace)
+	opts.HostID = d.sinks.resource.Host.ID
+	opts.Patience = time.Duration(d.config.Shutdown.Timeout)
+	opts.WithoutNetfilter = func(err error) {
+		d.log.Warn("netfilter is not looked into", "error", err)
+	}
+	opts.OnTrace = func(t *trace.Trace) {
+		d.telemetry.record(t, d.sinks.open() && d.sampler.Keeps(t))
+	}
+	opts.Open = func() (agent.Sinks, error) {
+		p, err := d.sinks.prepare(loaded)
+		if err != nil {
+			return agent.Sinks{}, err
+		}
+		return agent.Sinks{Exporter: d.sampler}, p.carryOut(0)
+	}
+	return opts
+}
+
+// trace runs the agent until ctx is done or it fails. Reloads and the end are one after
+// the other, so that nothing is exchanged while it is shut down.
+func (d *daemon) trace(ctx context.Context) error {
+	over, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	var background sync.WaitGroup
+	defer background.Wait()
+	defer end()
+	done := make(chan result, 1)
+	go func() {
+		summary, err := d.agent.Load().Run(over)
+		done <- result{summary, err}
+	}()
+	d.phase.Store(int32(running))
+	d.log.Info("attached", "version", d.opts.Resource.Version, "config", d.opts.File, "host", d.sinks.resource.Host.Name)
+	d.service.ready(d.status())
+	background.Go(func() { d.service.beat(over, d.beat) })
+	if d.sinks.endpoint.open() {
+		background.Go(func() { d.checkEndpoint(over) })
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return d.stop(end, done)
+		case <-d.opts.Reload:
+			d.reload(ctx)
+		case r := <-done:
+			return errors.Join(errors.New("tracing has ended by itself"), r.err)
+		}
+	}
+}
+
+// stop ends the agent in good order.
+func (d *daemon) stop(end func(), done <-chan result) error {
+	limit := time.Duration(d.config.Shutdown.Timeout)
+	d.phase.Store(int32(stopping))
+	d.service.stopping()
+	d.log.Info("stopping", "timeout", limit)
+	before := d.sinks.Stats()
+	d.sinks.endBy(time.Now().Add(limit))
+	end()
+	var r result
+	select {
+	case r = <-done:
+	case <-time.After(limit + closing):
+		return fmt.Errorf("the end took longer than shutdown.timeout, %v; given up", limit)
+	}
+	r.summary.Export = d.sinks.Stats()
+	d.sumUp(r.summary)
+	lost := r.summary.Export.TotalLost().Minus(before.TotalLost())
+	if lost.Spans > 0 {
+		r.err = errors.Join(r.err, fmt.Errorf("%v were lost at the end: they could not be sent within shutdown.timeout, %v; a spool would have kept them (export.spool.dir)", lost, limit))
+	}
+	return r.err
+}
+
+// sumUp logs what the whole run saw.
+func (d *daemon) sumUp(s agent.Summary) {
+	attrs := []any{
+		"pings", s.Pings(), "complete", s.Complete, "dropped", total(s.Dropped), "incomplete", total(s.Incomplete),
+		"sampled_out", d.sampler.SampledOut().Traces, "events", s.Kernel.Total().Emitted, "events_lost", s.Lost(),
+		"spans_sent", s.Export.Sent.Spans,
+	}
+	if lost := s.Export.LostString(); lost != "" {
+		attrs = append(attrs, "lost", lost)
+	}
+	d.log.Info("stopped", attrs...)
+}
+
+func total[K comparable](m map[K]uint64) (n uint64) {
+	for _, v := range m {
+		n += v
+	}
+	return n
+}
+
+// close ends what is around the agent. It may be called after a start that failed.
+func (d *daemon) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), closing)
+	defer cancel()
+	d.telemetry.stop(ctx)
+	_ = d.sinks.Shutdown(ctx) // what is lost is told already
+	d.server.shutdown(ctx)
+}
+
+// tell logs an error as JSON if that is what the log is in, and returns one without text
+// then.
+func (d *daemon) tell(err error) error {
+	if err == nil || d.config.Log.Format != config.JSON {
+		return err
+	}
+	d.logLines("dwell has ended", err)
+	return toldError{err}
+}
+
+// logLines logs each of joined errors.
+func (d *daemon) logLines(msg string, err error) {
+	for line := range strings.Lines(err.Error()) {
+		d.log.Error(msg, "error", strings.TrimSpace(line))
+	}
+}
+
+// toldError is an error that the user knows of.
+type toldError struct{ error }
+
+// Error returns nothing more to tell.
+func (toldError) Error() string { return "" }
+
+// Unwrap returns the error.
+func (e toldError) Unwrap() error { return e.error }

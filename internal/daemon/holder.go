@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/dwelltrace/dwell/correlate/trace"
+	"github.com/dwelltrace/dwell/exporter"
+)
+
+// holder keeps traces while the exporter that they are for cannot be there: two cannot
+// have the same spool.
+type holder struct {
+	limit int64 // spans
+
+	mu     sync.Mutex
+	traces []*trace.Trace
+	count  exporter.Count
+	lost   exporter.Count
+}
+
+var errHeldTooMany = errors.New("more traces than the queue holds while the exporter was exchanged")
+
+// Export implements [exporter.Exporter].
+func (h *holder) Export(_ context.Context, traces []*trace.Trace) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for i, t := range traces {
+		c := exporter.CountOf(t)
+		if h.count.Spans+c.Spans > h.limit {
+			h.lost = h.lost.Plus(exporter.CountOf(traces[i:]...))
+			return errHeldTooMany
+		}
+		h.traces, h.count = append(h.traces, t), h.count.Plus(c)
+	}
+	return nil
+}
+
+// Shutdown implements [exporter.Exporter]; what is still held is lost.
+func (h *holder) Shutdown(context.Context) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.lost = h.lost.Plus(h.count)
+	h.traces, h.count = nil, exporter.Count{}
+	return nil
+}
+
+// Stats implements [exporter.Exporter].
+func (h *holder) Stats() exporter.Stats {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return exporter.Stats{Queued: h.count, Lost: map[exporter.Cause]exporter.Count{exporter.CauseQueueFull: h.lost}}
+}
+
+// take returns what is held, which is from then on the caller's.
+func (h *holder) take() []*trace.Trace {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	traces := h.traces
+	h.traces, h.count = nil, exporter.Count{}
+	return traces
+}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/dwelltrace/dwell/internal/config"
+)
+
+// reload reads the configuration again and takes what has changed. If anything is wrong,
+// all stays as it is.
+func (d *daemon) reload(ctx context.Context) {
+	d.service.reloading()
+	defer func() { d.service.ready(d.status()) }()
+	loaded, err := config.Load(d.opts.File, d.opts.Environ)
+	if err == nil {
+		err = d.take(ctx, loaded)
+	}
+	if err != nil {
+		d.failedReloads.Add(1)
+		d.logLines("the configuration is not reloaded; the old one stays in force", err)
+		return
+	}
+	d.reloads.Add(1)
+}
+
+// take puts a configuration in force.
+func (d *daemon) take(ctx context.Context, loaded *config.Loaded) error {
+	for _, w := range loaded.Warnings {
+		d.log.Warn(w)
+	}
+	next := d.config
+	changed, restart := next.Take(loaded.Config)
+	loaded.Config = next
+	counting, err := d.telemetry.prepare(loaded)
+	if err != nil {
+		return err
+	}
+	sending, err := d.sinks.prepare(loaded)
+	if err != nil {
+		return err
+	}
+	if err := d.sampler.Set(samplingOptions(next.Sampling)); err != nil {
+		sending.drop()
+		return loaded.Error("sampling", err)
+	}
+	if err := d.agent.Load().SetScope(scope(next.Trace)); err != nil {
+		sending.drop()
+		return errors.Join(loaded.Error("trace", err), d.sampler.Set(samplingOptions(d.config.Sampling)))
+	}
+	d.config = next
+	d.level.Set(slog.Level(next.Log.Level))
+	d.scraped.Store(next.Metrics.Prometheus.Enabled)
+	limit := time.Duration(next.Shutdown.Timeout)
+	if err := sending.carryOut(limit); err != nil {
+		d.logLines("traces are not sent to the endpoint; reload once this is mended", err)
+	}
+	within, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	if err := counting.carryOut(within); err != nil {
+		d.logLines("metrics are not pushed; reload once this is mended", err)
+	}
+	if len(changed) == 0 {
+		changed = []string{"nothing"}
+	}
+	d.log.Info("the configuration is reloaded", "changed", strings.Join(changed, ", "))
+	if len(restart) > 0 {
+		d.log.Warn("settings that need a restart stay as they are", "settings", strings.Join(restart, ", "))
+	}
+	return nil
+}

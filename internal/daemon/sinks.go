@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"reflect"
+	"sync/atomic"
+	"time"
+
+	"github.com/dwelltrace/dwell/correlate/trace"
+	"github.com/dwelltrace/dwell/exporter"
+	"github.com/dwelltrace/dwell/exporter/otlp"
+	"github.com/dwelltrace/dwell/exporter/otlpfile"
+	"github.com/dwelltrace/dwell/exporter/otlpgrpc"
+	"github.com/dwelltrace/dwell/internal/config"
+)
+
+// fileWait is how long tracing waits, each time it has traces, for room in the queue of a
+// file that is slow or stuck.
+const fileWait = 5 * time.Second
+
+// spoolGrace is how long an exporter may send before its rest goes to the spool, when
+// another one takes that over. Traces are held meanwhile.
+const spoolGrace = 500 * time.Millisecond
+
+// sinks are what traces go to: an endpoint, a file, both or neither.
+type sinks struct {
+	resource otlp.Options
+	log      *slog.Logger
+
+	endpoint, file outlet
+	endpointIs     endpointSettings
+	fileIs         string
+	spoolLimit     atomic.Int64
+	deadline       atomic.Pointer[time.Time]
+}
+
+var _ exporter.Exporter = (*sinks)(nil)
+
+// endpointSettings are what an exporter is made of; if they are the same, it stays.
+type endpointSettings struct {
+	to    string
+	otlp  config.OTLP
+	queue config.Queue
+	spool config.Spool
+	tls   digest
+}
+
+func newSinks(resource otlp.Options, log *slog.Logger) *sinks {
+	return &sinks{resource: resource, log: log, endpoint: outlet{log: log}, file: outlet{log: log}}
+}
+
+// plan is a change of sinks that is ready to be made.
+type plan struct {
+	sinks      *sinks
+	loaded     *config.Loaded
+	endpointIs endpointSettings
+	tls        *tls.Config
+	// What could be opened beforehand. An endpoint whose spool is in use cannot.
+	endpoint, file       exporter.Exporter
+	newEndpoint, newFile bool
+	handOver             bool
+}
+
+// prepare opens what the configuration asks for and is not there yet. After an error
+// everything is as before. The plan must be carried out or dropped.
+func (s *sinks) prepare(l *config.Loaded) (*plan, error) {
+	credentials, sum, err := loadTLS(l)
+	if err != nil {
+		return nil, err
+	}
+	e := l.Export
+	p := &plan{
+		sinks: s, loaded: l, tls: credentials,
+		endpointIs: endpointSettings{endpoint(e.OTLP), e.OTLP, e.Queue, e.Spool, sum},
+	}
+	p.newEndpoint = !reflect.DeepEqual(p.endpointIs, s.endpointIs)
+	p.newFile = e.File != s.fileIs
+	spool := e.Spool.Dir
+	p.handOver = p.newEndpoint && spool != "" && spool == s.endpointIs.spool.Dir && s.endpointIs.to != "" && p.endpointIs.to != ""
+	if p.newEndpoint && !p.handOver {
+		if p.endpoint, err = p.openEndpoint(); err != nil {
+			return nil, err
+		}
+	}
+	// The file comes last: nothing may fail after an existing one was emptied.
+	if p.newFile && e.File != "" {
+		if p.file, err = p.openFile(); err != nil {
+			p.drop()
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// openEndpoint makes the exporter to the endpoint; it returns nil if there is none.
+func (p *plan) openEndpoint() (exporter.Exporter, error) {
+	if p.endpointIs.to == "" {
+		return nil, nil //nolint:nilnil // no endpoint is no error
+	}
+	if err := writable(p.loaded.Export.Spool.Dir); err != nil {
+		return nil, p.loaded.Error("export.spool.dir", err)
+	}
+	e, err := otlpgrpc.New(p.endpointOptions())
+	if err != nil {
+		return nil, p.loaded.Error("export", err)
+	}
+	return e, nil
+}
+
+func (p *plan) endpointOptions() otlpgrpc.Options {
+	c, to := p.loaded.Export, p.endpointIs.to
+	if named, _ := otlpgrpc.EnvironmentEndpoint(); c.OTLP.Endpoint == "" && to == named {
+		to = "" // the environment may say more of it than its address
+	}
+	return otlpgrpc.Options{
+		Endpoint: to, Source: "export.otlp.endpoint",
+		Headers: headers(c.OTLP), TLS: p.tls,
+		OTLP: p.sinks.resource, Queue: queue(c.Queue, 0),
+		Spool:   exporter.Spool{Dir: c.Spool.Dir, MaxBytes: int64(c.Spool.MaxBytes)},
+		Timeout: time.Duration(c.OTLP.Timeout), Logger: p.sinks.log,
+	}
+}
+
+func (p *plan) openFile() (exporter.Exporter, error) {
+	e, err := otlpfile.New(otlpfile.Options{
+		Path: p.loaded.Export.File, OTLP: p.sinks.resource, Queue: queue(p.loaded.Export.Queue, fileWait), Logger: p.sinks.log,
+	})
+	if err != nil {
+		return nil, p.loaded.Error("export.file", err)
+	}
+	return e, nil
+}
+
+// drop lets go of what was opened for a change that is not made.
+func (p *plan) drop() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	for _, e := range []exporter.Exporter{p.endpoint, p.file} {
+		if e != nil {
+			_ = e.Shutdown(ctx) // nothing was given to it
+		}
+	}
+}
+
+// carryOut makes the change. What was there before sends its rest for as long as limit.
+// The error is that the spool could not be taken over; then there is no endpoint.
+func (p *plan) carryOut(limit time.Duration) (err error) {
+	s, old := p.sinks, p.sinks.endpointIs
+	if p.newFile {
+		s.fileIs = p.loaded.Export.File
+		ctx, stop := context.WithTimeout(context.Background(), limit)
+		s.file.retireLater(ctx, stop, s.file.exchange(p.file))
+	}
+	if !p.newEndpoint {
+		return nil
+	}
+	s.endpointIs = p.endpointIs
+	s.spoolLimit.Store(0)
+	if p.endpointIs.spool.Dir != "" {
+		s.spoolLimit.Store(int64(p.endpointIs.spool.MaxBytes))
+	}
+	if p.handOver {
+		return p.handOverSpool(int64(old.queue.Spans))
+	}
+	ctx, stop := context.WithTimeout(context.Background(), limit)
+	s.endpoint.retireLater(ctx, stop, s.endpoint.exchange(p.endpoint))
+	return nil
+}
+
+// handOverSpool exchanges an exporter for one with the same spool: it ends, and what it
+// has not sent in a moment is found by the next one. Traces are held meanwhile.
+func (p *plan) handOverSpool(spans int64) error {
+	s, held := p.sinks, &holder{limit: spans}
+	before := s.endpoint.exchange(held)
+	ctx, cancel := context.WithTimeout(context.Background(), spoolGrace)
+	defer cancel()
+	s.endpoint.retire(ctx, before)
+	next, err := p.openEndpoint()
+	s.endpoint.exchange(next)
+	if next != nil {
+		err = errors.Join(err, next.Export(context.Background(), held.take()))
+	}
+	s.endpoint.retire(ctx, held)
+	if err != nil {
+		s.endpointIs = endpointSettings{} // so that the next reload tries again
+	}
+	return err
+}
+
+// Export implements [exporter.Exporter].
+func (s *sinks) Export(ctx context.Context, traces []*trace.Trace) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	return s.both().Export(ctx, traces)
+}
+
+// Shutdown implements [exporter.Exporter].
+func (s *sinks) Shutdown(ctx context.Context) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	return s.both().Shutdown(ctx)
+}
+
+// Stats implements [exporter.Exporter].
+func (s *sinks) Stats() exporter.Stats { return s.both().Stats() }
+
+func (s *sinks) both() exporter.Multi { return exporter.Multi{&s.endpoint, &s.file} }
+
+// open reports whether traces go anywhere.
+func (s *sinks) open() bool { return s.endpoint.open() || s.file.open() }
+
+// endBy sets when everything must be over.
+func (s *sinks) endBy(t time.Time) { s.deadline.Store(&t) }
+
+func (s *sinks) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if t := s.deadline.Load(); t != nil {
+		return context.WithDeadline(ctx, *t)
+	}
+	return context.WithCancel(ctx)
+}
+
+func headers(o config.OTLP) map[string]string {
+	out := make(map[string]string, len(o.Headers))
+	for name, secret := range o.Headers {
+		out[name] = secret.Value()
+	}
+	return out
+}
+
+func queue(q config.Queue, wait time.Duration) exporter.Queue {
+	return exporter.Queue{Spans: q.Spans, BatchSpans: q.BatchSpans, Delay: time.Duration(q.Delay), Wait: wait}
+}

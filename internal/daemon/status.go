@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/dwelltrace/dwell/exporter"
+	"github.com/dwelltrace/dwell/exporter/metrics"
+	"github.com/dwelltrace/dwell/internal/agent"
+)
+
+// checkWithin is how long an endpoint may take to answer that it is there.
+const checkWithin = 5 * time.Second
+
+// view is what the HTTP server shows.
+func (d *daemon) view() view {
+	return view{
+		version: d.opts.Resource.Version, metrics: d.telemetry, scraped: d.scraped.Load,
+		health: d.health, log: d.log,
+	}
+}
+
+func (d *daemon) health() health {
+	return health{phase: phase(d.phase.Load()), agent: d.agentStatus(), began: d.began, now: time.Now()}
+}
+
+// agentStatus is zero as long as there is no agent.
+func (d *daemon) agentStatus() agent.Status {
+	if a := d.agent.Load(); a != nil {
+		return a.Status()
+	}
+	return agent.Status{}
+}
+
+// stats is what the metrics of the agent show.
+func (d *daemon) stats() metrics.AgentStats {
+	s, pushes := d.agentStatus(), d.telemetry.pushes()
+	return metrics.AgentStats{
+		Events: s.Kernel.Total().Emitted, EventsLost: s.Lost(),
+		EventsLate: s.Correlator.Late, EventsStray: s.Correlator.Stray, EventsOverflow: s.Correlator.Overflow,
+		TracesOpen: uint64(s.Correlator.Open), TracesEvicted: s.Correlator.Evicted,
+		TracesSampledOut: uint64(d.sampler.SampledOut().Traces),
+		Export:           d.sinks.Stats(), SpoolLimitBytes: d.sinks.spoolLimit.Load(),
+		Reloads: d.reloads.Load(), ReloadsFailed: d.failedReloads.Load(),
+		ScopeUnresolved: len(s.Unresolved),
+		MetricPushes:    pushes.Pushed, MetricPushesFailed: pushes.Failed,
+	}
+}
+
+// status is one line for the service manager.
+func (d *daemon) status() string {
+	s := d.agentStatus()
+	return fmt.Sprintf("tracing in %d network namespaces: %d pings, %d events lost", s.NetNS, s.Pings(), s.Lost())
+}
+
+// beat tells how the daemon is, and returns why it should be started again, if it should.
+func (d *daemon) beat() error {
+	h := d.health()
+	if h.phase == running {
+		d.service.status(d.status())
+		d.tellTroubles(h.agent)
+	}
+	return h.alive()
+}
+
+// tellTroubles logs what of the scope cannot be looked at, when that changes.
+func (d *daemon) tellTroubles(s agent.Status) {
+	now := strings.Join(s.Unresolved, ", ")
+	if now == d.troubles {
+		return
+	}
+	d.troubles = now
+	if now == "" {
+		d.log.Info("every network namespace of the scope is there")
+		return
+	}
+	d.log.Warn("there is no network namespace of these names; they are looked for again as namespaces come and go", "names", now)
+}
+
+// checkEndpoint warns of an endpoint that does not answer. It may come up while we run.
+func (d *daemon) checkEndpoint(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, checkWithin)
+	defer cancel()
+	if err := d.sinks.endpoint.check(ctx); err != nil && !errors.Is(ctx.Err(), context.Canceled) {
+		d.log.Log(ctx, slog.LevelWarn, err.Error()+"; trying on")
+	}
+}
+
+// checker is an exporter that can try whether the other side answers.
+type checker interface {
+	exporter.Exporter
+	Check(context.Context) error
+}
+
+// check tries whether the endpoint answers.
+func (o *outlet) check(ctx context.Context) error {
+	o.mu.RLock()
+	current, ok := o.current.(checker)
+	o.mu.RUnlock()
+	if !ok {
+		return nil
+	}
+	return current.Check(ctx)
+}

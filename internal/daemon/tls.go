@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/dwelltrace/dwell/exporter/otlpgrpc"
+	"github.com/dwelltrace/dwell/internal/config"
+)
+
+// digest tells the contents of the TLS files apart, which may be renewed under the same
+// names.
+type digest [sha256.Size]byte
+
+// loadTLS reads what the configuration names. It returns nil if that is nothing, so that
+// OpenTelemetry's variables hold.
+func loadTLS(l *config.Loaded) (*tls.Config, digest, error) {
+	c := l.Export.OTLP.TLS
+	if c.CAFile == "" && c.CertFile == "" && c.Insecure != config.Off {
+		return nil, digest{}, nil
+	}
+	pem, sum := map[string][]byte{}, sha256.New()
+	for _, f := range []struct{ name, path string }{
+		{"ca_file", c.CAFile}, {"cert_file", c.CertFile}, {"key_file", c.KeyFile},
+	} {
+		if f.path == "" {
+			continue
+		}
+		text, err := os.ReadFile(f.path)
+		if err != nil {
+			return nil, digest{}, l.Error("export.otlp.tls."+f.name, err)
+		}
+		pem[f.name] = text
+		sum.Write(text)
+	}
+	out := &tls.Config{MinVersion: tls.VersionTLS12}
+	if text, ok := pem["ca_file"]; ok {
+		out.RootCAs = x509.NewCertPool()
+		if !out.RootCAs.AppendCertsFromPEM(text) {
+			return nil, digest{}, l.Error("export.otlp.tls.ca_file", fmt.Errorf("%s holds no certificate as PEM", c.CAFile))
+		}
+	}
+	if text, ok := pem["cert_file"]; ok {
+		pair, err := tls.X509KeyPair(text, pem["key_file"])
+		if err != nil {
+			return nil, digest{}, l.Error("export.otlp.tls.cert_file", err)
+		}
+		out.Certificates = []tls.Certificate{pair}
+	}
+	return out, digest(sum.Sum(nil)), nil
+}
+
+// endpoint returns where traces go, with a scheme if the configuration says whether it is
+// TLS; "" if nothing names one.
+func endpoint(o config.OTLP) string {
+	to := o.Endpoint
+	if to == "" {
+		to, _ = otlpgrpc.EnvironmentEndpoint()
+	}
+	return withScheme(to, o.TLS)
+}
+
+func withScheme(to string, t config.TLS) string {
+	switch {
+	case to == "" || strings.Contains(to, "://"):
+		return to
+	case t.Insecure == config.On:
+		return "http://" + to
+	case t.Insecure == config.Off || t.CAFile != "" || t.CertFile != "":
+		return "https://" + to
+	}
+	return to
+}

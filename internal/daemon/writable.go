@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// writable returns an error if files cannot be made in a directory, or in the nearest one
+// above that is there. "" is no directory and no error.
+func writable(dir string) error {
+	if dir == "" {
+		return nil
+	}
+	at := dir
+	for {
+		info, err := os.Stat(at)
+		switch {
+		case err == nil && !info.IsDir():
+			return fmt.Errorf("%s is not a directory; name another one", at)
+		case err == nil:
+			if err := unix.Access(at, unix.W_OK|unix.X_OK); err != nil {
+				return fmt.Errorf("%s cannot be written to: %w; let user %d of the agent do so, or name another one", at, err, os.Geteuid())
+			}
+			return nil
+		case !os.IsNotExist(err) || at == filepath.Dir(at):
+			return err
+		}
+		at = filepath.Dir(at)
+	}
+}
