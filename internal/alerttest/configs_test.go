@@ -3,6 +3,7 @@
 package alerttest_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"path/filepath"
 	"testing"
@@ -35,11 +36,15 @@ func agentConfig(t testing.TB, l *lab.Lab) string {
 		_, name := l.NetNS(role)
 		names = append(names, name)
 	}
+	list, err := json.Marshal(names)
+	if err != nil {
+		t.Fatal(err)
+	}
 	_, hypervisor := l.NetNS(lab.Hypervisor)
 	return fmt.Sprintf(`
 host: {name: %s, id: %[1]s}
 trace:
-  netns: %q
+  netns: %s
   hypervisors: [%q]
 export:
   otlp: {endpoint: "http://%s"}
@@ -47,10 +52,11 @@ metrics:
   otlp: {enabled: true, endpoint: "http://%[4]s", interval: 1s}
 http: {listen: %[5]q}
 containers: {enabled: false}
-`, hostName, names, hypervisor, atOTLP, atAgent)
+`, hostName, list, hypervisor, atOTLP, atAgent)
 }
 
-// collectorConfig is what the README says must be set: resources become labels.
+// collectorConfig is what the README says must be set: the host's name is a label, and
+// the instrumentation's scope is not.
 func collectorConfig(traces string) string {
 	return fmt.Sprintf(`
 receivers:
@@ -62,7 +68,8 @@ exporters:
   prometheus:
     endpoint: %q
     enable_open_metrics: true
-    resource_to_telemetry_conversion: {enabled: true}
+    resource_constant_labels: {included: [host.name]}
+    without_scope_info: true
 service:
   telemetry:
     metrics: {level: none}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -35,6 +36,11 @@ func (p place) start(t testing.TB, name, program string, args ...string) *proces
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	cmd := exec.CommandContext(ctx, program, args...)
+	if share := shareOf(program); share != "" {
+		cmd = exec.CommandContext(ctx, "unshare", append([]string{
+			"--mount", "sh", "-c", `mount --bind "$0" /usr/share && exec "$@"`, share, program,
+		}, args...)...)
+	}
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 30 * time.Second                                   // then it is killed
@@ -65,6 +71,17 @@ func (p place) start(t testing.TB, name, program string, args ...string) *proces
 		}
 	})
 	return proc
+}
+
+// shareOf returns what an unpacked package has for /usr/share, or "" for a program that
+// is installed: Debian's Alertmanager looks for its templates there. It sees them in a
+// mount namespace of its own.
+func shareOf(program string) string {
+	usr, found := strings.CutSuffix(filepath.Dir(program), "/bin")
+	if !found || !strings.HasSuffix(usr, unpacked+"/usr") {
+		return ""
+	}
+	return filepath.Join(usr, "share")
 }
 
 // tail returns the end of what it printed.

@@ -15,8 +15,12 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// root is the top of the repository.
-const root = "../.."
+const (
+	// root is the top of the repository.
+	root = "../.."
+	// unpacked is where .ci/install puts packages that it does not install.
+	unpacked = ".cache/deb"
+)
 
 // The shipped files.
 var (
@@ -26,12 +30,12 @@ var (
 	runbook      = root + "/docs/runbook.md"
 )
 
-// program returns the path of a program of Prometheus or Alertmanager, which .ci/install
-// puts into .cache/deb if the system has none. An ordinary user may be without.
+// program returns the path of a program of Prometheus or Alertmanager: the system's or
+// the unpacked one. An ordinary user may be without.
 func program(t testing.TB, names ...string) string {
 	t.Helper()
 	for _, name := range names {
-		for _, candidate := range []string{name, filepath.Join(root, ".cache/deb/usr/bin", name)} {
+		for _, candidate := range []string{name, filepath.Join(root, unpacked, "usr/bin", name)} {
 			if path, err := exec.LookPath(candidate); err == nil {
 				path, err = filepath.Abs(path)
 				if err != nil {
