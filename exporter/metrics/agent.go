@@ -87,7 +87,7 @@ func (c *agentCollector) Collect(ch chan<- prometheus.Metric) {
 	for i, m := range c.metrics {
 		m.read(stats, func(value float64, labels ...string) {
 			if m.Instrument == Counter {
-				ch <- prometheus.MustNewConstMetricWithCreatedTimestamp(c.descs[i], prometheus.CounterValue, value, c.started, labels...)
+				ch <- counted(c.descs[i], value, c.started, labels...)
 				return
 			}
 			ch <- prometheus.MustNewConstMetric(c.descs[i], prometheus.GaugeValue, value, labels...)
@@ -111,6 +111,7 @@ func lostByCause(s AgentStats, emit func(float64, ...string)) {
 	lost := map[exporter.Cause]int64{}
 	for _, cause := range []exporter.Cause{
 		exporter.CauseQueueFull, exporter.CauseRejected, exporter.CauseShutdown, exporter.CauseWrite,
+		exporter.CauseSpoolFull, exporter.CauseSpoolWrite, exporter.CauseSpoolCorrupt, exporter.CauseKilled,
 	} {
 		lost[cause] = 0
 	}

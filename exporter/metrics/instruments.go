@@ -4,6 +4,7 @@ package metrics
 
 import (
 	"maps"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -57,10 +58,13 @@ func (o Options) overflowLabels() prometheus.Labels {
 }
 
 // ownMetrics tell of the families themselves.
-type ownMetrics struct{ overflowed, expired, series *prometheus.Desc }
+type ownMetrics struct {
+	overflowed, expired, series *prometheus.Desc
+	started                     time.Time
+}
 
 func newOwnMetrics(o Options) ownMetrics {
-	return ownMetrics{overflowed: o.desc(defOverflowed), expired: o.desc(defExpired), series: o.desc(defSeries)}
+	return ownMetrics{overflowed: o.desc(defOverflowed), expired: o.desc(defExpired), series: o.desc(defSeries), started: o.now()}
 }
 
 func (m ownMetrics) describe(ch chan<- *prometheus.Desc) {
@@ -71,8 +75,13 @@ func (m ownMetrics) describe(ch chan<- *prometheus.Desc) {
 
 func (m ownMetrics) collect(ch chan<- prometheus.Metric, accounts []account) {
 	for _, a := range accounts {
-		ch <- prometheus.MustNewConstMetric(m.overflowed, prometheus.CounterValue, float64(a.Overflowed), a.Metric)
-		ch <- prometheus.MustNewConstMetric(m.expired, prometheus.CounterValue, float64(a.Expired), a.Metric)
+		ch <- counted(m.overflowed, float64(a.Overflowed), m.started, a.Metric)
+		ch <- counted(m.expired, float64(a.Expired), m.started, a.Metric)
 		ch <- prometheus.MustNewConstMetric(m.series, prometheus.GaugeValue, float64(a.Series), a.Metric)
 	}
+}
+
+// counted makes a counter that says since when it counts, as those of client_golang do.
+func counted(d *prometheus.Desc, value float64, since time.Time, labels ...string) prometheus.Metric {
+	return prometheus.MustNewConstMetricWithCreatedTimestamp(d, prometheus.CounterValue, value, since, labels...)
 }

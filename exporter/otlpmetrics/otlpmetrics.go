@@ -1,55 +1,151 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package otlpmetrics sends the metrics of a Prometheus registry over OTLP, under the
-// names that OpenTelemetry has for them.
+// names, units and attribute keys that OpenTelemetry has for them.
+//
+// Counting is done once, in package metrics, and shown twice: a scrape and a push tell
+// the same numbers. The conversion is that of OpenTelemetry's Prometheus bridge, and
+// what sends is the SDK's periodic reader with the otlpmetricgrpc exporter, and with
+// that all OTEL_EXPORTER_OTLP_* and OTEL_METRIC_EXPORT_* variables. What is ours is
+// what the bridge cannot know: the names, and trace IDs of exemplars as bytes.
+//
+// Histograms go out with explicit buckets, which every backend takes, or as exponential
+// ones if OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION is
+// base2_exponential_bucket_histogram. Temporality is cumulative, as in the registry.
+// A push that fails is not repeated later: the next one has the same counters, and
+// what was counted meanwhile.
 package otlpmetrics
 
 import (
 	"context"
 	"crypto/tls"
+	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetricgrpc"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"google.golang.org/grpc/credentials"
 
+	"github.com/dwelltrace/dwell/exporter/internal/endpoint"
 	"github.com/dwelltrace/dwell/exporter/otlp"
 )
 
-// Options of a Pusher.
+// Options of a Pusher. A Gatherer is needed; what else is empty has a default.
 type Options struct {
 	// Gatherer is what is pushed; what is not in metrics.Definitions is left out.
 	Gatherer prometheus.Gatherer
-	// Endpoint is as in otlpgrpc.Options; OTEL_EXPORTER_OTLP_METRICS_ENDPOINT and
-	// OTEL_EXPORTER_OTLP_ENDPOINT apply if it is empty.
+	// Endpoint is host:port, http://host:port or https://host:port and wins over
+	// OTEL_EXPORTER_OTLP_METRICS_ENDPOINT, which wins over
+	// OTEL_EXPORTER_OTLP_ENDPOINT. It is read as otlpgrpc.Options.Endpoint is.
 	Endpoint string
-	// Headers are sent with every push, beside those of OTEL_EXPORTER_OTLP_HEADERS.
+	// Source is what messages call the place where Endpoint was set; default
+	// metrics.otlp.endpoint.
+	Source string
+	// Headers are sent with every push, in place of those of
+	// OTEL_EXPORTER_OTLP_HEADERS if there are any.
 	Headers map[string]string
 	// TLS is used if the endpoint is to be reached over TLS; nil leaves it to the
-	// scheme of the endpoint and the environment.
+	// environment.
 	TLS *tls.Config
 	// OTLP says what stands on the resource. service.name is "dwell" unless the
 	// environment says otherwise.
 	OTLP otlp.Options
-	// Interval is the time between two pushes; default OTEL_METRIC_EXPORT_INTERVAL, or 1 min.
+	// Interval is the time between two pushes; default OTEL_METRIC_EXPORT_INTERVAL,
+	// or 1 min.
 	Interval time.Duration
-	// Timeout bounds one push, retries included; default OTEL_METRIC_EXPORT_TIMEOUT, or 30 s.
+	// Timeout bounds one push with all its retries; default
+	// OTEL_METRIC_EXPORT_TIMEOUT, or 30 s, of which each request may take
+	// OTEL_EXPORTER_OTLP_TIMEOUT, or 10 s.
 	Timeout time.Duration
 	// Logger is told once when pushing begins to fail and once when it is well again;
 	// nil discards.
 	Logger *slog.Logger
 }
 
-// Stats counts pushes.
-type Stats struct{ Pushed, Failed uint64 }
+// maxPoints is how many data points a request has at most. A histogram with an exemplar
+// in each bucket takes about 1.6 kB, and receivers take 4 MiB by default.
+const maxPoints = 1000
 
 // Pusher sends metrics to an OTLP endpoint at intervals.
-type Pusher struct{}
+type Pusher struct {
+	display  string
+	health   *health
+	provider *sdkmetric.MeterProvider
+}
 
-// Start begins to push.
-func Start(o Options) (*Pusher, error) { return &Pusher{}, nil }
+// Start begins to push. It connects when there is something to send. The error is about
+// the form of the endpoint or the settings of the environment.
+func Start(o Options) (*Pusher, error) {
+	if o.Source == "" {
+		o.Source = "metrics.otlp.endpoint"
+	}
+	ep, err := endpoint.Metrics.Resolve(o.Endpoint, o.Source)
+	if err != nil {
+		return nil, err
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	client, err := otlpmetricgrpc.New(context.Background(), o.transport(ep)...)
+	if err != nil {
+		return nil, fmt.Errorf("OTLP endpoint %s: %w", ep.Display, err)
+	}
+	h := &health{log: o.Logger.With("endpoint", ep.Display)}
+	reader := sdkmetric.NewPeriodicReader(checked{client, h}, append(o.schedule(),
+		sdkmetric.WithMaxExportBatchSize(maxPoints),
+		sdkmetric.WithProducer(newProducer(o, h, exponential(client))))...)
+	provider := sdkmetric.NewMeterProvider(sdkmetric.WithResource(o.resource()), sdkmetric.WithReader(reader))
+	return &Pusher{display: ep.Display, health: h, provider: provider}, nil
+}
 
-// Stats returns how many pushes there were. It may be called concurrently.
-func (p *Pusher) Stats() Stats { return Stats{} }
+// transport makes the client's options. With credentials the client would use TLS for an
+// endpoint that says http://, too.
+func (o Options) transport(ep endpoint.Endpoint) []otlpmetricgrpc.Option {
+	var opts []otlpmetricgrpc.Option
+	if ep.URL != "" {
+		opts = append(opts, otlpmetricgrpc.WithEndpointURL(ep.URL))
+	}
+	if o.TLS != nil && !ep.Plain() {
+		opts = append(opts, otlpmetricgrpc.WithTLSCredentials(credentials.NewTLS(o.TLS)))
+	}
+	if len(o.Headers) > 0 {
+		opts = append(opts, otlpmetricgrpc.WithHeaders(o.Headers))
+	}
+	if o.Timeout > 0 {
+		opts = append(opts, otlpmetricgrpc.WithTimeout(o.Timeout))
+	}
+	return opts
+}
 
-// Shutdown pushes a last time and ends, at the latest when ctx is done.
-func (p *Pusher) Shutdown(ctx context.Context) error { return nil }
+func (o Options) schedule() []sdkmetric.PeriodicReaderOption {
+	var opts []sdkmetric.PeriodicReaderOption
+	if o.Interval > 0 {
+		opts = append(opts, sdkmetric.WithInterval(o.Interval))
+	}
+	if o.Timeout > 0 {
+		opts = append(opts, sdkmetric.WithTimeout(o.Timeout))
+	}
+	return opts
+}
+
+// Stats returns what became of the pushes. It may be called concurrently.
+func (p *Pusher) Stats() Stats { return p.health.stats() }
+
+// Shutdown pushes a last time and ends, soon after ctx is done at the latest. The error
+// says why the last push did not get through.
+func (p *Pusher) Shutdown(ctx context.Context) error {
+	err := p.provider.Shutdown(ctx)
+	if last := p.health.lastError(); last != nil {
+		err = last
+	}
+	switch {
+	case errors.Is(err, sdkmetric.ErrReaderShutdown):
+		return nil // it is the second time
+	case err != nil:
+		return fmt.Errorf("the last metrics did not get through to the OTLP endpoint %s: %w", p.display, err)
+	}
+	return nil
+}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package collectortest runs a real OpenTelemetry Collector for tests: it receives
-// OTLP and writes what it received to a file.
+// OTLP and writes what it received to files, one for each signal.
 package collectortest
 
 import (
@@ -17,9 +17,8 @@ import (
 	"syscall"
 	"testing"
 
-	"go.opentelemetry.io/collector/pdata/ptrace"
+	metricspb "go.opentelemetry.io/proto/otlp/metrics/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/dwelltrace/dwell/internal/otelcoltest"
 )
@@ -29,9 +28,10 @@ type Collector struct {
 	// GRPC and HTTP are the addresses at which it takes OTLP.
 	GRPC, HTTP string
 
-	cmd    *exec.Cmd
-	log    *bytes.Buffer
-	output string
+	cmd *exec.Cmd
+	log *bytes.Buffer
+	// traces and metrics are the files to which it writes.
+	traces, metrics string
 	// logged is closed when the log has ended.
 	logged chan struct{}
 }
@@ -43,13 +43,15 @@ receivers:
       grpc: {endpoint: "127.0.0.1:0"}
       http: {endpoint: "127.0.0.1:0"}
 exporters:
-  file: {path: %q}
+  file/traces: {path: %q}
+  file/metrics: {path: %q}
 service:
   telemetry:
     metrics: {level: none}
     logs: {encoding: json}
   pipelines:
-    traces: {receivers: [otlp], exporters: [file]}
+    traces: {receivers: [otlp], exporters: [file/traces]}
+    metrics: {receivers: [otlp], exporters: [file/metrics]}
 `
 
 // Start starts a Collector on free loopback ports and waits until it is ready. It
@@ -57,9 +59,12 @@ service:
 func Start(t testing.TB) *Collector {
 	t.Helper()
 	dir := t.TempDir()
-	c := &Collector{log: new(bytes.Buffer), output: filepath.Join(dir, "received.jsonl"), logged: make(chan struct{})}
+	c := &Collector{
+		log: new(bytes.Buffer), logged: make(chan struct{}),
+		traces: filepath.Join(dir, "traces.jsonl"), metrics: filepath.Join(dir, "metrics.jsonl"),
+	}
 	file := filepath.Join(dir, "config.yaml")
-	if err := os.WriteFile(file, fmt.Appendf(nil, config, c.output), 0o600); err != nil {
+	if err := os.WriteFile(file, fmt.Appendf(nil, config, c.traces, c.metrics), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	c.cmd = exec.Command(otelcoltest.Binary(t), "--config", file)
@@ -109,8 +114,29 @@ func (c *Collector) waitUntilReady(t testing.TB, stderr io.Reader) {
 	t.Fatalf("the Collector did not get ready:\n%s", c.log)
 }
 
-// Stop ends the Collector in good order and returns what it received.
+// Stop ends the Collector in good order and returns the spans that it received.
 func (c *Collector) Stop(t testing.TB) []*tracepb.ResourceSpans {
+	t.Helper()
+	c.end(t)
+	var all []*tracepb.ResourceSpans
+	for _, line := range lines(t, c.traces) {
+		all = append(all, decode(t, line)...)
+	}
+	return all
+}
+
+// StopMetrics is Stop for metrics: what each request had, in their order.
+func (c *Collector) StopMetrics(t testing.TB) []*metricspb.ResourceMetrics {
+	t.Helper()
+	c.end(t)
+	var all []*metricspb.ResourceMetrics
+	for _, line := range lines(t, c.metrics) {
+		all = append(all, decodeMetrics(t, line)...)
+	}
+	return all
+}
+
+func (c *Collector) end(t testing.TB) {
 	t.Helper()
 	if err := c.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
@@ -119,31 +145,4 @@ func (c *Collector) Stop(t testing.TB) []*tracepb.ResourceSpans {
 	if err := c.cmd.Wait(); err != nil {
 		t.Fatalf("the Collector ended with %v:\n%s", err, c.log)
 	}
-	text, err := os.ReadFile(c.output)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all []*tracepb.ResourceSpans
-	for line := range bytes.Lines(text) {
-		all = append(all, decode(t, line)...)
-	}
-	return all
-}
-
-// decode reads a line of OTLP/JSON with the Collector's own decoder.
-func decode(t testing.TB, line []byte) []*tracepb.ResourceSpans {
-	t.Helper()
-	traces, err := (&ptrace.JSONUnmarshaler{DisallowUnknownFields: true}).UnmarshalTraces(line)
-	if err != nil {
-		t.Fatal(err)
-	}
-	binary, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(traces)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var data tracepb.TracesData
-	if err := proto.Unmarshal(binary, &data); err != nil {
-		t.Fatal(err)
-	}
-	return data.ResourceSpans
 }
