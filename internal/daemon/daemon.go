@@ -93,6 +93,7 @@ func (d *daemon) start(ctx context.Context, loaded *config.Loaded) error {
 	for _, w := range loaded.Warnings {
 		d.log.Warn(w)
 	}
+	tellCapabilities(d.log)
 	counting, err := d.telemetry.prepare(loaded)
 	if err != nil {
 		return err
