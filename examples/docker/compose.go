@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+const (
+	// underTest is the container that docker-compose.yml's service dwell becomes.
+	underTest = "dwell-under-test"
+	// seeTimeout bounds how long is waited for what dwell should do or write.
+	seeTimeout = 30 * time.Second
+)
+
+// override is what is laid over docker-compose.yml. Traces go to a file, and are not
+// waited for by a Collector that is not there.
+const override = `services:
+  dwell:
+    container_name: ` + underTest + `
+    restart: "no"
+    environment:
+      DWELL_EXPORT_FILE: /out/traces.jsonl
+      DWELL_SHUTDOWN_TIMEOUT: 2s
+    volumes: ["%s:/out"]
+`
+
+// up starts services of docker-compose.yml, and nothing that they depend on. With
+// capabilities, dwell has these instead of its own.
+func (s *scene) up(ctx context.Context, capabilities []string, services ...string) error {
+	if err := os.RemoveAll(s.traces()); err != nil {
+		return err
+	}
+	if err := os.Mkdir(s.traces(), 0o755); err != nil {
+		return err
+	}
+	text := fmt.Sprintf(override, s.traces())
+	if capabilities != nil {
+		text += "    cap_add: !override [" + strings.Join(capabilities, ", ") + "]\n"
+	}
+	if err := os.WriteFile(s.overrideFile(), []byte(text), 0o600); err != nil {
+		return err
+	}
+	return s.compose(ctx, append([]string{"up", "--detach", "--no-build", "--no-deps", "--force-recreate"}, services...)...)
+}
+
+// compose runs docker compose on docker-compose.yml with the override.
+func (s *scene) compose(ctx context.Context, args ...string) error {
+	root := filepath.Dir(filepath.Dir(s.dwell))
+	command := append(append([]string{}, s.engine.compose...), "--project-directory", root,
+		"--file", filepath.Join(root, "docker-compose.yml"), "--file", s.overrideFile(), "--profile", "demo")
+	command = append(command, args...)
+	_, err := output(ctx, command[0], command[1:]...)
+	return err
+}
+
+func (s *scene) traces() string       { return filepath.Join(s.dir, "out") }
+func (s *scene) overrideFile() string { return filepath.Join(s.dir, "override.yml") }
+
+// awaitReady waits until dwell says that it traces.
+func (s *scene) awaitReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, seeTimeout)
+	defer cancel()
+	addr, err := docker(ctx, "inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", underTest)
+	if err != nil {
+		return err
+	}
+	err = poll(ctx, func() error { return get(ctx, "http://"+addr+":9464/readyz") })
+	if err != nil {
+		return fmt.Errorf("dwell is not ready: %w\n%s", err, logs(ctx, underTest))
+	}
+	return nil
+}
+
+func get(ctx context.Context, url string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %s", url, resp.Status)
+	}
+	return nil
+}
+
+// awaitExit waits until dwell has given up, and returns its exit status.
+func (s *scene) awaitExit(ctx context.Context) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, seeTimeout)
+	defer cancel()
+	return docker(ctx, "wait", underTest)
+}
+
+// awaitJourneys waits until dwell has written a trace that want says yes to of each of our
+// pings, and checks each.
+func (s *scene) awaitJourneys(ctx context.Context, want func(*journey) bool, check func(*journey) error) error {
+	ctx, cancel := context.WithTimeout(ctx, seeTimeout)
+	defer cancel()
+	var found []*journey
+	err := poll(ctx, func() error {
+		found = nil
+		all, err := readJourneys(filepath.Join(s.traces(), "traces.jsonl"))
+		for _, j := range all {
+			if want(j) {
+				found = append(found, j)
+			}
+		}
+		if err == nil && len(found) < pings {
+			err = fmt.Errorf("%d of %d traces; %d others", len(found), pings, len(all)-len(found))
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("%w\n%s", err, logs(ctx, underTest))
+	}
+	var errs []error
+	for _, j := range found {
+		if err := check(j); err != nil {
+			errs = append(errs, fmt.Errorf("%w in %v", err, j))
+		}
+	}
+	return errors.Join(errs...)
+}
