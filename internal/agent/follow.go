@@ -17,10 +17,11 @@ import (
 	"github.com/dwelltrace/dwell/internal/netns"
 )
 
-// Resolving looks at every name and every process. The kernel tells at once when something
-// is mounted or unmounted, and so of named namespaces; not of a process that enters one,
-// by which a container is known, and which follows within moments. So after news there is
-// a look soon, and then others at doubled intervals.
+// The kernel tells at once when something is mounted or unmounted, and so of namespaces with
+// a name in a directory: then names are looked at, which is quick. It does not tell of
+// a process that enters a namespace, by which others and containers are found, and which
+// follows within moments: so after news every process is looked at soon, and then at
+// doubled intervals.
 const (
 	followSoon   = 20 * time.Millisecond
 	followSteady = time.Second
@@ -60,7 +61,7 @@ func (f *follower) set(s Scope) error {
 	s = s.clone()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if err := f.apply(resolve(f.inventory, s)); err != nil {
+	if err := f.apply(resolve(f.inventory, s, inventory.Everywhere)); err != nil {
 		return err
 	}
 	f.scope = &s
@@ -68,13 +69,14 @@ func (f *follower) set(s Scope) error {
 }
 
 // resolve applies what the scope means now.
-func (f *follower) resolve() {
+func (f *follower) resolve(where inventory.Where) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.scope == nil {
 		return
 	}
-	f.err = f.apply(resolve(f.inventory, *f.scope))
+	f.err = f.apply(resolve(f.inventory, *f.scope, where))
+	f.inventory.LookAtNew()
 }
 
 // apply tells the kernel side and the inventory what is different from before.
@@ -136,24 +138,29 @@ func attachNetfilter(tracer *bpf.Tracer, ns *netns.NS) error {
 // follow resolves the scope whenever there is news, until ctx is done.
 func (f *follower) follow(ctx context.Context, news <-chan struct{}) {
 	interval := followSoon // something may have come since the scope was set
+	var rested time.Time   // when every process may be looked at again
 	timer := time.NewTimer(interval)
 	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-news:
-			interval = followSoon
-		case <-timer.C:
+		case start := <-timer.C:
+			f.resolve(inventory.Everywhere)
+			rested = time.Now().Add(followRest * time.Since(start))
 			interval = min(2*interval, followSteady)
+			timer.Reset(max(interval, time.Until(rested)))
+		case <-news:
+			start := time.Now()
+			f.resolve(inventory.Names)
+			if !pause(ctx, followRest*time.Since(start)) {
+				return
+			}
+			if interval > followSoon {
+				interval = followSoon
+				timer.Reset(max(interval, time.Until(rested)))
+			}
 		}
-		start := time.Now()
-		f.resolve()
-		rest := followRest * time.Since(start)
-		if !pause(ctx, min(rest, followSteady)) {
-			return
-		}
-		timer.Reset(interval)
 	}
 }
 

@@ -75,57 +75,52 @@ func (f *finder) find(inode uint32, now time.Time) (place, bool) {
 // all returns the inode numbers of all namespaces that can be found.
 func (f *finder) all(now time.Time) []uint32 {
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	f.scanNamed(now)
 	f.scanProcs(now)
-	return f.inodes()
+	f.mu.Unlock()
+	return slices.Sorted(maps.Keys(f.names()))
 }
 
-// count returns how many namespaces the last scans have found.
-func (f *finder) count() int {
+// refresh reads what it is told to, early or not.
+func (f *finder) refresh(where Where, now time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return len(f.inodes())
-}
-
-func (f *finder) inodes() []uint32 {
-	inodes := map[uint32]bool{f.inode: true}
-	for _, m := range []map[uint32]place{f.named, f.procs} {
-		for inode := range m {
-			inodes[inode] = true
-		}
+	f.namedAfter = time.Time{}
+	f.scanNamed(now)
+	if where == Everywhere {
+		f.procsAfter = time.Time{}
+		f.scanProcs(now)
 	}
-	return slices.Sorted(maps.Keys(inodes))
-}
-
-// refresh reads everything, early or not.
-func (f *finder) refresh(now time.Time) int {
-	f.mu.Lock()
-	f.namedAfter, f.procsAfter = time.Time{}, time.Time{}
-	f.mu.Unlock()
-	return len(f.all(now))
 }
 
 // match returns the inode numbers of the namespaces whose names want chooses.
 func (f *finder) match(want func(name string) bool) []uint32 {
+	var inodes []uint32
+	for inode, name := range f.names() {
+		if want(name) {
+			inodes = append(inodes, inode)
+		}
+	}
+	slices.Sort(inodes)
+	return inodes
+}
+
+// names returns the names of the namespaces that the last scans have found.
+func (f *finder) names() map[uint32]string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	inodes := map[uint32]bool{}
-	if want(f.host.name) {
-		inodes[f.inode] = true
-	}
-	for inode, p := range f.procs {
-		if _, named := f.named[inode]; !named && inode != f.inode && want(p.name) {
-			inodes[inode] = true
+	names := make(map[uint32]string, len(f.procs)+len(f.named))
+	for _, m := range []map[uint32]place{f.procs, f.named} {
+		for inode, p := range m {
+			names[inode] = p.name
 		}
 	}
-	for inode, p := range f.named {
-		if inode != f.inode && want(p.name) {
-			inodes[inode] = true
-		}
-	}
-	return slices.Sorted(maps.Keys(inodes))
+	names[f.inode] = f.host.name
+	return names
 }
+
+// count returns how many namespaces the last scans have found.
+func (f *finder) count() int { return len(f.names()) }
 
 // scanNamed reads the directories of names, unless it is too early. A namespace
 // with several names gets the first.

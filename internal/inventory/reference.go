@@ -67,10 +67,30 @@ func present(inode uint32) []uint32 {
 	return []uint32{inode}
 }
 
-// Refresh finds all namespaces anew, and returns how many there are. Whoever calls it
-// often decides how much of the machine's time it may take.
-func (v *Inventory) Refresh() int {
-	return v.finder.refresh(v.cfg.Now())
+// Where says where to look for namespaces.
+type Where uint8
+
+const (
+	// Names are the directories in which files that are mounted namespaces give them
+	// names. It takes two system calls for each.
+	Names Where = iota
+	// Everywhere is also every process, which takes several for each.
+	Everywhere
+)
+
+// Refresh finds namespaces anew. Whoever calls it often decides how much of the machine's
+// time it may take.
+func (v *Inventory) Refresh(where Where) { v.finder.refresh(where, v.cfg.Now()) }
+
+// LookAtNew looks at the namespaces that were found under a name by which they are not
+// known yet, so that answers about them need not wait.
+func (v *Inventory) LookAtNew() {
+	for inode, name := range v.finder.names() {
+		s := v.space(inode)
+		if snap := s.snapshot.Load(); !snap.found || snap.netns.Name != name {
+			v.await(s)
+		}
+	}
 }
 
 // Count returns how many namespaces were there at the last look for all of them.
@@ -79,6 +99,10 @@ func (v *Inventory) Count() int { return v.finder.count() }
 // Open opens a namespace that has been found. The caller closes it.
 func (v *Inventory) Open(inode uint32) (*netns.NS, error) {
 	where, ok := v.finder.find(inode, v.cfg.Now())
+	if !ok { // or not looked for since it came
+		v.Refresh(Everywhere)
+		where, ok = v.finder.find(inode, v.cfg.Now())
+	}
 	if !ok {
 		return nil, fmt.Errorf("network namespace %d is gone", inode)
 	}
