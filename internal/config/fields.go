@@ -113,7 +113,7 @@ func metricsFields() []Field {
 func otherFields() []Field {
 	return []Field{
 		{Path: "http", Doc: "The agent's own HTTP server, for metrics and health. It has no access control: whoever can reach it can read the names of namespaces and interfaces."},
-		{Path: "http.listen", Example: "0.0.0.0:9464", Doc: "Address and port, `:9464` for all addresses; empty: no server."},
+		{Path: "http.listen", Example: "0.0.0.0:9464", Restart: true, Doc: "Address and port, `:9464` for all addresses; empty: no server."},
 		{Path: "containers", Doc: "Network namespaces that belong to a container are called by its name."},
 		{Path: "containers.enabled", Example: "false", Restart: true, Doc: "Whether containers are looked for."},
 		{Path: "containers.sockets", Example: `["/run/containerd/containerd.sock"]`, Restart: true, Doc: "The sockets of container runtimes that are asked for names. Default: those of docker, containerd, CRI-O and podman at their usual places."},

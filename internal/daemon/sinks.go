@@ -35,8 +35,11 @@ type sinks struct {
 	endpoint, file outlet
 	endpointIs     endpointSettings
 	fileIs         string
-	spoolLimit     atomic.Int64
-	deadline       atomic.Pointer[time.Time]
+	// leaving is the spool of the exporter that was exchanged last, unless it was taken
+	// over.
+	leaving    string
+	spoolLimit atomic.Int64
+	deadline   atomic.Pointer[time.Time]
 }
 
 var _ exporter.Exporter = (*sinks)(nil)
@@ -83,6 +86,9 @@ func (s *sinks) prepare(l *config.Loaded) (*plan, error) {
 	spool := e.Spool.Dir
 	p.handOver = p.newEndpoint && spool != "" && spool == s.endpointIs.spool.Dir && s.endpointIs.to != "" && p.endpointIs.to != ""
 	if p.newEndpoint && !p.handOver {
+		if spool != "" && spool == s.leaving {
+			s.endpoint.work.Wait() // it is still being left, which is bounded
+		}
 		if p.endpoint, err = p.openEndpoint(); err != nil {
 			return nil, err
 		}
@@ -167,6 +173,7 @@ func (p *plan) carryOut(limit time.Duration) (err error) {
 	if p.handOver {
 		return p.handOverSpool(int64(old.queue.Spans))
 	}
+	s.leaving = old.spool.Dir
 	ctx, stop := context.WithTimeout(context.Background(), limit)
 	s.endpoint.retireLater(ctx, stop, s.endpoint.exchange(p.endpoint))
 	return nil

@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	coltracepb "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	"google.golang.org/grpc"
+
+	"github.com/dwelltrace/dwell/internal/lab"
+)
+
+// patience is how long a test waits for what must come, on a machine that is busy.
+const patience = time.Minute
+
+// agentProcess is dwell agent running as a process of its own.
+type agentProcess struct {
+	*process
+	t      *testing.T
+	config string
+	log    *logBuffer
+	states chan string
+	exited chan struct{}
+}
+
+// startAgent runs dwell agent with a configuration until it is ready.
+func startAgent(t *testing.T, config string) *agentProcess {
+	t.Helper()
+	dir := t.TempDir()
+	d := &agentProcess{t: t, config: filepath.Join(dir, "dwell.yaml"), log: &logBuffer{}, exited: make(chan struct{})}
+	d.write(config)
+	socket := filepath.Join(dir, "notify")
+	d.states = listenNotify(t, socket)
+	d.process = dwell(t, "agent", "--config", d.config)
+	d.Env = append(d.Env, "NOTIFY_SOCKET="+socket)
+	d.Stderr = d.log
+	if err := d.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(d.exited)
+		_ = d.Wait() // the state tells
+	}()
+	t.Cleanup(func() {
+		d.signal(syscall.SIGKILL)
+		<-d.exited
+	})
+	d.await("READY=1")
+	return d
+}
+
+// write replaces the configuration.
+func (d *agentProcess) write(config string) {
+	d.t.Helper()
+	if err := os.WriteFile(d.config, []byte(config), 0o600); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+func (d *agentProcess) signal(sig syscall.Signal) {
+	d.t.Helper()
+	if err := d.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		d.t.Error(err)
+	}
+}
+
+// reload puts a configuration in force, or not, and waits until the daemon says that it
+// is done.
+func (d *agentProcess) reload(config string) {
+	d.t.Helper()
+	d.write(config)
+	d.signal(syscall.SIGHUP)
+	d.await("RELOADING=1")
+	d.await("READY=1")
+}
+
+// stop ends the daemon in good order and returns its exit status.
+func (d *agentProcess) stop() int {
+	d.t.Helper()
+	d.signal(syscall.SIGTERM)
+	select {
+	case <-d.exited:
+	case <-time.After(patience):
+		d.t.Fatalf("does not end\n%s", d.log)
+	}
+	return d.ProcessState.ExitCode()
+}
+
+// await returns the next state that begins so.
+func (d *agentProcess) await(prefix string) string {
+	d.t.Helper()
+	timeout := time.After(patience)
+	for {
+		select {
+		case state := <-d.states:
+			if strings.HasPrefix(state, prefix) {
+				return state
+			}
+		case <-d.exited:
+			d.t.Fatalf("ended before it said %s\n%s", prefix, d.log)
+		case <-timeout:
+			d.t.Fatalf("never said %s\n%s", prefix, d.log)
+		}
+	}
+}
+
+// address returns where the daemon's HTTP server listens.
+func (d *agentProcess) address() string {
+	d.t.Helper()
+	found := regexp.MustCompile(`msg="serving metrics and health" address=(\S+)`).FindStringSubmatch(d.log.String())
+	if found == nil {
+		d.t.Fatalf("no address in\n%s", d.log)
+	}
+	return found[1]
+}
+
+// mustLog fails unless the log says so.
+func (d *agentProcess) mustLog(want ...string) {
+	d.t.Helper()
+	for _, w := range want {
+		if !strings.Contains(d.log.String(), w) {
+			d.t.Errorf("the log does not say %q:\n%s", w, d.log)
+		}
+	}
+}
+
+// logBuffer may be read while it is written.
+type logBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+// listenNotify is a service manager that takes sd_notify's messages.
+func listenNotify(t *testing.T, path string) chan string {
+	t.Helper()
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	states := make(chan string, 1000)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for buffer := make([]byte, 4096); ; {
+			n, err := conn.Read(buffer)
+			if err != nil {
+				return
+			}
+			states <- string(buffer[:n])
+		}
+	}()
+	t.Cleanup(func() {
+		conn.Close()
+		<-done
+	})
+	return states
+}
+
+// backend is an OTLP endpoint that notes which traces and spans it got.
+type backend struct {
+	coltracepb.UnimplementedTraceServiceServer
+	address string
+
+	mu     sync.Mutex
+	calls  int
+	traces map[string]map[string]bool // trace ID -> span IDs
+	more   chan struct{}              // has something when a request came
+}
+
+func startBackend(t *testing.T, address string) *backend {
+	t.Helper()
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &backend{address: listener.Addr().String(), traces: map[string]map[string]bool{}, more: make(chan struct{}, 1)}
+	server, done := grpc.NewServer(), make(chan struct{})
+	coltracepb.RegisterTraceServiceServer(server, b)
+	go func() {
+		defer close(done)
+		_ = server.Serve(listener) // ends with Stop
+	}()
+	t.Cleanup(func() {
+		server.Stop()
+		<-done
+	})
+	return b
+}
+
+// Export implements the OTLP service.
+func (b *backend) Export(_ context.Context, r *coltracepb.ExportTraceServiceRequest) (*coltracepb.ExportTraceServiceResponse, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.calls++
+	for _, rs := range r.GetResourceSpans() {
+		for _, ss := range rs.GetScopeSpans() {
+			for _, s := range ss.GetSpans() {
+				id := hex.EncodeToString(s.GetTraceId())
+				if b.traces[id] == nil {
+					b.traces[id] = map[string]bool{}
+				}
+				b.traces[id][hex.EncodeToString(s.GetSpanId())] = true
+			}
+		}
+	}
+	select {
+	case b.more <- struct{}{}:
+	default:
+	}
+	return &coltracepb.ExportTraceServiceResponse{}, nil
+}
+
+// addTo adds what it got to traces.
+func (b *backend) addTo(traces map[string]int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for id, spans := range b.traces {
+		traces[id] += len(spans)
+	}
+}
+
+// has reports whether it got a trace.
+func (b *backend) has(id string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.traces[id] != nil
+}
+
+// await waits until it has n traces.
+func (b *backend) await(t *testing.T, n int) {
+	t.Helper()
+	for timeout := time.After(patience); ; {
+		traces := map[string]int{}
+		if b.addTo(traces); len(traces) >= n {
+			return
+		}
+		select {
+		case <-b.more:
+		case <-timeout:
+			t.Fatalf("%d traces came, not %d", len(traces), n)
+		}
+	}
+}
+
+// requests returns how many requests there were.
+func (b *backend) requests() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.calls
+}
+
+// awaitRequest waits until there were more than so many requests.
+func (b *backend) awaitRequest(t *testing.T, seen int) {
+	t.Helper()
+	for timeout := time.After(patience); b.requests() <= seen; {
+		select {
+		case <-b.more:
+		case <-timeout:
+			t.Fatalf("no request came at %s", b.address)
+		}
+	}
+}
+
+// refusing returns an address at which nobody listens.
+func refusing(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+// labConfig is a configuration that looks at the lab alone.
+func labConfig(l *lab.Lab, more string) string {
+	_, hypervisor := l.NetNS(lab.Hypervisor)
+	_, guest := l.NetNS(lab.Guest)
+	return "trace:\n  netns: [\"" + strings.TrimSuffix(guest, "guest") + "*\"]\n  hypervisors: [" + hypervisor + "]\n" +
+		"http: {listen: \"127.0.0.1:0\"}\n" + more
+}
