@@ -3,9 +3,15 @@
 package otlpgrpc_test
 
 import (
+	"os"
 	"testing"
 
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(victimDir) != "" {
+		victim() // never returns
+	}
+	goleak.VerifyTestMain(m)
+}

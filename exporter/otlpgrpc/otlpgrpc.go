@@ -19,7 +19,6 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
@@ -28,6 +27,7 @@ import (
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/exporter"
 	"github.com/dwelltrace/dwell/exporter/internal/batch"
+	"github.com/dwelltrace/dwell/exporter/internal/notice"
 	"github.com/dwelltrace/dwell/exporter/internal/spool"
 	"github.com/dwelltrace/dwell/exporter/otlp"
 )
@@ -79,7 +79,7 @@ type Exporter struct {
 	spool    *spool.Spool // nil if there is none
 
 	// What was logged as a bad state and is not yet well again.
-	failing, rejecting, overflowing latch
+	failing, rejecting, overflowing notice.State
 
 	stop sync.Once
 
@@ -166,13 +166,13 @@ func (e *Exporter) Export(ctx context.Context, traces []*trace.Trace) error {
 	err := e.batcher.Export(ctx, traces)
 	switch {
 	case errors.Is(err, batch.ErrDropped):
-		if e.overflowing.set(true) {
+		if e.overflowing.Set(true) {
 			e.log.Warn("traces come faster than they can be sent: the queue is full, traces are dropped",
 				"queue_spans", e.options.Queue.Spans)
 		}
-	case err == nil && e.overflowing.on():
+	case err == nil && e.overflowing.On():
 		s := e.batcher.Stats()
-		if s.Queued.Spans <= int64(e.options.Queue.Spans/2) && e.overflowing.set(false) {
+		if s.Queued.Spans <= int64(e.options.Queue.Spans/2) && e.overflowing.Set(false) {
 			e.log.Info("the queue has room again", "dropped", s.Lost[exporter.CauseQueueFull].String())
 		}
 	}
@@ -215,11 +215,3 @@ func (e *Exporter) because() string {
 	}
 	return "; the last error was: " + reason(e.lastErr)
 }
-
-// latch is a state that is told only when it changes.
-type latch struct{ state atomic.Bool }
-
-func (l *latch) on() bool { return l.state.Load() }
-
-// set reports whether the state changed.
-func (l *latch) set(on bool) bool { return l.state.Swap(on) != on }

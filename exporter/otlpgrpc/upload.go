@@ -60,10 +60,10 @@ func retryInfo(s *status.Status) *errdetails.RetryInfo {
 }
 
 func (e *Exporter) recovered() {
-	if e.failing.set(false) {
+	if e.failing.Set(false) {
 		e.log.Info("traces get through again", "lost", e.Stats().LostString())
 	}
-	if e.rejecting.set(false) {
+	if e.rejecting.Set(false) {
 		e.log.Info("the endpoint takes all spans again", "lost", e.Stats().LostString())
 	}
 }
@@ -72,7 +72,7 @@ func (e *Exporter) failed(err error) {
 	e.mu.Lock()
 	e.lastErr = err
 	e.mu.Unlock()
-	if e.failing.set(true) {
+	if e.failing.Set(true) {
 		e.log.Warn("traces do not get through; "+e.consequence(err), "error", reason(err))
 	}
 }
@@ -87,10 +87,10 @@ func (e *Exporter) consequence(err error) string {
 // rejected is for a request that was taken in part. A message without rejected
 // spans is a warning of the endpoint's.
 func (e *Exporter) rejected(p *coltracepb.ExportTracePartialSuccess, sent exporter.Count) batch.Result {
-	if e.failing.set(false) {
+	if e.failing.Set(false) {
 		e.log.Info("traces get through again", "lost", e.Stats().LostString())
 	}
-	if e.rejecting.set(true) {
+	if e.rejecting.Set(true) {
 		e.log.Warn("the endpoint does not take all spans", "rejected_spans", p.RejectedSpans, "message", p.ErrorMessage)
 	}
 	lost := exporter.Count{Spans: min(max(p.RejectedSpans, 0), sent.Spans)}

@@ -83,10 +83,9 @@ func (s *Spool) makeRoom(n int64) bool {
 }
 
 func (s *Spool) tellFull() {
-	if !s.full {
+	if s.full.Set(true) {
 		s.log.Warn("the spool has reached its limit; its oldest traces are dropped", "limit_bytes", s.max)
 	}
-	s.full = true
 }
 
 // dropOldest counts what is left in the oldest segment as lost, and then removes it.
@@ -171,15 +170,13 @@ func (s *Spool) takeBack() {
 	}
 }
 
-// disk notes whether the disk takes what is written, tells it when that changes, and
-// returns err.
+// disk notes that the disk took what was written, or not, and returns err.
 func (s *Spool) disk(err error) error {
-	switch {
-	case err != nil && !s.failing:
+	switch tell := s.failing.Set(err != nil); {
+	case tell && err != nil:
 		s.log.Warn("the spool cannot be written; traces are kept in memory as long as there is room", "error", err)
-	case err == nil && s.failing:
+	case tell:
 		s.log.Info("the spool is written again")
 	}
-	s.failing = err != nil
 	return err
 }

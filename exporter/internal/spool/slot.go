@@ -66,6 +66,16 @@ type Batch struct {
 	Count   exporter.Count
 }
 
+// putSlot writes to the slot. That this works says nothing of whether there is room for
+// more: the file has its size.
+func (s *Spool) putSlot(number uint64, payload []byte, c exporter.Count) error {
+	err := s.slot.put(number, payload, c)
+	if err != nil {
+		return s.disk(err)
+	}
+	return nil
+}
+
 // Hold puts a batch from memory in flight; Settle ends that. After an
 // error, which is ErrDisk, the batch can be sent all the same, but a kill in the
 // middle would count it as lost though it may have been received.
@@ -73,7 +83,7 @@ func (s *Spool) Hold(b Batch) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	number := s.sending()
-	if err := s.disk(s.slot.put(number, b.Payload, b.Count)); err != nil {
+	if err := s.putSlot(number, b.Payload, b.Count); err != nil {
 		return fmt.Errorf("%w: %w", ErrDisk, err)
 	}
 	s.account.inflight = number

@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/dwelltrace/dwell/exporter"
+	"github.com/dwelltrace/dwell/exporter/internal/notice"
 )
 
 // Options of a spool.
@@ -42,7 +43,7 @@ type Spool struct {
 	// start is the account when the spool was opened; Stats counts from there.
 	start account
 	// What was logged as bad and is not yet well again.
-	failing, full, unaccounted bool
+	failing, full, unaccounted notice.State
 }
 
 // Open makes the directory if need be, takes it for this process and works out what
@@ -96,13 +97,12 @@ func (s *Spool) openFile(name string) (*os.File, error) {
 // wrongly.
 func (s *Spool) commit() {
 	err := s.file.store(&s.account)
-	switch {
-	case err != nil && !s.unaccounted:
+	switch tell := s.unaccounted.Set(err != nil); {
+	case tell && err != nil:
 		s.log.Warn("the account of the spool cannot be written; what a kill would lose is not counted", "error", err)
-	case err == nil && s.unaccounted:
+	case tell:
 		s.log.Info("the account of the spool is written again")
 	}
-	s.unaccounted = err != nil
 }
 
 // Accept takes responsibility for traces that wait in memory.
@@ -142,11 +142,7 @@ func (s *Spool) Settle(batch, lost exporter.Count, cause exporter.Cause) {
 }
 
 // Failing reports whether the disk took no more when it was last asked.
-func (s *Spool) Failing() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.failing
-}
+func (s *Spool) Failing() bool { return s.failing.On() }
 
 // Empty reports whether no record is waiting. The batch in flight is none.
 func (s *Spool) Empty() bool {

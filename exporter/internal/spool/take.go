@@ -69,7 +69,7 @@ func (s *Spool) corrupt(c exporter.Count, first uint64, taken exporter.Count) {
 // works, the record stays where it is until it is settled.
 func (s *Spool) takeOut(h *header, payload []byte) {
 	number := s.sending()
-	if err := s.disk(s.slot.put(number, payload, h.count)); err != nil {
+	if err := s.putSlot(number, payload, h.count); err != nil {
 		s.read.pinned, s.read.after = true, *h
 		return
 	}
@@ -97,7 +97,18 @@ func (s *Spool) removeRead() {
 			return
 		}
 		s.removeOldest()
-		s.full = false
+		s.relieved()
+	}
+}
+
+// relieved notes that an empty spool is neither full nor fills the disk.
+func (s *Spool) relieved() {
+	if len(s.segments) > 0 {
+		return
+	}
+	_ = s.disk(nil) // what we took is free again
+	if s.full.Set(false) {
+		s.log.Info("the spool is empty again", "lost", s.account.lost[exporter.CauseSpoolFull].Minus(s.start.lost[exporter.CauseSpoolFull]).String())
 	}
 }
 

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package otlpgrpc_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	coltracepb "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	"golang.org/x/sys/unix"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/dwelltrace/dwell/exporter"
+	"github.com/dwelltrace/dwell/exporter/internal/spool"
+)
+
+// smallDisk returns a directory on a file system of the given size, which is mounted
+// nowhere and goes away with its file descriptor (fsmount(2), Linux 5.2).
+func smallDisk(t *testing.T, size string) string {
+	t.Helper()
+	fs, err := unix.Fsopen("tmpfs", unix.FSOPEN_CLOEXEC)
+	if errors.Is(err, unix.EPERM) {
+		t.Skip("needs root: makes a small file system")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fs)
+	if err := errors.Join(unix.FsconfigSetString(fs, "size", size), unix.FsconfigCreate(fs)); err != nil {
+		t.Fatal(err)
+	}
+	mount, err := unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(mount) })
+	return fmt.Sprintf("/proc/self/fd/%d", mount)
+}
+
+// TestFullDisk: what the disk does not take stays in memory; what finds no room there
+// is counted; all else arrives when the backend is back.
+func TestFullDisk(t *testing.T) {
+	t.Parallel()
+	dir := smallDisk(t, "1m")
+	var back atomic.Bool
+	s := serve(t, func(ctx context.Context, call int) (*coltracepb.ExportTraceServiceResponse, error) {
+		if !back.Load() {
+			return nil, status.Error(codes.Unavailable, "gone")
+		}
+		return accept(ctx, call)
+	})
+	o := spooled(dir, s.address)
+	o.Queue = exporter.Queue{Spans: 2000, BatchSpans: 200}
+	var log logBuffer
+	o.Logger = log.logger()
+	e := start(t, o)
+	traces := pings(500)
+	n := 0
+	for ; !strings.Contains(log.String(), "no space left"); n++ {
+		_ = e.Export(t.Context(), traces[n:n+1]) // what is dropped is counted
+		eventually(t, "a disk that takes it or not", func() bool {
+			s := e.Stats()
+			return s.Queued.Spans-s.Spooled.Spans < 500 || strings.Contains(log.String(), "no space left")
+		})
+	}
+	if n > 200 {
+		t.Fatalf("the disk has taken %d traces", n)
+	}
+	_ = e.Export(t.Context(), traces[n:]) // the same
+	stats := e.Stats()
+	if stats.SpoolBytes > 1<<20 || stats.Spooled.Spans < 1000 || stats.Queued.Spans-stats.Spooled.Spans < 1000 {
+		t.Errorf("a full disk and a full queue: %+v", stats)
+	}
+	back.Store(true)
+	settled(t, e)
+	_ = e.Shutdown(t.Context()) // there were losses
+	stats = e.Stats()
+	s.mustBalance(t, exporter.CountOf(traces...), stats)
+	if stats.Lost[exporter.CauseSpoolWrite] == (exporter.Count{}) {
+		t.Errorf("nothing is counted as what the disk did not take: %+v", stats)
+	}
+	sp, err := spool.Open(spool.Options{Spool: exporter.Spool{Dir: dir}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := sp.Lifetime(); got.Sent != stats.Sent || got.TotalLost() != stats.TotalLost() {
+		t.Errorf("the account on disk says %+v, that in memory %+v", got, stats)
+	}
+	sp.Close()
+	for _, once := range []string{"no space left", "the spool is written again", "get through again"} {
+		if strings.Count(log.String(), once) != 1 {
+			t.Errorf("not logged once: %q\n%s", once, log.String())
+		}
+	}
+}
