@@ -9,13 +9,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Resolution of the native buckets: each is at most 10 % wider than the one before,
+// Resolution of the native buckets. Each is at most 10 % wider than the one before,
 // and 160 of them, as many as OpenTelemetry's default, span twenty octaves, from a
 // microsecond to a second. A series that spans more gets buckets twice as wide. It is
 // not reset instead, so that its counters never go back.
 const (
-	nativeFactor     = 1.1
-	nativeMaxBuckets = 160
+	NativeBucketFactor = 1.1
+	NativeMaxBuckets   = 160
 )
 
 // histogramVec and counterVec are vectors whose labels are known to be right.
@@ -36,8 +36,8 @@ func newHistograms(o Options, d Definition) *family[prometheus.Histogram] {
 	opts := prometheus.HistogramOpts{
 		Name: d.Prometheus(), Help: d.Meaning, ConstLabels: o.hostLabel(),
 		Buckets:                        o.Buckets,
-		NativeHistogramBucketFactor:    nativeFactor,
-		NativeHistogramMaxBucketNumber: nativeMaxBuckets,
+		NativeHistogramBucketFactor:    NativeBucketFactor,
+		NativeHistogramMaxBucketNumber: NativeMaxBuckets,
 	}
 	v := histogramVec{prometheus.NewHistogramVec(opts, d.Labels())}
 	opts.ConstLabels = o.overflowLabels()
