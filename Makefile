@@ -91,11 +91,15 @@ generated: ## Fail if generated files are not what `make generate` makes
 	$(BPF_ENV) .ci/generated
 
 .PHONY: bench
-bench: bench-go bench-overhead ## All benchmarks
+bench: bench-go bench-export bench-overhead ## All benchmarks
 
 .PHONY: bench-go
 bench-go: ## Benchmarks of the packages
 	$(GO) test -run '^$$' -bench . -benchmem $(PKG)
+
+.PHONY: bench-export
+bench-export: ## Spans per CPU-second on the way out, beside the OpenTelemetry SDK
+	$(GO) run ./exporter/internal/exportbench $(ARGS)
 
 .PHONY: bench-overhead
 bench-overhead: $(if $(ROOT),build) ## What tracing costs a flood ping, beside perf record (root)
