@@ -28,7 +28,7 @@ func (e *Exporter) Check(ctx context.Context) error {
 	}
 	client := e.newClient(otlptracegrpc.RetryConfig{Enabled: false})
 	if err := client.Start(ctx); err != nil {
-		return fmt.Errorf("OTLP endpoint %s: %w", e.endpoint.display, err)
+		return fmt.Errorf("OTLP endpoint %s: %w", e.endpoint.Display, err)
 	}
 	err := client.UploadTraces(ctx, nil)
 	stopErr := client.Stop(context.WithoutCancel(ctx))
@@ -39,18 +39,18 @@ func (e *Exporter) Check(ctx context.Context) error {
 }
 
 func (e *Exporter) explain(err error) error {
-	at := e.endpoint.display
+	at := e.endpoint.Display
 	switch status.Code(err) {
 	case codes.OK:
 		return nil // a partial success of no spans
 	case codes.DeadlineExceeded:
-		return fmt.Errorf("the OTLP endpoint %s does not answer; is it a gRPC endpoint, and does a firewall let it through? (%s)", at, e.endpoint.source)
+		return fmt.Errorf("the OTLP endpoint %s does not answer; is it a gRPC endpoint, and does a firewall let it through? (%s)", at, e.endpoint.Source)
 	case codes.Unimplemented:
-		return fmt.Errorf("the endpoint %s does not take traces over OTLP/gRPC: %s; is it the OTLP/HTTP port? (%s)", at, reason(err), e.endpoint.source)
+		return fmt.Errorf("the endpoint %s does not take traces over OTLP/gRPC: %s; is it the OTLP/HTTP port? (%s)", at, reason(err), e.endpoint.Source)
 	case codes.Unauthenticated, codes.PermissionDenied:
 		return fmt.Errorf("the OTLP endpoint %s refuses us: %s; are the credentials right? (OTEL_EXPORTER_OTLP_HEADERS)", at, reason(err))
 	}
-	return fmt.Errorf("cannot reach the OTLP endpoint %s: %s; %s (%s)", at, reason(err), advice(err), e.endpoint.source)
+	return fmt.Errorf("cannot reach the OTLP endpoint %s: %s; %s (%s)", at, reason(err), advice(err), e.endpoint.Source)
 }
 
 func advice(err error) string {

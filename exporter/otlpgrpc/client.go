@@ -16,7 +16,7 @@ import (
 func (e *Exporter) connect(retry otlptracegrpc.RetryConfig) error {
 	e.client = e.newClient(retry)
 	if err := e.client.Start(context.Background()); err != nil {
-		return fmt.Errorf("OTLP endpoint %s: %w", e.endpoint.display, err)
+		return fmt.Errorf("OTLP endpoint %s: %w", e.endpoint.Display, err)
 	}
 	return nil
 }
@@ -26,13 +26,13 @@ func (e *Exporter) newClient(retry otlptracegrpc.RetryConfig) otlptrace.Client {
 		otlptracegrpc.WithRetry(retry),
 		otlptracegrpc.WithDialOption(postOption(), e.reconnectOption()),
 	}
-	if e.endpoint.url != "" {
-		opts = append(opts, otlptracegrpc.WithEndpointURL(e.endpoint.url))
+	if e.endpoint.URL != "" {
+		opts = append(opts, otlptracegrpc.WithEndpointURL(e.endpoint.URL))
 	}
 	if e.options.Timeout > 0 {
 		opts = append(opts, otlptracegrpc.WithTimeout(e.options.Timeout))
 	}
-	return otlptracegrpc.NewClient(append(opts, e.options.transport(e.endpoint.url)...)...)
+	return otlptracegrpc.NewClient(append(opts, e.options.transport(e.endpoint)...)...)
 }
 
 // reconnectOption keeps gRPC from waiting longer before it connects again than we wait

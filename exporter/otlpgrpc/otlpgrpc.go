@@ -27,6 +27,7 @@ import (
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/exporter"
 	"github.com/dwelltrace/dwell/exporter/internal/batch"
+	"github.com/dwelltrace/dwell/exporter/internal/endpoint"
 	"github.com/dwelltrace/dwell/exporter/internal/notice"
 	"github.com/dwelltrace/dwell/exporter/internal/spool"
 	"github.com/dwelltrace/dwell/exporter/otlp"
@@ -71,7 +72,7 @@ type Backoff struct{ First, Max time.Duration }
 
 // Exporter sends traces to an OTLP endpoint.
 type Exporter struct {
-	endpoint endpoint
+	endpoint endpoint.Endpoint
 	options  Options
 	log      *slog.Logger
 	client   otlptrace.Client
@@ -93,18 +94,18 @@ var _ exporter.Exporter = (*Exporter)(nil)
 // [Exporter.Check] to learn early whether the endpoint answers. The error is about
 // the form of the endpoint or the settings of the environment.
 func New(o Options) (*Exporter, error) {
-	ep, err := resolveEndpoint(o.Endpoint)
+	if o.Source == "" {
+		o.Source = endpointFlag
+	}
+	ep, err := traces.Resolve(o.Endpoint, o.Source)
 	if err != nil {
 		return nil, err
-	}
-	if o.Source != "" && ep.source == endpointFlag {
-		ep.source = o.Source
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	o.Queue = o.Queue.WithDefaults()
-	e := &Exporter{endpoint: ep, options: o.withDefaults(), log: o.Logger.With("endpoint", ep.display)}
+	e := &Exporter{endpoint: ep, options: o.withDefaults(), log: o.Logger.With("endpoint", ep.Display)}
 	begin := e.start
 	if o.Spool.Enabled() {
 		begin = e.startSpooled
@@ -136,9 +137,14 @@ func (e *Exporter) start() error {
 		return err
 	}
 	encoder := otlp.NewEncoder(e.options.OTLP)
+	var buf []byte
 	e.batcher = batch.New(e.options.Queue, func(ctx context.Context, traces []*trace.Trace) batch.Result {
-		b := spool.Batch{Payload: encoder.Append(nil, traces), Count: exporter.CountOf(traces...)}
-		return e.upload(ctx, b).Result
+		buf = encoder.Append(buf[:0], traces)
+		v := e.upload(ctx, spool.Batch{Payload: buf, Count: exporter.CountOf(traces...)})
+		if v.Kept {
+			buf = nil
+		}
+		return v.Result
 	})
 	return nil
 }
@@ -195,7 +201,7 @@ func (e *Exporter) Shutdown(ctx context.Context) error {
 		}
 	})
 	if lost := e.Stats().LostString(); lost != "" {
-		return fmt.Errorf("not all traces got through to the OTLP endpoint %s: %s%s", e.endpoint.display, lost, e.because())
+		return fmt.Errorf("not all traces got through to the OTLP endpoint %s: %s%s", e.endpoint.Display, lost, e.because())
 	}
 	return err
 }

@@ -3,17 +3,17 @@
 package otlpgrpc
 
 import (
-	"strings"
-
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
 	"google.golang.org/grpc/credentials"
+
+	"github.com/dwelltrace/dwell/exporter/internal/endpoint"
 )
 
 // transport makes the client's options of Headers and TLS. Left to itself, the client
 // would use TLS for an endpoint that says http://, too.
-func (o Options) transport(url string) []otlptracegrpc.Option {
+func (o Options) transport(to endpoint.Endpoint) []otlptracegrpc.Option {
 	var opts []otlptracegrpc.Option
-	if o.TLS != nil && !strings.HasPrefix(url, "http://") {
+	if o.TLS != nil && !to.Plain() {
 		opts = append(opts, otlptracegrpc.WithTLSCredentials(credentials.NewTLS(o.TLS)))
 	}
 	if len(o.Headers) > 0 {
