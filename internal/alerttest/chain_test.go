@@ -46,7 +46,9 @@ type chain struct {
 // Each part is the real one, in a process of its own, and the rules are those shipped.
 func TestAlertFiresAndResolves(t *testing.T) {
 	privilegetest.BPF(t)
+	begun := time.Now()
 	c := startChain(t)
+	t.Logf("everything runs after %v", time.Since(begun).Round(time.Millisecond))
 	_, hypervisor := c.lab.NetNS(lab.Hypervisor)
 	p99 := fmt.Sprintf(`dwell:hypervisor_duration_seconds:p99_5m{network_interface_name=%q}`, device)
 	await(t, "an unhurried hypervisor", c.processes, func() string {
@@ -56,6 +58,7 @@ func TestAlertFiresAndResolves(t *testing.T) {
 		return ""
 	})
 
+	t.Logf("unhurried after %v", time.Since(begun).Round(time.Millisecond))
 	slow := time.Now()
 	tool, err := bench.SetRules(t.Context(), c.hypervisor, slowRules)
 	if err != nil {
@@ -208,11 +211,12 @@ func keepPinging(t *testing.T, l *lab.Lab) {
 	})
 }
 
-// buildDwell builds the program as it is now.
+// buildDwell builds the program as it is now, with the flags of `make build`: those of
+// another build would compile all that it depends on anew.
 func buildDwell(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "dwell")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", path, root+"/cmd/dwell")
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-trimpath", "-ldflags=-s -w", "-o", path, root+"/cmd/dwell")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
