@@ -20,18 +20,20 @@ type letter struct {
 	// partial is the endpoint's partial success, which the client itself only reports
 	// as an error of an internal type.
 	partial *coltracepb.ExportTracePartialSuccess
+	// kept is set if gRPC may still be reading the payload: it is done with it only
+	// when there is an answer that the endpoint gives after it has read all.
+	kept bool
 }
 
 type letterKey struct{}
 
 // post sends an encoded request. The client takes only messages, which it would encode
 // once more, and differently from what lies in a spool; so it is given an empty one,
-// which the interceptor of postOption replaces. partial is not nil if the endpoint has
-// taken the request and said something about it, which is then an error, too.
-func (e *Exporter) post(ctx context.Context, payload []byte) (partial *coltracepb.ExportTracePartialSuccess, err error) {
+// which the interceptor of postOption replaces. A partial success is an error, too.
+func (e *Exporter) post(ctx context.Context, payload []byte) (*letter, error) {
 	l := &letter{payload: payload}
-	err = e.client.UploadTraces(context.WithValue(ctx, letterKey{}, l), nil)
-	return l.partial, err
+	err := e.client.UploadTraces(context.WithValue(ctx, letterKey{}, l), nil)
+	return l, err
 }
 
 func postOption() grpc.DialOption {
@@ -43,7 +45,7 @@ func postOption() grpc.DialOption {
 			return invoke(ctx, method, request, reply, cc, opts...)
 		}
 		err := invoke(ctx, method, l, reply, cc, append(opts, grpc.ForceCodecV2(codec{encoding.GetCodecV2(proto.Name)}))...)
-		l.partial = nil
+		l.partial, l.kept = nil, l.kept || err != nil
 		if response, ok := reply.(*coltracepb.ExportTraceServiceResponse); ok && err == nil {
 			if p := response.GetPartialSuccess(); p.GetRejectedSpans() != 0 || p.GetErrorMessage() != "" {
 				l.partial = p

@@ -21,17 +21,19 @@ import (
 // upload sends one batch and says what became of it. Whether it may be tried again
 // only matters to who tries again.
 func (e *Exporter) upload(ctx context.Context, b spool.Batch) batch.Verdict {
-	partial, err := e.post(ctx, b.Payload)
+	l, err := e.post(ctx, b.Payload)
+	v := batch.Verdict{Kept: l.kept}
 	switch {
 	case err == nil:
 		e.recovered()
-		return batch.Verdict{}
-	case partial != nil:
-		return batch.Verdict{Result: e.rejected(partial, b.Count)}
+	case l.partial != nil:
+		v.Result = e.rejected(l.partial, b.Count)
+	default:
+		e.failed(err)
+		v.Result = batch.Result{Lost: b.Count, Cause: causeOf(err)}
+		v.Again, v.After = retryable(err)
 	}
-	again, after := retryable(err)
-	e.failed(err)
-	return batch.Verdict{Result: batch.Result{Lost: b.Count, Cause: causeOf(err)}, Again: again, After: after}
+	return v
 }
 
 // retryable reports whether the protocol lets a request be sent again after err, and

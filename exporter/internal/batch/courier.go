@@ -20,6 +20,8 @@ type Verdict struct {
 	Again bool
 	// After is how long the receiver wants to be left alone before that.
 	After time.Duration
+	// Kept is set if somebody may still be reading the payload.
+	Kept bool
 }
 
 // Encoder appends encoded traces. It is used by one goroutine.
@@ -31,7 +33,7 @@ type Courier struct {
 	// NewEncoder makes an encoder; there are two goroutines that encode.
 	NewEncoder func() Encoder
 	// Try sends one batch once. It returns soon after ctx is done. It is called from
-	// one goroutine. It must not keep the payload, unless it returns Again or a loss.
+	// one goroutine.
 	Try func(ctx context.Context, b spool.Batch) Verdict
 	// Backoff is the time between tries.
 	Backoff Backoff
@@ -187,11 +189,13 @@ func (w *courier) pack(l *load, traces []*trace.Trace) {
 func (w *courier) deliver(ctx context.Context, l *load) bool {
 	for tries := 0; ; tries++ {
 		v := w.Try(ctx, l.Batch)
+		if v.Kept {
+			w.buf = nil
+		}
 		if !v.Again {
 			w.failing.Store(false)
 			w.Spool.Settle(l.Count, v.Lost, v.Cause)
 			w.release(l.traces)
-			w.reuse(v)
 			return true
 		}
 		w.failing.Store(true)
@@ -202,20 +206,11 @@ func (w *courier) deliver(ctx context.Context, l *load) bool {
 	}
 }
 
-// reuse lets go of the buffer if gRPC may still be reading it, which is so unless an
-// answer was there that is only given when all was read.
-func (w *courier) reuse(v Verdict) {
-	if v.Lost != (exporter.Count{}) {
-		w.buf = nil
-	}
-}
-
 // pause waits before the next try. It reports false if there will be none: while
 // nothing gets through, Shutdown need not wait, since what is held is safe.
 func (w *courier) pause(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
-	w.buf = nil // see reuse
 	select {
 	case <-timer.C:
 		return true
@@ -231,7 +226,6 @@ func (w *courier) keep(l *load) {
 	if !l.held && w.Spool.Append(l.Batch) != nil {
 		w.Spool.Lose(exporter.CauseSpoolWrite, l.Count)
 	}
-	w.buf = nil
 }
 
 // stash moves all that is left in memory to the spool, at the end.
