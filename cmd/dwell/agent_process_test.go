@@ -181,15 +181,15 @@ func listenNotify(t *testing.T, path string) chan string {
 	return states
 }
 
-// backend is an OTLP endpoint that notes which traces and spans it got.
+// backend is an OTLP endpoint that notes which traces it got.
 type backend struct {
 	coltracepb.UnimplementedTraceServiceServer
 	address string
 
 	mu     sync.Mutex
 	calls  int
-	traces map[string]map[string]bool // trace ID -> span IDs
-	more   chan struct{}              // has something when a request came
+	traces map[string]bool // by ID
+	more   chan struct{}   // has something when a request came
 }
 
 func startBackend(t *testing.T, address string) *backend {
@@ -198,7 +198,7 @@ func startBackend(t *testing.T, address string) *backend {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &backend{address: listener.Addr().String(), traces: map[string]map[string]bool{}, more: make(chan struct{}, 1)}
+	b := &backend{address: listener.Addr().String(), traces: map[string]bool{}, more: make(chan struct{}, 1)}
 	server, done := grpc.NewServer(), make(chan struct{})
 	coltracepb.RegisterTraceServiceServer(server, b)
 	go func() {
@@ -220,11 +220,7 @@ func (b *backend) Export(_ context.Context, r *coltracepb.ExportTraceServiceRequ
 	for _, rs := range r.GetResourceSpans() {
 		for _, ss := range rs.GetScopeSpans() {
 			for _, s := range ss.GetSpans() {
-				id := hex.EncodeToString(s.GetTraceId())
-				if b.traces[id] == nil {
-					b.traces[id] = map[string]bool{}
-				}
-				b.traces[id][hex.EncodeToString(s.GetSpanId())] = true
+				b.traces[hex.EncodeToString(s.GetTraceId())] = true
 			}
 		}
 	}
@@ -235,12 +231,12 @@ func (b *backend) Export(_ context.Context, r *coltracepb.ExportTraceServiceRequ
 	return &coltracepb.ExportTraceServiceResponse{}, nil
 }
 
-// addTo adds what it got to traces.
-func (b *backend) addTo(traces map[string]int) {
+// ids adds the IDs of the traces it got to a set.
+func (b *backend) ids(set map[string]bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for id, spans := range b.traces {
-		traces[id] += len(spans)
+	for id := range b.traces {
+		set[id] = true
 	}
 }
 
@@ -248,21 +244,25 @@ func (b *backend) addTo(traces map[string]int) {
 func (b *backend) has(id string) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.traces[id] != nil
+	return b.traces[id]
 }
 
-// await waits until it has n traces.
-func (b *backend) await(t *testing.T, n int) {
+// awaitTraces waits until n traces came at the backends, and returns how many did.
+func awaitTraces(t *testing.T, n int, at ...*backend) int {
 	t.Helper()
 	for timeout := time.After(patience); ; {
-		traces := map[string]int{}
-		if b.addTo(traces); len(traces) >= n {
-			return
+		set := map[string]bool{}
+		for _, b := range at {
+			b.ids(set)
+		}
+		if len(set) >= n {
+			return len(set)
 		}
 		select {
-		case <-b.more:
+		case <-at[0].more:
+		case <-at[len(at)-1].more:
 		case <-timeout:
-			t.Fatalf("%d traces came, not %d", len(traces), n)
+			t.Fatalf("%d traces came, not %d", len(set), n)
 		}
 	}
 }

@@ -4,6 +4,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"sync"
@@ -81,6 +82,21 @@ func (o *outlet) retireLater(ctx context.Context, stop func(), e exporter.Export
 		defer stop()
 		o.retire(ctx, e)
 	})
+}
+
+// handOver exchanges an exporter for one that cannot be opened before the other has ended,
+// which it does by the end of ctx. Traces are held meanwhile, up to so many spans. The
+// error is that of open; then traces go nowhere.
+func (o *outlet) handOver(ctx context.Context, spans int64, open func() (exporter.Exporter, error)) error {
+	held := &holder{limit: spans}
+	o.retire(ctx, o.exchange(held))
+	next, err := open()
+	o.exchange(next)
+	if next != nil {
+		err = errors.Join(err, next.Export(context.WithoutCancel(ctx), held.take()))
+	}
+	o.retire(ctx, held)
+	return err
 }
 
 // final is the account of an exporter that is over. What is in the spool is for whoever

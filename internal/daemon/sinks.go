@@ -5,7 +5,6 @@ package daemon
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"log/slog"
 	"reflect"
 	"sync/atomic"
@@ -179,22 +178,13 @@ func (p *plan) carryOut(limit time.Duration) (err error) {
 	return nil
 }
 
-// handOverSpool exchanges an exporter for one with the same spool: it ends, and what it
-// has not sent in a moment is found by the next one. Traces are held meanwhile.
+// handOverSpool exchanges an exporter for one with the same spool.
 func (p *plan) handOverSpool(spans int64) error {
-	s, held := p.sinks, &holder{limit: spans}
-	before := s.endpoint.exchange(held)
 	ctx, cancel := context.WithTimeout(context.Background(), spoolGrace)
 	defer cancel()
-	s.endpoint.retire(ctx, before)
-	next, err := p.openEndpoint()
-	s.endpoint.exchange(next)
-	if next != nil {
-		err = errors.Join(err, next.Export(context.Background(), held.take()))
-	}
-	s.endpoint.retire(ctx, held)
+	err := p.sinks.endpoint.handOver(ctx, spans, p.openEndpoint)
 	if err != nil {
-		s.endpointIs = endpointSettings{} // so that the next reload tries again
+		p.sinks.endpointIs = endpointSettings{} // so that the next reload tries again
 	}
 	return err
 }

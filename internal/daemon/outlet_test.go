@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/dwelltrace/dwell/correlate/trace"
+	"github.com/dwelltrace/dwell/exporter"
+)
+
+// fake is an exporter that keeps what it is given.
+type fake struct {
+	// onShutdown is called by Shutdown before it ends.
+	onShutdown func(context.Context)
+
+	mu    sync.Mutex
+	got   []*trace.Trace
+	late  int // traces that came after the end
+	over  bool
+	stats exporter.Stats
+}
+
+func (f *fake) Export(_ context.Context, traces []*trace.Trace) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.over {
+		f.late += len(traces)
+	}
+	f.got = append(f.got, traces...)
+	f.stats.Sent = f.stats.Sent.Plus(exporter.CountOf(traces...))
+	return nil
+}
+
+func (f *fake) Shutdown(ctx context.Context) error {
+	if f.onShutdown != nil {
+		f.onShutdown(ctx)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.over = true
+	return nil
+}
+
+func (f *fake) Stats() exporter.Stats {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.stats.Plus(exporter.Stats{})
+}
+
+// pings returns traces of two spans each.
+func pings(n int) []*trace.Trace {
+	traces := make([]*trace.Trace, n)
+	for i := range traces {
+		traces[i] = &trace.Trace{Spans: make([]trace.Span, 2)}
+	}
+	return traces
+}
+
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// Each trace goes to exactly one exporter that is not over, however often they are
+// exchanged, and the account has all of them at all times.
+func TestExchangeLosesNothing(t *testing.T) {
+	o := &outlet{log: quiet()}
+	fakes := []*fake{{}}
+	o.exchange(fakes[0])
+	const batches = 2000
+	var sending sync.WaitGroup
+	sending.Go(func() {
+		for range batches {
+			if err := o.Export(t.Context(), pings(1)); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	for range 50 {
+		next := &fake{}
+		fakes = append(fakes, next)
+		ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+		before := o.Stats().Sent.Traces
+		o.retireLater(ctx, stop, o.exchange(next))
+		if after := o.Stats().Sent.Traces; after < before {
+			t.Errorf("the account fell from %d to %d", before, after)
+		}
+	}
+	sending.Wait()
+	if err := o.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	got := 0
+	for i, f := range fakes {
+		got += len(f.got)
+		if f.late > 0 || !f.over {
+			t.Errorf("exporter %d got %d traces after its end, over: %t", i, f.late, f.over)
+		}
+	}
+	want := exporter.Count{Traces: batches, Spans: 2 * batches}
+	if sent := o.Stats().Sent; got != batches || sent != want {
+		t.Errorf("%d traces came, account %v, want %v", got, sent, want)
+	}
+}
+
+// What comes while the spool is handed over is held for the next one; what is too much is
+// counted.
+func TestHandOver(t *testing.T) {
+	for _, test := range []struct {
+		name      string
+		limit     int64
+		arrived   int
+		lost      int64
+		openFails bool
+	}{
+		{"held", 100, 5, 0, false},
+		{"too much", 6, 3, 2, false},
+		{"no next one", 100, 0, 5, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			o, next := &outlet{log: quiet()}, &fake{}
+			o.exchange(&fake{
+				onShutdown: func(ctx context.Context) { _ = o.Export(ctx, pings(5)) }, // counted
+				stats:      exporter.Stats{Queued: exporter.Count{Traces: 7, Spans: 14}, Spooled: exporter.Count{Traces: 7, Spans: 14}},
+			})
+			err := o.handOver(t.Context(), test.limit, func() (exporter.Exporter, error) {
+				if test.openFails {
+					return nil, errors.New("in use")
+				}
+				return next, nil
+			})
+			if (err != nil) != test.openFails {
+				t.Errorf("error %v", err)
+			}
+			if len(next.got) != test.arrived {
+				t.Errorf("%d traces came, want %d", len(next.got), test.arrived)
+			}
+			want := exporter.Stats{Sent: exporter.CountOf(next.got...), Lost: map[exporter.Cause]exporter.Count{}}
+			if test.lost > 0 {
+				cause := exporter.CauseQueueFull
+				want.Lost[cause] = exporter.Count{Traces: test.lost, Spans: 2 * test.lost}
+			} else {
+				want.Lost[exporter.CauseQueueFull] = exporter.Count{}
+			}
+			if diff := cmp.Diff(want, o.Stats()); diff != "" {
+				t.Errorf("account (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// What an exporter could not send and no spool has is lost, and counted.
+func TestWhatIsLeftIsLost(t *testing.T) {
+	o := &outlet{log: quiet()}
+	o.exchange(&fake{stats: exporter.Stats{
+		Queued: exporter.Count{Traces: 7, Spans: 14}, Spooled: exporter.Count{Traces: 4, Spans: 8}, SpoolBytes: 100,
+	}})
+	if err := o.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	want := exporter.Stats{Lost: map[exporter.Cause]exporter.Count{exporter.CauseShutdown: {Traces: 3, Spans: 6}}}
+	if diff := cmp.Diff(want, o.Stats()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// The end is bounded, whatever an exporter does.
+func TestEndIsBounded(t *testing.T) {
+	s := newSinks(otlpOptions(), quiet())
+	wait := func(ctx context.Context) { <-ctx.Done() }
+	s.endpoint.exchange(&fake{onShutdown: wait})
+	s.file.exchange(&fake{onShutdown: wait})
+	s.endBy(time.Now().Add(50 * time.Millisecond))
+	done := make(chan error, 1)
+	go func() { done <- s.Shutdown(context.Background()) }()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("does not end")
+	}
+}
