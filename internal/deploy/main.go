@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command deploy reads the deployments of this repository as the programs do that will
+// carry them out: docker-compose.yml with Docker Compose's own loader, in every profile,
+// and the manifests for Kubernetes with kustomize and Kubernetes' own types, unknown fields
+// refused. It prints what it has read of each container, as JSON, for the tests to compare.
+//
+// It is a module of its own so that these dependencies do not become dwell's.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// Container is what both kinds of deployment say of a container.
+type Container struct {
+	Name         string   `json:"name"` // profile/service or kind/name/container
+	Image        string   `json:"image"`
+	Args         []string `json:"args,omitempty"`
+	CapAdd       []string `json:"capAdd,omitempty"`
+	CapDrop      []string `json:"capDrop,omitempty"`
+	Privileged   bool     `json:"privileged"`
+	ReadOnly     bool     `json:"readOnly"`
+	NoEscalation bool     `json:"noEscalation"` // no_new_privs
+	HostPID      bool     `json:"hostPid"`
+	HostNetwork  bool     `json:"hostNetwork"`
+	Ports        []string `json:"ports,omitempty"` // published on the host, by address
+	Files        []string `json:"files,omitempty"` // of the repository, that are mounted
+}
+
+func main() {
+	if len(os.Args) != 2 {
+		fmt.Fprintln(os.Stderr, "usage: deploy REPOSITORY")
+		os.Exit(2)
+	}
+	containers, err := read(context.Background(), os.Args[1])
+	if err == nil {
+		err = json.NewEncoder(os.Stdout).Encode(containers)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "deploy:", err)
+		os.Exit(1)
+	}
+}
+
+func read(ctx context.Context, root string) ([]Container, error) {
+	root, err := filepath.Abs(root)
+	if err != nil {
+		return nil, err
+	}
+	fromCompose, cerr := readCompose(ctx, root)
+	fromKubernetes, kerr := readKubernetes(filepath.Join(root, "examples/kubernetes"))
+	return append(fromCompose, fromKubernetes...), errors.Join(cerr, kerr)
+}
