@@ -31,9 +31,9 @@ type seriesKey struct {
 type series[M any] struct {
 	metric M
 	labels labelValues
-	// used is when something was measured last, in nanoseconds since the epoch.
+	// used is when something was measured last, as Recorder.age has it.
 	used int64
-	// exemplars holds when the exemplar of each bucket was set.
+	// exemplars holds when the exemplar of each bucket was set, on the same clock.
 	exemplars []int64
 }
 

@@ -16,6 +16,9 @@ import (
 type Recorder struct {
 	options Options
 	own     ownMetrics
+	// epoch is where the time of measurements begins: so long before the start that the
+	// first exemplar is due.
+	epoch time.Time
 
 	mu      sync.Mutex
 	device  *family[prometheus.Histogram]
@@ -41,11 +44,12 @@ func New(o Options) (*Recorder, error) {
 		ping:    newHistograms(o, defPing),
 		drops:   newCounters(o, defDrops),
 		pings:   newCounters(o, defPings),
-		sweepAt: o.now().Add(o.Expire),
 	}
+	now := o.now()
+	r.epoch, r.sweepAt = now.Add(-o.ExemplarInterval), now.Add(o.Expire)
 	r.pings.permanent = true
 	for _, labels := range pingLabels() {
-		r.pings.create(labels, r.options.now().UnixNano())
+		r.pings.create(labels, r.age(now))
 	}
 	return r, nil
 }
@@ -75,11 +79,14 @@ func (r *Recorder) Record(t *trace.Trace, kept bool) {
 	defer r.mu.Unlock()
 	now := r.options.now()
 	r.sweep(now)
-	m := measurement{recorder: r, trace: t, kept: kept, now: now.UnixNano()}
+	m := measurement{recorder: r, trace: t, kept: kept, now: r.age(now)}
 	m.ping()
 	r.nodes = spantree.Nodes(t, r.nodes)
 	m.spans(r.nodes)
 }
+
+// age returns nanoseconds since the epoch, whatever is done to the wall clock meanwhile.
+func (r *Recorder) age(now time.Time) int64 { return int64(now.Sub(r.epoch)) }
 
 // sweep removes what has not been measured for long. r.mu is held.
 func (r *Recorder) sweep(now time.Time) {
@@ -87,7 +94,7 @@ func (r *Recorder) sweep(now time.Time) {
 		return
 	}
 	r.sweepAt = now.Add(r.options.Expire / 8)
-	before := now.Add(-r.options.Expire).UnixNano()
+	before := r.age(now.Add(-r.options.Expire))
 	r.device.expire(before)
 	r.ping.expire(before)
 	r.drops.expire(before)

@@ -65,6 +65,9 @@ type Options struct {
 	Logger *slog.Logger
 }
 
+// setting is where an endpoint is set unless Options.Source says otherwise.
+const setting = "metrics.otlp.endpoint"
+
 // maxPoints is how many data points a request has at most. A histogram with an exemplar
 // in each bucket takes about 1.6 kB, and receivers take 4 MiB by default.
 const maxPoints = 1000
@@ -76,11 +79,18 @@ type Pusher struct {
 	provider *sdkmetric.MeterProvider
 }
 
+// CheckEndpoint returns the error that [Start] gives for Options.Endpoint or the endpoint
+// of the environment, and connects to nothing.
+func CheckEndpoint(explicit string) error {
+	_, err := endpoint.Metrics.Resolve(explicit, setting)
+	return err
+}
+
 // Start begins to push. It connects when there is something to send. The error is about
 // the form of the endpoint or the settings of the environment.
 func Start(o Options) (*Pusher, error) {
 	if o.Source == "" {
-		o.Source = "metrics.otlp.endpoint"
+		o.Source = setting
 	}
 	ep, err := endpoint.Metrics.Resolve(o.Endpoint, o.Source)
 	if err != nil {

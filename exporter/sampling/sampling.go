@@ -67,7 +67,10 @@ var _ exporter.Exporter = (*Exporter)(nil)
 // [Options.Validate].
 func New(o Options, next exporter.Exporter) (*Exporter, error) {
 	e := &Exporter{Exporter: next}
-	return e, e.Set(o)
+	if err := e.Set(o); err != nil {
+		return nil, err
+	}
+	return e, nil
 }
 
 // Set changes the options for the traces that come from now on. After an error they

@@ -4,6 +4,8 @@ package sampling
 
 import (
 	"context"
+	"encoding/binary"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"strconv"
@@ -55,12 +57,12 @@ func export(t *testing.T, e *Exporter, traces ...*trace.Trace) {
 	}
 }
 
-// random gives a trace an ID as a hash would.
+// random returns a copy of a trace with an ID as a hash would make it.
 func random(r *rand.Rand, t *trace.Trace) *trace.Trace {
-	for i := range t.ID {
-		t.ID[i] = byte(r.Uint32())
-	}
-	return t
+	c := *t
+	binary.BigEndian.PutUint64(c.ID[:8], r.Uint64())
+	binary.BigEndian.PutUint64(c.ID[8:], r.Uint64())
+	return &c
 }
 
 func TestWhatIsAlwaysKept(t *testing.T) {
@@ -99,16 +101,17 @@ func TestHostsDecideAlike(t *testing.T) {
 	here, kept := newExporter(t, Options{Ratio: 0.1})
 	there, keptThere := newExporter(t, Options{Ratio: 0.1, KeepSlowerThan: time.Hour})
 	more, keptMore := newExporter(t, Options{Ratio: 0.4})
+	leaves, passes := tracetest.Beyond(1), tracetest.Complete(2)
 	for range 5000 {
-		sent := random(r, tracetest.Beyond(1))
-		passing := tracetest.Complete(2)
+		sent := random(r, leaves)
+		passing := random(r, passes)
 		passing.ID = sent.ID
 		export(t, here, sent)
 		export(t, there, passing)
 		export(t, more, passing)
 	}
-	if diff := cmp.Diff(kept.ids(), keptThere.ids()); diff != "" {
-		t.Errorf("kept here (-) and there (+):\n%s", diff)
+	if !maps.Equal(kept.ids(), keptThere.ids()) {
+		t.Errorf("%d are kept here and %d there, not the same", len(kept.ids()), len(keptThere.ids()))
 	}
 	for id := range kept.ids() {
 		if !keptMore.ids()[id] {
@@ -137,8 +140,9 @@ func TestCountsAreWithoutBias(t *testing.T) {
 	const n, ratio = 20_000, 0.05
 	r := rand.New(rand.NewPCG(3, 4))
 	e, s := newExporter(t, Options{Ratio: ratio})
+	complete, dropped := tracetest.Beyond(1), tracetest.Dropped(2)
 	for range n {
-		export(t, e, random(r, tracetest.Beyond(1)), random(r, tracetest.Dropped(2)))
+		export(t, e, random(r, complete), random(r, dropped))
 	}
 	sums := map[trace.Outcome]float64{}
 	for _, tr := range s.traces {

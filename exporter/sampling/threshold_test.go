@@ -45,8 +45,9 @@ func TestThresholdIsAsPreciseAsItSays(t *testing.T) {
 		ratio := math.Ldexp(rapid.Float64Range(0.5, 1).Draw(r, "mantissa"), -rapid.IntRange(0, 40).Draw(r, "exponent"))
 		th := threshold(ratio)
 		got := math.Ldexp(float64(maxThreshold-th), -randomBits)
-		// Half a unit of the fourth digit after those that are f, of which one more may be.
-		if off := math.Abs(got-ratio) / ratio; off > 1.0/(1<<12) {
+		// A ratio is at least 1/16 of the place after the digits that are f, and it is off
+		// by half a unit of the fourth place.
+		if off := math.Abs(got-ratio) / ratio; off > 0.5*16/(1<<16) {
 			r.Errorf("ratio %v became %v: %v off", ratio, got, off)
 		}
 		back, err := strconv.ParseUint((encode(th) + strings.Repeat("0", 14))[:14], 16, 64)
