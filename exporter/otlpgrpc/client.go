@@ -14,8 +14,9 @@ import (
 )
 
 func (e *Exporter) connect(retry otlptracegrpc.RetryConfig) error {
-	e.client = e.newClient(retry)
-	if err := e.client.Start(context.Background()); err != nil {
+	e.link.make = func() otlptrace.Client { return e.newClient(retry) }
+	e.link.client = e.link.make()
+	if err := e.link.client.Start(context.Background()); err != nil {
 		return fmt.Errorf("OTLP endpoint %s: %w", e.endpoint.Display, err)
 	}
 	return nil

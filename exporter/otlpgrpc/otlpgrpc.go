@@ -21,7 +21,6 @@ import (
 	"sync"
 	"time"
 
-	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
 
 	"github.com/dwelltrace/dwell/correlate/trace"
@@ -75,7 +74,7 @@ type Exporter struct {
 	endpoint endpoint.Endpoint
 	options  Options
 	log      *slog.Logger
-	client   otlptrace.Client
+	link     link
 	batcher  *batch.Batcher
 	spool    *spool.Spool // nil if there is none
 
@@ -195,7 +194,7 @@ func (e *Exporter) Shutdown(ctx context.Context) error {
 	ended := e.batcher.Shutdown(ctx)
 	var err error
 	e.stop.Do(func() {
-		err = e.client.Stop(context.WithoutCancel(ctx)) // nothing is being sent any more
+		err = e.link.stop(context.WithoutCancel(ctx)) // nothing is being sent any more
 		if e.spool != nil && ended {
 			err = errors.Join(err, e.closeSpool())
 		}

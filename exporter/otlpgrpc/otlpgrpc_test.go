@@ -74,24 +74,26 @@ func TestFaults(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		// answer nil: nobody listens.
-		answer  answer
+		answer answer
+		// timeout of a batch; 0 for the default, which a busy machine keeps.
+		timeout time.Duration
 		lost    map[exporter.Cause]exporter.Count
 		message string
 	}{
-		{"refused", nil, map[exporter.Cause]exporter.Count{"unavailable": all}, "connection refused"},
-		{"hangs", hang, map[exporter.Cause]exporter.Count{"deadline_exceeded": all}, "no answer in time"},
+		{"refused", nil, 100 * time.Millisecond, map[exporter.Cause]exporter.Count{"unavailable": all}, "connection refused"},
+		{"hangs", hang, 100 * time.Millisecond, map[exporter.Cause]exporter.Count{"deadline_exceeded": all}, "no answer in time"},
 		{"fails once for good", func(ctx context.Context, call int) (*coltracepb.ExportTraceServiceResponse, error) {
 			if call == 1 {
 				return nil, status.Error(codes.InvalidArgument, "no thanks")
 			}
 			return accept(ctx, call)
-		}, map[exporter.Cause]exporter.Count{"invalid_argument": size}, "no thanks"},
+		}, 0, map[exporter.Cause]exporter.Count{"invalid_argument": size}, "no thanks"},
 		{"rejects two spans of each", func(context.Context, int) (*coltracepb.ExportTraceServiceResponse, error) {
 			return &coltracepb.ExportTraceServiceResponse{PartialSuccess: &coltracepb.ExportTracePartialSuccess{RejectedSpans: 2, ErrorMessage: "too old"}}, nil
-		}, map[exporter.Cause]exporter.Count{"rejected": {Spans: 10}}, "rejected: 0 traces (10 spans)"},
+		}, 0, map[exporter.Cause]exporter.Count{"rejected": {Spans: 10}}, "rejected: 0 traces (10 spans)"},
 		{"rejects everything", func(context.Context, int) (*coltracepb.ExportTraceServiceResponse, error) {
 			return &coltracepb.ExportTraceServiceResponse{PartialSuccess: &coltracepb.ExportTracePartialSuccess{RejectedSpans: size.Spans}}, nil
-		}, map[exporter.Cause]exporter.Count{"rejected": all}, "rejected: 5 traces"},
+		}, 0, map[exporter.Cause]exporter.Count{"rejected": all}, "rejected: 5 traces"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -99,7 +101,7 @@ func TestFaults(t *testing.T) {
 			if tt.answer != nil {
 				address = serve(t, tt.answer).address
 			}
-			e := start(t, otlpgrpc.Options{Endpoint: address, Queue: one, Timeout: 100 * time.Millisecond})
+			e := start(t, otlpgrpc.Options{Endpoint: address, Queue: one, Timeout: tt.timeout})
 			if err := e.Export(t.Context(), pings(5)); err != nil {
 				t.Fatal(err)
 			}

@@ -32,7 +32,8 @@ type letterKey struct{}
 // which the interceptor of postOption replaces. A partial success is an error, too.
 func (e *Exporter) post(ctx context.Context, payload []byte) (*letter, error) {
 	l := &letter{payload: payload}
-	err := e.client.UploadTraces(context.WithValue(ctx, letterKey{}, l), nil)
+	err := e.link.get().UploadTraces(context.WithValue(ctx, letterKey{}, l), nil)
+	e.link.note(err)
 	return l, err
 }
 

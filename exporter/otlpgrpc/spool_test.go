@@ -15,6 +15,7 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -296,6 +297,32 @@ func TestBackendDiesInMidRequest(t *testing.T) {
 	}
 	s.mustHave(t, traces)
 	s.mustBalance(t, exporter.CountOf(traces...), e.Stats())
+}
+
+// TestDeadConnection: nothing comes back on the first connection, as if the other host
+// had vanished; its successor at the same address is found.
+func TestDeadConnection(t *testing.T) {
+	t.Parallel()
+	var dead atomic.Value
+	s := serve(t, func(ctx context.Context, call int) (*coltracepb.ExportTraceServiceResponse, error) {
+		p, _ := peer.FromContext(ctx)
+		dead.CompareAndSwap(nil, p.Addr.String())
+		if dead.Load() == p.Addr.String() {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		return accept(ctx, call)
+	})
+	o := spooled(t.TempDir(), s.address)
+	o.Timeout = 200 * time.Millisecond
+	e := start(t, o)
+	traces := pings(3)
+	export(t, e, traces)
+	settled(t, e)
+	if err := e.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	s.mustHave(t, traces)
 }
 
 // TestSpoolLimit: what found no room in the spool is counted, and the rest arrives.
