@@ -36,7 +36,10 @@ type chain struct {
 	lab        *lab.Lab
 	hypervisor *netns.NS
 	prometheus prometheus
-	webhook    *webhook
+	// direct is another Prometheus, which scrapes the agent and asks for native
+	// histograms.
+	direct  prometheus
+	webhook *webhook
 	// traces is the file with what the Collector received.
 	traces    string
 	processes []*process
@@ -74,6 +77,7 @@ func TestAlertFiresAndResolves(t *testing.T) {
 	c.checkAlert(t, fired, slow)
 	c.checkExemplars(t)
 	c.checkLabels(t)
+	c.checkDirect(t, fired)
 
 	fast := time.Now()
 	if _, err := bench.SetRules(t.Context(), c.hypervisor, 0); err != nil {
@@ -143,7 +147,7 @@ func startChain(t *testing.T) *chain {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.hypervisor.Close() })
-	c.prometheus = prometheus{c.place, "http://" + atPrometheus}
+	c.prometheus, c.direct = prometheus{c.place, "http://" + atPrometheus}, prometheus{c.place, "http://" + atDirect}
 	c.webhook = c.place.webhook(t, atWebhook)
 
 	dir := t.TempDir()
@@ -165,11 +169,15 @@ func startChain(t *testing.T) *chain {
 	start("alertmanager", atAlertmanager+"/-/ready", program(t, "prometheus-alertmanager", "alertmanager"),
 		"--config.file="+config("alertmanager.yml", string(alertmanagerConfig(t))), "--storage.path="+t.TempDir(),
 		"--web.listen-address="+atAlertmanager, "--cluster.listen-address=")
-	start("collector", atCollector+"/metrics", otelcoltest.Binary(t), "--config", config("collector.yaml", collectorConfig(c.traces)))
+	start("collector", atCollector+"/metrics", otelcoltest.Binary(t),
+		"--config", config("readme.yaml", readmeConfig(t)), "--config", config("collector.yaml", collectorConfig(c.traces)))
 	start("prometheus", atPrometheus+"/-/ready", program(t, "prometheus"),
 		"--config.file="+config("prometheus.yml", prometheusConfig()), "--storage.tsdb.path="+t.TempDir(),
 		"--web.listen-address="+atPrometheus, "--enable-feature=exemplar-storage")
 	start("agent", atAgent+"/readyz", buildDwell(t), "agent", "--config", config("dwell.yaml", agentConfig(t, c.lab)))
+	start("prometheus-direct", atDirect+"/-/ready", program(t, "prometheus"),
+		"--config.file="+config("direct.yml", scrapeConfig(atAgent)), "--storage.tsdb.path="+t.TempDir(),
+		"--web.listen-address="+atDirect, "--enable-feature=native-histograms")
 	keepPinging(t, c.lab)
 	return c
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"testing"
 	"time"
 
@@ -21,6 +22,7 @@ const (
 	atOTLP         = "127.0.0.1:4317"
 	atCollector    = "127.0.0.1:8889"
 	atPrometheus   = "127.0.0.1:9090"
+	atDirect       = "127.0.0.1:9091"
 	atAlertmanager = "127.0.0.1:9093"
 	atWebhook      = "127.0.0.1:9099"
 )
@@ -55,8 +57,17 @@ containers: {enabled: false}
 `, hostName, list, hypervisor, atOTLP, atAgent)
 }
 
-// collectorConfig is what the README says must be set: the host's name is a label, and
-// the instrumentation's scope is not.
+// readmeConfig is what the README tells those to set who have a Collector.
+func readmeConfig(t testing.TB) string {
+	t.Helper()
+	m := regexp.MustCompile("(?s)```yaml\n(exporters:\n.*?)```").FindStringSubmatch(read(t, readme))
+	if m == nil {
+		t.Fatal("the README does not say how to set up the Collector's exporter")
+	}
+	return m[1]
+}
+
+// collectorConfig is read after readmeConfig and adds to it.
 func collectorConfig(traces string) string {
 	return fmt.Sprintf(`
 receivers:
@@ -65,11 +76,7 @@ receivers:
       grpc: {endpoint: %q}
 exporters:
   file: {path: %q}
-  prometheus:
-    endpoint: %q
-    enable_open_metrics: true
-    resource_constant_labels: {included: [host.name]}
-    without_scope_info: true
+  prometheus: {endpoint: %q}
 service:
   telemetry:
     metrics: {level: none}
@@ -79,22 +86,30 @@ service:
 `, atOTLP, traces, atCollector)
 }
 
+// prometheusConfig evaluates the rules over what the Collector shows, and tells the
+// Alertmanager.
 func prometheusConfig() string {
+	return scrapeConfig(atCollector) + fmt.Sprintf(`
+alerting:
+  alertmanagers:
+    - static_configs: [{targets: [%q]}]
+  alert_relabel_configs:
+    - {action: labeldrop, regex: jaeger_url}
+`, atAlertmanager)
+}
+
+// scrapeConfig is the configuration of a Prometheus that tells nobody.
+func scrapeConfig(target string) string {
 	return fmt.Sprintf(`
 global:
   scrape_interval: 1s
   evaluation_interval: 1s
   external_labels: {jaeger_url: "http://jaeger.test:16686"}
 rule_files: ["*.rules.yml"]
-alerting:
-  alertmanagers:
-    - static_configs: [{targets: [%q]}]
-  alert_relabel_configs:
-    - {action: labeldrop, regex: jaeger_url}
 scrape_configs:
   - job_name: dwell
     static_configs: [{targets: [%q]}]
-`, atAlertmanager, atCollector)
+`, target)
 }
 
 // writeRules writes the shipped rules at the test's pace.

@@ -3,6 +3,7 @@
 package alerttest_test
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -30,6 +31,28 @@ func (c *chain) checkLabels(t *testing.T) {
 		}
 		return ""
 	})
+}
+
+// checkDirect waits until the alert fires without the Collector as well, with the same
+// labels, made of native histograms.
+func (c *chain) checkDirect(t *testing.T, fired alert) {
+	t.Helper()
+	expr := `ALERTS{alertstate="firing"`
+	for name, value := range fired.Labels {
+		expr += fmt.Sprintf(", %s=%q", name, value)
+	}
+	await(t, "the alert to fire without a Collector", c.processes, func() string {
+		if _, ok := c.direct.value(t, "count("+expr+"})"); !ok {
+			return "it does not"
+		}
+		return ""
+	})
+	if n, ok := c.direct.value(t, `histogram_count(sum(dwell_device_duration_seconds))`); !ok || n == 0 {
+		t.Error("there are no native histograms")
+	}
+	if n, ok := c.direct.value(t, `count(dwell_device_duration_seconds_bucket)`); ok {
+		t.Errorf("%v classic buckets may have made the alert fire", n)
+	}
 }
 
 // shown is a series as it is scraped, without its value.

@@ -25,6 +25,11 @@ func TestRunbookHasASectionForEachAlert(t *testing.T) {
 			t.Errorf("runbook_url of %s is %s, want %s", r.Alert, r.Annotations["runbook_url"], want)
 		}
 	}
+	for _, alert := range alerts {
+		if !strings.Contains(read(t, readme), "| "+alert+" |") {
+			t.Errorf("the README does not list %s", alert)
+		}
+	}
 	slices.Sort(alerts)
 	var sections []string
 	for _, m := range regexp.MustCompile(`(?m)^## (Dwell\w+)$`).FindAllStringSubmatch(read(t, runbook), -1) {

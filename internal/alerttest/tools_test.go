@@ -25,6 +25,7 @@ const (
 // The shipped files.
 var (
 	ruleFiles    = []string{root + "/examples/alerts/recording.rules.yml", root + "/examples/alerts/alerts.rules.yml"}
+	readme       = root + "/examples/alerts/README.md"
 	alertmanager = root + "/examples/alerts/alertmanager.yml"
 	dashboard    = root + "/examples/grafana/dwell.json"
 	runbook      = root + "/docs/runbook.md"
