@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -53,15 +54,34 @@ func (s *scene) up(ctx context.Context, capabilities []string, services ...strin
 
 // compose runs docker compose on docker-compose.yml with the override.
 func (s *scene) compose(ctx context.Context, args ...string) error {
-	root := filepath.Dir(filepath.Dir(s.dwell))
-	command := append(append([]string{}, s.engine.compose...), "--project-directory", root,
-		"--file", filepath.Join(root, "docker-compose.yml"), "--file", s.overrideFile(), "--profile", "demo")
-	command = append(command, args...)
-	_, err := output(ctx, command[0], command[1:]...)
+	args = append([]string{"--file", s.overrideFile(), "--profile", "demo"}, args...)
+	_, err := s.composeAlone(ctx, args...)
+	return err
+}
+
+// composeAlone runs docker compose on docker-compose.yml as it is.
+func (s *scene) composeAlone(ctx context.Context, args ...string) (string, error) {
+	command := slices.Concat(s.engine.compose, []string{"--project-directory", s.root(), "--file", filepath.Join(s.root(), "docker-compose.yml")}, args)
+	return output(ctx, command[0], command[1:]...)
+}
+
+// checkProfiles has docker compose read the file in each profile, and without one.
+func (s *scene) checkProfiles(ctx context.Context) error {
+	profiles, err := s.composeAlone(ctx, "config", "--profiles")
+	if err != nil {
+		return err
+	}
+	_, err = s.composeAlone(ctx, "config", "--quiet")
+	for profile := range strings.FieldsSeq(profiles) {
+		_, perr := s.composeAlone(ctx, "--profile", profile, "config", "--quiet")
+		err = errors.Join(err, perr)
+	}
+	fmt.Fprintf(s.out, "    %s\n", strings.Join(strings.Fields(profiles), " "))
 	return err
 }
 
 func (s *scene) traces() string       { return filepath.Join(s.dir, "out") }
+func (s *scene) root() string         { return filepath.Dir(filepath.Dir(s.dwell)) }
 func (s *scene) overrideFile() string { return filepath.Join(s.dir, "override.yml") }
 
 // awaitReady waits until dwell says that it traces.

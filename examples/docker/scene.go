@@ -48,6 +48,7 @@ func (s *scene) play(ctx context.Context) error {
 		what string
 		do   func(context.Context) error
 	}{
+		{"docker compose config, each profile", s.checkProfiles},
 		{"containers", s.checkContainers},
 		{"capabilities", s.checkCapabilities},
 		{"demo", s.checkDemo},
@@ -87,9 +88,8 @@ func (s *scene) set(ctx context.Context) error {
 
 // images builds dwell's image as the documentation says, and one of this program.
 func (s *scene) images(ctx context.Context) error {
-	root := filepath.Dir(filepath.Dir(s.dwell))
-	_, err := docker(ctx, "build", "--quiet", "--file", filepath.Join(root, "examples/docker/Dockerfile.binary"),
-		"--tag", "dwelltrace/dwell:dev", root)
+	_, err := docker(ctx, "build", "--quiet", "--file", filepath.Join(s.root(), "examples/docker/Dockerfile.binary"),
+		"--tag", "dwelltrace/dwell:dev", s.root())
 	if err != nil {
 		return err
 	}
