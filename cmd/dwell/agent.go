@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/signal"
 
@@ -66,7 +67,11 @@ func (f agentFlags) run(cmd *cobra.Command) error {
 	}
 	opts := daemon.Options{
 		File: f.config, Environ: os.Environ(), Resource: resource,
-		Stderr: cmd.ErrOrStderr(), OnLogger: routeOpenTelemetry,
+		Stderr: cmd.ErrOrStderr(),
+		OnLogger: func(log *slog.Logger) {
+			routeOpenTelemetry(log)
+			warnOfProtocol(log)
+		},
 	}
 	if f.check {
 		return f.runCheck(cmd, opts)

@@ -11,12 +11,14 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	colmetricpb "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
 	coltracepb "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"google.golang.org/grpc"
 
@@ -189,6 +191,7 @@ type backend struct {
 	mu     sync.Mutex
 	calls  int
 	traces map[string]bool // by ID
+	names  map[string]bool // of metrics
 	more   chan struct{}   // has something when a request came
 }
 
@@ -198,9 +201,10 @@ func startBackend(t *testing.T, address string) *backend {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &backend{address: listener.Addr().String(), traces: map[string]bool{}, more: make(chan struct{}, 1)}
+	b := &backend{address: listener.Addr().String(), traces: map[string]bool{}, names: map[string]bool{}, more: make(chan struct{}, 1)}
 	server, done := grpc.NewServer(), make(chan struct{})
 	coltracepb.RegisterTraceServiceServer(server, b)
+	colmetricpb.RegisterMetricsServiceServer(server, &metricsBackend{backend: b})
 	go func() {
 		defer close(done)
 		_ = server.Serve(listener) // ends with Stop
@@ -229,6 +233,47 @@ func (b *backend) Export(_ context.Context, r *coltracepb.ExportTraceServiceRequ
 	default:
 	}
 	return &coltracepb.ExportTraceServiceResponse{}, nil
+}
+
+// metricsBackend is the backend's service for metrics.
+type metricsBackend struct {
+	colmetricpb.UnimplementedMetricsServiceServer
+	*backend
+}
+
+// Export implements the OTLP service.
+func (b *metricsBackend) Export(_ context.Context, r *colmetricpb.ExportMetricsServiceRequest) (*colmetricpb.ExportMetricsServiceResponse, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, rm := range r.GetResourceMetrics() {
+		for _, sm := range rm.GetScopeMetrics() {
+			for _, m := range sm.GetMetrics() {
+				b.names[m.GetName()] = true
+			}
+		}
+	}
+	select {
+	case b.more <- struct{}{}:
+	default:
+	}
+	return &colmetricpb.ExportMetricsServiceResponse{}, nil
+}
+
+// awaitMetrics waits until metrics of these names came.
+func (b *backend) awaitMetrics(t *testing.T, names ...string) {
+	t.Helper()
+	has := func() bool {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return !slices.ContainsFunc(names, func(name string) bool { return !b.names[name] })
+	}
+	for timeout := time.After(patience); !has(); {
+		select {
+		case <-b.more:
+		case <-timeout:
+			t.Fatalf("not all of %v came", names)
+		}
+	}
 }
 
 // ids adds the IDs of the traces it got to a set.

@@ -27,7 +27,8 @@ import (
 // One life of a daemon: start, pings, scrapes, a good and a bad reload, the end.
 func TestAgent(t *testing.T) {
 	l, before, sink := testLab(t), programs(t), startBackend(t, "127.0.0.1:0")
-	config := labConfig(l, "export:\n  otlp: {endpoint: \""+sink.address+"\"}\n  spool: {dir: "+t.TempDir()+"/spool}\n")
+	base := labConfig(l, "export:\n  otlp: {endpoint: \""+sink.address+"\"}\n  spool: {dir: "+t.TempDir()+"/spool}\n")
+	config := base + "metrics: {otlp: {enabled: true, interval: 100ms}}\n"
 	d := startAgent(t, config)
 	if body := d.get("/readyz", "", http.StatusOK); body != "ok\n" {
 		t.Errorf("readyz: %q", body)
@@ -35,12 +36,13 @@ func TestAgent(t *testing.T) {
 	pingLab(t, l, 5)
 	awaitTraces(t, 5, sink)
 	checkScrapes(t, d, sink)
+	sink.awaitMetrics(t, "dwell.device.duration", "dwell.pings", "dwell.agent.events")
 
 	d.reload(config + "log: {level: loud}\n")
-	d.mustLog("dwell.yaml:8:14: log.level: \\\"loud\\\" is none of debug, info, warn, error")
+	d.mustLog("dwell.yaml:9:14: log.level: \\\"loud\\\" is none of debug, info, warn, error")
 	d.get("/readyz", "", http.StatusOK)
-	d.reload(config + "log: {level: debug}\nmetrics: {prometheus: {enabled: false}}\n")
-	d.mustLog(`changed="metrics.prometheus.enabled, log.level"`)
+	d.reload(base + "log: {level: debug}\nmetrics: {prometheus: {enabled: false}}\n")
+	d.mustLog(`changed="metrics.prometheus.enabled, metrics.otlp.enabled, metrics.otlp.interval, log.level"`)
 	d.get("/metrics", "", http.StatusNotFound)
 	d.reload(strings.Replace(config, "127.0.0.1:0", "127.0.0.1:1", 1))
 	d.mustLog("settings that need a restart", "http.listen")

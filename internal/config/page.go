@@ -26,6 +26,14 @@ variables hold where the page says so.
 in the log, counts it in ` + "`dwell_agent_config_reloads_total{result=\"failure\"}`" + ` and goes on as before. Else it changes over without detaching:
 no trace is lost. What stands as *restart* below takes effect only when the agent is started again, and the log says so.
 
+**Health.** At http.listen there are ` + "`/readyz`" + ` (200 while pings are being traced: attached, and the ring buffer was read in the last
+10 s), ` + "`/livez`" + ` (503 if it was not read for a minute: a restart may help), ` + "`/metrics`" + ` (text, OpenMetrics with exemplars, or protobuf
+with native histograms, as the scraper asks) and a page with links. systemd is told the same by sd_notify: use ` + "`Type=notify-reload`" + `
+and, if you like, ` + "`WatchdogSec=`" + `.
+
+**Signals.** SIGHUP reloads; SIGTERM or SIGINT ends in good order, a second one at once. The exit status is 0 if nothing was lost
+at the end, else 1.
+
 **Values.** A duration has its unit: ` + "`200ms`, `2s`, `1m30s`" + `. A size is a number of bytes, or has a unit:
 ` + "`64MiB`" + ` (powers of 1024), ` + "`64MB`" + ` (powers of 1000).
 `

@@ -175,7 +175,7 @@ func (d *daemon) stop(end func(), done <-chan result) error {
 	d.service.stopping()
 	d.log.Info("stopping", "timeout", limit)
 	before := d.sinks.Stats()
-	d.sinks.endBy(time.Now().Add(limit))
+	d.sinks.endBy(time.Now().Add(limit - limit/4)) // the rest is for what goes to the spool
 	end()
 	var r result
 	select {

@@ -18,7 +18,6 @@ import (
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/exporter/metrics"
 	"github.com/dwelltrace/dwell/exporter/otlp"
-	"github.com/dwelltrace/dwell/exporter/otlpgrpc"
 	"github.com/dwelltrace/dwell/exporter/otlpmetrics"
 	"github.com/dwelltrace/dwell/internal/config"
 )
@@ -93,7 +92,7 @@ func (t *telemetry) prepare(l *config.Loaded) (*telemetryPlan, error) {
 	if m.OTLP.Enabled {
 		p.pushing = pushSettings{true, pushEndpoint(l.Config), m.OTLP.Interval, l.Export.OTLP, sum}
 		p.options = t.pushOptions(l.Config, p.pushing.to, credentials)
-		if err := otlpgrpc.CheckEndpoint(p.pushing.to); err != nil {
+		if err := otlpmetrics.CheckEndpoint(p.pushing.to); err != nil {
 			return nil, l.Error("metrics.otlp.endpoint", err)
 		}
 	}
