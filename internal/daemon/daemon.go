@@ -187,9 +187,17 @@ func (d *daemon) stop(end func(), done <-chan result) error {
 	d.sumUp(r.summary)
 	lost := r.summary.Export.TotalLost().Minus(before.TotalLost())
 	if lost.Spans > 0 {
-		r.err = errors.Join(r.err, fmt.Errorf("%v were lost at the end: they could not be sent within shutdown.timeout, %v; a spool would have kept them (export.spool.dir)", lost, limit))
+		r.err = errors.Join(r.err, fmt.Errorf("%v were lost at the end: they could not be sent within shutdown.timeout, %v%s", lost, limit, d.advice()))
 	}
 	return r.err
+}
+
+// advice says what would have kept traces from being lost at the end.
+func (d *daemon) advice() string {
+	if d.sinks.endpointIs.to == "" || d.sinks.endpointIs.spool.Dir != "" {
+		return ""
+	}
+	return "; a spool would have kept them (export.spool.dir)"
 }
 
 // sumUp logs what the whole run saw.
