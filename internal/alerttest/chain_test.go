@@ -48,6 +48,7 @@ type chain struct {
 // The hypervisor gets slow, and somebody is told; it is fast again, and they are told.
 // Each part is the real one, in a process of its own, and the rules are those shipped.
 func TestAlertFiresAndResolves(t *testing.T) {
+	t.Parallel() // it mostly waits
 	privilegetest.BPF(t)
 	begun := time.Now()
 	c := startChain(t)
@@ -78,6 +79,7 @@ func TestAlertFiresAndResolves(t *testing.T) {
 	c.checkExemplars(t)
 	c.checkLabels(t)
 	c.checkDirect(t, fired)
+	c.checkDashboard(t)
 
 	fast := time.Now()
 	if _, err := bench.SetRules(t.Context(), c.hypervisor, 0); err != nil {

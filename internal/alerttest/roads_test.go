@@ -5,6 +5,7 @@ package alerttest_test
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -52,6 +53,28 @@ func (c *chain) checkDirect(t *testing.T, fired alert) {
 	}
 	if n, ok := c.direct.value(t, `count(dwell_device_duration_seconds_bucket)`); ok {
 		t.Errorf("%v classic buckets may have made the alert fire", n)
+	}
+}
+
+// checkDashboard asks what the dashboard asks: each panel has something to show, but for
+// what does not happen here.
+func (c *chain) checkDashboard(t *testing.T) {
+	t.Helper()
+	absent := regexp.MustCompile(`dwell_drops_total|spans_lost_total|dwell_agent_spool`)
+	fill := strings.NewReplacer("$host", ".*", "$netns", ".*", "$device", ".*", "$__rate_interval", "10s")
+	for _, p := range openDashboard(t).all() {
+		for _, target := range p.Targets {
+			expr := fill.Replace(target.Expr)
+			if expr == "" || absent.MatchString(expr) {
+				continue
+			}
+			await(t, "something in the panel "+p.Title, c.processes, func() string {
+				if n, _ := c.prometheus.value(t, "count("+expr+")"); n == 0 {
+					return "nothing is the result of " + expr
+				}
+				return ""
+			})
+		}
 	}
 }
 

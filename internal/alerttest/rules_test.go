@@ -19,6 +19,7 @@ func TestPrometheusTakesTheRules(t *testing.T) {
 
 // The rules' own tests, each file with cases that fire and cases that do not.
 func TestRulesFireWhenTheyShould(t *testing.T) {
+	t.Parallel()
 	run(t, program(t, "promtool"), append([]string{"test", "rules"}, ruleTests(t)...)...)
 }
 
