@@ -3,9 +3,8 @@
 // Package otlpfile writes traces as lines of OTLP/JSON, the OTLP file format:
 // https://opentelemetry.io/docs/specs/otel/protocol/file-exporter/
 //
-// Each line is one TracesData message, and only whole lines stay in the file. The
-// encoder is the Collector's own (go.opentelemetry.io/collector/pdata), so that its
-// receivers read back what was written.
+// Each line is one TracesData message, and only whole lines stay in the file. The tests
+// hold it against the Collector's own reader (go.opentelemetry.io/collector/pdata).
 package otlpfile
 
 import (
@@ -43,6 +42,7 @@ type Exporter struct {
 	path    string
 	log     *slog.Logger
 	encoder encoder
+	buf     []byte
 	lines   lineWriter
 	batcher *batch.Batcher
 
@@ -72,7 +72,7 @@ func New(o Options) (*Exporter, error) {
 	if o.Queue.BatchSpans == 0 {
 		o.Queue.BatchSpans = writeSpans
 	}
-	e := &Exporter{path: o.Path, log: o.Logger, encoder: encoder{otlp: otlp.NewEncoder(o.OTLP)}, lines: lineWriter{file: file}}
+	e := &Exporter{path: o.Path, log: o.Logger, encoder: newEncoder(o.OTLP), lines: lineWriter{file: file}}
 	e.batcher = batch.New(o.Queue, e.write)
 	return e, nil
 }
@@ -150,15 +150,14 @@ func (e *Exporter) write(_ context.Context, traces []*trace.Trace) batch.Result 
 // came in batches, and a ping easy to find; it is well below the 1 MiB above which the
 // Collector's file receivers split lines (their max_log_size).
 func (e *Exporter) encode(traces []*trace.Trace) ([]byte, error) {
-	var lines []byte
+	e.buf = e.buf[:0]
 	for i := range traces {
-		line, err := e.encoder.encode(traces[i : i+1])
-		if err != nil {
+		var err error
+		if e.buf, err = e.encoder.append(e.buf, traces[i:i+1]); err != nil {
 			return nil, err
 		}
-		lines = append(lines, line...)
 	}
-	return lines, nil
+	return e.buf, nil
 }
 
 // failed keeps the first error and reports it.
