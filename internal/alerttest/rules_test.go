@@ -4,12 +4,16 @@ package alerttest_test
 
 import (
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/dwelltrace/dwell/exporter/metrics"
 	"github.com/dwelltrace/dwell/internal/alerttest"
 )
 
@@ -84,6 +88,48 @@ func TestEachAlertSaysWhatItShould(t *testing.T) {
 		for _, label := range []string{"host_name", "network_interface_name"} {
 			if aggregatedBy(r.Expr, label) && !strings.Contains(r.Annotations["summary"], "$labels."+label) {
 				t.Errorf("the summary of %s does not name the %s", r.Alert, label)
+			}
+		}
+	}
+}
+
+// A threshold is exact only on a bound of a bucket, and the links show from it on.
+func TestThresholdsAreBoundsOfBuckets(t *testing.T) {
+	threshold := regexp.MustCompile(`:p99_5m > ([\d.e-]+)`)
+	shown := regexp.MustCompile(`(?:minDuration|var-slow)=(\w+)`)
+	links := map[string][]float64{}
+	lowest := map[string]float64{}
+	for _, r := range rules(t) {
+		m := threshold.FindStringSubmatch(r.Expr)
+		if r.Alert == "" || m == nil {
+			continue
+		}
+		bound, err := strconv.ParseFloat(m[1], 64)
+		if err != nil || !slices.Contains(metrics.DefaultBuckets(), bound) {
+			t.Errorf("%s fires above %s s, which is no bound of a bucket: %v", r.Alert, m[1], metrics.DefaultBuckets())
+		}
+		if lowest[r.Alert] == 0 || bound < lowest[r.Alert] {
+			lowest[r.Alert] = bound
+		}
+		for _, link := range []string{r.Annotations["traces"], r.Annotations["dashboard"]} {
+			m := shown.FindStringSubmatch(link)
+			if m == nil {
+				t.Fatalf("%s has a link that does not say from when on a span is slow: %s", r.Alert, link)
+			}
+			d, err := time.ParseDuration(m[1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			links[r.Alert] = append(links[r.Alert], d.Seconds())
+		}
+	}
+	if len(lowest) == 0 {
+		t.Fatal("no alert has a threshold")
+	}
+	for name, all := range links {
+		for _, d := range all {
+			if d != lowest[name] {
+				t.Errorf("%s fires above %g s and links to spans above %g s", name, lowest[name], d)
 			}
 		}
 	}
