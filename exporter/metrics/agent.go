@@ -35,7 +35,8 @@ type AgentStats struct {
 	Reloads, ReloadsFailed uint64
 	// ScopeUnresolved is how many references of the scope are to nothing now.
 	ScopeUnresolved int
-	// MetricPushes and MetricPushesFailed are of these metrics over OTLP.
+	// MetricPushes and MetricPushesFailed are requests with these metrics over OTLP, see
+	// otlpmetrics.Stats.
 	MetricPushes, MetricPushesFailed uint64
 }
 

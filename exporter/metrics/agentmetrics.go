@@ -73,7 +73,7 @@ func controlMetrics() []agentMetric {
 			func(s AgentStats) (ok, failed uint64) { return s.Reloads, s.ReloadsFailed }),
 		gauge("dwell.agent.scope.unresolved", "{reference}", "References of the configured scope that are to nothing now.",
 			func(s AgentStats) float64 { return float64(s.ScopeUnresolved) }),
-		results("dwell.agent.metrics.pushes", "{push}", "Times that these metrics were sent over OTLP.",
+		results("dwell.agent.metrics.pushes", "{request}", "Requests with these metrics over OTLP, of which a push with many series takes several.",
 			func(s AgentStats) (ok, failed uint64) { return s.MetricPushes, s.MetricPushesFailed }),
 	}
 }
