@@ -181,7 +181,7 @@ func (d *daemon) stop(end func(), done <-chan result) error {
 	select {
 	case r = <-done:
 	case <-time.After(limit + closing):
-		return fmt.Errorf("the end took longer than shutdown.timeout, %v; given up", limit)
+		r = result{d.agentStatus().Summary, fmt.Errorf("the end took longer than shutdown.timeout, %v; given up", limit)}
 	}
 	r.summary.Export = d.sinks.Stats()
 	d.sumUp(r.summary)
