@@ -55,6 +55,12 @@ const (
 	AttrServiceVersion    = "service.version"
 	AttrHostID            = "host.id"
 	AttrHostName          = "host.name"
+	AttrContainerID       = "container.id"
+	AttrContainerName     = "container.name"
+	AttrContainerRuntime  = "container.runtime.name"
+	AttrPodName           = "k8s.pod.name"
+	AttrPodNamespace      = "k8s.namespace.name"
+	AttrPodUID            = "k8s.pod.uid"
 	AttrNetworkInterface  = "network.interface.name"
 	AttrNetworkType       = "network.type"
 	AttrNetworkTransport  = "network.transport"
@@ -96,10 +102,16 @@ const (
 
 // Attributes documents every attribute that dwell writes.
 var Attributes = []Attribute{
-	{AttrServiceName, OnResource, "string", "", "Name of the network namespace; OTEL_SERVICE_NAME overrides it.", true},
+	{AttrServiceName, OnResource, "string", "", "Name of the network namespace, which is that of its pod or container if it belongs to one; OTEL_SERVICE_NAME overrides it.", true},
 	{AttrServiceVersion, OnResource, "string", "", "Version of dwell.", true},
 	{AttrHostID, OnResource, "string", "", "The machine ID of the host.", true},
 	{AttrHostName, OnResource, "string", "", "The host's name.", true},
+	{AttrContainerID, OnResource, "string", "", "The container that the network namespace belongs to, from the path of its cgroup. Of a pod's containers it is the one that was started first, not the sandbox.", true},
+	{AttrContainerName, OnResource, "string", "", "The container's name, if its runtime tells.", true},
+	{AttrContainerRuntime, OnResource, "string", "", "docker, containerd, cri-o or podman.", true},
+	{AttrPodName, OnResource, "string", "", "The Kubernetes pod that the network namespace belongs to, if the container runtime tells.", true},
+	{AttrPodNamespace, OnResource, "string", "", "The pod's Kubernetes namespace, if the container runtime tells.", true},
+	{AttrPodUID, OnResource, "string", "", "The pod's UID, from the path of its cgroup: for static pods it is not the API server's, but the annotation kubernetes.io/config.hash.", true},
 	{AttrNetNS, OnResource, "int", "", "Inode number of the network namespace, as ls -i /run/netns prints it.", false},
 	{AttrNetNSName, OnResource, "string", "", "Name of the network namespace, whatever service.name says.", false},
 	{AttrNetNSRole, OnResource, "string", "", "\"hypervisor\" for the hypervisor's namespace; others have none: what they are is not known.", false},

@@ -69,8 +69,22 @@ func (o *Options) resource(ns *trace.NetNS) []attribute {
 		if ns.Hypervisor {
 			r.put(attribute{key: trace.AttrNetNSRole, text: "hypervisor"})
 		}
+		r.container(ns.Container)
 	}
 	return r
+}
+
+// container puts what is known of the container that a namespace belongs to.
+func (s *attributeSet) container(c *trace.Container) {
+	if c == nil {
+		return
+	}
+	s.set(trace.AttrContainerID, c.ID)
+	s.set(trace.AttrContainerName, c.Name)
+	s.set(trace.AttrContainerRuntime, c.Runtime)
+	s.set(trace.AttrPodName, c.Pod.Name)
+	s.set(trace.AttrPodNamespace, c.Pod.Namespace)
+	s.set(trace.AttrPodUID, c.Pod.UID)
 }
 
 // attribute is one with a string or an integer.

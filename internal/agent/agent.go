@@ -84,7 +84,10 @@ func (a *Agent) start() (err error) {
 	if err != nil {
 		return err
 	}
-	if a.inventory, err = inventory.New(inventory.Config{Hypervisors: a.opts.Hypervisors}); err != nil {
+	a.inventory, err = inventory.New(inventory.Config{
+		Hypervisors: a.opts.Hypervisors, Containers: a.opts.Containers, Sockets: a.opts.ContainerSockets,
+	})
+	if err != nil {
 		return fmt.Errorf("list network namespaces: %w", err)
 	}
 	a.resolver = resolver{a.inventory, reasons}

@@ -25,8 +25,10 @@ import (
 const (
 	followSoon   = 20 * time.Millisecond
 	followSteady = time.Second
-	// followRest is how many times as long as the last look took comes no other.
-	followRest = 20
+	// followRest is how many times as long as the last look at names took comes no other,
+	// followRestProcs as long as the last look at every process.
+	followRest      = 20
+	followRestProcs = 100
 )
 
 // follower keeps the kernel side and the inventory at what the scope means. It works
@@ -147,7 +149,7 @@ func (f *follower) follow(ctx context.Context, news <-chan struct{}) {
 			return
 		case start := <-timer.C:
 			f.resolve(inventory.Everywhere)
-			rested = time.Now().Add(followRest * time.Since(start))
+			rested = time.Now().Add(followRestProcs * time.Since(start))
 			interval = min(2*interval, followSteady)
 			timer.Reset(max(interval, time.Until(rested)))
 		case <-news:

@@ -35,6 +35,13 @@ type Options struct {
 	// tracing goes on without; if nil, that is an error of Start, and later stands in
 	// [Status]. It may be called by another goroutine while the agent runs.
 	WithoutNetfilter func(error)
+	// Containers has namespaces named by the containers that they belong to, and looked for
+	// by those names. It costs a look at every process, at most a hundredth of the time.
+	// ContainerSockets are those of container runtimes that are asked for names, such as
+	// container.DefaultSockets; none are asked if it is empty, and containers go by
+	// their IDs.
+	Containers       bool
+	ContainerSockets []string
 	// HostID makes span IDs unique among hosts.
 	HostID string
 	// Timeout is how long a reply is waited for. Default DefaultTimeout.

@@ -26,13 +26,15 @@ type target struct {
 }
 
 // resolve looks up what is meant now. Names are found anew whatever the scope says, so
-// that a namespace has its name before the first of its pings is traced. Only patterns, and
-// what is not found otherwise, need a look at every process, if that is asked for.
+// that a namespace has its name before the first of its pings is traced. Only containers,
+// patterns, and what is not found otherwise need a look at every process, if that is
+// asked for.
 func resolve(v *inventory.Inventory, s Scope, where inventory.Where) target {
 	v.Refresh(inventory.Names)
 	refs := slices.Concat(s.NetNS, s.Hypervisors, s.netfilter())
 	t := lookUp(v, s)
-	if where == inventory.Everywhere && (len(t.unresolved) > 0 || slices.ContainsFunc(refs, inventory.IsPattern)) {
+	needed := v.Containers() || len(t.unresolved) > 0 || slices.ContainsFunc(refs, inventory.IsPattern)
+	if where == inventory.Everywhere && needed {
 		v.Refresh(where)
 		t = lookUp(v, s)
 	}

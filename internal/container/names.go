@@ -32,7 +32,7 @@ const (
 // for concurrent use.
 type Names struct {
 	sockets []*socket
-	waiting chan trace.Container
+	waiting chan question
 	cancel  context.CancelFunc
 	done    chan struct{}
 	now     func() time.Time
@@ -40,6 +40,13 @@ type Names struct {
 
 	mu    sync.Mutex
 	known map[string]*answer // by ID
+}
+
+// question is what waits to be asked: for a container or, with done, whether what came
+// before has been.
+type question struct {
+	container trace.Container
+	done      chan<- struct{}
 }
 
 // answer is what was told of a container.
@@ -58,7 +65,7 @@ func NewNames(sockets []string) *Names { return newNames(sockets, time.Now) }
 func newNames(sockets []string, now func() time.Time) *Names {
 	ctx, cancel := context.WithCancel(context.Background())
 	n := &Names{
-		waiting: make(chan trace.Container, maxWaiting), known: map[string]*answer{},
+		waiting: make(chan question, maxWaiting), known: map[string]*answer{},
 		cancel: cancel, done: make(chan struct{}), now: now,
 	}
 	for _, s := range sockets {
@@ -83,7 +90,7 @@ func (n *Names) Complete(c trace.Container) trace.Container {
 	a.wanted = now
 	if !a.underway && !now.Before(a.until) {
 		select {
-		case n.waiting <- c:
+		case n.waiting <- question{container: c}:
 			a.underway = true
 		default:
 		}
@@ -93,6 +100,20 @@ func (n *Names) Complete(c trace.Container) trace.Container {
 
 // Answers returns a number that is another one when somebody may be told more than before.
 func (n *Names) Answers() uint64 { return n.answers.Load() }
+
+// Settle waits until everything has been asked that was to be, or until ctx is done.
+func (n *Names) Settle(ctx context.Context) {
+	done := make(chan struct{})
+	select {
+	case n.waiting <- question{done: done}:
+	case <-ctx.Done():
+		return
+	}
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+}
 
 // Close ends the asking.
 func (n *Names) Close() {
@@ -114,9 +135,13 @@ func (n *Names) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case c := <-n.waiting:
-			told, err := n.ask(ctx, c)
-			n.learn(c.ID, told, err)
+		case q := <-n.waiting:
+			if q.done != nil {
+				close(q.done)
+				continue
+			}
+			told, err := n.ask(ctx, q.container)
+			n.learn(q.container.ID, told, err)
 		}
 		select {
 		case <-ctx.Done():

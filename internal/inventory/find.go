@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/dwelltrace/dwell/correlate/trace"
+	"github.com/dwelltrace/dwell/internal/container"
 	"github.com/dwelltrace/dwell/internal/netns"
 )
 
@@ -25,8 +27,12 @@ func nameDirs() []string {
 	return dirs
 }
 
-// place is where a namespace can be opened, and its name.
-type place struct{ path, name string }
+// place is where a namespace can be opened, its name, and the container that it belongs to,
+// if that has an ID.
+type place struct {
+	path, name string
+	container  trace.Container
+}
 
 // finder finds namespaces by inode number, named ones in directories and others
 // by the processes in them.
@@ -35,9 +41,14 @@ type finder struct {
 	host     place
 	inode    uint32 // the host's
 	interval time.Duration
+	// containers is set if containers are looked for; names knows what runtimes call
+	// them, if it is not nil.
+	containers bool
+	names      *container.Names
 
 	mu           sync.Mutex
 	named, procs map[uint32]place
+	owners       map[uint32]trace.Container
 	namedAfter   time.Time // no scan of the directories before this
 	procsAfter   time.Time // no scan of /proc before this
 }
@@ -53,6 +64,24 @@ func (f *finder) find(inode uint32, now time.Time) (place, bool) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	p, ok := f.locate(inode, now)
+	return f.own(inode, p), ok
+}
+
+// own names a place by the container that the namespace belongs to, if there is one.
+func (f *finder) own(inode uint32, p place) place {
+	c, ok := f.owners[inode]
+	if !ok {
+		return p
+	}
+	if f.names != nil {
+		c = f.names.Complete(c)
+	}
+	p.container, p.name = c, c.Title()
+	return p
+}
+
+func (f *finder) locate(inode uint32, now time.Time) (place, bool) {
 	if p, ok := f.named[inode]; ok && netns.MountedInode(p.path) == inode {
 		return p, true
 	}
@@ -78,7 +107,7 @@ func (f *finder) all(now time.Time) []uint32 {
 	f.scanNamed(now)
 	f.scanProcs(now)
 	f.mu.Unlock()
-	return slices.Sorted(maps.Keys(f.names()))
+	return slices.Sorted(maps.Keys(f.titles()))
 }
 
 // refresh reads what it is told to, early or not.
@@ -96,7 +125,7 @@ func (f *finder) refresh(where Where, now time.Time) {
 // match returns the inode numbers of the namespaces whose names want chooses.
 func (f *finder) match(want func(name string) bool) []uint32 {
 	var inodes []uint32
-	for inode, name := range f.names() {
+	for inode, name := range f.titles() {
 		if want(name) {
 			inodes = append(inodes, inode)
 		}
@@ -105,22 +134,22 @@ func (f *finder) match(want func(name string) bool) []uint32 {
 	return inodes
 }
 
-// names returns the names of the namespaces that the last scans have found.
-func (f *finder) names() map[uint32]string {
+// titles returns the names of the namespaces that the last scans have found.
+func (f *finder) titles() map[uint32]string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	names := make(map[uint32]string, len(f.procs)+len(f.named))
+	titles := make(map[uint32]string, len(f.procs)+len(f.named))
 	for _, m := range []map[uint32]place{f.procs, f.named} {
 		for inode, p := range m {
-			names[inode] = p.name
+			titles[inode] = f.own(inode, p).name
 		}
 	}
-	names[f.inode] = f.host.name
-	return names
+	titles[f.inode] = f.host.name
+	return titles
 }
 
 // count returns how many namespaces the last scans have found.
-func (f *finder) count() int { return len(f.names()) }
+func (f *finder) count() int { return len(f.titles()) }
 
 // scanNamed reads the directories of names, unless it is too early. A namespace
 // with several names gets the first.
@@ -150,21 +179,31 @@ func (f *finder) scanProcs(now time.Time) bool {
 	}
 	start := time.Now()
 	f.procs = map[uint32]place{}
+	claims := newClaims()
 	files, _ := os.ReadDir("/proc")
 	for _, file := range files {
-		if _, err := strconv.ParseUint(file.Name(), 10, 32); err == nil {
-			note(f.procs, place{path: filepath.Join("/proc", file.Name(), "ns/net")})
+		pid, err := strconv.ParseUint(file.Name(), 10, 32)
+		if err != nil {
+			continue
+		}
+		dir := filepath.Join("/proc", file.Name())
+		inode := note(f.procs, place{path: dir + "/ns/net"})
+		if !f.containers || inode == 0 {
+			continue
+		}
+		if p, ok := container.OfProcess(dir); ok {
+			claims.note(p, inode, uint32(pid))
 		}
 	}
+	f.owners = claims.owners(f.inode)
 	f.procsAfter = now.Add(max(f.interval, restFactor*time.Since(start)))
 	return true
 }
 
-// note enters the namespace at the place, if there is one.
-func note(m map[uint32]place, p place) {
-	inode := netns.MountedInode(p.path)
-	if inode == 0 {
-		return
+// note enters the namespace at the place, if there is one, and returns its number.
+func note(m map[uint32]place, p place) (inode uint32) {
+	if inode = netns.MountedInode(p.path); inode == 0 {
+		return 0
 	}
 	if p.name == "" {
 		p.name = fmt.Sprintf("netns-%d", inode)
@@ -172,4 +211,5 @@ func note(m map[uint32]place, p place) {
 	if _, ok := m[inode]; !ok {
 		m[inode] = p
 	}
+	return inode
 }

@@ -20,23 +20,33 @@
 package inventory
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/dwelltrace/dwell/correlate/trace"
+	"github.com/dwelltrace/dwell/internal/container"
 	"github.com/dwelltrace/dwell/internal/netns"
 )
 
 // HostName is the name of the host's own network namespace.
 const HostName = "host"
 
+// settleFor is how long New waits for the names of containers.
+const settleFor = time.Second
+
 // Config of an Inventory. The zero value is the default.
 type Config struct {
 	// Hypervisors are the inode numbers of the namespaces that are hypervisors.
 	// Default: the host's own.
 	Hypervisors []uint32
+	// Containers has namespaces named by the containers that they belong to. Sockets are
+	// those of container runtimes that are asked for names, none for none; without, or
+	// until they have answered, a container goes by its ID.
+	Containers bool
+	Sockets    []string
 	// MaxAge is for how long an answer is good without another look. Default 1 s.
 	MaxAge time.Duration
 	// MinInterval is the shortest time from one look at a namespace to the next;
@@ -109,11 +119,27 @@ func New(cfg Config) (*Inventory, error) {
 		dirs:   newWatch(nameDirs()),
 		finder: newFinder(nameDirs(), place{path: hostPath, name: HostName}, host, cfg.MinInterval),
 	}
+	v.finder.containers = cfg.Containers
+	if cfg.Containers && len(cfg.Sockets) > 0 {
+		v.finder.names = container.NewNames(cfg.Sockets)
+	}
 	v.setHypervisors(cfg.Hypervisors)
-	for _, inode := range v.finder.all(cfg.Now()) {
+	inodes := v.finder.all(cfg.Now())
+	v.settle()
+	for _, inode := range inodes {
 		v.look(v.space(inode))
 	}
 	return v, nil
+}
+
+// settle waits a moment for the names of the containers that there are already.
+func (v *Inventory) settle() {
+	if v.finder.names == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), settleFor)
+	defer cancel()
+	v.finder.names.Settle(ctx)
 }
 
 // NetNS returns the namespace with the inode number. One that is not known is
@@ -151,6 +177,9 @@ func (v *Inventory) Close() {
 	v.closed = true
 	v.mu.Unlock()
 	v.looking.Wait()
+	if v.finder.names != nil {
+		v.finder.names.Close()
+	}
 }
 
 // space returns the namespace's place in the inventory.
@@ -164,14 +193,35 @@ func (v *Inventory) space(inode uint32) *space {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if s = v.spaces[inode]; s == nil {
-		s = newSpace(inode, v.netns(inode, fmt.Sprintf("netns-%d", inode)))
+		s = newSpace(inode, v.netns(inode, place{name: fmt.Sprintf("netns-%d", inode)}))
 		v.spaces[inode] = s
 	}
 	return s
 }
 
-func (v *Inventory) netns(inode uint32, name string) *trace.NetNS {
-	return &trace.NetNS{Inode: inode, Name: name, Hypervisor: v.isHypervisor(inode)}
+func (v *Inventory) netns(inode uint32, where place) *trace.NetNS {
+	ns := &trace.NetNS{Inode: inode, Name: where.name, Hypervisor: v.isHypervisor(inode)}
+	if where.container.ID != "" {
+		ns.Container = &where.container
+	}
+	return ns
+}
+
+// describes reports whether the namespace has the place's name and container.
+func (p place) describes(ns *trace.NetNS) bool {
+	if ns.Container == nil {
+		return p.name == ns.Name && p.container.ID == ""
+	}
+	return p.name == ns.Name && p.container == *ns.Container
+}
+
+// generation returns a number that is another one when a name came or went.
+func (v *Inventory) generation(now time.Time) uint64 {
+	g := v.dirs.generation(now)
+	if v.finder.names != nil {
+		g += v.finder.names.Answers()
+	}
+	return g
 }
 
 // begin notes that a look is under way, unless the inventory is closed.

@@ -21,7 +21,7 @@ const netlinkTimeout = 2 * time.Second
 func (v *Inventory) look(s *space) {
 	v.looks.Add(1)
 	start := v.cfg.Now()
-	generation := v.dirs.generation(start)
+	generation := v.generation(start)
 	where, found := v.finder.find(s.inode, start)
 	var links []netlink.Link
 	var err error
@@ -38,8 +38,8 @@ func (v *Inventory) look(s *space) {
 		snap := &snapshot{netns: old.netns, devices: old.devices, looked: start, generation: generation, rest: rest}
 		if found {
 			snap.found = true
-			if snap.netns.Name != where.name {
-				snap.netns = v.netns(s.inode, where.name)
+			if !where.describes(snap.netns) {
+				snap.netns = v.netns(s.inode, where)
 			}
 			snap.devices = merge(snap.netns, old, links, now)
 		}

@@ -85,13 +85,16 @@ func (v *Inventory) Refresh(where Where) { v.finder.refresh(where, v.cfg.Now()) 
 // LookAtNew looks at the namespaces that were found under a name by which they are not
 // known yet, so that answers about them need not wait.
 func (v *Inventory) LookAtNew() {
-	for inode, name := range v.finder.names() {
+	for inode, name := range v.finder.titles() {
 		s := v.space(inode)
 		if snap := s.snapshot.Load(); !snap.found || snap.netns.Name != name {
 			v.await(s)
 		}
 	}
 }
+
+// Containers reports whether containers are looked for.
+func (v *Inventory) Containers() bool { return v.cfg.Containers }
 
 // Count returns how many namespaces were there at the last look for all of them.
 func (v *Inventory) Count() int { return v.finder.count() }

@@ -37,7 +37,7 @@ type space struct {
 type snapshot struct {
 	netns   *trace.NetNS
 	devices map[uint32]known
-	// generation is the watch's before the look.
+	// generation is the inventory's before the look.
 	generation uint64
 	// looked is when the look began, zero if there was none yet; no other is to
 	// begin before rest.
@@ -79,7 +79,7 @@ func (s *space) placeholder(ns *trace.NetNS, ifindex uint32) *trace.Device {
 func (v *Inventory) current(s *space) *snapshot {
 	snap := s.snapshot.Load()
 	now := v.cfg.Now()
-	if snap.found && now.Sub(snap.looked) < v.cfg.MaxAge && snap.generation == v.dirs.generation(now) {
+	if snap.found && now.Sub(snap.looked) < v.cfg.MaxAge && snap.generation == v.generation(now) {
 		return snap
 	}
 	return v.await(s)

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package inventory
+
+import (
+	"github.com/dwelltrace/dwell/correlate/trace"
+	"github.com/dwelltrace/dwell/internal/container"
+)
+
+// claims find out which namespace belongs to which container.
+//
+// A process of a container may be in any namespace: one that nsenter(1) or ip-netns(8) has
+// put there from within a container does not make that namespace the container's. The
+// container's own is that of its oldest process, which is the one that the runtime started.
+//
+// Several containers may have one namespace: those of a pod, and with docker
+// run --network container:NAME. Then it belongs to the one whose process is the oldest,
+// which stays so until it ends. The sandbox of a pod is older than all, but nothing that
+// anybody has asked for: it only counts while there is no other.
+type claims struct{ oldest map[string]claim } // by container ID
+
+// claim is a container's process and its namespace.
+type claim struct {
+	container.Process
+	inode, pid uint32
+}
+
+func newClaims() *claims { return &claims{oldest: map[string]claim{}} }
+
+// note enters a process.
+func (c *claims) note(p container.Process, inode, pid uint32) {
+	id, now := p.Container.ID, claim{p, inode, pid}
+	if before, ok := c.oldest[id]; !ok || now.older(before) {
+		c.oldest[id] = now
+	}
+}
+
+// owners returns the containers to which namespaces belong, by inode number. The host's
+// belongs to none.
+func (c *claims) owners(host uint32) map[uint32]trace.Container {
+	best := map[uint32]claim{}
+	for _, now := range c.oldest {
+		if before, ok := best[now.inode]; !ok || now.better(before) {
+			best[now.inode] = now
+		}
+	}
+	delete(best, host)
+	owners := make(map[uint32]trace.Container, len(best))
+	for inode, claim := range best {
+		owners[inode] = claim.Container
+	}
+	return owners
+}
+
+func (c claim) older(than claim) bool {
+	if c.Started != than.Started {
+		return c.Started < than.Started
+	}
+	return c.pid < than.pid
+}
+
+func (c claim) better(than claim) bool {
+	if c.Sandbox != than.Sandbox {
+		return than.Sandbox
+	}
+	return c.older(than)
+}
