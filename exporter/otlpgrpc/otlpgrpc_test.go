@@ -80,7 +80,7 @@ func TestFaults(t *testing.T) {
 		lost    map[exporter.Cause]exporter.Count
 		message string
 	}{
-		{"refused", nil, 100 * time.Millisecond, map[exporter.Cause]exporter.Count{"unavailable": all}, "connection refused"},
+		{"refused", nil, 400 * time.Millisecond, map[exporter.Cause]exporter.Count{"unavailable": all}, "connection refused"},
 		{"hangs", hang, 100 * time.Millisecond, map[exporter.Cause]exporter.Count{"deadline_exceeded": all}, "no answer in time"},
 		{"fails once for good", func(ctx context.Context, call int) (*coltracepb.ExportTraceServiceResponse, error) {
 			if call == 1 {

@@ -32,6 +32,7 @@ func (s *Spool) recover() error {
 	if err != nil {
 		return err
 	}
+	s.held = left
 	s.settleLosses(left, damaged)
 	s.removeRead()
 	if err := s.file.store(&s.account); err != nil {

@@ -35,6 +35,9 @@ func (s *Spool) bytes() int64 {
 	return n
 }
 
+// measure notes the size for who does not hold io.
+func (s *Spool) measure() { s.size.Store(s.bytes()) }
+
 // ErrDisk is returned by Append when the disk does not take a batch, which then stays
 // with the caller.
 var ErrDisk = errors.New("the disk does not take it")
@@ -42,8 +45,9 @@ var ErrDisk = errors.New("the disk does not take it")
 // Append writes a batch behind all others. If the limit is reached, the oldest
 // batches make room for it.
 func (s *Spool) Append(b Batch) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.io.Lock()
+	defer s.io.Unlock()
+	defer s.measure()
 	h := header{
 		length: uint32(len(b.Payload)), number: s.account.next,
 		count: b.Count, before: s.account.written, sum: sum(b.Payload),
@@ -53,16 +57,16 @@ func (s *Spool) Append(b Batch) error {
 	}
 	if segmentHeader+h.size() > s.max-s.overhead() {
 		s.tellFull()
-		s.account.lose(exporter.CauseSpoolFull, b.Count)
-		s.commit()
+		s.Lose(exporter.CauseSpoolFull, b.Count)
 		return nil
 	}
 	if err := s.disk(s.writeRecord(&h, b.Payload)); err != nil {
 		return fmt.Errorf("%w: %w", ErrDisk, err)
 	}
-	s.account.next++
-	s.account.written = h.end()
-	s.commit()
+	s.update(func(a *account) {
+		a.next++
+		a.written = h.end()
+	})
 	return nil
 }
 
@@ -94,9 +98,10 @@ func (s *Spool) dropOldest() {
 	if len(s.segments) > 1 {
 		number, end = s.segments[1].number, s.segments[1].before
 	}
-	s.account.lose(exporter.CauseSpoolFull, end.Minus(s.account.taken))
-	s.account.first, s.account.taken = number, end
-	s.commit()
+	s.update(func(a *account) {
+		a.lose(exporter.CauseSpoolFull, end.Minus(a.taken))
+		a.first, a.taken = number, end
+	})
 	s.removeOldest()
 }
 

@@ -18,15 +18,6 @@ type slot struct {
 	size int64
 	// number is that of the record in the file; it counts if the account names it.
 	number uint64
-	count  exporter.Count
-}
-
-// held returns the counts of the batch in flight.
-func (s *slot) held(inflight uint64) exporter.Count {
-	if inflight == 0 || inflight != s.number {
-		return exporter.Count{}
-	}
-	return s.count
 }
 
 // put writes a batch for the sending of the given number.
@@ -37,7 +28,7 @@ func (s *slot) put(number uint64, payload []byte, c exporter.Count) error {
 		return err
 	}
 	s.size = max(s.size, h.size())
-	s.number, s.count = number, c
+	s.number = number
 	return nil
 }
 
@@ -56,7 +47,7 @@ func (s *slot) load() (h header, payload []byte, err error) {
 	if sum(payload) != h.sum {
 		return h, nil, nil
 	}
-	s.number, s.count = h.number, h.count
+	s.number = h.number
 	return h, payload, nil
 }
 
@@ -80,25 +71,29 @@ func (s *Spool) putSlot(number uint64, payload []byte, c exporter.Count) error {
 // error, which is ErrDisk, the batch can be sent all the same, but a kill in the
 // middle would count it as lost though it may have been received.
 func (s *Spool) Hold(b Batch) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.io.Lock()
+	defer s.io.Unlock()
+	defer s.measure()
 	number := s.sending()
 	if err := s.putSlot(number, b.Payload, b.Count); err != nil {
 		return fmt.Errorf("%w: %w", ErrDisk, err)
 	}
-	s.account.inflight = number
-	s.commit()
+	s.update(func(a *account) { a.inflight, s.held = number, b.Count })
 	return nil
 }
 
 // sending returns a number for the next sending.
-func (s *Spool) sending() uint64 { return max(s.slot.number, s.account.writes) + 1 }
+func (s *Spool) sending() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return max(s.slot.number, s.account.writes) + 1
+}
 
 // Left returns the batch that was in flight when the earlier process ended, and is in
 // flight again. The payload is nil if there is none.
 func (s *Spool) Left() Batch {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.io.Lock()
+	defer s.io.Unlock()
 	if s.account.inflight == 0 {
 		return Batch{}
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	"github.com/dwelltrace/dwell/exporter"
 	"github.com/dwelltrace/dwell/exporter/internal/notice"
@@ -30,9 +31,20 @@ type Spool struct {
 	log  *slog.Logger
 	lock *os.File
 
-	mu       sync.Mutex
-	account  account
-	file     accountFile
+	// mu guards the account. It is never held while a batch is written: who exports
+	// must not wait for the disk. The fields of the account that say what is in the
+	// files change only with io held, too.
+	mu      sync.Mutex
+	account account
+	file    accountFile
+	// held is the count of the batch in flight if that is on disk outside of segments.
+	held exporter.Count
+
+	// size is what the spool takes on disk.
+	size atomic.Int64
+
+	// io guards what follows. It is locked before mu.
+	io       sync.Mutex
 	segments []segment
 	// write is the last segment if it is still written to.
 	write *os.File
@@ -85,7 +97,11 @@ func open(o Options) (_ *Spool, err error) {
 	if s.slot.file, err = s.openFile("inflight"); err != nil {
 		return nil, err
 	}
-	return s, s.recover()
+	if err := s.recover(); err != nil {
+		return nil, err
+	}
+	s.measure()
+	return s, nil
 }
 
 func (s *Spool) openFile(name string) (*os.File, error) {
@@ -105,40 +121,42 @@ func (s *Spool) commit() {
 	}
 }
 
-// Accept takes responsibility for traces that wait in memory.
-func (s *Spool) Accept(c exporter.Count) {
+// update changes the account and writes it.
+func (s *Spool) update(change func(*account)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.account.accepted = s.account.accepted.Plus(c)
+	change(&s.account)
 	s.commit()
+}
+
+// Accept takes responsibility for traces that wait in memory.
+func (s *Spool) Accept(c exporter.Count) {
+	s.update(func(a *account) { a.accepted = a.accepted.Plus(c) })
 }
 
 // Refuse counts traces that were never taken over.
 func (s *Spool) Refuse(cause exporter.Cause, c exporter.Count) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.account.accepted = s.account.accepted.Plus(c)
-	s.account.lose(cause, c)
-	s.commit()
+	s.update(func(a *account) {
+		a.accepted = a.accepted.Plus(c)
+		a.lose(cause, c)
+	})
 }
 
 // Lose counts traces that were waiting in memory.
 func (s *Spool) Lose(cause exporter.Cause, c exporter.Count) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.account.lose(cause, c)
-	s.commit()
+	s.update(func(a *account) { a.lose(cause, c) })
 }
 
 // Settle ends a sending: of its batch, lost was lost and all else was received.
 func (s *Spool) Settle(batch, lost exporter.Count, cause exporter.Cause) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.account.sent = s.account.sent.Plus(batch.Minus(lost))
-	s.account.lose(cause, lost)
-	s.account.inflight = 0
-	s.release()
-	s.commit()
+	s.io.Lock()
+	defer s.io.Unlock()
+	s.update(func(a *account) {
+		a.sent = a.sent.Plus(batch.Minus(lost))
+		a.lose(cause, lost)
+		a.inflight, s.held = 0, exporter.Count{}
+		s.release(a)
+	})
 }
 
 // Failing reports whether the disk took no more when it was last asked.
@@ -159,8 +177,8 @@ func (s *Spool) Stats() exporter.Stats {
 	stats := exporter.Stats{
 		Sent:       s.account.sent.Minus(s.start.sent),
 		Queued:     s.account.waiting(),
-		Spooled:    s.account.written.Minus(s.account.taken).Plus(s.slot.held(s.account.inflight)),
-		SpoolBytes: s.bytes(),
+		Spooled:    s.account.written.Minus(s.account.taken).Plus(s.held),
+		SpoolBytes: s.size.Load(),
 		Recovered:  s.start.waiting(),
 		Lost:       make(map[exporter.Cause]exporter.Count),
 	}
@@ -184,6 +202,8 @@ func (s *Spool) Lifetime() exporter.Stats {
 
 // Close lets go of the directory. What waits stays there.
 func (s *Spool) Close() error {
+	s.io.Lock()
+	defer s.io.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.closeFiles()

@@ -33,8 +33,9 @@ func (c *cursor) close() {
 // Take takes the oldest batch out and puts it in flight; Settle ends that. The payload
 // is nil if there is none. What cannot be read is skipped and counted.
 func (s *Spool) Take() Batch {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.io.Lock()
+	defer s.io.Unlock()
+	defer s.measure()
 	for s.account.written != s.account.taken {
 		h, payload, ok := s.readRecord()
 		if !ok {
@@ -60,9 +61,10 @@ func (s *Spool) corrupt(c exporter.Count, first uint64, taken exporter.Count) {
 		return
 	}
 	s.log.Warn("a part of the spool cannot be read; its traces are lost", "lost", c.String())
-	s.account.lose(exporter.CauseSpoolCorrupt, c)
-	s.account.first, s.account.taken = first, taken
-	s.commit()
+	s.update(func(a *account) {
+		a.lose(exporter.CauseSpoolCorrupt, c)
+		a.first, a.taken = first, taken
+	})
 }
 
 // takeOut moves a record into the slot. When the disk is so full that not even that
@@ -73,15 +75,16 @@ func (s *Spool) takeOut(h *header, payload []byte) {
 		s.read.pinned, s.read.after = true, *h
 		return
 	}
-	s.account.inflight = number
-	s.account.first, s.account.taken = h.number+1, h.end()
-	s.commit()
+	s.update(func(a *account) {
+		a.inflight, s.held = number, h.count
+		a.first, a.taken = h.number+1, h.end()
+	})
 }
 
 // release takes out the record that was sent from its segment.
-func (s *Spool) release() {
+func (s *Spool) release(a *account) {
 	if s.read.pinned {
-		s.account.first, s.account.taken = s.read.after.number+1, s.read.after.end()
+		a.first, a.taken = s.read.after.number+1, s.read.after.end()
 		s.read.pinned = false
 	}
 }
@@ -108,7 +111,7 @@ func (s *Spool) relieved() {
 	}
 	_ = s.disk(nil) // what we took is free again
 	if s.full.Set(false) {
-		s.log.Info("the spool is empty again", "lost", s.account.lost[exporter.CauseSpoolFull].Minus(s.start.lost[exporter.CauseSpoolFull]).String())
+		s.log.Info("the spool is empty again", "lost", s.Stats().Lost[exporter.CauseSpoolFull].String())
 	}
 }
 
