@@ -18,7 +18,7 @@ import (
 	"github.com/dwelltrace/dwell/bpf"
 	"github.com/dwelltrace/dwell/exporter/otlp"
 	"github.com/dwelltrace/dwell/internal/agent"
-	"github.com/dwelltrace/dwell/internal/netns"
+	"github.com/dwelltrace/dwell/internal/container"
 	"github.com/dwelltrace/dwell/internal/recording"
 )
 
@@ -35,6 +35,7 @@ type traceFlags struct {
 	duration, timeout           time.Duration
 	netns, interfaces, prefixes []string
 	hypervisors, netfilter      []string
+	sockets                     []string
 	output                      string
 	record                      string
 	ringMiB                     int
@@ -51,7 +52,8 @@ that the packet dwelt in each device. It ends after --count pings, after --durat
 or with Ctrl-C, and then says on standard error what it saw.
 
 The filters --netns and --interface say where packets are looked at, --address says
-which pings. They work in the kernel: what they leave out costs next to nothing.`,
+which pings. They work in the kernel: what they leave out costs next to nothing.
+Network namespaces that come, go or are renamed meanwhile are followed.`,
 		Example: `  dwell trace                                          waterfalls on the terminal
   dwell trace --count 100 --otlp-file pings.jsonl --output none
   dwell trace --otlp-endpoint localhost:4317           to Jaeger, Tempo or a Collector
@@ -69,14 +71,17 @@ func (f *traceFlags) register(cmd *cobra.Command) {
 	flags.Uint64VarP(&f.count, "count", "c", 0, "end after this many pings (0: never)")
 	flags.DurationVarP(&f.duration, "duration", "d", 0, "end after this time (0: never)")
 	flags.DurationVar(&f.timeout, "timeout", agent.DefaultTimeout, "how long to wait for a reply")
-	flags.StringSliceVar(&f.netns, "netns", nil, "look only into these network namespaces: name, path or PID")
+	flags.StringSliceVar(&f.netns, "netns", nil,
+		"look only into these network namespaces: name, container, path, PID, host, or a pattern like 'tenant-*'")
 	flags.StringSliceVar(&f.interfaces, "interface", nil, "look only at interfaces with these names")
 	flags.StringSliceVar(&f.prefixes, "address", nil, "trace only pings from or to these addresses or prefixes")
 	flags.StringSliceVar(&f.hypervisors, "hypervisor", nil,
-		"network namespace that is the hypervisor: name, path or PID (default: the host's own)")
+		"network namespace that is the hypervisor, as for --netns (default: the host's own)")
 	flags.StringSliceVar(&f.netfilter, "netfilter", nil,
-		"network namespaces in which to time the netfilter chains: name, path or PID, or none\n"+
+		"network namespaces in which to time the netfilter chains, as for --netns, or none\n"+
 			"(default: the hypervisor's, if the kernel can)")
+	flags.StringSliceVar(&f.sockets, "container-socket", nil,
+		"ask the container runtimes at these sockets for the names of containers; auto: at the usual places")
 	flags.StringVarP(&f.output, "output", "o", outputWaterfall, "what to print on standard output: waterfall, events (one line each), json (one object each) or none")
 	flags.IntVar(&f.ringMiB, "ring-size", bpf.DefaultRingBytes>>20, "size of the kernel's ring buffer in MiB")
 	flags.UintSliceVar(&f.vxlanPorts, "vxlan-port", []uint{bpf.VXLANPort, bpf.LegacyVXLANPort}, "UDP ports that carry VXLAN")
@@ -123,34 +128,22 @@ func (f *traceFlags) options() (opts agent.Options, err error) {
 	for _, p := range f.vxlanPorts {
 		opts.BPF.VXLANPorts = append(opts.BPF.VXLANPorts, uint16(p))
 	}
-	if opts.Hypervisors, err = inodesOf(f.hypervisors); err != nil {
-		return opts, err
+	opts.Scope = agent.Scope{
+		NetNS: f.netns, Interfaces: f.interfaces, Hypervisors: f.hypervisors, Netfilter: f.netfilter,
 	}
-	if opts.Filter.NetNS, err = inodesOf(f.netns); err != nil {
-		return opts, err
-	}
-	opts.Filter.Interfaces = f.interfaces
 	for _, p := range f.prefixes {
 		prefix, err := parsePrefix(p)
 		if err != nil {
 			return opts, err
 		}
-		opts.Filter.Addresses = append(opts.Filter.Addresses, prefix)
+		opts.Scope.Addresses = append(opts.Scope.Addresses, prefix)
 	}
-	return opts, nil
-}
-
-// inodesOf looks up network namespaces.
-func inodesOf(refs []string) ([]uint32, error) {
-	var inodes []uint32
-	for _, ref := range refs {
-		inode, err := netns.Inode(ref)
-		if err != nil {
-			return nil, err
-		}
-		inodes = append(inodes, inode)
+	opts.Strict = true // a slip of the pen should not look as if nobody pings
+	opts.Containers, opts.ContainerSockets = true, f.sockets
+	if slices.Equal(f.sockets, []string{"auto"}) {
+		opts.ContainerSockets = container.DefaultSockets()
 	}
-	return inodes, nil
+	return opts, opts.Scope.Check()
 }
 
 // parsePrefix takes a prefix, or an address as the prefix that holds only it.
@@ -180,7 +173,10 @@ func runTrace(cmd *cobra.Command, f traceFlags) error {
 	log := newLogger(cmd.ErrOrStderr())
 	out := newOutput(f.output, cmd.OutOrStdout(), &opts, cancel)
 	opts.Open = func() (agent.Sinks, error) { return f.sinks(ctx, onResource, log) }
-	a, err := f.start(opts, log)
+	if len(f.netfilter) == 0 { // nobody asked for it
+		opts.WithoutNetfilter = func(err error) { log.Warn("netfilter is not looked into: " + err.Error()) }
+	}
+	a, err := agent.Start(opts)
 	if err != nil {
 		return err
 	}
@@ -207,55 +203,6 @@ func (f *traceFlags) sinks(ctx context.Context, res otlp.Options, log *slog.Logg
 		return agent.Sinks{}, errors.Join(err, shutdownUnused(sinks))
 	}
 	return agent.Sinks{Exporter: sinks, Recording: rec}, nil
-}
-
-// start starts the agent, with the netfilter chains timed where the flags say.
-func (f *traceFlags) start(opts agent.Options, log *slog.Logger) (*agent.Agent, error) {
-	spaces, err := f.netfilterSpaces()
-	defer func() {
-		for _, ns := range spaces {
-			ns.Close()
-		}
-	}()
-	if err != nil {
-		return nil, err
-	}
-	opts.Netfilter = spaces
-	if len(f.netfilter) == 0 { // nobody asked for it
-		opts.WithoutNetfilter = func(err error) { log.Warn("netfilter is not looked into: " + err.Error()) }
-	}
-	return agent.Start(opts)
-}
-
-// netfilterSpaces opens the namespaces whose netfilter chains are to be timed.
-func (f *traceFlags) netfilterSpaces() (spaces []*netns.NS, err error) {
-	refs := f.netfilter
-	switch {
-	case slices.Equal(refs, []string{"none"}):
-		return nil, nil
-	case len(refs) == 0 && len(f.hypervisors) > 0:
-		refs = f.hypervisors
-	case len(refs) == 0:
-		ns, err := hostNetNS()
-		return []*netns.NS{ns}, err
-	}
-	for _, ref := range refs {
-		ns, err := netns.Open(ref)
-		if err != nil {
-			return spaces, err
-		}
-		spaces = append(spaces, ns)
-	}
-	return spaces, nil
-}
-
-// hostNetNS opens the host's own network namespace, or that of this process where the
-// first process's is hidden.
-func hostNetNS() (*netns.NS, error) {
-	if ns, err := netns.Open("/proc/1/ns/net"); err == nil {
-		return ns, nil
-	}
-	return netns.Current()
 }
 
 // scope says what is traced.
