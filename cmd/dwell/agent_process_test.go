@@ -42,7 +42,7 @@ type agentProcess struct {
 func startAgent(t *testing.T, config string) *agentProcess {
 	t.Helper()
 	dir := t.TempDir()
-	d := &agentProcess{t: t, config: filepath.Join(dir, "dwell.yaml"), log: &logBuffer{}, exited: make(chan struct{})}
+	d := &agentProcess{t: t, config: filepath.Join(dir, "dwell.yaml"), log: &logBuffer{more: make(chan struct{}, 1)}, exited: make(chan struct{})}
 	d.write(config)
 	socket := filepath.Join(dir, "notify")
 	d.states = listenNotify(t, socket)
@@ -122,6 +122,7 @@ func (d *agentProcess) await(prefix string) string {
 // address returns where the daemon's HTTP server listens.
 func (d *agentProcess) address() string {
 	d.t.Helper()
+	d.mustLog("serving metrics and health")
 	found := regexp.MustCompile(`msg="serving metrics and health" address=(\S+)`).FindStringSubmatch(d.log.String())
 	if found == nil {
 		d.t.Fatalf("no address in\n%s", d.log)
@@ -129,12 +130,24 @@ func (d *agentProcess) address() string {
 	return found[1]
 }
 
-// mustLog fails unless the log says so.
+// mustLog fails unless the log says so. It comes by another way than the states do, and
+// later.
 func (d *agentProcess) mustLog(want ...string) {
 	d.t.Helper()
+	timeout := time.After(patience)
 	for _, w := range want {
-		if !strings.Contains(d.log.String(), w) {
-			d.t.Errorf("the log does not say %q:\n%s", w, d.log)
+		for over := false; !strings.Contains(d.log.String(), w); {
+			if over {
+				d.t.Errorf("the log does not say %q:\n%s", w, d.log)
+				break
+			}
+			select {
+			case <-d.log.more:
+			case <-d.exited:
+				over = true
+			case <-timeout:
+				over = true
+			}
 		}
 	}
 }
@@ -143,11 +156,16 @@ func (d *agentProcess) mustLog(want ...string) {
 type logBuffer struct {
 	mu   sync.Mutex
 	text bytes.Buffer
+	more chan struct{} // has something when more was written
 }
 
 func (b *logBuffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	select {
+	case b.more <- struct{}{}:
+	default:
+	}
 	return b.text.Write(p)
 }
 

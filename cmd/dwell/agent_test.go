@@ -167,7 +167,8 @@ func TestAgentReloadsLoseNothing(t *testing.T) {
 	if status := d.stop(); status != 0 {
 		t.Errorf("status %d\n%s", status, d.log)
 	}
-	d.mustLog(fmt.Sprintf("pings=%d complete=%[1]d dropped=0 incomplete=0", pings), "events_lost=0")
+	d.mustLog(fmt.Sprintf("pings=%d complete=%[1]d dropped=0 incomplete=0", pings), "events_lost=0",
+		"no network namespace of these names", "names=nowhere", "every network namespace of the scope is there")
 	if strings.Contains(d.log.String(), " lost=") {
 		t.Errorf("something was lost:\n%s", d.log)
 	}

@@ -39,6 +39,9 @@ func check(c *Config, bad report) {
 	checkMetrics(&c.Metrics, bad)
 	checkListen(c.HTTP.Listen, bad)
 	for i, socket := range c.Containers.Sockets {
+		if socket == None && len(c.Containers.Sockets) == 1 {
+			break
+		}
 		absolute(fmt.Sprintf("containers.sockets[%d]", i), strings.TrimPrefix(socket, "unix://"), bad)
 	}
 	positive("shutdown.timeout", c.Shutdown.Timeout, bad)
@@ -52,7 +55,7 @@ func checkTrace(t *Trace, bad report) {
 	if n := len(t.VXLANPorts); n > maxVXLANPorts {
 		bad("trace.vxlan_ports", "%d ports; at most %d can be", n, maxVXLANPorts)
 	}
-	if slices.Contains(t.Netfilter, "none") && len(t.Netfilter) > 1 {
+	if slices.Contains(t.Netfilter, None) && len(t.Netfilter) > 1 {
 		bad("trace.netfilter", "none stands beside namespaces; write either")
 	}
 }

@@ -8,6 +8,9 @@ import (
 	"strings"
 )
 
+// None, as the only element of a list, is nothing where an empty list means a default.
+const None = "none"
+
 // Switch is on, off, or as the circumstances say.
 type Switch string
 

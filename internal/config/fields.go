@@ -116,7 +116,7 @@ func otherFields() []Field {
 		{Path: "http.listen", Example: "0.0.0.0:9464", Restart: true, Doc: "Address and port, `:9464` for all addresses; empty: no server."},
 		{Path: "containers", Doc: "Network namespaces that belong to a container are called by its name."},
 		{Path: "containers.enabled", Example: "false", Restart: true, Doc: "Whether containers are looked for."},
-		{Path: "containers.sockets", Example: `["/run/containerd/containerd.sock"]`, Restart: true, Doc: "The sockets of container runtimes that are asked for names. Default: those of docker, containerd, CRI-O and podman at their usual places."},
+		{Path: "containers.sockets", Example: `["/run/containerd/containerd.sock"]`, Restart: true, Doc: "The sockets of container runtimes that are asked for names; `none`: containers go by their IDs. Default: those of docker, containerd, CRI-O and podman at their usual places."},
 		{Path: "log", Doc: "What is logged on standard error."},
 		{Path: "log.level", Example: "debug", Doc: "`debug`, `info`, `warn` or `error`."},
 		{Path: "log.format", Example: "json", Restart: true, Doc: "`text` (key=value) or `json`, one line a message."},

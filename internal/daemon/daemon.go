@@ -40,7 +40,8 @@ type daemon struct {
 	scraped                atomic.Bool
 	reloads, failedReloads atomic.Uint64
 	// troubles are what was last told of the scope.
-	troubles string
+	troublesMu sync.Mutex
+	troubles   string
 }
 
 // result is what a run of the agent returns.
@@ -117,7 +118,7 @@ func (d *daemon) start(ctx context.Context, loaded *config.Loaded) error {
 }
 
 func (d *daemon) agentOptions(loaded *config.Loaded) agent.Options {
-	opts := agentOptions(d.config.Trace)
+	opts := agentOptions(d.config.Trace, d.config.Containers)
 	opts.HostID = d.sinks.resource.Host.ID
 	opts.Patience = time.Duration(d.config.Shutdown.Timeout)
 	opts.WithoutNetfilter = func(err error) {
@@ -151,6 +152,7 @@ func (d *daemon) trace(ctx context.Context) error {
 	}()
 	d.phase.Store(int32(running))
 	d.log.Info("attached", "version", d.opts.Resource.Version, "config", d.opts.File, "host", d.sinks.resource.Host.Name)
+	d.tellTroubles(d.agentStatus())
 	d.service.ready(d.status())
 	background.Go(func() { d.service.beat(over, d.beat) })
 	if d.sinks.endpoint.open() {

@@ -14,19 +14,23 @@ import (
 	"github.com/dwelltrace/dwell/exporter/metrics"
 	"github.com/dwelltrace/dwell/internal/agent"
 	"github.com/dwelltrace/dwell/internal/config"
+	"github.com/dwelltrace/dwell/internal/container"
 )
 
 // The configuration knows none of the packages that it is for, so that its defaults are
 // written down again; they are theirs.
 func TestDefaultsAreThoseOfThePackages(t *testing.T) {
 	c := config.Default()
-	got := agentOptions(c.Trace)
+	got := agentOptions(c.Trace, c.Containers)
 	want := agent.Options{
 		BPF:     bpf.Options{RingBytes: bpf.DefaultRingBytes, VXLANPorts: []uint16{bpf.VXLANPort, bpf.LegacyVXLANPort}},
 		Timeout: agent.DefaultTimeout,
 	}
 	if diff := cmp.Diff(want.BPF, got.BPF); diff != "" || got.Timeout != want.Timeout {
 		t.Errorf("agent: %v (-want +got):\n%s", got.Timeout, diff)
+	}
+	if diff := cmp.Diff(container.DefaultSockets(), got.ContainerSockets); diff != "" || !got.Containers {
+		t.Errorf("containers: %t (-want +got):\n%s", got.Containers, diff)
 	}
 	if diff := cmp.Diff(agent.Scope{}, got.Scope); diff != "" {
 		t.Errorf("scope (-want +got):\n%s", diff)
@@ -39,6 +43,21 @@ func TestDefaultsAreThoseOfThePackages(t *testing.T) {
 	}
 	if c.Metrics.MaxSeries != metrics.DefaultMaxSeries || time.Duration(c.Metrics.Expire) != metrics.DefaultExpire {
 		t.Errorf("metrics: %+v", c.Metrics)
+	}
+}
+
+func TestSockets(t *testing.T) {
+	for _, test := range []struct {
+		c    config.Containers
+		want []string
+	}{
+		{config.Containers{Enabled: false}, nil},
+		{config.Containers{Enabled: true, Sockets: []string{"none"}}, nil},
+		{config.Containers{Enabled: true, Sockets: []string{"unix:///run/a.sock", "/b"}}, []string{"unix:///run/a.sock", "/b"}},
+	} {
+		if diff := cmp.Diff(test.want, sockets(test.c)); diff != "" {
+			t.Errorf("%+v (-want +got):\n%s", test.c, diff)
+		}
 	}
 }
 

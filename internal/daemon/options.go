@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/dwelltrace/dwell/bpf"
@@ -13,6 +14,7 @@ import (
 	"github.com/dwelltrace/dwell/exporter/sampling"
 	"github.com/dwelltrace/dwell/internal/agent"
 	"github.com/dwelltrace/dwell/internal/config"
+	"github.com/dwelltrace/dwell/internal/container"
 )
 
 // Options are what the daemon is given by its process.
@@ -59,7 +61,7 @@ func (o Options) logger(c config.Log) (*slog.Logger, *slog.LevelVar) {
 }
 
 // agentOptions are the ones that the configuration has.
-func agentOptions(c config.Trace) agent.Options {
+func agentOptions(c config.Trace, containers config.Containers) agent.Options {
 	ports := make([]uint16, len(c.VXLANPorts))
 	for i, p := range c.VXLANPorts {
 		ports[i] = uint16(p)
@@ -68,7 +70,20 @@ func agentOptions(c config.Trace) agent.Options {
 		BPF:     bpf.Options{RingBytes: int(c.RingSize), VXLANPorts: ports},
 		Scope:   scope(c),
 		Timeout: time.Duration(c.Timeout),
+
+		Containers: containers.Enabled, ContainerSockets: sockets(containers),
 	}
+}
+
+// sockets returns the sockets of container runtimes that are asked for names.
+func sockets(c config.Containers) []string {
+	switch {
+	case !c.Enabled || slices.Equal(c.Sockets, []string{config.None}):
+		return nil
+	case len(c.Sockets) == 0:
+		return container.DefaultSockets()
+	}
+	return c.Sockets
 }
 
 func scope(c config.Trace) agent.Scope {

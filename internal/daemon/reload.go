@@ -27,6 +27,7 @@ func (d *daemon) reload(ctx context.Context) {
 		return
 	}
 	d.reloads.Add(1)
+	d.tellTroubles(d.agentStatus())
 }
 
 // take puts a configuration in force.

@@ -71,6 +71,8 @@ func (d *daemon) beat() error {
 
 // tellTroubles logs what of the scope cannot be looked at, when that changes.
 func (d *daemon) tellTroubles(s agent.Status) {
+	d.troublesMu.Lock()
+	defer d.troublesMu.Unlock()
 	now := strings.Join(s.Unresolved, ", ")
 	if now == d.troubles {
 		return
