@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// None, as the only element of a list, is nothing where an empty list means a default.
+// None is the only element of a list that means nothing where an empty one means a default.
 const None = "none"
 
 // Switch is on, off, or as the circumstances say.
