@@ -4,49 +4,24 @@ package otlpgrpc_test
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
 
 	coltracepb "go.opentelemetry.io/proto/otlp/collector/trace/v1"
-	"golang.org/x/sys/unix"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	"github.com/dwelltrace/dwell/exporter"
+	"github.com/dwelltrace/dwell/exporter/internal/disktest"
 	"github.com/dwelltrace/dwell/exporter/internal/spool"
 )
-
-// smallDisk returns a directory on a file system of the given size, which is mounted
-// nowhere and goes away with its file descriptor (fsmount(2), Linux 5.2).
-func smallDisk(t *testing.T, size string) string {
-	t.Helper()
-	fs, err := unix.Fsopen("tmpfs", unix.FSOPEN_CLOEXEC)
-	if errors.Is(err, unix.EPERM) {
-		t.Skip("needs root: makes a small file system")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(fs)
-	if err := errors.Join(unix.FsconfigSetString(fs, "size", size), unix.FsconfigCreate(fs)); err != nil {
-		t.Fatal(err)
-	}
-	mount, err := unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { unix.Close(mount) })
-	return fmt.Sprintf("/proc/self/fd/%d", mount)
-}
 
 // TestFullDisk: what the disk does not take stays in memory; what finds no room there
 // is counted; all else arrives when the backend is back.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
-	dir := smallDisk(t, "1m")
+	dir := disktest.Small(t, "1m")
 	var back atomic.Bool
 	s := serve(t, func(ctx context.Context, call int) (*coltracepb.ExportTraceServiceResponse, error) {
 		if !back.Load() {

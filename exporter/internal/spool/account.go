@@ -3,6 +3,7 @@
 package spool
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -165,6 +166,9 @@ func (f *accountFile) load() (*account, error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
+	if foreign(f.page[:n]) {
+		return nil, errForeign
+	}
 	var newest *account
 	for at := 0; at < n; at += accountCopy {
 		a, err := parseAccount(f.page[at:min(at+accountCopy, n)])
@@ -176,6 +180,17 @@ func (f *accountFile) load() (*account, error) {
 		}
 	}
 	return newest, nil
+}
+
+// errForeign is for a directory with files that are not ours.
+var errForeign = errors.New("the file account in it is not of a spool; give the spool a directory of its own")
+
+// foreign reports whether a file has something in it and none of it is ours. A loss of
+// power may leave zeros.
+func foreign(page []byte) bool {
+	second := page[min(accountCopy, len(page)):]
+	return len(bytes.Trim(page, "\x00")) > 0 &&
+		!bytes.HasPrefix(page, []byte(accountMagic)) && !bytes.HasPrefix(second, []byte(accountMagic))
 }
 
 // store writes both copies with one write within one page: a kill finds it done or
