@@ -11,8 +11,10 @@ import (
 	"github.com/dwelltrace/dwell/internal/netns"
 )
 
-// rulesAtOnce bounds a netlink batch, which has to fit into the socket's buffer.
-const rulesAtOnce = 500
+// rulesAtOnce bounds a netlink batch: the kernel's answers to it, two for each rule, have
+// to fit into the socket's receive buffer (net.core.rmem_default, 208 KiB; 200 rules are
+// too many).
+const rulesAtOnce = 50
 
 // setNFTables makes a table of our own whose forward chain has n rules such as
 //
