@@ -37,7 +37,8 @@ func (s *scene) checkContainers(ctx context.Context) error {
 		return err
 	}
 	err := s.awaitJourneys(ctx, between(red, blue), func(j *journey) error {
-		return errors.Join(named(j, "container.name", "red"), named(j, "container.name", "blue"),
+		return errors.Join(named(j, "container.name", "red"), named(j, "container.id", s.ids["red"]),
+			named(j, "container.name", "blue"), named(j, "container.id", s.ids["blue"]),
 			named(j, "dwell.netns.role", "hypervisor"), shows(j.kinds, "bridge"))
 	})
 	if err != nil {

@@ -150,5 +150,6 @@ func (s *scene) awaitJourneys(ctx context.Context, want func(*journey) bool, che
 			errs = append(errs, fmt.Errorf("%w in %v", err, j))
 		}
 	}
+	fmt.Fprintf(s.out, "    %v\n", found[0])
 	return errors.Join(errs...)
 }

@@ -80,7 +80,7 @@ func verify(ctx context.Context, args []string, out io.Writer) (err error) {
 	}
 	defer func() {
 		err = errors.Join(err, os.RemoveAll(dir), removeControlGroups(before))
-		after, serr := takeSnapshot(ctx)
+		after, serr := takeSnapshot(context.WithoutCancel(ctx)) // also when it was interrupted
 		err = errors.Join(err, serr, before.compare(after))
 		if err == nil {
 			fmt.Fprintln(out, "ok  the host is as it was:", before)

@@ -36,7 +36,7 @@ type scene struct {
 	dir, dwell string
 	out        io.Writer
 
-	addresses map[string]string // by container
+	addresses, ids map[string]string // by container
 }
 
 // play sets the scene and checks what dwell makes of it.
@@ -69,14 +69,15 @@ func (s *scene) set(ctx context.Context) error {
 	if _, err := docker(ctx, "network", "create", "--driver", "bridge", bridgeNetwork); err != nil {
 		return err
 	}
-	s.addresses = map[string]string{}
+	s.addresses, s.ids = map[string]string{}, map[string]string{}
 	for _, name := range []string{"red", "blue"} {
 		// NET_RAW to ping; answering is the kernel's.
-		_, err := docker(ctx, "run", "--detach", "--name", name, "--network", bridgeNetwork,
+		id, err := docker(ctx, "run", "--detach", "--name", name, "--network", bridgeNetwork,
 			"--cap-drop", "ALL", "--cap-add", "NET_RAW", "dwell-verify-peer")
 		if err != nil {
 			return err
 		}
+		s.ids[name] = id
 		s.addresses[name], err = docker(ctx, "inspect", "--format",
 			"{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", name)
 		if err != nil {
