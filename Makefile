@@ -107,6 +107,11 @@ bench-overhead: $(if $(ROOT),build) ## What tracing costs a flood ping, beside p
 	.ci/install bench
 	$(GO) run ./examples/overhead --dwell bin/dwell $(ARGS)
 
+.PHONY: soak
+soak: $(if $(ROOT),build) ## Memory of the agent under an hour's worth of flood pings (root)
+	$(need_root)
+	$(GO) run ./examples/soak --dwell bin/dwell $(ARGS)
+
 .PHONY: clean
 clean: ## Remove what make made, but for the Go caches
 	rm -rf bin .cache
