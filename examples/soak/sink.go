@@ -41,7 +41,7 @@ func (s *sink) address() string { return s.listener.Addr().String() }
 
 func (s *sink) stop() {
 	s.server.Stop()
-	<-s.done
+	_ = <-s.done
 }
 
 // Marshal, Unmarshal and Name implement encoding.CodecV2: nothing is decoded.
