@@ -4,6 +4,11 @@ package exporter
 
 // Spool is a directory on disk where traces wait that cannot be sent yet. The zero
 // value means that there is none.
+//
+// What is in it outlives the process, and so does the account: what was only in the
+// memory of a process that was killed is counted as [CauseKilled] at the next start.
+// Nothing is synced, which a kill does not need: a loss of power may take what the
+// kernel had not yet written, some 30 s by default, and that is counted, too.
 type Spool struct {
 	// Dir is made if need be, for this user only. One process at a time may use it.
 	Dir string

@@ -148,6 +148,10 @@ func (e *Exporter) start() error {
 	return nil
 }
 
+// bytesPerBatchSpan keeps batches in a small spool small: a span takes less than half a
+// kilobyte, and there should be room for eight batches.
+const bytesPerBatchSpan = 8 * 512
+
 func (e *Exporter) startSpooled() error {
 	var err error
 	if e.spool, err = spool.Open(spool.Options{Spool: e.options.Spool, Logger: e.log}); err != nil {
@@ -156,7 +160,9 @@ func (e *Exporter) startSpooled() error {
 	if err := e.connect(otlptracegrpc.RetryConfig{Enabled: false}); err != nil {
 		return errors.Join(err, e.spool.Close())
 	}
-	e.batcher = batch.NewSpooled(e.options.Queue, batch.Courier{
+	queue := e.options.Queue
+	queue.BatchSpans = min(queue.BatchSpans, max(int(e.options.Spool.WithDefaults().MaxBytes/bytesPerBatchSpan), 1))
+	e.batcher = batch.NewSpooled(queue, batch.Courier{
 		Spool:      e.spool,
 		NewEncoder: func() batch.Encoder { return otlp.NewEncoder(e.options.OTLP).Append },
 		Try:        e.upload,

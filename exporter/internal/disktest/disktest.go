@@ -23,7 +23,7 @@ func Small(t testing.TB, size string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer unix.Close(fs)
+	defer func() { _ = unix.Close(fs) }() // what is on it is not needed
 	if err := errors.Join(unix.FsconfigSetString(fs, "size", size), unix.FsconfigCreate(fs)); err != nil {
 		t.Fatal(err)
 	}
@@ -31,6 +31,6 @@ func Small(t testing.TB, size string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { unix.Close(mount) })
+	t.Cleanup(func() { _ = unix.Close(mount) }) // neither now
 	return fmt.Sprintf("/proc/self/fd/%d", mount)
 }
