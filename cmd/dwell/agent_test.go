@@ -4,6 +4,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -130,12 +131,12 @@ func hasNativeHistogram(t *testing.T, text string) bool {
 // its trace at one of the endpoints.
 func TestAgentReloadsLoseNothing(t *testing.T) {
 	l, one, other := testLab(t), startBackend(t, "127.0.0.1:0"), startBackend(t, "127.0.0.1:0")
-	spool, nobody := t.TempDir(), refusing(t)
+	spool, file, nobody := t.TempDir(), filepath.Join(t.TempDir(), "traces.jsonl"), refusing(t)
 	_, hypervisor := l.NetNS(lab.Hypervisor)
 	_, guest := l.NetNS(lab.Guest)
 	_, outside := l.NetNS(lab.Outside)
 	to := func(address, more string) string {
-		return labConfig(l, "export:\n  otlp: {endpoint: \""+address+"\"}\n"+more)
+		return labConfig(l, "export:\n  otlp: {endpoint: \""+address+"\"}\n  file: "+file+"\n"+more)
 	}
 	withSpool := "  spool: {dir: " + spool + "}\n"
 	configs := []struct {
@@ -174,6 +175,9 @@ func TestAgentReloadsLoseNothing(t *testing.T) {
 	}
 	if n := strings.Count(d.log.String(), "the configuration is reloaded"); n != rounds*4 {
 		t.Errorf("%d good reloads\n%s", n, d.log)
+	}
+	if lines, err := os.ReadFile(file); err != nil || bytes.Count(lines, []byte("\n")) != pings {
+		t.Errorf("%d pings, %d traces in the file, which every configuration has, %v", pings, bytes.Count(lines, []byte("\n")), err)
 	}
 	d = startAgent(t, configs[0].text) // what the spool still had at the end
 	if traces := awaitTraces(t, pings, one, other); traces != pings {

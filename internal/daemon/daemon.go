@@ -175,7 +175,7 @@ func (d *daemon) stop(end func(), done <-chan result) error {
 	limit := time.Duration(d.config.Shutdown.Timeout)
 	d.phase.Store(int32(stopping))
 	d.service.stopping()
-	d.log.Info("stopping", "timeout", limit)
+	d.log.Info("stopping", "timeout", limit.String())
 	before := d.sinks.Stats()
 	d.sinks.endBy(time.Now().Add(limit - limit/4)) // the rest is for what goes to the spool
 	end()
