@@ -40,17 +40,18 @@ func killed(dir, address string) otlpgrpc.Options {
 	return otlpgrpc.Options{
 		Endpoint: address, Backoff: quick, Timeout: time.Minute,
 		Queue: exporter.Queue{Spans: 1000, BatchSpans: 100, Delay: 5 * time.Millisecond, Wait: time.Second},
-		Spool: exporter.Spool{Dir: dir, MaxBytes: 4 << 20},
+		Spool: exporter.Spool{Dir: dir, MaxBytes: 8 << 20},
 	}
 }
 
-// victim exports one trace after the other until it is killed. It writes a "b" before
-// each and a "d" after it.
+// victim exports one trace after the other until it is killed. It writes an "s" before
+// it opens the spool, and then a "b" before each trace and a "d" after it.
 func victim() {
 	seq, err := strconv.Atoi(os.Getenv(victimFirst))
 	if err != nil {
 		panic(err)
 	}
+	os.Stdout.WriteString("s")
 	e, err := otlpgrpc.New(killed(os.Getenv(victimDir), os.Getenv(victimEndpoint)))
 	if err != nil {
 		panic(err)
@@ -63,8 +64,9 @@ func victim() {
 	os.Exit(3) // nobody has killed us
 }
 
-// kill runs a victim and kills it when it has exported n traces. It returns how many
-// exports have begun, and how many of those have returned.
+// kill runs a victim and kills it when it has exported n traces; if that is none, while
+// it works out what the one before has left. It returns how many exports have begun, and
+// how many of those have returned.
 func kill(t *testing.T, dir, address string, first, n int) (begun, done int) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
@@ -77,7 +79,7 @@ func kill(t *testing.T, dir, address string, first, n int) (begun, done int) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	progress := make([]byte, 2*n)
+	progress := make([]byte, 1+2*n)
 	if _, err := io.ReadFull(out, progress); err != nil {
 		t.Errorf("the victim died by itself: %v", err)
 	}
@@ -110,7 +112,11 @@ func TestKilled(t *testing.T) {
 	begun, done := 0, 0
 	for i := range kills {
 		away.Store(i%3 != 0)
-		b, d := kill(t, dir, s.address, begun, 1+rand.IntN(600))
+		n := rand.IntN(600)
+		if i%4 == 3 {
+			n = 0
+		}
+		b, d := kill(t, dir, s.address, begun, n)
 		begun, done = begun+b, done+d
 	}
 	away.Store(false)

@@ -99,6 +99,11 @@ func (s *Spool) Left() Batch {
 	}
 	h, payload, err := s.slot.load()
 	if err != nil || payload == nil || h.number != s.account.inflight {
+		// Open could read it: the disk is failing.
+		s.update(func(a *account) {
+			a.lose(exporter.CauseSpoolCorrupt, s.held)
+			a.inflight, s.held = 0, exporter.Count{}
+		})
 		return Batch{}
 	}
 	return Batch{Payload: payload, Count: h.count}
