@@ -15,7 +15,7 @@ import (
 type sink struct {
 	server          *grpc.Server
 	listener        net.Listener
-	done            chan error
+	done            chan struct{}
 	requests, bytes atomic.Int64
 }
 
@@ -24,7 +24,7 @@ func startSink() (*sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &sink{listener: l, done: make(chan error, 1)}
+	s := &sink{listener: l, done: make(chan struct{})}
 	s.server = grpc.NewServer(grpc.ForceServerCodecV2(s), grpc.MaxRecvMsgSize(64<<20),
 		grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
 			if err := stream.RecvMsg(nil); err != nil {
@@ -33,7 +33,10 @@ func startSink() (*sink, error) {
 			s.requests.Add(1)
 			return stream.SendMsg(nil)
 		}))
-	go func() { s.done <- s.server.Serve(l) }()
+	go func() {
+		defer close(s.done)
+		_ = s.server.Serve(l) // ends with stop
+	}()
 	return s, nil
 }
 
@@ -41,7 +44,7 @@ func (s *sink) address() string { return s.listener.Addr().String() }
 
 func (s *sink) stop() {
 	s.server.Stop()
-	_ = <-s.done
+	<-s.done
 }
 
 // Marshal, Unmarshal and Name implement encoding.CodecV2: nothing is decoded.

@@ -3,12 +3,21 @@
 package recording
 
 import (
+	"errors"
 	"io"
+	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // queued is how many chunks may wait to be written: 4 MiB.
 const queued = 64
+
+// patience is for how long a file may take nothing before it is given up: a pipe that
+// nobody reads must not stop the tracing.
+const patience = 5 * time.Second
+
+var errStuck = errors.New("it takes nothing more")
 
 // output writes chunks in a goroutine of its own.
 type output struct {
@@ -19,6 +28,10 @@ type output struct {
 	done   chan struct{}
 	lost   atomic.Uint64
 	bytes  atomic.Int64
+	// stuck is set once the file was given up; only the caller of write looks at it.
+	stuck    bool
+	patience time.Duration
+	tell     sync.Once
 	// err is the first error; it may be read once done is closed.
 	err error
 }
@@ -33,19 +46,61 @@ func newOutput(w io.WriteCloser, failed func(error)) *output {
 	o := &output{
 		w: w, failed: failed,
 		queue: make(chan chunk, queued), free: make(chan []byte, queued), done: make(chan struct{}),
+		patience: patience,
 	}
 	go o.run()
 	return o
 }
 
-// write takes over a chunk, and returns memory for another.
+// write takes over a chunk, and returns memory for another. It waits for room no longer than
+// patience, and after that never again.
 func (o *output) write(b []byte, events uint64) []byte {
-	o.queue <- chunk{b, events}
+	if !o.enqueue(chunk{b, events}) {
+		o.lost.Add(events)
+		return b[:0]
+	}
 	select {
 	case b := <-o.free:
 		return b
 	default:
 		return make([]byte, 0, chunkSize+chunkSize/8)
+	}
+}
+
+func (o *output) enqueue(c chunk) bool {
+	if o.stuck {
+		return false
+	}
+	select {
+	case o.queue <- c:
+		return true
+	default:
+	}
+	timer := time.NewTimer(o.patience)
+	defer timer.Stop()
+	select {
+	case o.queue <- c:
+		return true
+	case <-timer.C:
+		o.giveUp()
+		return false
+	}
+}
+
+// giveUp ends a write that is under way, if the file is one with which that can be done,
+// such as a pipe.
+func (o *output) giveUp() {
+	o.stuck = true
+	o.fail(errStuck)
+	if f, ok := o.w.(interface{ SetWriteDeadline(t time.Time) error }); ok {
+		_ = f.SetWriteDeadline(time.Now())
+	}
+}
+
+// fail tells of the first error.
+func (o *output) fail(err error) {
+	if o.failed != nil {
+		o.tell.Do(func() { o.failed(err) })
 	}
 }
 
@@ -74,19 +129,48 @@ func (o *output) put(b []byte) {
 		return
 	}
 	o.err = err
-	if o.failed != nil {
-		o.failed(err)
-	}
+	o.fail(err)
 }
 
 func (o *output) stats() (lost uint64, bytes int64) { return o.lost.Load(), o.bytes.Load() }
 
-// close writes what is queued and closes the file.
+// close writes what is queued and closes the file. One that takes nothing is given up; then
+// the goroutine may stay in a write that cannot be ended.
 func (o *output) close() error {
 	close(o.queue)
-	<-o.done
+	if !o.stuck && !o.finished() {
+		o.giveUp()
+	}
+	if o.stuck {
+		select {
+		case <-o.done:
+		case <-time.After(o.patience):
+			return errStuck
+		}
+	}
 	if err := o.w.Close(); o.err == nil {
 		o.err = err
 	}
+	if o.stuck {
+		return errStuck
+	}
 	return o.err
+}
+
+// finished waits until everything is written, as long as something is.
+func (o *output) finished() bool {
+	ticker := time.NewTicker(o.patience)
+	defer ticker.Stop()
+	for before := o.bytes.Load(); ; {
+		select {
+		case <-o.done:
+			return true
+		case <-ticker.C:
+			now := o.bytes.Load()
+			if now == before {
+				return false
+			}
+			before = now
+		}
+	}
 }

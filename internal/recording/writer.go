@@ -9,6 +9,8 @@ import (
 	"io"
 	"os"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/dwelltrace/dwell/correlate/event"
 )
 
@@ -19,7 +21,7 @@ const flushAfter = 1e9
 // Writer writes a recording. Its methods cost some tens of nanoseconds: they fill a
 // chunk in memory, and a goroutine writes whole chunks. If the disk cannot keep up
 // they wait; events then wait in the kernel's ring buffer, which counts what it has
-// no room for. After a failed write they only count.
+// no room for. After a failed write, or when nothing was taken for 5 s, they only count.
 //
 // One goroutine at a time may use a Writer.
 type Writer struct {
@@ -45,7 +47,11 @@ type Writer struct {
 // addresses and payloads in it. The caller must call Close. failed is called at most
 // once, from a goroutine of the Writer, when the file cannot be written to.
 func Create(path string, info Info, failed func(error)) (*Writer, error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	// Without O_NONBLOCK a pipe that nobody reads would be waited for, here and at each write.
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NONBLOCK, 0o600)
+	if errors.Is(err, unix.ENXIO) {
+		return nil, fmt.Errorf("cannot write the recording: nobody reads the pipe %s: start its reader first (--record)", path)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot write the recording: %w (--record)", err)
 	}
