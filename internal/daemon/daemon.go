@@ -177,7 +177,7 @@ func (d *daemon) stop(end func(), done <-chan result) error {
 	d.service.stopping()
 	d.log.Info("stopping", "timeout", limit.String())
 	before := d.sinks.Stats()
-	d.sinks.endBy(time.Now().Add(limit - limit/4)) // the rest is for what goes to the spool
+	d.sinks.endBy(time.Now().Add(limit - d.stashing(limit)))
 	end()
 	var r result
 	select {
@@ -192,6 +192,14 @@ func (d *daemon) stop(end func(), done <-chan result) error {
 		r.err = errors.Join(r.err, fmt.Errorf("%v were lost at the end: they could not be sent within shutdown.timeout, %v%s", lost, limit, d.advice()))
 	}
 	return r.err
+}
+
+// stashing is the part of the time to end that is for writing to the spool.
+func (d *daemon) stashing(limit time.Duration) time.Duration {
+	if d.sinks.endpointIs.spool.Dir == "" {
+		return 0
+	}
+	return limit / 4
 }
 
 // advice says what would have kept traces from being lost at the end.
