@@ -182,7 +182,7 @@ func (e *Exporter) Export(ctx context.Context, traces []*trace.Trace) error {
 				"queue_spans", e.options.Queue.Spans)
 		}
 	case err == nil && e.overflowing.On():
-		s := e.batcher.Stats()
+		s := e.Stats()
 		if s.Queued.Spans <= int64(e.options.Queue.Spans/2) && e.overflowing.Set(false) {
 			e.log.Info("the queue has room again", "dropped", s.Lost[exporter.CauseQueueFull].String())
 		}
@@ -191,7 +191,12 @@ func (e *Exporter) Export(ctx context.Context, traces []*trace.Trace) error {
 }
 
 // Stats returns what became of the traces so far.
-func (e *Exporter) Stats() exporter.Stats { return e.batcher.Stats() }
+func (e *Exporter) Stats() exporter.Stats {
+	if e.spool != nil {
+		return e.spool.Stats() // what was recovered is on its way before there is a batcher
+	}
+	return e.batcher.Stats()
+}
 
 // Shutdown sends what is queued until ctx is done, closes the connection, and
 // returns an error if any trace since the start did not get through. What could not be
