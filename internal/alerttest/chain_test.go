@@ -142,6 +142,7 @@ func (c *chain) checkExemplars(t *testing.T) {
 // startChain starts everything and waits until pings flow through it all.
 func startChain(t *testing.T) *chain {
 	t.Helper()
+	collector, dwell := otelcoltest.Binary(t), buildDwell(t)
 	c := &chain{place: newPlace(t), traces: filepath.Join(t.TempDir(), "traces.jsonl")}
 	c.lab = upLab(t)
 	var err error
@@ -171,12 +172,12 @@ func startChain(t *testing.T) *chain {
 	start("alertmanager", atAlertmanager+"/-/ready", program(t, "prometheus-alertmanager", "alertmanager"),
 		"--config.file="+config("alertmanager.yml", string(alertmanagerConfig(t))), "--storage.path="+t.TempDir(),
 		"--web.listen-address="+atAlertmanager, "--cluster.listen-address=")
-	start("collector", atCollector+"/metrics", otelcoltest.Binary(t),
+	start("collector", atCollector+"/metrics", collector,
 		"--config", config("readme.yaml", readmeConfig(t)), "--config", config("collector.yaml", collectorConfig(c.traces)))
 	start("prometheus", atPrometheus+"/-/ready", program(t, "prometheus"),
 		"--config.file="+config("prometheus.yml", prometheusConfig()), "--storage.tsdb.path="+t.TempDir(),
 		"--web.listen-address="+atPrometheus, "--enable-feature=exemplar-storage")
-	start("agent", atAgent+"/readyz", buildDwell(t), "agent", "--config", config("dwell.yaml", agentConfig(t, c.lab)))
+	start("agent", atAgent+"/readyz", dwell, "agent", "--config", config("dwell.yaml", agentConfig(t, c.lab)))
 	start("prometheus-direct", atDirect+"/-/ready", program(t, "prometheus"),
 		"--config.file="+config("direct.yml", scrapeConfig(atAgent)), "--storage.tsdb.path="+t.TempDir(),
 		"--web.listen-address="+atDirect, "--enable-feature=native-histograms")
