@@ -3,6 +3,7 @@
 package metrics
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -59,9 +60,10 @@ type family[M any] struct {
 	counts   account
 }
 
-// vec is a HistogramVec or a CounterVec.
+// vec is a HistogramVec or a CounterVec. It is not asked to collect: it would keep who
+// makes or removes a series waiting until the last one is read.
 type vec[M any] interface {
-	prometheus.Collector
+	Describe(chan<- *prometheus.Desc)
 	with(values ...string) M
 	remove(values ...string)
 }
@@ -76,7 +78,8 @@ type account struct {
 // anyFamily is a family of any metric.
 type anyFamily interface {
 	describe(chan<- *prometheus.Desc)
-	collect(ch chan<- prometheus.Metric, overflow bool)
+	// shown appends the metrics that there are now.
+	shown([]prometheus.Metric) []prometheus.Metric
 	account() account
 }
 
@@ -186,9 +189,13 @@ func (f *family[M]) account() account {
 
 func (f *family[M]) describe(ch chan<- *prometheus.Desc) { f.vec.Describe(ch) }
 
-func (f *family[M]) collect(ch chan<- prometheus.Metric, overflow bool) {
-	f.vec.Collect(ch)
-	if overflow {
-		ch <- any(f.overflow.metric).(prometheus.Metric)
+func (f *family[M]) shown(list []prometheus.Metric) []prometheus.Metric {
+	list = slices.Grow(list, len(f.series)+1)
+	for _, s := range f.series {
+		list = append(list, any(s.metric).(prometheus.Metric))
 	}
+	if f.counts.Overflowed > 0 {
+		list = append(list, any(f.overflow.metric).(prometheus.Metric))
+	}
+	return list
 }

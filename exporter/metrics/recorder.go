@@ -109,20 +109,25 @@ func (r *Recorder) Describe(ch chan<- *prometheus.Desc) {
 	r.own.describe(ch)
 }
 
-// Collect implements [prometheus.Collector].
+// Collect implements [prometheus.Collector]. Record does not wait for who reads ch.
 func (r *Recorder) Collect(ch chan<- prometheus.Metric) {
-	families := r.families()
-	accounts := make([]account, len(families))
-	r.mu.Lock()
-	r.sweep(r.options.now())
-	for i, f := range families {
-		accounts[i] = f.account()
-	}
-	r.mu.Unlock()
-	for i, f := range families {
-		f.collect(ch, accounts[i].Overflowed > 0)
+	shown, accounts := r.snapshot()
+	for _, m := range shown {
+		ch <- m
 	}
 	r.own.collect(ch, accounts)
+}
+
+// snapshot lists the series, which go on counting, and what became of others.
+func (r *Recorder) snapshot() (shown []prometheus.Metric, accounts []account) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sweep(r.options.now())
+	for _, f := range r.families() {
+		shown = f.shown(shown)
+		accounts = append(accounts, f.account())
+	}
+	return shown, accounts
 }
 
 // families lists all, whatever their metrics are.
