@@ -42,6 +42,12 @@ func lockDirectory(dir string) (*os.File, error) {
 	return f, nil
 }
 
+// unlockDirectory lets go of the directory. To close the file is not enough while a
+// child that was just forked has it open, too, until it executes another program.
+func unlockDirectory(f *os.File) error {
+	return errors.Join(unix.Flock(int(f.Fd()), unix.LOCK_UN), f.Close())
+}
+
 func owner(f *os.File) string {
 	b := make([]byte, 32)
 	n, _ := f.ReadAt(b, 0)

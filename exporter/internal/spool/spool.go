@@ -212,11 +212,14 @@ func (s *Spool) Close() error {
 func (s *Spool) closeFiles() error {
 	var errs []error
 	s.read.close()
-	for _, f := range []*os.File{s.write, s.slot.file, s.file.file, s.lock} {
+	for _, f := range []*os.File{s.write, s.slot.file, s.file.file} {
 		if f != nil {
 			errs = append(errs, f.Close())
 		}
 	}
 	s.write = nil
+	if s.lock != nil {
+		errs = append(errs, unlockDirectory(s.lock))
+	}
 	return errors.Join(errs...)
 }
