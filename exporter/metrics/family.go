@@ -4,7 +4,6 @@ package metrics
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -137,7 +136,7 @@ func (f *family[M]) learn(key seriesKey, s *series[M]) {
 // find returns the series with these labels, or that of the overflow.
 func (f *family[M]) find(labels labelValues, now int64) *series[M] {
 	for i, v := range labels {
-		labels[i] = strings.ToValidUTF8(v, "\ufffd") // a device's name may be any bytes
+		labels[i] = utf8(v)
 	}
 	if s, ok := f.series[labels]; ok {
 		return s

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -75,6 +76,9 @@ func (o Options) Validate() error {
 }
 
 func (o Options) withDefaults() Options {
+	for _, text := range []*string{&o.HostName, &o.HostID, &o.Version} {
+		*text = utf8(*text)
+	}
 	if o.MaxSeries == 0 {
 		o.MaxSeries = DefaultMaxSeries
 	}
@@ -93,3 +97,6 @@ func (o Options) withDefaults() Options {
 	}
 	return o
 }
+
+// utf8 makes a label value of what may be any bytes: the names of devices and of hosts.
+func utf8(text string) string { return strings.ToValidUTF8(text, "\ufffd") }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/dwelltrace/dwell/correlate/trace"
 )
@@ -110,6 +111,24 @@ func TestNameThatIsNotUTF8(t *testing.T) {
 	r.Record(through("eth\xff"), false)
 	if diff := cmp.Diff(map[string]float64{labelsOf("eth\ufffd"): 1}, values(t, g, deviceFamily)); diff != "" {
 		t.Errorf("series (-want +got):\n%s", diff)
+	}
+}
+
+func TestHostWhoseNameIsNotUTF8(t *testing.T) {
+	o := Options{HostName: "node-\xff", HostID: "\xff", Version: "\xff"}
+	r, g := newRecorder(t, o)
+	g.(*prometheus.Registry).MustRegister(NewAgentCollector(o, zero))
+	r.Record(through("eth0"), true)
+	for _, family := range []string{deviceFamily, "dwell_pings_total", "dwell_build_info"} {
+		all := gather(t, g, family)
+		if len(all) == 0 {
+			t.Errorf("no %s", family)
+		}
+		for labels, m := range all {
+			if got := label(m, "host_name"); got != "node-\ufffd" {
+				t.Errorf("%s{%s} has host_name %q", family, labels, got)
+			}
+		}
 	}
 }
 
