@@ -54,9 +54,12 @@ type netfilterSpace struct {
 // It needs Linux 6.4 with CONFIG_NETFILTER_BPF_LINK, and CAP_NET_ADMIN; the errors
 // are ErrNetfilter, ErrPermission or ErrVerifier where one of them is the cause.
 func (t *Tracer) AttachNetfilter(enter func(func() error) error) error {
+	t.netfilterMu.Lock()
+	defer t.netfilterMu.Unlock()
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.closed {
+	closed := t.closed // and stays so as long as netfilterMu is held
+	t.mu.Unlock()
+	if closed {
 		return ErrClosed
 	}
 	if err := t.attachNetfilter(enter); err != nil {
@@ -163,16 +166,16 @@ func (s *netfilterSpace) detach() error {
 // DetachNetfilter ends what AttachNetfilter began in the namespace with an inode
 // number. It does nothing if there is nothing to end.
 func (t *Tracer) DetachNetfilter(netns uint32) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	t.netfilterMu.Lock()
+	defer t.netfilterMu.Unlock()
 	return t.netfilter.detach(netns)
 }
 
 // NetfilterAttached returns the inode numbers of the namespaces that are attached to by
 // AttachNetfilter, in order.
 func (t *Tracer) NetfilterAttached() []uint32 {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	t.netfilterMu.Lock()
+	defer t.netfilterMu.Unlock()
 	return slices.Sorted(maps.Keys(t.netfilter.spaces))
 }
 

@@ -18,8 +18,8 @@ import (
 // its user sockets, its open descriptors (this process's too), and another Tracer
 // attached there.
 func (t *Tracer) ReleaseNetfilter() (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	t.netfilterMu.Lock()
+	defer t.netfilterMu.Unlock()
 	var errs []error
 	released := 0
 	for inode, s := range t.netfilter.spaces {

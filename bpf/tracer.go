@@ -19,9 +19,13 @@ type Tracer struct {
 	reader *reader
 	order  []*ebpf.Program
 
+	// netfilterMu guards netfilter, and is taken before mu: attaching takes long, and who
+	// drains the ring must not wait for it.
+	netfilterMu sync.Mutex
+	netfilter   netfilter
+
 	mu         sync.Mutex // guards what follows
 	links      []link.Link
-	netfilter  netfilter
 	closed     bool
 	filter     Filter
 	generation uint8
@@ -66,6 +70,8 @@ func load(opts Options) (*Tracer, error) {
 // Attach begins to record. Either all programs are attached or, with an error,
 // none. Attaching twice is an error.
 func (t *Tracer) Attach() error {
+	t.netfilterMu.Lock()
+	defer t.netfilterMu.Unlock()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {
@@ -98,6 +104,8 @@ func (t *Tracer) resetXmitStacks() error {
 // Detach ends recording, at netfilter's hooks too. What is in the ring can still be
 // drained. Without a preceding Attach or AttachNetfilter it does nothing.
 func (t *Tracer) Detach() error {
+	t.netfilterMu.Lock()
+	defer t.netfilterMu.Unlock()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {
@@ -119,6 +127,8 @@ func (t *Tracer) detach() error {
 // Close detaches, interrupts Wait and takes the programs out of the kernel.
 // Closing again does nothing.
 func (t *Tracer) Close() error {
+	t.netfilterMu.Lock()
+	defer t.netfilterMu.Unlock()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {

@@ -45,9 +45,7 @@ type Agent struct {
 	// checked is when the kernel side's counters were last read.
 	checked uint64
 	lost    uint64
-	// released is when namespaces that everybody else has left were last let go of.
-	released uint64
-	status   atomic.Pointer[report]
+	status  atomic.Pointer[report]
 }
 
 // correlator is a [correlate.Correlator], recorded or not.
@@ -133,16 +131,34 @@ func (a *Agent) correlate() {
 // look tells the kernel side what to look at.
 func (a *Agent) look() error {
 	var without error
-	f := &follower{
+	a.follower = &follower{
 		tracer: a.tracer, inventory: a.inventory, refused: map[uint32]error{},
 		without: func(err error) { without = errors.Join(without, err) },
 	}
-	a.follower = f
-	if !a.opts.fixed() {
-		if err := f.set(a.opts.Scope); err != nil {
-			return err
+	if err := a.begin(); err != nil {
+		return err
+	}
+	if without != nil && a.opts.WithoutNetfilter == nil {
+		return without
+	}
+	a.follower.without = func(err error) {
+		if a.opts.WithoutNetfilter != nil {
+			a.opts.WithoutNetfilter(err)
 		}
-	} else if err := f.apply(target{filter: a.opts.Filter, hypervisors: a.opts.Hypervisors}); err != nil {
+	}
+	if without != nil {
+		a.follower.without(without)
+	}
+	return nil
+}
+
+// begin has the follower tell the kernel side what is meant first.
+func (a *Agent) begin() error {
+	f := a.follower
+	if !a.opts.fixed() {
+		return f.set(a.opts.Scope)
+	}
+	if err := f.apply(target{filter: a.opts.Filter, hypervisors: a.opts.Hypervisors}); err != nil {
 		return err
 	}
 	for _, ns := range a.opts.Netfilter {
@@ -150,15 +166,7 @@ func (a *Agent) look() error {
 			f.without(err)
 		}
 	}
-	if without != nil && a.opts.WithoutNetfilter == nil {
-		return without
-	}
-	if f.without = a.opts.WithoutNetfilter; without != nil {
-		f.without(without)
-	}
-	if f.without == nil {
-		f.without = func(error) {}
-	}
+	f.publish()
 	return nil
 }
 

@@ -44,16 +44,25 @@ type follower struct {
 	scope   *Scope
 	current target
 	// refused are namespaces in which netfilter cannot be attached, as long as they
-	// are wanted.
+	// are wanted; untold those of which nobody has been told yet.
 	refused map[uint32]error
+	untold  []error
 	err     error
 
-	// chosen are the current filter's prefixes. The loop reads them without waiting.
-	chosen atomic.Pointer[[]netip.Prefix]
+	// state is read without waiting.
+	state atomic.Pointer[following]
+}
+
+// following is what the kernel was told last. It does not change.
+type following struct {
+	target
+	// known is the number of all namespaces, timed that of those whose chains are.
+	known, timed int
+	err          error
 }
 
 // addresses returns the prefixes that choose pings, none for all.
-func (f *follower) addresses() []netip.Prefix { return *f.chosen.Load() }
+func (f *follower) addresses() []netip.Prefix { return f.state.Load().filter.Addresses }
 
 // set makes s the scope, and returns when the kernel knows.
 func (f *follower) set(s Scope) error {
@@ -61,6 +70,7 @@ func (f *follower) set(s Scope) error {
 		return err
 	}
 	s = s.clone()
+	defer f.tell()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.apply(resolve(f.inventory, s, inventory.Everywhere)); err != nil {
@@ -72,13 +82,26 @@ func (f *follower) set(s Scope) error {
 
 // resolve applies what the scope means now.
 func (f *follower) resolve(where inventory.Where) {
+	defer f.tell()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.scope == nil {
 		return
 	}
 	f.err = f.apply(resolve(f.inventory, *f.scope, where))
+	f.publish()
 	f.inventory.LookAtNew()
+}
+
+// tell tells what was found out while nobody else could be listened to.
+func (f *follower) tell() {
+	f.mu.Lock()
+	untold := f.untold
+	f.untold = nil
+	f.mu.Unlock()
+	for _, err := range untold {
+		f.without(err)
+	}
 }
 
 // apply tells the kernel side and the inventory what is different from before.
@@ -90,8 +113,19 @@ func (f *follower) apply(t target) error {
 	}
 	f.inventory.SetHypervisors(t.hypervisors)
 	f.current = t
-	f.chosen.Store(&t.filter.Addresses)
-	return f.applyNetfilter(t.netfilter)
+	f.publish()
+	err := f.applyNetfilter(t.netfilter)
+	f.publish()
+	return err
+}
+
+// publish makes known how things are.
+func (f *follower) publish() {
+	state := following{f.current, f.inventory.Count(), len(f.tracer.NetfilterAttached()), f.err}
+	for _, refused := range f.refused {
+		state.err = errors.Join(state.err, refused)
+	}
+	f.state.Store(&state)
 }
 
 // applyNetfilter attaches and detaches the netfilter chains of namespaces. That they cannot
@@ -115,7 +149,7 @@ func (f *follower) applyNetfilter(wanted []uint32) error {
 		}
 		if err := f.attachNetfilter(inode); err != nil {
 			f.refused[inode] = err
-			f.without(err)
+			f.untold = append(f.untold, err)
 		}
 	}
 	return errors.Join(errs...)
@@ -149,6 +183,7 @@ func (f *follower) follow(ctx context.Context, news <-chan struct{}) {
 			return
 		case start := <-timer.C:
 			f.resolve(inventory.Everywhere)
+			f.release()
 			rested = time.Now().Add(followRestProcs * time.Since(start))
 			interval = min(2*interval, followSteady)
 			timer.Reset(max(interval, time.Until(rested)))
@@ -178,13 +213,13 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// state returns what the kernel was told last, and what went wrong.
-func (f *follower) state() (target, error) {
+// release lets go of namespaces that everybody else has left, and that are kept alive only
+// because their netfilter chains are timed.
+func (f *follower) release() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	err := f.err
-	for _, refused := range f.refused {
-		err = errors.Join(err, refused)
+	if _, err := f.tracer.ReleaseNetfilter(); err != nil {
+		f.err = errors.Join(f.err, err)
 	}
-	return f.current, err
+	f.publish()
 }

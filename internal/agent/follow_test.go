@@ -234,6 +234,7 @@ func TestReferencesByNumberPathAndPattern(t *testing.T) {
 	}
 	t.Cleanup(func() { netns.Delete(name[3]) })
 	f.resolved(3)
+	f.until("renamed", func(agent.Status) bool { return f.Resolver().NetNS(renamed.Inode()).Name == name[3] })
 	for i, ns := range []*netns.NS{path, pid, renamed} {
 		pingIn(t, ns, 10*(i+1))
 	}

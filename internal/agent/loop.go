@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/dwelltrace/dwell/correlate/event"
 	"github.com/dwelltrace/dwell/internal/clock"
@@ -47,22 +46,6 @@ func (a *Agent) turn(export context.Context) error {
 	a.correlator.Advance(now)
 	a.send(export, now)
 	a.publish(!a.finishing)
-	return a.releaseNetfilter(now)
-}
-
-// releaseEvery is how often namespaces are looked for that are kept alive only because
-// their netfilter chains are timed.
-const releaseEvery = uint64(time.Second)
-
-// releaseNetfilter lets go of namespaces that everybody else has left.
-func (a *Agent) releaseNetfilter(now uint64) error {
-	if now < a.released+releaseEvery {
-		return nil
-	}
-	a.released = now
-	if _, err := a.tracer.ReleaseNetfilter(); err != nil {
-		return fmt.Errorf("release network namespaces: %w", err)
-	}
 	return nil
 }
 

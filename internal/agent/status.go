@@ -30,8 +30,8 @@ type Status struct {
 	Trouble error
 }
 
-// Status returns how the agent does. It may be called at any time, by any goroutine. It
-// waits for a change of scope to be over, but not for the loop.
+// Status returns how the agent does. It may be called at any time, by any goroutine, and
+// waits for nothing.
 func (a *Agent) Status() Status {
 	s := Status{Inventory: a.inventory.Stats()}
 	if last := a.status.Load(); last != nil {
@@ -40,17 +40,15 @@ func (a *Agent) Status() Status {
 	if a.sinks.Exporter != nil {
 		s.Export = a.sinks.Exporter.Stats()
 	}
-	var t target
-	t, s.Trouble = a.follower.state()
-	s.NetNS = len(t.filter.NetNS)
+	f := a.follower.state.Load()
+	s.NetNS, s.Netfilter = len(f.filter.NetNS), f.timed
 	switch {
 	case s.NetNS == 0:
-		s.NetNS = a.inventory.Count()
-	case slices.Equal(t.filter.NetNS, []uint32{nowhere}):
+		s.NetNS = f.known
+	case slices.Equal(f.filter.NetNS, []uint32{nowhere}):
 		s.NetNS = 0
 	}
-	s.Netfilter = len(a.tracer.NetfilterAttached())
-	s.Unresolved = slices.Clone(t.unresolved)
+	s.Unresolved, s.Trouble = slices.Clone(f.unresolved), f.err
 	return s
 }
 

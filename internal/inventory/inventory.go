@@ -14,6 +14,11 @@
 //     looked at more often than Config.MinInterval allows.
 //   - No answer takes longer than Config.MaxWait: then the old one is given.
 //
+// A namespace that belongs to a container is named by that, if Config.Containers is set:
+// the file on which a runtime mounts it has a name that means nothing to people. Which one
+// it belongs to is told by the processes in it, see claims; what the container is called is
+// told by its runtime, if it may be asked.
+//
 // Subscribing to each namespace's netlink notifications would be quicker to see
 // a renamed device, and wrong: a socket keeps its namespace alive, and so the
 // network of every container that is gone.

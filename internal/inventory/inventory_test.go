@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"testing"
@@ -316,5 +317,26 @@ func BenchmarkDevice(b *testing.B) {
 		if v.Device(v.self, 1).Name != "lo" {
 			b.Fatal("not lo")
 		}
+	}
+}
+
+// What following costs: a look at every process.
+func BenchmarkRefresh(b *testing.B) {
+	for name, cfg := range map[string]Config{"namespaces": {}, "containers": {Containers: true}} {
+		b.Run(name, func(b *testing.B) {
+			v, err := New(cfg)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer v.Close()
+			processes, err := filepath.Glob("/proc/[0-9]*")
+			if err != nil {
+				b.Fatal(err)
+			}
+			for b.Loop() {
+				v.Refresh(Everywhere)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(processes)), "ns/process")
+		})
 	}
 }
