@@ -16,6 +16,11 @@ import (
 // pings is how many pings each check sends.
 const pings = 3
 
+// containers is the scope of the pings between the containers and to the outside.
+func (s *scene) containers() string {
+	return "DWELL_TRACE_ADDRESSES: " + s.addresses["red"] + "," + s.addresses["blue"]
+}
+
 // between chooses the complete traces of pings from one address to another.
 func between(from, to string) func(*journey) bool {
 	return func(j *journey) bool {
@@ -26,7 +31,7 @@ func between(from, to string) func(*journey) bool {
 // checkContainers lets one container ping the other and the outside. The traces must name
 // both, and show the bridge, the NAT and the namespace that is no container's.
 func (s *scene) checkContainers(ctx context.Context) error {
-	if err := s.up(ctx, nil, "dwell"); err != nil {
+	if err := s.up(ctx, s.containers(), nil, "dwell"); err != nil {
 		return err
 	}
 	if err := s.awaitReady(ctx); err != nil {
@@ -95,7 +100,7 @@ func (s *scene) checkWithout(ctx context.Context, c privilege.Capability, withou
 			have = append(have, strings.TrimPrefix(u.String(), "CAP_"))
 		}
 	}
-	if err := s.up(ctx, have, "dwell"); err != nil {
+	if err := s.up(ctx, s.containers(), have, "dwell"); err != nil {
 		return err
 	}
 	if c == privilege.BPF || c == privilege.Perfmon {
@@ -149,18 +154,15 @@ func (s *scene) says(ctx context.Context, c privilege.Capability) error {
 // checkDemo runs the demo beside dwell: its lab must be seen with its names, and be gone
 // when it is stopped.
 func (s *scene) checkDemo(ctx context.Context) error {
-	if err := s.up(ctx, nil, "dwell", "demo"); err != nil {
+	if err := s.up(ctx, "DWELL_TRACE_NETNS: demo-*", nil, "dwell", "demo"); err != nil {
 		return err
 	}
 	if err := s.awaitReady(ctx); err != nil {
 		return err
 	}
-	// Others on this machine may have a lab up, too: dwell sees its pings, but no names.
-	fromDemo := func(j *journey) bool {
-		return between("192.168.0.10", "203.0.113.8")(j) && j.has("dwell.netns.name", "demo-bridge-guest")
-	}
-	err := s.awaitJourneys(ctx, fromDemo, func(j *journey) error {
-		return errors.Join(named(j, "dwell.netns.name", "demo-bridge-hypervisor"), named(j, "dwell.netns.role", "hypervisor"),
+	err := s.awaitJourneys(ctx, between("192.168.0.10", "203.0.113.8"), func(j *journey) error {
+		return errors.Join(named(j, "dwell.netns.name", "demo-bridge-guest"),
+			named(j, "dwell.netns.name", "demo-bridge-hypervisor"), named(j, "dwell.netns.role", "hypervisor"),
 			named(j, "dwell.netns.name", "demo-bridge-outside"))
 	})
 	if err != nil {

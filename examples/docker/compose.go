@@ -22,7 +22,8 @@ const (
 )
 
 // override is what is laid over docker-compose.yml. Traces go to a file, and are not
-// waited for by a Collector that is not there.
+// waited for by a Collector that is not there. The scope is so that what others ping on
+// this machine meanwhile, which dwell would trace too, does not fill the file.
 const override = `services:
   dwell:
     container_name: ` + underTest + `
@@ -30,19 +31,20 @@ const override = `services:
     environment:
       DWELL_EXPORT_FILE: /out/traces.jsonl
       DWELL_SHUTDOWN_TIMEOUT: 2s
+      %s
     volumes: ["%s:/out"]
 `
 
-// up starts services of docker-compose.yml, and nothing that they depend on. With
-// capabilities, dwell has these instead of its own.
-func (s *scene) up(ctx context.Context, capabilities []string, services ...string) error {
+// up starts services of docker-compose.yml, and nothing that they depend on. The scope is
+// a setting of dwell's. With capabilities, dwell has these instead of its own.
+func (s *scene) up(ctx context.Context, scope string, capabilities []string, services ...string) error {
 	if err := os.RemoveAll(s.traces()); err != nil {
 		return err
 	}
 	if err := os.Mkdir(s.traces(), 0o755); err != nil {
 		return err
 	}
-	text := fmt.Sprintf(override, s.traces())
+	text := fmt.Sprintf(override, scope, s.traces())
 	if capabilities != nil {
 		text += "    cap_add: !override [" + strings.Join(capabilities, ", ") + "]\n"
 	}
