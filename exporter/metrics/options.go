@@ -21,8 +21,8 @@ type Options struct {
 	// others included; default 2,000, which is OpenTelemetry's default. A histogram
 	// has one of these for each combination of its labels, whatever its buckets.
 	MaxSeries int
-	// Buckets are the upper bounds of the classic buckets, in seconds and ascending;
-	// default [DefaultBuckets].
+	// Buckets are the upper bounds of the classic buckets, in seconds and ascending, at
+	// most [MaxBuckets]; default [DefaultBuckets].
 	Buckets []float64
 	// Expire is how long a series is kept after the last measurement; default 1 h.
 	// It should be no shorter than the longest range that alerts look at.
@@ -41,6 +41,11 @@ const (
 	DefaultExpire           = time.Hour
 	DefaultExemplarInterval = time.Second
 )
+
+// MaxBuckets is how many classic buckets a histogram may have. Each is a series for
+// Prometheus, and has an exemplar that a push must have room for; who needs finer ones
+// has the native buckets.
+const MaxBuckets = 100
 
 // DefaultBuckets returns bounds from 500 ns to 1 s in steps of 1, 2 and 5: a queue
 // that is empty takes a few hundred nanoseconds, a bridge or a link between two
@@ -63,6 +68,8 @@ func (o Options) Validate() error {
 		return fmt.Errorf("expire is %v: it cannot be negative", o.Expire)
 	case o.ExemplarInterval < 0:
 		return fmt.Errorf("the exemplar interval is %v: it cannot be negative", o.ExemplarInterval)
+	case len(o.Buckets) > MaxBuckets:
+		return fmt.Errorf("there are %d buckets: at most %d are possible; native buckets are finer", len(o.Buckets), MaxBuckets)
 	}
 	for i, b := range o.Buckets {
 		switch {

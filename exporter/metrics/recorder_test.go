@@ -129,6 +129,13 @@ func TestNotRegisteredTwice(t *testing.T) {
 	}
 }
 
+func rising(n int) (bounds []float64) {
+	for i := range n {
+		bounds = append(bounds, float64(i+1))
+	}
+	return bounds
+}
+
 func TestValidate(t *testing.T) {
 	for name, o := range map[string]Options{
 		"one series":        {MaxSeries: 1},
@@ -137,12 +144,13 @@ func TestValidate(t *testing.T) {
 		"negative interval": {ExemplarInterval: -1},
 		"bucket of zero":    {Buckets: []float64{0, 1}},
 		"not ascending":     {Buckets: []float64{1e-3, 1e-3}},
+		"too many buckets":  {Buckets: rising(MaxBuckets + 1)},
 	} {
 		if _, err := New(o); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
-	for name, o := range map[string]Options{"defaults": {}, "own": {MaxSeries: 2, Buckets: []float64{1e-3, 1}}} {
+	for name, o := range map[string]Options{"defaults": {}, "own": {MaxSeries: 2, Buckets: rising(MaxBuckets)}} {
 		if err := o.Validate(); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}

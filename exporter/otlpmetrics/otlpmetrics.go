@@ -68,9 +68,10 @@ type Options struct {
 // setting is where an endpoint is set unless Options.Source says otherwise.
 const setting = "metrics.otlp.endpoint"
 
-// maxPoints is how many data points a request has at most. A histogram with an exemplar
-// in each bucket takes about 1.6 kB, and receivers take 4 MiB by default.
-const maxPoints = 1000
+// maxPoints is how many data points a request has at most. A histogram takes 65 bytes
+// for each bucket with an exemplar, so 6.5 kB with as many as metrics.MaxBuckets, and
+// receivers take 4 MiB by default.
+const maxPoints = 500
 
 // Pusher sends metrics to an OTLP endpoint at intervals.
 type Pusher struct {
