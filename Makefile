@@ -112,6 +112,11 @@ soak: $(if $(ROOT),build) ## Memory of the agent under an hour's worth of flood 
 	$(need_root)
 	$(GO) run ./examples/soak --dwell bin/dwell $(ARGS)
 
+.PHONY: verify-docker
+verify-docker: build ## Run the image in a real Docker engine of its own, and check it (root)
+	$(need_root)
+	examples/docker/verify.sh $(ARGS)
+
 .PHONY: clean
 clean: ## Remove what make made, but for the Go caches
 	rm -rf bin .cache
