@@ -16,6 +16,10 @@ import (
 // what the parts say of themselves; numbers that have no meaning there stay zero.
 // All are totals since the start, unless it says otherwise.
 type AgentStats struct {
+	// Since is when the totals began; zero is when the collector was made. Whoever makes
+	// a second collector of the same totals has to say, or else backends that read the
+	// start time take all that was counted before for new.
+	Since time.Time
 	// Events is what the kernel side has handed on, EventsLost what found no room in
 	// the ring buffer, and times that a program did not run.
 	Events, EventsLost uint64
@@ -85,10 +89,14 @@ func (c *agentCollector) Describe(ch chan<- *prometheus.Desc) {
 // Collect implements [prometheus.Collector].
 func (c *agentCollector) Collect(ch chan<- prometheus.Metric) {
 	stats := c.read()
+	since := c.started
+	if !stats.Since.IsZero() {
+		since = stats.Since
+	}
 	for i, m := range c.metrics {
 		m.read(stats, func(value float64, labels ...string) {
 			if m.Instrument == Counter {
-				ch <- counted(c.descs[i], value, c.started, labels...)
+				ch <- counted(c.descs[i], value, since, labels...)
 				return
 			}
 			ch <- prometheus.MustNewConstMetric(c.descs[i], prometheus.GaugeValue, value, labels...)

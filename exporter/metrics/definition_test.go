@@ -5,6 +5,7 @@ package metrics
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
@@ -149,5 +150,25 @@ func TestCausesAreShownFromTheBeginning(t *testing.T) {
 	got := values(t, registry, "dwell_agent_export_spans_lost_total")
 	if n, ok := got["cause=queue_full"]; !ok || n != 0 {
 		t.Errorf("lost spans by cause are %v: no zero for queue_full", got)
+	}
+}
+
+// A collector that is exchanged for another one goes on with the totals, and with their
+// beginning: a value of before with a later start would be counted twice.
+func TestTotalsOfBeforeTheCollector(t *testing.T) {
+	since := time.Unix(1_767_225_600, 0)
+	for name, test := range map[string]struct{ told, want time.Time }{
+		"told":     {since, since},
+		"not told": {time.Time{}, since.Add(time.Hour)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := Options{now: func() time.Time { return since.Add(time.Hour) }}
+			registry := prometheus.NewPedanticRegistry()
+			registry.MustRegister(NewAgentCollector(o, func() AgentStats { return AgentStats{Since: test.told, Events: 1} }))
+			m := gather(t, registry, "dwell_agent_events_total")[""]
+			if got := m.GetCounter().GetCreatedTimestamp().AsTime(); !got.Equal(test.want) {
+				t.Errorf("counts since %v, want %v", got, test.want)
+			}
+		})
 	}
 }
