@@ -37,8 +37,9 @@ import (
 // Options say which traces are kept. The zero value keeps only what is always kept.
 type Options struct {
 	// Ratio is the share of traces to keep, from 0 to 1; 1 keeps all, and 0 only those
-	// that are always kept. Between them it is at least 2^-56, and rounded to four
-	// significant hexadecimal digits of the threshold, as OpenTelemetry's samplers do.
+	// that are always kept. Between them it is at least 2^-56, and what it keeps and leaves
+	// out are each rounded to four significant hexadecimal digits or better, as
+	// OpenTelemetry recommends.
 	Ratio float64
 	// KeepSlowerThan keeps every ping whose root span on this host lasted longer; 0 is
 	// no such rule.

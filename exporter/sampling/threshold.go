@@ -19,8 +19,8 @@ const randomBits = 56
 // maxThreshold is above all that the bits can be: nothing is kept.
 const maxThreshold = 1 << randomBits
 
-// precision is how many hexadecimal digits a threshold has after those that are f;
-// OpenTelemetry recommends four.
+// precision is how many hexadecimal digits a threshold has after those at its beginning
+// that are all f or all 0; OpenTelemetry recommends four.
 const precision = 4
 
 // probability is one with which traces are kept.
@@ -54,20 +54,25 @@ func (o Options) check() error {
 }
 
 // threshold returns the rejection threshold of a ratio, (1 - ratio) * 2^56, rounded to
-// precision digits after its leading digits f. These are not counted, or else small
-// ratios would all be the same.
+// precision digits after the first ones that are all f, of a small ratio, or all 0, of
+// one near 1. These are not counted, or else all such ratios would be the same.
 func threshold(ratio float64) uint64 {
 	if ratio <= 0 {
 		return maxThreshold
 	}
-	_, exponent := math.Frexp(ratio)
-	digits := min(precision+max(-exponent, 0)/4, randomBits/4)
+	digits := min(precision+max(smallness(ratio), smallness(1-ratio)), randomBits/4)
 	unit := uint64(1) << (randomBits - 4*digits)
 	exact := maxThreshold - uint64(math.Round(math.Ldexp(ratio, randomBits)))
 	if rounded := (exact + unit/2) / unit * unit; rounded < maxThreshold {
 		return rounded
 	}
 	return exact
+}
+
+// smallness returns how many hexadecimal digits after the point are zeros, 0 for 0.
+func smallness(share float64) int {
+	_, exponent := math.Frexp(share)
+	return max(-exponent, 0) / 4
 }
 
 // encode returns the digits of a threshold without zeros at the end, as th has them.

@@ -28,11 +28,11 @@ func TestThresholdsOfTheSpecification(t *testing.T) {
 
 func TestThresholdAtTheEnds(t *testing.T) {
 	for ratio, want := range map[float64]uint64{
-		0:                  maxThreshold,
-		math.Ldexp(1, -56): maxThreshold - 1,
-		math.Ldexp(3, -56): maxThreshold - 3,
-		0.9999999:          0,
-		1:                  0,
+		0:                      maxThreshold,
+		math.Ldexp(1, -56):     maxThreshold - 1,
+		math.Ldexp(3, -56):     maxThreshold - 3,
+		1 - math.Ldexp(1, -53): 8, // the largest number below 1
+		1:                      0,
 	} {
 		if got := threshold(ratio); got != want {
 			t.Errorf("ratio %v: %#x, want %#x", ratio, got, want)
@@ -57,11 +57,33 @@ func TestThresholdIsAsPreciseAsItSays(t *testing.T) {
 	})
 }
 
+// What a ratio near 1 leaves out is as precise as what one near 0 keeps, as with the
+// Collector's samplers: 0.9999 leaves out one in 10,000.
+func TestSmallShareLeftOut(t *testing.T) {
+	if got := encode(threshold(0.9999)); got != "00068dc" {
+		t.Errorf("0.9999: %s, want 00068dc", got)
+	}
+	rapid.Check(t, func(r *rapid.T) {
+		left := math.Ldexp(rapid.Float64Range(0.5, 1).Draw(r, "mantissa"), -rapid.IntRange(0, 36).Draw(r, "exponent"))
+		left = 1 - (1 - left) // as exact as the ratio can be
+		got := math.Ldexp(float64(threshold(1-left)), -randomBits)
+		if off := math.Abs(got-left) / left; off > 0.5*16/(1<<16) {
+			r.Errorf("%v left out became %v: %v off", left, got, off)
+		}
+	})
+}
+
 func TestLargerRatioKeepsMore(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		ratio := rapid.Float64Range(0, 1)
 		a, b := ratio.Draw(r, "a"), ratio.Draw(r, "b")
+		if rapid.Bool().Draw(r, "near 1") {
+			a, b = 1-a/1e4, 1-b/1e4
+		}
 		low, high := newProbability(min(a, b)), newProbability(max(a, b))
+		if low.threshold < high.threshold {
+			r.Errorf("%v has a threshold below that of %v", min(a, b), max(a, b))
+		}
 		id := trace.ID(rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(r, "id"))
 		if low.keeps(id) && !high.keeps(id) {
 			r.Errorf("%s is kept with %v and not with %v", id, min(a, b), max(a, b))
