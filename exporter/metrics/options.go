@@ -24,8 +24,9 @@ type Options struct {
 	// Buckets are the upper bounds of the classic buckets, in seconds and ascending, at
 	// most [MaxBuckets]; default [DefaultBuckets].
 	Buckets []float64
-	// Expire is how long a series is kept after the last measurement; default 1 h.
-	// It should be no shorter than the longest range that alerts look at.
+	// Expire is how long a series is kept after the last measurement, at least
+	// [MinExpire]; default 1 h. It should be no shorter than the longest range that alerts
+	// look at.
 	Expire time.Duration
 	// ExemplarInterval is how often the exemplar of a bucket is replaced at most;
 	// default 1 s. Prometheus sees no more than one for each bucket and scrape.
@@ -41,6 +42,10 @@ const (
 	DefaultExpire           = time.Hour
 	DefaultExemplarInterval = time.Second
 )
+
+// MinExpire is as long as scrapes and pushes are apart by default: a series is removed
+// whether it was read or not.
+const MinExpire = time.Minute
 
 // MaxBuckets is how many classic buckets a histogram may have. Each is a series for
 // Prometheus, and has an exemplar that a push must have room for; who needs finer ones
@@ -64,8 +69,8 @@ func (o Options) Validate() error {
 	switch {
 	case o.MaxSeries < 0 || o.MaxSeries == 1:
 		return fmt.Errorf("max_series is %d: at least 2 are needed, one of them for what would be too many", o.MaxSeries)
-	case o.Expire < 0:
-		return fmt.Errorf("expire is %v: it cannot be negative", o.Expire)
+	case o.Expire < 0 || o.Expire > 0 && o.Expire < MinExpire:
+		return fmt.Errorf("expire is %v: it must be %v or more, and longer than the time between two scrapes or pushes, or else series are removed that nobody has read", o.Expire, MinExpire)
 	case o.ExemplarInterval < 0:
 		return fmt.Errorf("the exemplar interval is %v: it cannot be negative", o.ExemplarInterval)
 	case len(o.Buckets) > MaxBuckets:

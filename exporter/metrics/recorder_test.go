@@ -141,6 +141,7 @@ func TestValidate(t *testing.T) {
 		"one series":        {MaxSeries: 1},
 		"negative":          {MaxSeries: -1},
 		"negative expiry":   {Expire: -1},
+		"too short expiry":  {Expire: MinExpire - 1},
 		"negative interval": {ExemplarInterval: -1},
 		"bucket of zero":    {Buckets: []float64{0, 1}},
 		"not ascending":     {Buckets: []float64{1e-3, 1e-3}},
@@ -150,7 +151,7 @@ func TestValidate(t *testing.T) {
 			t.Errorf("%s: no error", name)
 		}
 	}
-	for name, o := range map[string]Options{"defaults": {}, "own": {MaxSeries: 2, Buckets: rising(MaxBuckets)}} {
+	for name, o := range map[string]Options{"defaults": {}, "own": {MaxSeries: 2, Expire: MinExpire, Buckets: rising(MaxBuckets)}} {
 		if err := o.Validate(); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
