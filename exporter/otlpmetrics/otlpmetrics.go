@@ -6,12 +6,14 @@
 // Counting is done once, in package metrics, and shown twice: a scrape and a push tell
 // the same numbers. The conversion is that of OpenTelemetry's Prometheus bridge, and
 // what sends is the SDK's periodic reader with the otlpmetricgrpc exporter, and with
-// that all OTEL_EXPORTER_OTLP_* and OTEL_METRIC_EXPORT_* variables. What is ours is
-// what the bridge cannot know: the names, and trace IDs of exemplars as bytes.
+// that the OTEL_EXPORTER_OTLP_* and OTEL_METRIC_EXPORT_* variables, but for the
+// preferred temporality. What is ours is what the bridge cannot know: the names, and
+// trace IDs of exemplars as bytes.
 //
 // Histograms go out with explicit buckets, which every backend takes, or as exponential
 // ones if OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION is
-// base2_exponential_bucket_histogram. Temporality is cumulative, as in the registry.
+// base2_exponential_bucket_histogram. Temporality is cumulative, as in the registry,
+// whatever OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE says.
 // A push that fails is not repeated later: the next one has the same counters, and
 // what was counted meanwhile.
 package otlpmetrics
@@ -56,8 +58,8 @@ type Options struct {
 	// Interval is the time between two pushes; default OTEL_METRIC_EXPORT_INTERVAL,
 	// or 1 min.
 	Interval time.Duration
-	// Timeout bounds one push with all its retries; default
-	// OTEL_METRIC_EXPORT_TIMEOUT, or 30 s, of which each request may take
+	// Timeout bounds one request with all its retries, and a push with many series takes
+	// several; default the shorter one of OTEL_METRIC_EXPORT_TIMEOUT, or 30 s, and
 	// OTEL_EXPORTER_OTLP_TIMEOUT, or 10 s.
 	Timeout time.Duration
 	// Logger is told once when pushing begins to fail and once when it is well again;

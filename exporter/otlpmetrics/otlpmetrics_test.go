@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 	colmetricspb "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
+	metricspb "go.opentelemetry.io/proto/otlp/metrics/v1"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -70,6 +71,24 @@ func TestExponentialHistograms(t *testing.T) {
 	found := exemplarsOfOTLP(points[0].Exemplars)
 	if len(found) == 0 || found[0].TraceID != ping.ID.String() || found[0].SpanID != ping.Root().ID.String() {
 		t.Errorf("exemplars %v, want that of %s", found, ping.ID)
+	}
+}
+
+// What the registry counts is cumulative; to say that it were deltas would be wrong.
+func TestTemporalityIsCumulative(t *testing.T) {
+	t.Setenv("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "delta")
+	s := serve(t, ok)
+	p := start(t, otlpmetrics.Options{Gatherer: filled(t, metrics.Options{}), Endpoint: s.address})
+	if err := p.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	const cumulative = metricspb.AggregationTemporality_AGGREGATION_TEMPORALITY_CUMULATIVE
+	got := byName(s.received())
+	if sum := got["dwell.pings"].GetSum(); sum.GetAggregationTemporality() != cumulative || !sum.GetIsMonotonic() {
+		t.Errorf("dwell.pings is %s, monotonic: %t", sum.GetAggregationTemporality(), sum.GetIsMonotonic())
+	}
+	if is := got["dwell.ping.duration"].GetHistogram().GetAggregationTemporality(); is != cumulative {
+		t.Errorf("dwell.ping.duration is %s", is)
 	}
 }
 

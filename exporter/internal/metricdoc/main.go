@@ -40,8 +40,9 @@ type facts struct {
 	Pings, Agent                               []metrics.Definition
 	ParentKind, ParentKindLabel, OverflowLabel string
 	Buckets                                    string
-	NativePercent, NativeBuckets, MaxSeries    int
-	Expire, ExemplarInterval                   string
+	NativePercent, NativeBuckets               int
+	MaxBuckets, MaxSeries                      int
+	Expire, MinExpire, ExemplarInterval        string
 }
 
 func page() (string, error) {
@@ -52,8 +53,10 @@ func page() (string, error) {
 		Buckets:          bounds(metrics.DefaultBuckets()),
 		NativePercent:    int(math.Round((metrics.NativeBucketFactor - 1) * 100)),
 		NativeBuckets:    metrics.NativeMaxBuckets,
+		MaxBuckets:       metrics.MaxBuckets,
 		MaxSeries:        metrics.DefaultMaxSeries,
 		Expire:           short(metrics.DefaultExpire),
+		MinExpire:        short(metrics.MinExpire),
 		ExemplarInterval: short(metrics.DefaultExemplarInterval),
 	}
 	for _, d := range metrics.Definitions() {
