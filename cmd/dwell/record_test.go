@@ -5,17 +5,27 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/dwelltrace/dwell/internal/container/containertest"
+	"github.com/dwelltrace/dwell/internal/lab"
 	"github.com/dwelltrace/dwell/internal/listing"
 )
 
-// A recording replayed gives byte for byte the OTLP of the live run.
+// A recording replayed gives byte for byte the OTLP of the live run, of a container, too.
 func TestRecordingReplaysToTheByte(t *testing.T) {
 	l, dir := testLab(t), t.TempDir()
+	guest, err := l.Open(lab.Guest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer guest.Close()
+	id := fmt.Sprintf("%s%08x", strings.Repeat("c", 56), os.Getpid())
+	containertest.Process(t, containertest.Cgroup(t, "docker-"+id+".scope"), "web", guest.Do)
 	recording, live, again := filepath.Join(dir, "run.dwell"), filepath.Join(dir, "live.jsonl"), filepath.Join(dir, "again.jsonl")
 	p, status := tracePings(t, l, "--output", "none", "--otlp-file", live, "--record", recording)
 	if status != 0 {
@@ -35,6 +45,9 @@ func TestRecordingReplaysToTheByte(t *testing.T) {
 	}
 	if len(want) == 0 || !bytes.Equal(want, got) {
 		t.Errorf("live %d bytes, replayed %d bytes, not the same", len(want), len(got))
+	}
+	if !bytes.Contains(want, []byte(id)) {
+		t.Error("the container is not in the traces")
 	}
 }
 

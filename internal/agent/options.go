@@ -75,9 +75,8 @@ type Sinks struct {
 	// Exporter is given every trace, or nil. Its Export is called by the goroutine that
 	// reads the ring buffer.
 	Exporter exporter.Exporter
-	// Recording takes everything from which the traces are made, or nil. With
-	// bpf.Filter.Addresses it holds what the kernel side let pass, which may be more than
-	// what was handed on.
+	// Recording takes everything from which the traces are made, or nil, and which of them
+	// were handed on.
 	Recording *recording.Writer
 }
 

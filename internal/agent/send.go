@@ -25,6 +25,7 @@ func (a *Agent) send(ctx context.Context, now uint64) {
 	for ; n < len(a.batch) && !a.enough(); n++ {
 		t := a.batch[n]
 		if !concerns(t, addresses) {
+			a.leaveOut(n)
 			continue
 		}
 		t.Rebase(offset)
@@ -39,6 +40,13 @@ func (a *Agent) send(ctx context.Context, now uint64) {
 		a.sinks.Recording.Send(offset, len(a.batch), n)
 	}
 	a.batch = nil
+}
+
+// leaveOut has the recording know that a trace of the batch is not handed on.
+func (a *Agent) leaveOut(i int) {
+	if a.sinks.Recording != nil {
+		a.sinks.Recording.LeaveOut(i)
+	}
 }
 
 // export hands traces to the exporter. What is lost is in its Stats and in the error of

@@ -86,8 +86,8 @@ func (c *chunks) readFirstLine() error {
 	if !whole {
 		return ErrCutOff
 	}
-	if version != strconv.Itoa(Format) {
-		return fmt.Errorf("its format is version %q and this dwell reads version %d: use the dwell that recorded it, or a later one",
+	if n, err := strconv.Atoi(version); err != nil || n < 1 || n > Format {
+		return fmt.Errorf("its format is version %q and this dwell reads versions 1 to %d: use the dwell that recorded it, or a later one",
 			version, Format)
 	}
 	n, err := c.r.Discard(len(magic) + len(version) + 1)

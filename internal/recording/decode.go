@@ -9,6 +9,7 @@ import (
 	"math"
 
 	"github.com/dwelltrace/dwell/correlate/event"
+	"github.com/dwelltrace/dwell/correlate/trace"
 )
 
 // decoder takes a chunk of records apart. After the first mistake it gives zeros, and
@@ -86,6 +87,20 @@ func (d *decoder) uint16() uint16 { return uint16(d.upTo(math.MaxUint16)) }
 
 func (d *decoder) string() string {
 	return string(d.take(int(d.upTo(maxChunk))))
+}
+
+// nextNetNS decodes the fields of an opNetNS.
+func (d *decoder) nextNetNS() *trace.NetNS {
+	ns := &trace.NetNS{Inode: d.uint32(), Name: d.string()}
+	bits := d.byte()
+	ns.Hypervisor = bits&netnsHypervisor != 0
+	if bits&netnsContainer != 0 {
+		ns.Container = &trace.Container{
+			ID: d.string(), Name: d.string(), Runtime: d.string(),
+			Pod: trace.Pod{Name: d.string(), Namespace: d.string(), UID: d.string()},
+		}
+	}
+	return ns
 }
 
 // nextEvent decodes the fields of an opEvent.

@@ -10,7 +10,7 @@
 //
 // # Format
 //
-// A recording begins with the line "dwell recording 1\n", where 1 is the version of
+// A recording begins with the line "dwell recording 2\n", where 2 is the version of
 // the format. Chunks follow, each on its own checksum:
 //
 //	length    4 bytes, little endian, of the contents
@@ -26,6 +26,8 @@
 // An event is written as its difference to the one before in the same chunk: a mask
 // of the fields that changed, the difference in time, and those fields. That is about
 // a tenth of its size in memory, for less work than a general compressor would take.
+//
+// Version 1 knew neither containers nor opLeaveOut; all else of it is the same.
 package recording
 
 // opcode is the first byte of a record.
@@ -44,8 +46,9 @@ const (
 	// opSend: offset (signed), withheld. The traces finished since the last time were
 	// moved by offset to the wall clock and sent on, but for the last withheld.
 	opSend
-	// opNetNS: inode, name, 1 if it is a hypervisor or 0. Defines the next namespace;
-	// they are numbered from 1.
+	// opNetNS: inode, name, a byte of netnsHypervisor and netnsContainer; with the last
+	// the container's ID, name, runtime, and its pod's name, namespace and UID. Defines
+	// the next namespace; they are numbered from 1.
 	opNetNS
 	// opDevice: number of its namespace or 0, index, name, bridge. Defines the next
 	// device; they are numbered from 1.
@@ -57,4 +60,13 @@ const (
 	opDeviceIs
 	// opReasonIs: question, code, name.
 	opReasonIs
+	// opLeaveOut: number, from 0, of one of the traces finished since the last opSend.
+	// It is not sent on by the next.
+	opLeaveOut
+)
+
+// The bits that say what an opNetNS holds.
+const (
+	netnsHypervisor = 1 << iota
+	netnsContainer
 )

@@ -11,8 +11,8 @@ import (
 	"github.com/dwelltrace/dwell/correlate"
 )
 
-// Format is the version of the format that this package writes, and the only one yet.
-const Format = 1
+// Format is the version of the format that this package writes. It reads all up to that.
+const Format = 2
 
 // Header says where a recording comes from and how its traces were made.
 type Header struct {

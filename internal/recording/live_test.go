@@ -98,8 +98,20 @@ func (f *fickle) NetNS(inode uint32) *trace.NetNS {
 	if f.spaces[inode] == nil || f.r.IntN(40) == 0 {
 		f.age++
 		f.spaces[inode] = &trace.NetNS{Inode: inode, Name: fmt.Sprintf("ns-%d", f.age), Hypervisor: inode%2 == 1}
+		if f.r.IntN(2) == 0 {
+			f.spaces[inode].Container = f.container()
+		}
 	}
 	return f.spaces[inode]
+}
+
+// container is one of a pod or not.
+func (f *fickle) container() *trace.Container {
+	c := &trace.Container{ID: fmt.Sprintf("id-%d", f.age), Name: fmt.Sprintf("name-%d", f.age), Runtime: "cri-o"}
+	if f.r.IntN(2) == 0 {
+		c.Pod = trace.Pod{Name: fmt.Sprintf("pod-%d", f.age), Namespace: "default", UID: fmt.Sprintf("uid-%d", f.age)}
+	}
+	return c
 }
 
 func (f *fickle) Device(inode, ifindex uint32) *trace.Device {
@@ -211,7 +223,13 @@ func (a *agent) turn(tb testing.TB, events []event.Event) {
 func (a *agent) send(tb testing.TB) {
 	a.offset += int64(a.r.IntN(100)) - 50
 	n := min(len(a.batch), a.limit-len(a.lines))
-	for _, t := range a.batch[:n] {
+	for i, t := range a.batch[:n] {
+		if t.Ping.Seq%5 == 4 { // as one that the filter's addresses do not choose
+			if a.rec != nil {
+				a.rec.LeaveOut(i)
+			}
+			continue
+		}
 		t.Rebase(a.offset)
 		a.lines = append(a.lines, encode(tb, t))
 	}

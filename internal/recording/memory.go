@@ -91,7 +91,12 @@ func (w *Writer) netnsID(ns *trace.NetNS) uint64 {
 	w.settle()
 	w.chunk = binary.AppendUvarint(append(w.chunk, byte(opNetNS)), uint64(ns.Inode))
 	w.chunk = appendString(w.chunk, ns.Name)
-	w.chunk = append(w.chunk, byte(bit(ns.Hypervisor, 1)))
+	w.chunk = append(w.chunk, byte(bit(ns.Hypervisor, netnsHypervisor)|bit(ns.Container != nil, netnsContainer)))
+	if c := ns.Container; c != nil {
+		for _, s := range []string{c.ID, c.Name, c.Runtime, c.Pod.Name, c.Pod.Namespace, c.Pod.UID} {
+			w.chunk = appendString(w.chunk, s)
+		}
+	}
 	w.sealIfFull()
 	return w.names.lastNetNS
 }

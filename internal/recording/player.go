@@ -4,6 +4,7 @@ package recording
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/dwelltrace/dwell/correlate"
 	"github.com/dwelltrace/dwell/correlate/event"
@@ -16,13 +17,15 @@ type player struct {
 	names      *names
 	sink       Sink
 	batch      []*trace.Trace
+	// leftOut are the traces of the batch that are not sent on.
+	leftOut map[*trace.Trace]bool
 	// offset is the last one to the wall clock.
 	offset  int64
 	summary Summary
 }
 
 func newPlayer(offset int64, opts correlate.Options, sink Sink) *player {
-	p := &player{names: newNames(), sink: sink, offset: offset}
+	p := &player{names: newNames(), sink: sink, offset: offset, leftOut: map[*trace.Trace]bool{}}
 	opts.Resolver = p.names
 	opts.Emit = func(t *trace.Trace) { p.batch = append(p.batch, t) }
 	p.correlator = correlate.New(opts)
@@ -44,11 +47,24 @@ func (p *player) play(d *decoder) error {
 			if err := p.sent(d); err != nil {
 				return err
 			}
+		case op == opLeaveOut:
+			p.leaveOut(d)
 		default:
 			p.call(op, d)
 		}
 	}
 	return nil
+}
+
+// leaveOut plays a call of LeaveOut.
+func (p *player) leaveOut(d *decoder) {
+	switch i := d.uvarint(); {
+	case d.failed():
+	case i >= uint64(len(p.batch)):
+		d.fail(fmt.Errorf("trace %d of %d", i, len(p.batch)))
+	default:
+		p.leftOut[p.batch[i]] = true
+	}
 }
 
 // event plays a call of Add.
@@ -95,12 +111,16 @@ func (p *player) sent(d *decoder) error {
 	return p.send(offset, withheld)
 }
 
-// send sends the finished traces on, but for the last withheld.
+// send sends the finished traces on, but for the last withheld and those left out.
 func (p *player) send(offset int64, withheld uint64) error {
 	p.offset = offset
 	n := uint64(len(p.batch))
 	batch := p.batch[:n-min(withheld, n)]
 	p.batch = nil
+	if len(p.leftOut) > 0 {
+		batch = slices.DeleteFunc(batch, func(t *trace.Trace) bool { return p.leftOut[t] })
+		clear(p.leftOut)
+	}
 	for _, t := range batch {
 		t.Rebase(offset)
 	}
@@ -116,8 +136,7 @@ func (p *player) name(op opcode, d *decoder) {
 	n := p.names
 	switch op {
 	case opNetNS:
-		ns := &trace.NetNS{Inode: d.uint32(), Name: d.string(), Hypervisor: d.byte() == 1}
-		n.namespaces = append(n.namespaces, ns)
+		n.namespaces = append(n.namespaces, d.nextNetNS())
 	case opDevice:
 		dev := &trace.Device{NetNS: pick(d, n.namespaces), Index: d.uint32(), Name: d.string(), Bridge: d.string()}
 		n.devices = append(n.devices, dev)

@@ -155,9 +155,13 @@ func (w *Writer) settle() {
 	w.advanced = 0
 }
 
+// LeaveOut records that trace number i, from 0, of those finished since the last Send is
+// not sent on by the next.
+func (w *Writer) LeaveOut(i int) { w.record(opLeaveOut, uint64(i)) }
+
 // Send records that the traces finished since the last time were moved by offset
 // nanoseconds to the wall clock, and that the first sent of them, of finished, were
-// sent on.
+// sent on, but for those of LeaveOut.
 func (w *Writer) Send(offset int64, finished, sent int) {
 	if finished == 0 {
 		return
