@@ -48,17 +48,14 @@ func (s *Spool) Append(b Batch) error {
 	s.io.Lock()
 	defer s.io.Unlock()
 	defer s.measure()
-	h := header{
-		length: uint32(len(b.Payload)), number: s.account.next,
-		count: b.Count, before: s.account.written, sum: sum(b.Payload),
-	}
-	if !s.makeRoom(segmentHeader + h.size()) {
-		return ErrDisk
-	}
-	if segmentHeader+h.size() > s.max-s.overhead() {
+	h := s.nextRecord(b)
+	if segmentHeader+h.size() > s.max-s.overhead() { // not even if all others are dropped
 		s.tellFull()
 		s.Lose(exporter.CauseSpoolFull, b.Count)
 		return nil
+	}
+	if !s.makeRoom(segmentHeader + h.size()) {
+		return ErrDisk
 	}
 	if err := s.disk(s.writeRecord(&h, b.Payload)); err != nil {
 		return fmt.Errorf("%w: %w", ErrDisk, err)
@@ -68,6 +65,14 @@ func (s *Spool) Append(b Batch) error {
 		a.written = h.end()
 	})
 	return nil
+}
+
+// nextRecord returns the header of the record that a batch would be now.
+func (s *Spool) nextRecord(b Batch) header {
+	return header{
+		length: uint32(len(b.Payload)), number: s.account.next,
+		count: b.Count, before: s.account.written, sum: sum(b.Payload),
+	}
 }
 
 // overhead is the size of what are no segments.

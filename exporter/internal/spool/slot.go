@@ -3,6 +3,7 @@
 package spool
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -29,6 +30,15 @@ func (s *slot) put(number uint64, payload []byte, c exporter.Count) error {
 	}
 	s.size = max(s.size, h.size())
 	s.number = number
+	return nil
+}
+
+// truncate makes the file smaller.
+func (s *slot) truncate(size int64) error {
+	if err := s.file.Truncate(size); err != nil {
+		return err
+	}
+	s.size = size
 	return nil
 }
 
@@ -59,13 +69,26 @@ type Batch struct {
 
 // putSlot writes to the slot. That this works says nothing of whether there is room for
 // more: the file has its size.
+//
+// The slot takes a quarter of the spool at most: it never gets smaller by itself, and one
+// huge trace would leave no room for anything else.
 func (s *Spool) putSlot(number uint64, payload []byte, c exporter.Count) error {
-	err := s.slot.put(number, payload, c)
-	if err != nil {
+	limit := s.max / 4
+	if recordHeader+int64(len(payload)) > limit {
+		return errTooLarge
+	}
+	if s.slot.size > limit { // that of an earlier process with another limit
+		if err := s.slot.truncate(limit); err != nil {
+			return s.disk(err)
+		}
+	}
+	if err := s.slot.put(number, payload, c); err != nil {
 		return s.disk(err)
 	}
 	return nil
 }
+
+var errTooLarge = errors.New("the batch takes more than a quarter of the spool")
 
 // Hold puts a batch from memory in flight; Settle ends that. After an
 // error, which is ErrDisk, the batch can be sent all the same, but a kill in the
