@@ -108,7 +108,8 @@ type Stats struct {
 	Spooled Count
 	// SpoolBytes is the size of the spool on disk.
 	SpoolBytes int64
-	// Recovered is what earlier processes took over and left unsettled in the spool.
+	// Recovered is what was left unsettled in the spool by whoever had it open before: an
+	// earlier process, or an earlier exporter of this one.
 	// It is in Sent, Queued or Lost beside what was exported since.
 	Recovered Count
 	// Lost is what will never be sent, by cause.

@@ -9,7 +9,10 @@
 //
 // Without a spool the client also does the retries, within Options.Timeout. With one,
 // a batch is tried until there is an answer, as the protocol demands
-// (https://opentelemetry.io/docs/specs/otlp/#failures, see retryable).
+// (https://opentelemetry.io/docs/specs/otlp/#failures, see retryable). An endpoint that
+// asks to be left alone (RetryInfo) is, for five minutes at most; and a batch that fails
+// retryably again and again goes behind the others after eight tries, so that it does
+// not hold them up. Order is therefore what we try to keep and not what we promise.
 package otlpgrpc
 
 import (

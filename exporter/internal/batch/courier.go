@@ -18,7 +18,8 @@ type Verdict struct {
 	Result
 	// Again is set if the batch may be tried again; then Result means nothing.
 	Again bool
-	// After is how long the receiver wants to be left alone before that.
+	// After is how long the receiver wants to be left alone before that. It gets five
+	// minutes at most.
 	After time.Duration
 	// Kept is set if somebody may still be reading the payload.
 	Kept bool
@@ -52,6 +53,17 @@ func (b Backoff) after(tries int) time.Duration {
 	return d/2 + rand.N(d+1)
 }
 
+// maxAfter bounds Verdict.After: nobody can tell a typing error or a clock that jumped
+// from a wish to be left alone for days, and one request in five minutes harms nobody.
+const maxAfter = 5 * time.Minute
+
+// patience is how many tries a batch gets before others get theirs; at the default
+// back-off that is some 20 s.
+const patience = 8
+
+// maxPatience bounds what patience grows to: at the default back-off that is a day.
+const maxPatience = 1 << 14
+
 // stashGrace is how long Shutdown waits until what is in memory is in the spool: a full
 // queue is some 100 MB.
 const stashGrace = 10 * time.Second
@@ -63,6 +75,11 @@ const stashGrace = 10 * time.Second
 // half of the way for itself. The other goroutine spills: it moves what waits in memory
 // to the spool, all of it while nothing gets through, and what is above half of the
 // queue while it comes faster than it goes.
+//
+// A batch that is refused again and again does not stand in the way of all others
+// forever: after [patience] tries it goes behind them. If the next one fares no better,
+// the fault is not the batch's, and it is given twice as many tries, and so on, so that
+// the order of a backlog outlives the backend's absence but for a few batches.
 type courier struct {
 	*Batcher
 	Courier
@@ -71,7 +88,9 @@ type courier struct {
 	failing atomic.Bool
 	// old is set if it is the spool's turn.
 	old bool
-	buf []byte
+	// patience is how many tries a batch gets now.
+	patience int
+	buf      []byte
 }
 
 // NewSpooled starts a batcher with a spool behind its queue. It must be ended with
@@ -85,7 +104,7 @@ func NewSpooled(o exporter.Queue, c Courier) *Batcher {
 		return exporter.CauseQueueFull
 	}
 	b.grace = stashGrace
-	w := &courier{Batcher: b, Courier: c, encode: c.NewEncoder()}
+	w := &courier{Batcher: b, Courier: c, encode: c.NewEncoder(), patience: patience}
 	spilled := make(chan struct{})
 	go func() {
 		defer close(spilled)
@@ -179,7 +198,9 @@ func (w *courier) isClosing() bool {
 
 // pack encodes a batch from memory and puts it on disk before it is sent.
 func (w *courier) pack(l *load, traces []*trace.Trace) {
-	w.buf = w.encode(w.buf[:0], traces)
+	if w.buf = w.encode(w.buf[:0], traces); w.buf == nil {
+		w.buf = []byte{} // of traces without spans; they are a batch, too
+	}
 	l.Batch = spool.Batch{Payload: w.buf, Count: exporter.CountOf(traces...)}
 	l.traces = traces
 	l.held = w.Spool.Hold(l.Batch) == nil
@@ -187,23 +208,38 @@ func (w *courier) pack(l *load, traces []*trace.Trace) {
 
 // deliver tries until the batch is settled. It reports false if it must give up.
 func (w *courier) deliver(ctx context.Context, l *load) bool {
-	for tries := 0; ; tries++ {
+	for tries := 1; ; tries++ {
 		v := w.Try(ctx, l.Batch)
 		if v.Kept {
 			w.buf = nil
 		}
 		if !v.Again {
 			w.failing.Store(false)
+			w.patience = patience
 			w.Spool.Settle(l.Count, v.Lost, v.Cause)
 			w.release(l.traces)
 			return true
 		}
 		w.failing.Store(true)
 		signal(w.spill)
-		if !w.pause(ctx, max(w.Backoff.after(tries), v.After)) {
+		if !w.pause(ctx, max(w.Backoff.after(tries-1), min(v.After, maxAfter))) {
 			return false
 		}
+		if tries >= w.patience && w.postpone(l) {
+			return true
+		}
 	}
+}
+
+// postpone puts a batch behind all others, if there are any. It reports false if the
+// batch must be tried again now.
+func (w *courier) postpone(l *load) bool {
+	if w.empty() && w.Spool.Empty() || w.Spool.Postpone(l.Batch) != nil {
+		return false
+	}
+	w.release(l.traces)
+	w.patience = min(2*w.patience, maxPatience)
+	return true
 }
 
 // pause waits before the next try. It reports false if there will be none: while

@@ -90,10 +90,19 @@ func (b *Batcher) take(now bool) (traces []*trace.Trace, due time.Duration, clos
 	return traces, 0, b.closed
 }
 
-// putBack returns a batch to the head of the queue.
+// empty reports whether the queue is.
+func (b *Batcher) empty() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.queue) == 0
+}
+
+// putBack returns a batch to the head of the queue, and wakes the worker, which may have
+// found the queue empty meanwhile and have nothing else to wake it.
 func (b *Batcher) putBack(traces []*trace.Trace) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.queue = append(traces[:len(traces):len(traces)], b.queue...)
 	b.spans += int(exporter.CountOf(traces...).Spans)
+	signal(b.wake)
 }

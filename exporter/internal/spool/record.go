@@ -43,6 +43,11 @@ func (h *header) end() exporter.Count { return h.before.Plus(h.count) }
 // size returns how long the record is.
 func (h *header) size() int64 { return recordHeader + int64(h.length) }
 
+// same reports whether both are of the same batch.
+func (h *header) same(as *header) bool {
+	return h.length == as.length && h.sum == as.sum && h.count == as.count
+}
+
 // append appends the encoded header.
 func (h *header) append(b []byte) []byte {
 	start := len(b)

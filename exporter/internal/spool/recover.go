@@ -39,7 +39,7 @@ func (s *Spool) recover() error {
 		return err
 	}
 	if stats := s.start.waiting(); stats != (exporter.Count{}) {
-		s.log.Info("an earlier process left traces behind", "left", stats.String(),
+		s.log.Info("traces were waiting in the spool", "left", stats.String(),
 			"killed", s.account.lost[exporter.CauseKilled].Minus(s.start.lost[exporter.CauseKilled]).String())
 	}
 	return nil
@@ -77,10 +77,10 @@ func (s *Spool) recoverSlot(unknown bool) (left, damaged exporter.Count, err err
 	if s.account.inflight == 0 {
 		return left, damaged, nil
 	}
-	if h.number == s.account.inflight && payload != nil {
+	if h.number == s.account.inflight && payload != nil && !s.uncounted.same(&h) {
 		return h.count, damaged, nil
 	}
-	if h.number == s.account.inflight {
+	if h.number == s.account.inflight && payload == nil {
 		damaged = h.count
 	}
 	s.account.inflight = 0
@@ -156,6 +156,7 @@ func (s *Spool) found(h *header, unknown bool) {
 		a.first, a.taken = h.number, h.before
 	}
 	if h.number >= a.next {
+		s.uncounted = *h
 		a.next, a.written = h.number+1, h.end()
 	}
 }

@@ -20,7 +20,7 @@ import (
 type Options struct {
 	exporter.Spool
 	// Logger is told once when the disk begins to fail and once when it is well
-	// again, and what an earlier process has left; nil discards.
+	// again, and what was left by whoever had the spool open before; nil discards.
 	Logger *slog.Logger
 }
 
@@ -52,6 +52,9 @@ type Spool struct {
 	slot  slot
 	// segmentBytes is the size at which the next segment begins.
 	segmentBytes int64
+	// uncounted is the last record that was found and not in the account: the earlier
+	// process died before it was counted.
+	uncounted header
 	// start is the account when the spool was opened; Stats counts from there.
 	start account
 	// What was logged as bad and is not yet well again.

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package spool
+
+import (
+	"fmt"
+
+	"github.com/dwelltrace/dwell/exporter"
+)
+
+// Postpone moves the batch in flight behind all others. If the spool has reached its
+// limit, the batch is its oldest and is lost. After an error, which is ErrDisk, the
+// batch is in flight as before.
+//
+// A kill in the middle leaves it both in flight and as a record that is not counted
+// yet, which recovery tells by their checksums.
+func (s *Spool) Postpone(b Batch) error {
+	s.io.Lock()
+	defer s.io.Unlock()
+	defer s.measure()
+	if s.read.pinned {
+		return ErrDisk // there was no room to move it before
+	}
+	h := s.nextRecord(b)
+	if s.bytes()+segmentHeader+h.size() > s.max {
+		s.tellFull()
+		s.update(func(a *account) {
+			a.lose(exporter.CauseSpoolFull, b.Count)
+			a.inflight, s.held = 0, exporter.Count{}
+		})
+		return nil
+	}
+	if err := s.disk(s.writeRecord(&h, b.Payload)); err != nil {
+		return fmt.Errorf("%w: %w", ErrDisk, err)
+	}
+	s.update(func(a *account) {
+		a.next++
+		a.written = h.end()
+		a.inflight, s.held = 0, exporter.Count{}
+	})
+	return nil
+}
