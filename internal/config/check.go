@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"math"
 	"net"
-	"net/url"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // report says what is wrong with the value at path.
@@ -29,6 +29,8 @@ const (
 
 // check tells what cannot be, of values that are well formed each.
 func check(c *Config, bad report) {
+	printable("host.id", c.Host.ID, bad)
+	printable("host.name", c.Host.Name, bad)
 	checkTrace(&c.Trace, bad)
 	if r := c.Sampling.Ratio; math.IsNaN(r) || r < 0 || r > 1 {
 		bad("sampling.ratio", "%v is not between 0 and 1", r)
@@ -105,25 +107,6 @@ func checkTLS(o *OTLP, bad report) {
 	}
 }
 
-func checkEndpoint(at, endpoint string, bad report) {
-	if endpoint == "" {
-		return
-	}
-	scheme, rest, found := strings.Cut(endpoint, "://")
-	if !found {
-		scheme, rest = "http", endpoint
-	}
-	u, err := url.Parse("http://" + rest)
-	switch {
-	case scheme != "http" && scheme != "https":
-		bad(at, "%q begins with %s://; OTLP goes over gRPC: write host:port, http://host:port, or https://host:port for TLS", endpoint, scheme)
-	case err != nil || u.Hostname() == "":
-		bad(at, "%q is not host:port, http://host:port or https://host:port", endpoint)
-	case u.Path != "" && u.Path != "/":
-		bad(at, "%q has a path, which OTLP over gRPC does not use; leave out %s", endpoint, u.Path)
-	}
-}
-
 func checkQueue(e *Export, bad report) {
 	atLeastOne("export.queue.spans", e.Queue.Spans, bad)
 	atLeastOne("export.queue.batch_spans", e.Queue.BatchSpans, bad)
@@ -162,8 +145,21 @@ func checkListen(addr string, bad report) {
 	_, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		bad("http.listen", "%q is not host:port or :port", addr)
-	} else if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		bad("http.listen", "%q is no port number", port)
+		return
+	}
+	checkPort("http.listen", port, bad)
+}
+
+func checkPort(at, port string, bad report) {
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		bad(at, "%q is no port number", port)
+	}
+}
+
+// printable is for names that stand in labels and lines of the log.
+func printable(at, name string, bad report) {
+	if strings.ContainsFunc(name, unicode.IsControl) {
+		bad(at, "%q holds line ends or control characters", name)
 	}
 }
 

@@ -21,9 +21,10 @@ const (
 	Off  Switch = "false"
 )
 
-// UnmarshalText implements [encoding.TextUnmarshaler].
+// UnmarshalText implements [encoding.TextUnmarshaler]; True is as good as true, as for a
+// bool.
 func (s *Switch) UnmarshalText(text []byte) (err error) {
-	*s, err = oneOf(string(text), Auto, On, Off)
+	*s, err = oneOf(strings.ToLower(string(text)), Auto, On, Off)
 	return err
 }
 

@@ -3,6 +3,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"reflect"
@@ -30,9 +31,10 @@ func (d *decoder) fail(at Origin, path, format string, args ...any) {
 
 // document reads a whole file into c.
 func (d *decoder) document(text []byte, c *Config) {
+	text = bytes.TrimPrefix(text, []byte("\ufeff")) // some editors begin a file with it
 	file, err := parse(text)
 	if err != nil {
-		d.syntax(err)
+		d.syntax(err, text)
 		return
 	}
 	for i, doc := range file.Docs {
@@ -56,7 +58,7 @@ func parse(text []byte) (file *ast.File, err error) {
 	return parser.ParseBytes(text, 0)
 }
 
-func (d *decoder) syntax(err error) {
+func (d *decoder) syntax(err error, text []byte) {
 	at, problem := Origin{File: d.file}, err.Error()
 	var at0 yaml.Error
 	if errors.As(err, &at0) {
@@ -65,7 +67,20 @@ func (d *decoder) syntax(err error) {
 			at.Line, at.Column = tok.Position.Line, tok.Position.Column
 		}
 	}
+	if indentedByTab(text, at.Line) {
+		problem = "a tab indents this line; YAML takes only spaces for that"
+	}
 	d.fail(at, "", "%s", strings.Join(strings.Fields(problem), " "))
+}
+
+// indentedByTab reports whether there is a tab in what a line, counted from 1, begins with.
+func indentedByTab(text []byte, line int) bool {
+	lines := bytes.Split(text, []byte("\n"))
+	if line < 1 || line > len(lines) {
+		return false
+	}
+	before, _, found := bytes.Cut(lines[line-1], []byte("\t"))
+	return found && len(bytes.TrimLeft(before, " ")) == 0
 }
 
 // at returns where a node stands.

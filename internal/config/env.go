@@ -5,6 +5,7 @@ package config
 import (
 	"fmt"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -20,8 +21,8 @@ func Variable(path string) string {
 
 // environment overrides settings of c by variables, given as [os.Environ] gives them. As
 // everywhere in OpenTelemetry, an empty variable is as one that is not set. It returns
-// warnings of variables that look like a mistyped one; others that begin with DWELL_ may
-// be anybody's, such as Kubernetes' for a service that is called dwell.
+// warnings of variables that are no setting: whoever set them believes that they are. No
+// more than a warning, because the environment may be somebody else's.
 func (d *decoder) environment(environ []string, c *Config) (warnings []string) {
 	all := settings(c)
 	names := make([]string, len(all))
@@ -35,22 +36,40 @@ func (d *decoder) environment(environ []string, c *Config) (warnings []string) {
 		}
 		if i := slices.Index(names, name); i >= 0 {
 			d.override(all[i], name, value)
-		} else if near := nearestVariable(name, names); near != "" {
-			warnings = append(warnings, fmt.Sprintf("the environment variable %s is no setting; did you mean %s?", name, near))
+		} else if !kubernetes.MatchString(name) {
+			warnings = append(warnings, fmt.Sprintf("the environment variable %s is no setting%s", name, meant(name, names)))
 		}
 	}
 	return warnings
 }
 
+// kubernetes matches what the kubelet sets for a Service whose name is dwell or begins
+// with dwell-:
+// https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
+var kubernetes = regexp.MustCompile(`^DWELL_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$`)
+
 // maxSlips is how many letters of a variable's name may be wrong.
 const maxSlips = 2
 
-func nearestVariable(name string, names []string) string {
+// meant says what a variable's name was probably meant to be: with a slip, or without the
+// sections before it.
+func meant(name string, names []string) string {
 	near := nearest(name, names)
-	if near == "" || distance(name, near) > maxSlips {
+	if near != "" && distance(name, near) > maxSlips {
+		near = ""
+	}
+	if tail := strings.TrimPrefix(name, EnvPrefix); near == "" {
+		for _, n := range names {
+			if strings.HasSuffix(n, "_"+tail) {
+				near = n
+				break
+			}
+		}
+	}
+	if near == "" {
 		return ""
 	}
-	return near
+	return "; did you mean " + near + "?"
 }
 
 func (d *decoder) override(s setting, variable, value string) {

@@ -43,6 +43,10 @@ func TestErrors(t *testing.T) {
 		"no reference":        {"export: {otlp: {headers: {a: \"${NONE}\"}}}\n", nil, []string{`f:1:30: export.otlp.headers.a: "${NONE}" is no reference; write ${env:NAME} or ${file:PATH}, and $$ for a dollar sign`}},
 		"key without cert":    {"export: {otlp: {tls: {key_file: /k}}}\n", nil, []string{"f:1:33: export.otlp.tls.key_file: it needs cert_file, too"}},
 		"TLS in plain text":   {"export:\n  otlp:\n    endpoint: http://a:1\n    tls:\n      ca_file: /ca\n", nil, []string{"f:5:16: export.otlp.tls.ca_file: there is no TLS to use it for: the endpoint is plain text, by insecure: true or by http://"}},
+		"credentials":         {"export:\n  otlp:\n    endpoint: http://me:s3cret@a:1\n", nil, []string{"f:3:15: export.otlp.endpoint: there is a user or password in it, which OTLP over gRPC does not use; write credentials as export.otlp.headers"}},
+		"query of endpoint":   {"metrics:\n  otlp:\n    endpoint: a:1?b=c\n", nil, []string{`f:3:15: metrics.otlp.endpoint: "a:1?b=c" has more than host and port, which OTLP over gRPC does not use; leave out ?b=c`}},
+		"port of endpoint":    {"export:\n  otlp:\n    endpoint: a:99999\n", nil, []string{`f:3:15: export.otlp.endpoint: "99999" is no port number`}},
+		"line in a name":      {"host:\n  name: |\n    a\n    b\n", nil, []string{`f:2:9: host.name: "a\nb\n" holds line ends or control characters`}},
 		"relative":            {"export: {spool: {dir: spool}}\n", nil, []string{`f:1:23: export.spool.dir: "spool" is not an absolute path`}},
 		"buckets":             {"metrics:\n  buckets:\n  - 1ms\n  - 1us\n", nil, []string{"f:4:5: metrics.buckets[1]: 1µs is not more than the one before; they must rise"}},
 		"listen":              {"http: {listen: localhost}\n", nil, []string{`f:1:16: http.listen: "localhost" is not host:port or :port`}},
@@ -87,7 +91,8 @@ func TestSyntaxErrors(t *testing.T) {
 	for file, want := range map[string]string{
 		"trace:\n  timeout: 1s\n  timeout: 2s\n": "f:3:",
 		"trace:\n  netns: [a\nlog:\n":            "f:3:",
-		"trace:\n\ttimeout: 1s\n":                "f:2:",
+		"trace:\n\ttimeout: 1s\n":                "f:2:1: a tab",
+		"trace:\n  timeout: 1s\n \tnetns: [a]\n": "f:3:2: a tab",
 		"log: {level: \"info}\n":                 "f:1:",
 	} {
 		_, err := config.Parse("f", []byte(file), nil)

@@ -34,6 +34,11 @@ func (l *Loaded) Error(path string, err error) error {
 	return &Error{Origin: l.Origin(path), Path: path, Problem: err.Error()}
 }
 
+// Warn adds a warning about a setting.
+func (l *Loaded) Warn(path, problem string) {
+	l.Warnings = append(l.Warnings, l.Error(path, errors.New(problem)).Error())
+}
+
 func origin(origins map[string]Origin, path string) Origin {
 	for {
 		if at, ok := origins[path]; ok {
@@ -90,11 +95,22 @@ func Parse(file string, text []byte, environ []string) (*Loaded, error) {
 	check(&loaded.Config, func(path, format string, args ...any) {
 		d.fail(loaded.Origin(path), path, format, args...)
 	})
+	loaded.unused()
 	if len(d.errs) > 0 {
 		slices.SortStableFunc(d.errs, byLine)
 		return nil, errors.Join(d.errs...)
 	}
 	return loaded, nil
+}
+
+// unused warns of values that nothing looks at because of another one.
+func (l *Loaded) unused() {
+	if !l.Metrics.OTLP.Enabled && l.Metrics.OTLP.Endpoint != "" {
+		l.Warn("metrics.otlp.endpoint", "not used: metrics.otlp.enabled is false")
+	}
+	if !l.Containers.Enabled && len(l.Containers.Sockets) > 0 {
+		l.Warn("containers.sockets", "not used: containers.enabled is false")
+	}
 }
 
 // overridden leaves out the errors about values that a variable has replaced.

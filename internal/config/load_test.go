@@ -104,7 +104,7 @@ func TestEverySetting(t *testing.T) {
 
 // What sets nothing is the default.
 func TestEmpty(t *testing.T) {
-	for _, text := range []string{"", "\n", "# a comment\n", "---\n", "trace:\n", "trace:\n  timeout:\n", "null", string(config.Example())} {
+	for _, text := range []string{"", "\n", "# a comment\n", "---\n", "trace:\n", "trace:\n  timeout:\n", "null", "\ufeff", string(config.Example())} {
 		loaded, err := config.Parse("f", []byte(text), []string{"DWELL_LOG_LEVEL=", "PATH=/bin"})
 		if err != nil {
 			t.Errorf("%q: %v", text, err)
@@ -119,7 +119,9 @@ func TestEnvironment(t *testing.T) {
 	loaded, err := config.Parse("f", []byte(file), []string{
 		"DWELL_TRACE_TIMEOUT=3s", "DWELL_TRACE_NETNS=x, y*", "DWELL_EXPORT_OTLP_ENDPOINT=c:1",
 		"DWELL_EXPORT_OTLP_HEADERS=a=1,b=${env:B}=", "DWELL_METRICS_PROMETHEUS_ENABLED=false", "B=2",
-		"DWELL_EXPORT_OTLP_ENPOINT=typo", "DWELL_PORT_9464_TCP=tcp://10.0.0.1:9464", "DWELL_SERVICE_HOST=10.0.0.1",
+		"DWELL_EXPORT_OTLP_ENPOINT=typo", "DWELL_ENDPOINT=typo", "DWELL_COLOUR=typo", "DWELL_AGENT_PORTAL=typo",
+		"DWELL_PORT=tcp://10.0.0.1:9464", "DWELL_PORT_9464_TCP=tcp://10.0.0.1:9464", "DWELL_PORT_9464_TCP_ADDR=10.0.0.1",
+		"DWELL_SERVICE_HOST=10.0.0.1", "DWELL_SERVICE_PORT_HTTP=9464", "DWELL_AGENT_SERVICE_HOST=10.0.0.1", "DWELL_AGENT_PORT_1_UDP=x",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -130,7 +132,12 @@ func TestEnvironment(t *testing.T) {
 		len(c.Trace.Interfaces) != 1 || slog.Level(c.Log.Level) != slog.LevelWarn {
 		t.Errorf("%+v", c)
 	}
-	want := []string{"the environment variable DWELL_EXPORT_OTLP_ENPOINT is no setting; did you mean DWELL_EXPORT_OTLP_ENDPOINT?"}
+	want := []string{
+		"the environment variable DWELL_EXPORT_OTLP_ENPOINT is no setting; did you mean DWELL_EXPORT_OTLP_ENDPOINT?",
+		"the environment variable DWELL_ENDPOINT is no setting; did you mean DWELL_EXPORT_OTLP_ENDPOINT?",
+		"the environment variable DWELL_COLOUR is no setting",
+		"the environment variable DWELL_AGENT_PORTAL is no setting",
+	}
 	if diff := cmp.Diff(want, loaded.Warnings); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)
 	}
@@ -138,6 +145,36 @@ func TestEnvironment(t *testing.T) {
 		if got := loaded.Origin(path).String(); got != want {
 			t.Errorf("origin of %s: %q, want %q", path, got, want)
 		}
+	}
+}
+
+// A value that nothing uses is told of, since whoever wrote it believes that it does.
+func TestUnused(t *testing.T) {
+	for text, want := range map[string][]string{
+		"export: {otlp: {endpoint: a}, spool: {dir: /s}}\nmetrics: {otlp: {enabled: true, endpoint: b}}": nil,
+		"metrics: {otlp: {endpoint: b}}":                  {"f:1:28: metrics.otlp.endpoint: not used: metrics.otlp.enabled is false"},
+		"metrics: {otlp: {interval: 1s}}":                 nil, // harmless
+		"containers: {enabled: false, sockets: [/run/s]}": {"f:1:39: containers.sockets: not used: containers.enabled is false"},
+	} {
+		loaded, err := config.Parse("f", []byte(text), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, loaded.Warnings); diff != "" {
+			t.Errorf("%s: (-want +got):\n%s", text, diff)
+		}
+	}
+}
+
+// A byte order mark, as some editors write it, is not part of the first name, and a switch
+// is as any other true or false.
+func TestLeniency(t *testing.T) {
+	loaded, err := config.Parse("f", []byte("\ufeffexport: {otlp: {tls: {insecure: True}}}\r\nlog: {level: warn}\r\n"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if loaded.Export.OTLP.TLS.Insecure != config.On || slog.Level(loaded.Log.Level) != slog.LevelWarn {
+		t.Errorf("%+v", loaded.Config)
 	}
 }
 

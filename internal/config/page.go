@@ -19,8 +19,8 @@ empty file is a configuration: it traces every ping of the host and offers metri
 run. A name that is not known is an error.
 
 **Environment.** Each setting is overridden by a variable: ` + "`DWELL_`" + ` and its path in upper case with ` + "`_`" + ` for each dot. Lists
-are written ` + "`a,b`" + `, pairs ` + "`name=value,name=value`" + `. An empty variable is as one that is not set. Below the file, OpenTelemetry's own
-variables hold where the page says so.
+are written ` + "`a,b`" + `, pairs ` + "`name=value,name=value`" + `. An empty variable is as one that is not set; one that
+begins with ` + "`DWELL_`" + ` and is no setting is warned of. Below the file, OpenTelemetry's own variables hold where the page says so.
 
 **Reload.** On SIGHUP the agent reads the file again (the environment cannot change). If something is wrong with it, it says so
 in the log, counts it in ` + "`dwell_agent_config_reloads_total{result=\"failure\"}`" + ` and goes on as before. Else it changes over without detaching:

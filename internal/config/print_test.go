@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -41,7 +42,9 @@ func TestExampleHasTheDefaults(t *testing.T) {
 func TestWhatIsPrintedIsReadBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := config.Default()
-		c.Host.ID, c.Host.Name = rapid.String().Draw(t, "id"), rapid.String().Draw(t, "name")
+		name := rapid.String().Filter(func(s string) bool { return !strings.ContainsFunc(s, unicode.IsControl) })
+		c.Host.ID, c.Host.Name = name.Draw(t, "id"), name.Draw(t, "name")
+		c.Export.File = "/" + rapid.String().Draw(t, "file")
 		c.Trace.Timeout = config.Duration(rapid.Int64Range(1, math.MaxInt64).Draw(t, "timeout"))
 		c.Trace.RingSize = config.Size(rapid.Int64Range(1<<20, 1<<30).Draw(t, "ring"))
 		c.Trace.NetNS = rapid.SliceOf(rapid.Map(rapid.StringMatching(`[a-z0-9*?./:#, '"-]+`), func(s string) config.Ref { return config.Ref(s) })).Draw(t, "netns")
