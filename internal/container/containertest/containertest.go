@@ -127,8 +127,14 @@ func Docker(t testing.TB, names map[string]string) (socket string) {
 		w.WriteHeader(http.StatusNotFound)
 	})
 	s := &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}
-	done := make(chan error, 1)
-	go func() { done <- s.Serve(l) }()
-	t.Cleanup(func() { _ = s.Close(); <-done })
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = s.Serve(l)
+	}()
+	t.Cleanup(func() {
+		_ = s.Close()
+		<-done
+	})
 	return socket
 }
