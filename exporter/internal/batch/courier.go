@@ -171,8 +171,8 @@ func (w *courier) pick(l *load) (due time.Duration, closed bool) {
 		w.pack(l, traces)
 		return 0, closed
 	}
-	if !closed {
-		w.pickOld(l)
+	if !closed && !w.pickOld(l) && due == 0 && !w.Spool.Empty() {
+		due = diskPause // it cannot be read now
 	}
 	return due, closed
 }

@@ -58,7 +58,7 @@ type Spool struct {
 	// start is the account when the spool was opened; Stats counts from there.
 	start account
 	// What was logged as bad and is not yet well again.
-	failing, full, unaccounted notice.State
+	failing, full, unaccounted, unopened notice.State
 }
 
 // Open makes the directory if need be, takes it for this process and works out what

@@ -21,6 +21,9 @@ type cursor struct {
 	pinned bool
 	// after is the header of the pinned record.
 	after header
+	// err is why the segment could not be opened if that may pass, as when the process
+	// has too many open files.
+	err error
 }
 
 func (c *cursor) close() {
@@ -31,13 +34,17 @@ func (c *cursor) close() {
 }
 
 // Take takes the oldest batch out and puts it in flight; Settle ends that. The payload
-// is nil if there is none. What cannot be read is skipped and counted.
+// is nil if there is none, or none that can be read now. What will never be readable is
+// skipped and counted.
 func (s *Spool) Take() Batch {
 	s.io.Lock()
 	defer s.io.Unlock()
 	defer s.measure()
 	for s.account.written != s.account.taken {
 		h, payload, ok := s.readRecord()
+		if s.unreadable(s.read.err) {
+			return Batch{}
+		}
 		if !ok {
 			s.corrupt(s.account.written.Minus(s.account.taken), s.account.next, s.account.written)
 			break
@@ -53,6 +60,17 @@ func (s *Spool) Take() Batch {
 	}
 	s.removeRead()
 	return Batch{}
+}
+
+// unreadable notes that the oldest segment cannot be opened now, or can.
+func (s *Spool) unreadable(err error) bool {
+	switch tell := s.unopened.Set(err != nil); {
+	case tell && err != nil:
+		s.log.Warn("the spool cannot be read; its traces stay there until it can", "error", err)
+	case tell:
+		s.log.Info("the spool can be read again")
+	}
+	return err != nil
 }
 
 // corrupt counts what could not be read before the record of the given number.
@@ -118,6 +136,7 @@ func (s *Spool) relieved() {
 // readRecord returns the next record that was not taken out; payload is nil if its
 // checksum is wrong. It reports false if there is none.
 func (s *Spool) readRecord() (h header, payload []byte, ok bool) {
+	s.read.err = nil
 	for len(s.segments) > 0 {
 		if h, ok := s.nextHeader(); ok {
 			payload := make([]byte, h.length)
@@ -127,7 +146,7 @@ func (s *Spool) readRecord() (h header, payload []byte, ok bool) {
 			s.read.at += h.size()
 			return h, payload, true
 		}
-		if len(s.segments) == 1 {
+		if len(s.segments) == 1 || s.read.err != nil {
 			break
 		}
 		// What was in it is told by the counts of the next record.
@@ -140,7 +159,12 @@ func (s *Spool) readRecord() (h header, payload []byte, ok bool) {
 // taken out, and leaves the cursor there.
 func (s *Spool) nextHeader() (h header, ok bool) {
 	oldest := &s.segments[0]
-	if err := s.read.open(s.path(oldest.id), oldest.id); err != nil {
+	err := s.read.open(s.path(oldest.id), oldest.id)
+	s.read.err = err
+	if errors.Is(err, os.ErrNotExist) {
+		s.read.err = nil // somebody has removed it; that will not pass
+	}
+	if err != nil {
 		return h, false
 	}
 	var b [recordHeader]byte
