@@ -100,7 +100,7 @@ func kill(t *testing.T, dir, address string, first, n int) (begun, done int) {
 // counted as lost, and what was lost by the kills is counted as that.
 func TestKilled(t *testing.T) {
 	t.Parallel()
-	const kills = 12
+	const kills = 8
 	var away atomic.Bool
 	s := serve(t, func(ctx context.Context, call int) (*coltracepb.ExportTraceServiceResponse, error) {
 		if away.Load() || call%7 == 3 {
@@ -112,7 +112,7 @@ func TestKilled(t *testing.T) {
 	begun, done := 0, 0
 	for i := range kills {
 		away.Store(i%3 != 0)
-		n := rand.IntN(600)
+		n := rand.IntN(400)
 		if i%4 == 3 {
 			n = 0
 		}
