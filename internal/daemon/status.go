@@ -42,6 +42,7 @@ func (d *daemon) agentStatus() agent.Status {
 func (d *daemon) stats() metrics.AgentStats {
 	s, pushes := d.agentStatus(), d.telemetry.pushes()
 	return metrics.AgentStats{
+		Since:  d.began,
 		Events: s.Kernel.Total().Emitted, EventsLost: s.Lost(),
 		EventsLate: s.Correlator.Late, EventsStray: s.Correlator.Stray, EventsOverflow: s.Correlator.Overflow,
 		TracesOpen: uint64(s.Correlator.Open), TracesEvicted: s.Correlator.Evicted,

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -29,10 +30,12 @@ type telemetry struct {
 	log      *slog.Logger
 	read     func() metrics.AgentStats
 	counter  atomic.Pointer[counter]
-	pusher   atomic.Pointer[otlpmetrics.Pusher]
 	pushing  pushSettings
+
+	mu     sync.Mutex
+	pusher *otlpmetrics.Pusher
 	// pushed is what former pushers have counted.
-	pushed atomic.Pointer[otlpmetrics.Stats]
+	pushed otlpmetrics.Stats
 }
 
 // counter is a recorder with the registry that shows it.
@@ -163,34 +166,39 @@ func (p *telemetryPlan) carryOut(ctx context.Context) error {
 		t.pushing = pushSettings{}
 		return err
 	}
-	t.pusher.Store(pusher)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.pusher = pusher
 	return nil
 }
 
-// stop pushes a last time, if metrics are pushed.
+// stop pushes a last time, if metrics are pushed. The pusher counts until it is over: its
+// last push tells of those before.
 func (t *telemetry) stop(ctx context.Context) {
-	pusher := t.pusher.Swap(nil)
+	t.mu.Lock()
+	pusher := t.pusher
+	t.mu.Unlock()
 	if pusher == nil {
 		return
 	}
 	if err := pusher.Shutdown(ctx); err != nil {
 		t.log.Warn("the last metrics were not sent", "error", err)
 	}
-	sum := pusher.Stats()
-	if before := t.pushed.Load(); before != nil {
-		sum.Pushed, sum.Failed = sum.Pushed+before.Pushed, sum.Failed+before.Failed
-	}
-	t.pushed.Store(&sum)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.pushed, t.pusher = plus(t.pushed, pusher.Stats()), nil
 }
 
 // pushes returns how many there were.
-func (t *telemetry) pushes() (sum otlpmetrics.Stats) {
-	if before := t.pushed.Load(); before != nil {
-		sum = *before
+func (t *telemetry) pushes() otlpmetrics.Stats {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.pusher == nil {
+		return t.pushed
 	}
-	if p := t.pusher.Load(); p != nil {
-		s := p.Stats()
-		sum.Pushed, sum.Failed = sum.Pushed+s.Pushed, sum.Failed+s.Failed
-	}
-	return sum
+	return plus(t.pushed, t.pusher.Stats())
+}
+
+func plus(a, b otlpmetrics.Stats) otlpmetrics.Stats {
+	return otlpmetrics.Stats{Pushed: a.Pushed + b.Pushed, Failed: a.Failed + b.Failed}
 }
