@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"syscall"
 	"testing"
 	"time"
@@ -20,6 +21,11 @@ const asDwell = "DWELL_TEST_AS_DWELL"
 func TestMain(m *testing.M) {
 	if os.Getenv(asDwell) != "" {
 		os.Exit(run(os.Args[1:]))
+	}
+	// Under nohup SIGHUP is ignored, and dwell leaves it so, but the tests send it. A signal
+	// that is caught here is at its default in the processes that we start.
+	if signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	}
 	goleak.VerifyTestMain(m)
 }
