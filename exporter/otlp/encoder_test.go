@@ -23,9 +23,12 @@ import (
 func TestEncodingIsWhatTheLibraryWrites(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		o := otlp.Options{Version: text.Draw(t, "version"), Host: otlp.Host{ID: text.Draw(t, "host")}}
+		for range rapid.IntRange(0, 2).Draw(t, "attributes") {
+			o.Environment = append(o.Environment, otlp.Attribute{Key: text.Draw(t, "key"), Value: text.Draw(t, "value")})
+		}
 		e := otlp.NewEncoder(o)
-		for range rapid.IntRange(1, 3).Draw(t, "calls") {
-			traces := rapid.SliceOfN(rapid.Custom(drawTrace), 0, 4).Draw(t, "traces")
+		for range rapid.IntRange(1, 2).Draw(t, "calls") {
+			traces := rapid.SliceOfN(rapid.Custom(drawTrace), 0, 3).Draw(t, "traces")
 			got := e.Append([]byte("before"), traces)[len("before"):]
 			var request coltracepb.ExportTraceServiceRequest
 			if err := proto.Unmarshal(got, &request); err != nil {
@@ -48,7 +51,7 @@ func TestEncodingIsWhatTheLibraryWrites(t *testing.T) {
 // text draws names as the kernel allows them, which need not be UTF-8, and some that
 // are longer than short lengths.
 var text = rapid.OneOf(
-	rapid.SampledFrom([]string{"", "eth0", "br-lan", "\xff\xfe0", strings.Repeat("x", 200), strings.Repeat("y", 1<<15)}),
+	rapid.SampledFrom([]string{"", "eth0", "br-lan", "\xff\xfe0", strings.Repeat("x", 200), strings.Repeat("y", 1<<14)}),
 	rapid.Map(rapid.SliceOfN(rapid.Byte(), 0, 15), func(b []byte) string { return string(b) }),
 )
 
@@ -56,10 +59,12 @@ func drawTrace(t *rapid.T) *trace.Trace {
 	tr := rapid.SampledFrom(tracetest.All()).Draw(t, "trace")
 	tr.Local = rapid.Bool().Draw(t, "local")
 	tr.Duplicates = rapid.IntRange(-1, 300).Draw(t, "duplicates")
-	tr.DropReason = text.Draw(t, "reason")
-	for i := range tr.Spans {
-		s := &tr.Spans[i]
-		switch rapid.IntRange(0, 9).Draw(t, "what") {
+	tr.DropReason, tr.State = text.Draw(t, "reason"), text.Draw(t, "state")
+	tr.Outcome = rapid.SampledFrom([]trace.Outcome{trace.Complete, trace.Dropped}).Draw(t, "outcome")
+	tr.Ping.ID, tr.Ping.Seq = rapid.Uint16().Draw(t, "id"), rapid.Uint16().Draw(t, "seq")
+	for range rapid.IntRange(0, 8).Draw(t, "changes") {
+		s := &tr.Spans[rapid.IntRange(0, len(tr.Spans)-1).Draw(t, "span")]
+		switch rapid.IntRange(0, 6).Draw(t, "what") {
 		case 0:
 			s.Start, s.End = rapid.Int64().Draw(t, "start"), rapid.Int64().Draw(t, "end")
 		case 1:
@@ -68,6 +73,10 @@ func drawTrace(t *rapid.T) *trace.Trace {
 			s.Title = text.Draw(t, "title")
 		case 3:
 			s.NetNS = &trace.NetNS{Inode: rapid.Uint32().Draw(t, "inode"), Name: text.Draw(t, "netns")}
+			if rapid.Bool().Draw(t, "contained") {
+				s.NetNS.Container = &trace.Container{ID: text.Draw(t, "container"), Pod: trace.Pod{Name: text.Draw(t, "pod")}}
+			}
+			s.Peer = rapid.SampledFrom([]*trace.Device{nil, {Name: "peer"}}).Draw(t, "peer")
 			s.Device = &trace.Device{NetNS: s.NetNS, Name: text.Draw(t, "device"), Bridge: text.Draw(t, "bridge")}
 		case 4:
 			s.NetNS = nil

@@ -72,7 +72,7 @@ func TestLine(t *testing.T) {
 }
 
 func TestLinesAreReadableAndShort(t *testing.T) {
-	traces := make([]*trace.Trace, 500)
+	traces := make([]*trace.Trace, 100)
 	for i := range traces {
 		traces[i] = tracetest.Complete(uint16(i))
 	}
