@@ -193,9 +193,8 @@ func foreign(page []byte) bool {
 		!bytes.HasPrefix(page, []byte(accountMagic)) && !bytes.HasPrefix(second, []byte(accountMagic))
 }
 
-// store writes both copies with one write within one page: a kill finds it done or
-// not begun.
-func (f *accountFile) store(a *account) error {
+// encode makes the page that write writes.
+func (f *accountFile) encode(a *account) error {
 	a.writes++
 	f.buf = a.append(f.buf[:0])
 	if len(f.buf) > accountCopy {
@@ -203,6 +202,12 @@ func (f *accountFile) store(a *account) error {
 	}
 	copy(f.page[:], f.buf)
 	copy(f.page[accountCopy:], f.buf)
+	return nil
+}
+
+// write writes both copies with one write within one page: a kill finds it done or not
+// begun.
+func (f *accountFile) write() error {
 	_, err := f.file.WriteAt(f.page[:], 0)
 	return err
 }

@@ -12,6 +12,10 @@
 // neither settled nor on disk at the next start has died with the process and is
 // counted as [exporter.CauseKilled].
 //
+// Who exports waits for that at most a second, once for each time that the disk stalls
+// (see clerk): only of a process that is killed in a stall that is longer, what it took
+// over meanwhile is in no account.
+//
 // A batch is on disk before it is sent. One whose answer never came is sent again with
 // the same span IDs, so that a receiver may get it twice but its loss is never claimed.
 //

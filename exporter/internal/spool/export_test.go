@@ -22,3 +22,15 @@ func Upgrade(dir string) error {
 	}
 	return os.WriteFile(name, b, fileMode)
 }
+
+// Stall makes the disk stall when the account of s is written next, until release is
+// called. s must not be in use yet.
+func Stall(s *Spool) (release func()) {
+	gate := make(chan struct{})
+	write := s.clerk.write
+	s.clerk.write = func() uint64 {
+		<-gate
+		return write()
+	}
+	return func() { close(gate) }
+}

@@ -35,7 +35,7 @@ func (s *Spool) recover() error {
 	s.held = left
 	s.settleLosses(left, damaged)
 	s.removeRead()
-	if err := s.file.store(&s.account); err != nil {
+	if err := errors.Join(s.file.encode(&s.account), s.file.write()); err != nil {
 		return err
 	}
 	if stats := s.start.waiting(); stats != (exporter.Count{}) {

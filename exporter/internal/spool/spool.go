@@ -31,12 +31,17 @@ type Spool struct {
 	log  *slog.Logger
 	lock *os.File
 
-	// mu guards the account. It is never held while a batch is written: who exports
+	// mu guards the account. It is never held while something is written: who exports
 	// must not wait for the disk. The fields of the account that say what is in the
 	// files change only with io held, too.
 	mu      sync.Mutex
 	account account
-	file    accountFile
+	// changes is how often the account has changed.
+	changes uint64
+	closed  bool
+	// clerk, the only one who uses file then, is there from the end of Open on.
+	clerk *clerk
+	file  accountFile
 	// held is the count of the batch in flight if that is on disk outside of segments.
 	held exporter.Count
 
@@ -104,6 +109,7 @@ func open(o Options) (_ *Spool, err error) {
 		return nil, err
 	}
 	s.measure()
+	s.clerk = startClerk(s.commit)
 	return s, nil
 }
 
@@ -111,35 +117,51 @@ func (s *Spool) openFile(name string) (*os.File, error) {
 	return os.OpenFile(filepath.Join(s.dir, name), os.O_RDWR|os.O_CREATE, fileMode)
 }
 
-// commit writes the account. If that fails, which takes a disk that is broken or one
-// that copies on write and is full, traces still go out, and a kill would be told
-// wrongly.
-func (s *Spool) commit() {
-	err := s.file.store(&s.account)
+// commit writes the account, and returns the last change that is in it. If that fails,
+// which takes a disk that is broken or one that copies on write and is full, traces still
+// go out, and a kill would be told wrongly.
+func (s *Spool) commit() (change uint64) {
+	s.mu.Lock()
+	err := s.file.encode(&s.account)
+	change = s.changes
+	s.mu.Unlock()
+	if err == nil {
+		err = s.file.write()
+	}
 	switch tell := s.unaccounted.Set(err != nil); {
 	case tell && err != nil:
 		s.log.Warn("the account of the spool cannot be written; what a kill would lose is not counted", "error", err)
 	case tell:
 		s.log.Info("the account of the spool is written again")
 	}
+	return change
 }
 
-// update changes the account and writes it.
-func (s *Spool) update(change func(*account)) {
+// update changes the account and waits until it is written.
+func (s *Spool) update(change func(*account)) { s.change(change, false) }
+
+// updateSoon is update for those who must not wait for a disk that stalls.
+func (s *Spool) updateSoon(change func(*account)) { s.change(change, true) }
+
+func (s *Spool) change(change func(*account), short bool) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	change(&s.account)
-	s.commit()
+	s.changes++
+	n, closed := s.changes, s.closed
+	s.mu.Unlock()
+	if !closed { // otherwise the account on disk is somebody else's by now
+		s.clerk.wait(n, short)
+	}
 }
 
 // Accept takes responsibility for traces that wait in memory.
 func (s *Spool) Accept(c exporter.Count) {
-	s.update(func(a *account) { a.accepted = a.accepted.Plus(c) })
+	s.updateSoon(func(a *account) { a.accepted = a.accepted.Plus(c) })
 }
 
 // Refuse counts traces that were never taken over.
 func (s *Spool) Refuse(cause exporter.Cause, c exporter.Count) {
-	s.update(func(a *account) {
+	s.updateSoon(func(a *account) {
 		a.accepted = a.accepted.Plus(c)
 		a.lose(cause, c)
 	})
@@ -208,7 +230,13 @@ func (s *Spool) Close() error {
 	s.io.Lock()
 	defer s.io.Unlock()
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	closed := s.closed
+	s.closed = true
+	s.mu.Unlock()
+	if closed {
+		return nil
+	}
+	s.clerk.end()
 	return s.closeFiles()
 }
 
