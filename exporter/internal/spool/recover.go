@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/dwelltrace/dwell/exporter"
 )
 
@@ -97,7 +99,7 @@ func (s *Spool) findSegments(unknown bool) error {
 	for _, e := range entries {
 		name, ok := strings.CutSuffix(e.Name(), segmentSuffix)
 		id, err := strconv.ParseUint(name, 16, 64)
-		if !ok || err != nil {
+		if !ok || err != nil || e.Name() != filepath.Base(s.path(id)) {
 			continue
 		}
 		if err := s.findRecords(id, unknown); err != nil {
@@ -111,7 +113,7 @@ func (s *Spool) findSegments(unknown bool) error {
 
 // findRecords adds a segment, cut off behind its last whole record.
 func (s *Spool) findRecords(id uint64, unknown bool) error {
-	f, err := os.OpenFile(s.path(id), os.O_RDWR, 0)
+	f, err := os.OpenFile(s.path(id), os.O_RDWR|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/dwelltrace/dwell/exporter"
 )
 
@@ -148,7 +150,7 @@ func (s *Spool) newSegment(h *header) error {
 	if len(s.segments) > 0 {
 		id = s.last().id + 1
 	}
-	f, err := os.OpenFile(s.path(id), os.O_RDWR|os.O_CREATE|os.O_TRUNC, fileMode)
+	f, err := os.OpenFile(s.path(id), os.O_RDWR|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, fileMode)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/dwelltrace/dwell/exporter"
 	"github.com/dwelltrace/dwell/exporter/internal/notice"
 )
@@ -114,7 +116,7 @@ func open(o Options) (_ *Spool, err error) {
 }
 
 func (s *Spool) openFile(name string) (*os.File, error) {
-	return os.OpenFile(filepath.Join(s.dir, name), os.O_RDWR|os.O_CREATE, fileMode)
+	return os.OpenFile(filepath.Join(s.dir, name), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, fileMode)
 }
 
 // commit writes the account, and returns the last change that is in it. If that fails,
