@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -100,23 +101,32 @@ func (r *reader) unread() (n int, ok bool) {
 // A record that cannot be decoded is counted in Stats.Malformed and passed over.
 // The error is ErrClosed after Close.
 func (t *Tracer) Drain(fn func(*event.Event)) (int, error) {
-	return t.reader.drain(fn)
+	n, _, err := t.reader.drain(math.MaxInt, fn)
+	return n, err
 }
 
-func (r *reader) drain(fn func(*event.Event)) (n int, err error) {
+// DrainSome is Drain for no more than limit events. It reports whether those are all
+// that were in the ring when it was called. With fewer than limit, they may not be: a
+// program that was interrupted while it wrote an event holds back what comes after.
+func (t *Tracer) DrainSome(limit int, fn func(*event.Event)) (n int, all bool, err error) {
+	return t.reader.drain(limit, fn)
+}
+
+func (r *reader) drain(limit int, fn func(*event.Event)) (n int, all bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
-		return 0, ErrClosed
+		return 0, false, ErrClosed
 	}
 	// What comes in meanwhile is for the next call, or there might be no end.
-	for left := r.ring.AvailableBytes(); left > 0; {
+	left := r.ring.AvailableBytes()
+	for left > 0 && n < limit {
 		err := r.ring.ReadInto(&r.record)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return n, nil
+			break
 		}
 		if err != nil {
-			return n, explain(fmt.Errorf("read ring buffer: %w", err))
+			return n, false, explain(fmt.Errorf("read ring buffer: %w", err))
 		}
 		left -= ringHeader + (len(r.record.RawSample)+7)&^7
 		if !decode(r.record.RawSample, &r.event) {
@@ -126,7 +136,7 @@ func (r *reader) drain(fn func(*event.Event)) (n int, err error) {
 		fn(&r.event)
 		n++
 	}
-	return n, nil
+	return n, left <= 0, nil
 }
 
 // ringHeader is the size of the kernel's struct bpf_ringbuf_hdr.

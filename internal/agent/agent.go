@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/dwelltrace/dwell/bpf"
 	"github.com/dwelltrace/dwell/correlate"
@@ -37,8 +38,12 @@ type Agent struct {
 	correlator correlator
 	resolver   resolver
 	clock      *clock.Converter
-	// batch holds the traces that were finished in this turn of the loop.
+	// latest is up to when, on the events' clock, all events have been taken.
+	latest uint64
+	// batch holds the traces that were finished since they were last sent on.
 	batch []*trace.Trace
+	// waited is for how long the exporter has held up this turn of the loop.
+	waited time.Duration
 	// finishing is set when the run is over and what is left is being sent.
 	finishing bool
 	summary   Summary

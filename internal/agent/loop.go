@@ -11,10 +11,17 @@ import (
 	"github.com/dwelltrace/dwell/internal/clock"
 )
 
+// pieceEvents is how many events are taken from the ring buffer at a time. A full ring
+// holds some hundred thousand, whose traces together would need ten times its memory.
+const pieceEvents = 16 << 10
+
+// turnPieces are as many as a full ring buffer of bpf.DefaultRingBytes holds.
+const turnPieces = 64
+
 // loop empties the ring buffer until ctx is done or enough pings are finished.
 func (a *Agent) loop(ctx, export context.Context) error {
 	for !a.enough() {
-		if err := a.turn(export); err != nil {
+		if err := a.turn(ctx, export); err != nil {
 			return err
 		}
 		if err := a.tracer.Wait(ctx, tick); ctx.Err() != nil {
@@ -29,28 +36,48 @@ func (a *Agent) loop(ctx, export context.Context) error {
 // enough reports whether Options.Count is reached.
 func (a *Agent) enough() bool { return a.opts.Count > 0 && a.summary.Pings() >= a.opts.Count }
 
-// turn takes what is in the ring buffer, closes the pings that are over and sends their
-// traces on.
-func (a *Agent) turn(export context.Context) error {
+// turn empties the ring buffer, piece by piece, unless ctx is done or enough pings are
+// finished before, or events come as fast as they are taken.
+func (a *Agent) turn(ctx, export context.Context) error {
+	a.waited = 0
+	for range turnPieces {
+		more, err := a.piece(export)
+		if err != nil || !more || a.enough() || ctx.Err() != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// piece takes no more than pieceEvents from the ring buffer, closes the pings that are
+// over and sends their traces on. It reports whether there is more to take.
+func (a *Agent) piece(export context.Context) (more bool, err error) {
 	// The clock is read first: the ring buffer then holds all events up to now.
 	now, err := clock.Monotonic()
 	if err != nil {
-		return err
+		return false, err
 	}
-	if _, err := a.tracer.Drain(a.take); err != nil {
-		return fmt.Errorf("read events: %w", err)
+	n, all, err := a.tracer.DrainSome(pieceEvents, a.take)
+	if err != nil {
+		return false, fmt.Errorf("read events: %w", err)
 	}
 	if err := a.checkLoss(); err != nil {
-		return err
+		return false, err
 	}
-	a.correlator.Advance(now)
+	if all {
+		a.latest = max(a.latest, now)
+	}
+	// Otherwise the time is that of the latest event taken: an event that is still in the
+	// ring was put there later, and is older only by as much as a program takes to run.
+	a.correlator.Advance(a.latest)
 	a.send(export, now)
 	a.publish(!a.finishing)
-	return nil
+	return !all && n == pieceEvents, nil
 }
 
 // take hands one event on.
 func (a *Agent) take(ev *event.Event) {
+	a.latest = max(a.latest, ev.Time)
 	a.correlator.Add(ev)
 	if a.opts.OnEvent != nil {
 		a.opts.OnEvent(ev)
@@ -77,11 +104,20 @@ func (a *Agent) checkLoss() error {
 	return nil
 }
 
+// empty takes everything that is left.
+func (a *Agent) empty(export context.Context) error {
+	for {
+		if more, err := a.piece(export); err != nil || !more {
+			return err
+		}
+	}
+}
+
 // finish ends the recording and closes all pings.
 func (a *Agent) finish(export context.Context) error {
 	a.finishing = true
 	err := a.tracer.Detach()
-	err = errors.Join(err, a.turn(export))
+	err = errors.Join(err, a.empty(export))
 	a.correlator.Flush()
 	now, clockErr := clock.Monotonic()
 	a.send(export, now)

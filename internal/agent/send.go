@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/dwelltrace/dwell/correlate/trace"
 )
@@ -14,6 +15,9 @@ import (
 // finalPiece is how many traces are exported at once when the run is over: each piece
 // may wait in the exporter for as long as its queue says, and not all of them together.
 const finalPiece = 32
+
+// turnWait is for how long the exporter may hold up one turn of the loop.
+const turnWait = 5 * time.Second
 
 // send moves the finished traces to the wall clock, counts those that are wanted and
 // hands them on. It stops at Options.Count.
@@ -39,7 +43,8 @@ func (a *Agent) send(ctx context.Context, now uint64) {
 	if a.sinks.Recording != nil {
 		a.sinks.Recording.Send(offset, len(a.batch), n)
 	}
-	a.batch = nil
+	clear(a.batch)
+	a.batch = a.batch[:0]
 }
 
 // leaveOut has the recording know that a trace of the batch is not handed on.
@@ -56,12 +61,22 @@ func (a *Agent) export(ctx context.Context, traces []*trace.Trace) {
 		return
 	}
 	if !a.finishing {
-		_ = a.sinks.Exporter.Export(ctx, traces)
+		a.exportLive(ctx, traces)
 		return
 	}
 	for piece := range slices.Chunk(traces, finalPiece) {
 		_ = a.sinks.Exporter.Export(ctx, piece)
 	}
+}
+
+// exportLive hands traces to the exporter, which may wait in all pieces of a turn together
+// no longer than turnWait: otherwise the ring buffer runs over.
+func (a *Agent) exportLive(ctx context.Context, traces []*trace.Trace) {
+	ctx, cancel := context.WithTimeout(ctx, turnWait-a.waited)
+	defer cancel()
+	start := time.Now()
+	_ = a.sinks.Exporter.Export(ctx, traces)
+	a.waited += time.Since(start)
 }
 
 // concerns reports whether the trace is of a ping that the filter's prefixes choose. The

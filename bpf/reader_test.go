@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bpf
+
+import (
+	"testing"
+
+	"github.com/dwelltrace/dwell/correlate/event"
+)
+
+// What is in the ring comes out in pieces as it does at once: in order, and all of it.
+func TestDrainSome(t *testing.T) {
+	a, b := twoHosts(t)
+	r := record(t, Options{}, a, b)
+	if err := r.tracer.SetFilter(Filter{NetNS: []uint32{a.inode, b.inode}}); err != nil {
+		t.Fatal(err)
+	}
+	r.drain()
+	const pings, piece = 20, 50
+	p := a.pinger(false)
+	for i := range pings {
+		p.ping("192.0.2.2", i, []byte("piece by piece"))
+	}
+	if err := r.tracer.Detach(); err != nil {
+		t.Fatal(err)
+	}
+	var total, last, pieces int
+	for all := false; !all; pieces++ {
+		n, finished, err := r.tracer.DrainSome(piece, func(ev *event.Event) {
+			if int(ev.Seq) < last {
+				t.Errorf("an event of ping %d after one of ping %d", ev.Seq, last)
+			}
+			last = int(ev.Seq)
+		})
+		if err != nil || n > piece || n < piece && !finished {
+			t.Fatalf("%d events, all: %v, error %v", n, finished, err)
+		}
+		total, all = total+n, finished
+	}
+	if total < 12*pings || last != pings-1 || pieces < total/piece {
+		t.Errorf("%d events in %d pieces, the last of ping %d", total, pieces, last)
+	}
+}
