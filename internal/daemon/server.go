@@ -155,8 +155,16 @@ type onceLog struct {
 // maxSaid bounds what onceLog remembers.
 const maxSaid = 100
 
-// Println implements [promhttp.Logger].
+// Println implements [promhttp.Logger]. A scraper that went away is no trouble of ours, and
+// each time comes from another port.
 func (l *onceLog) Println(v ...any) {
+	for _, value := range v {
+		var gone *net.OpError
+		if err, ok := value.(error); ok && errors.As(err, &gone) {
+			l.log.Debug("a scraper has gone", "error", err)
+			return
+		}
+	}
 	text := fmt.Sprint(v...)
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -3,9 +3,14 @@
 package daemon
 
 import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -83,4 +88,23 @@ func TestHandler(t *testing.T) {
 	h.phase, h.began = running, now.Add(-time.Hour)
 	check("/livez", 503, "stuck")
 	check("/", 200, "was last read")
+}
+
+// A scraper that goes away is no trouble of ours, and does not use up what may be said.
+func TestOnceLog(t *testing.T) {
+	var log bytes.Buffer
+	l := &onceLog{log: slog.New(slog.NewTextHandler(&log, nil)), said: map[string]bool{}}
+	for port := range 2 * maxSaid {
+		at := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port}
+		l.Println("error encoding and sending metric family:", &net.OpError{Op: "write", Net: "tcp", Addr: at, Err: syscall.EPIPE})
+	}
+	if log.Len() > 0 {
+		t.Errorf("scrapers that are gone are told of:\n%s", &log)
+	}
+	for range 2 {
+		l.Println("error gathering metrics:", errors.New("inconsistent"))
+	}
+	if n := strings.Count(log.String(), "inconsistent"); n != 1 {
+		t.Errorf("an error was told %d times", n)
+	}
 }
