@@ -21,12 +21,12 @@ func Check(o Options) ([]string, error) {
 		return nil, err
 	}
 	_, _, tlsErr := loadTLS(l)
-	err = errors.Join(tlsErr, checkDirs(l))
+	err = errors.Join(tlsErr, checkEndpoint(l), checkPush(l), checkDirs(l))
 	if err != nil {
 		return nil, err
 	}
 	var lines []string
-	for _, w := range l.Warnings {
+	for _, w := range warnings(l) {
 		lines = append(lines, "warning: "+w)
 	}
 	return append(lines,

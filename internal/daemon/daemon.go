@@ -91,7 +91,7 @@ func newDaemon(o Options, loaded *config.Loaded) (*daemon, error) {
 
 // start makes everything, the agent last.
 func (d *daemon) start(ctx context.Context, loaded *config.Loaded) error {
-	for _, w := range loaded.Warnings {
+	for _, w := range warnings(loaded) {
 		d.log.Warn(w)
 	}
 	tellCapabilities(d.log)

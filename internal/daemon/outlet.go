@@ -27,6 +27,8 @@ type outlet struct {
 	// gone is the account of those that are over.
 	gone exporter.Stats
 	work sync.WaitGroup
+	// stops end the time that those in the background were granted.
+	stops map[exporter.Exporter]func()
 }
 
 var _ exporter.Exporter = (*outlet)(nil)
@@ -76,17 +78,40 @@ func (o *outlet) retire(ctx context.Context, e exporter.Exporter) {
 	o.draining = slices.DeleteFunc(o.draining, func(d exporter.Exporter) bool { return d == e })
 }
 
-// retireLater is retire in the background; Shutdown waits for it.
+// retireLater is retire in the background; Shutdown waits for it, and calls stop when its
+// own time is over.
 func (o *outlet) retireLater(ctx context.Context, stop func(), e exporter.Exporter) {
+	if e == nil {
+		stop()
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.stops == nil {
+		o.stops = map[exporter.Exporter]func(){}
+	}
+	o.stops[e] = stop
 	o.work.Go(func() {
 		defer stop()
 		o.retire(ctx, e)
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		delete(o.stops, e)
 	})
+}
+
+// hurry ends the time of those that are retired in the background.
+func (o *outlet) hurry() {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	for _, stop := range o.stops {
+		stop()
+	}
 }
 
 // handOver exchanges an exporter for one that cannot be opened before the other has ended,
 // which it does by the end of ctx. Traces are held meanwhile, up to so many spans. The
-// error is that of open; then traces go nowhere.
+// error is that of open; if it has returned no exporter, traces go nowhere.
 func (o *outlet) handOver(ctx context.Context, spans int64, open func() (exporter.Exporter, error)) error {
 	held := &holder{limit: spans}
 	o.retire(ctx, o.exchange(held))
@@ -114,6 +139,7 @@ func final(s exporter.Stats) exporter.Stats {
 // Shutdown implements [exporter.Exporter]. What was lost is told and counted, and no
 // error: of an agent that runs for months that would be the news of a bad day long ago.
 func (o *outlet) Shutdown(ctx context.Context) error {
+	defer context.AfterFunc(ctx, o.hurry)()
 	o.retire(ctx, o.exchange(nil))
 	o.work.Wait()
 	return nil

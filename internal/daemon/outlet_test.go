@@ -187,3 +187,25 @@ func TestEndIsBounded(t *testing.T) {
 		t.Fatal("does not end")
 	}
 }
+
+// What a reload has left behind is given up with the rest when the end is due, however
+// long it was granted then.
+func TestEndIsBoundedForWhatWasLeft(t *testing.T) {
+	o := &outlet{log: quiet()}
+	o.exchange(&fake{onShutdown: func(ctx context.Context) { <-ctx.Done() }})
+	granted, stop := context.WithTimeout(context.Background(), time.Hour)
+	o.retireLater(granted, stop, o.exchange(nil))
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- o.Shutdown(ctx) }()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(time.Minute):
+		stop()
+		t.Fatal("does not end")
+	}
+}

@@ -21,18 +21,25 @@ func (d *daemon) reload(ctx context.Context) {
 	if err == nil {
 		err = d.take(ctx, loaded)
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, errInPart):
+		d.failedReloads.Add(1)
+	case err != nil:
 		d.failedReloads.Add(1)
 		d.logLines("the configuration is not reloaded; the old one stays in force", err)
 		return
+	default:
+		d.reloads.Add(1)
 	}
-	d.reloads.Add(1)
 	d.tellTroubles(d.agentStatus())
 }
 
+// errInPart is that some of a configuration is in force, and that the rest is told.
+var errInPart = errors.New("reloaded in part")
+
 // take puts a configuration in force.
 func (d *daemon) take(ctx context.Context, loaded *config.Loaded) error {
-	for _, w := range loaded.Warnings {
+	for _, w := range warnings(loaded) {
 		d.log.Warn(w)
 	}
 	next := d.config
@@ -57,15 +64,7 @@ func (d *daemon) take(ctx context.Context, loaded *config.Loaded) error {
 	d.config = next
 	d.level.Set(slog.Level(next.Log.Level))
 	d.scraped.Store(next.Metrics.Prometheus.Enabled)
-	limit := time.Duration(next.Shutdown.Timeout)
-	if err := sending.carryOut(limit); err != nil {
-		d.logLines("traces are not sent to the endpoint; reload once this is mended", err)
-	}
-	within, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	if err := counting.carryOut(within); err != nil {
-		d.logLines("metrics are not pushed; reload once this is mended", err)
-	}
+	whole := d.change(ctx, sending, counting)
 	if len(changed) == 0 {
 		changed = []string{"nothing"}
 	}
@@ -73,5 +72,21 @@ func (d *daemon) take(ctx context.Context, loaded *config.Loaded) error {
 	if len(restart) > 0 {
 		d.log.Warn("settings that need a restart stay as they are", "settings", strings.Join(restart, ", "))
 	}
-	return nil
+	return whole
+}
+
+// change makes the changes that are ready, and tells what of them cannot be after all.
+func (d *daemon) change(ctx context.Context, sending *plan, counting *telemetryPlan) (whole error) {
+	if err := sending.carryOut(time.Duration(d.config.Shutdown.Timeout)); err != nil {
+		d.logLines("traces are sent without the spool; reload once this is mended", err)
+		whole = errInPart
+	}
+	// A last push that does not get through loses nothing: the next one counts on.
+	within, cancel := context.WithTimeout(ctx, closing)
+	defer cancel()
+	if err := counting.carryOut(within); err != nil {
+		d.logLines("metrics are not pushed; reload once this is mended", err)
+		whole = errInPart
+	}
+	return whole
 }

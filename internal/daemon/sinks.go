@@ -5,6 +5,7 @@ package daemon
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"log/slog"
 	"reflect"
 	"sync/atomic"
@@ -72,7 +73,7 @@ type plan struct {
 // everything is as before. The plan must be carried out or dropped.
 func (s *sinks) prepare(l *config.Loaded) (*plan, error) {
 	credentials, sum, err := loadTLS(l)
-	if err != nil {
+	if err := errors.Join(err, checkEndpoint(l)); err != nil {
 		return nil, err
 	}
 	e := l.Export
@@ -153,7 +154,7 @@ func (p *plan) drop() {
 }
 
 // carryOut makes the change. What was there before sends its rest for as long as limit.
-// The error is that the spool could not be taken over; then there is no endpoint.
+// The error is that the spool could not be taken over; then traces go without it.
 func (p *plan) carryOut(limit time.Duration) (err error) {
 	s, old := p.sinks, p.sinks.endpointIs
 	if p.newFile {
@@ -182,11 +183,26 @@ func (p *plan) carryOut(limit time.Duration) (err error) {
 func (p *plan) handOverSpool(spans int64) error {
 	ctx, cancel := context.WithTimeout(context.Background(), spoolGrace)
 	defer cancel()
-	err := p.sinks.endpoint.handOver(ctx, spans, p.openEndpoint)
-	if err != nil {
-		p.sinks.endpointIs = endpointSettings{} // so that the next reload tries again
+	return p.sinks.endpoint.handOver(ctx, spans, p.openAnyhow)
+}
+
+// openAnyhow is openEndpoint, but leaves out a spool that cannot be opened: what goes to
+// the endpoint without it is counted at least. The next reload tries again.
+func (p *plan) openAnyhow() (exporter.Exporter, error) {
+	e, err := p.openEndpoint()
+	if err == nil {
+		return e, nil
 	}
-	return err
+	s := p.sinks
+	p.loaded.Export.Spool.Dir = ""
+	s.endpointIs.spool.Dir = ""
+	s.spoolLimit.Store(0)
+	e, again := p.openEndpoint()
+	if again != nil {
+		s.endpointIs = endpointSettings{}
+		return nil, errors.Join(err, again)
+	}
+	return e, err
 }
 
 // Export implements [exporter.Exporter].

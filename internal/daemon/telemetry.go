@@ -95,8 +95,8 @@ func (t *telemetry) prepare(l *config.Loaded) (*telemetryPlan, error) {
 	if m.OTLP.Enabled {
 		p.pushing = pushSettings{true, pushEndpoint(l.Config), m.OTLP.Interval, l.Export.OTLP, sum}
 		p.options = t.pushOptions(l.Config, p.pushing.to, credentials)
-		if err := otlpmetrics.CheckEndpoint(p.pushing.to); err != nil {
-			return nil, l.Error("metrics.otlp.endpoint", err)
+		if err := checkPush(l); err != nil {
+			return nil, err
 		}
 	}
 	return p, nil

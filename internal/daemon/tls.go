@@ -8,9 +8,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"os"
-	"strings"
 
-	"github.com/dwelltrace/dwell/exporter/otlpgrpc"
 	"github.com/dwelltrace/dwell/internal/config"
 )
 
@@ -54,26 +52,4 @@ func loadTLS(l *config.Loaded) (*tls.Config, digest, error) {
 		out.Certificates = []tls.Certificate{pair}
 	}
 	return out, digest(sum.Sum(nil)), nil
-}
-
-// endpoint returns where traces go, with a scheme if the configuration says whether it is
-// TLS; "" if nothing names one.
-func endpoint(o config.OTLP) string {
-	to := o.Endpoint
-	if to == "" {
-		to, _ = otlpgrpc.EnvironmentEndpoint()
-	}
-	return withScheme(to, o.TLS)
-}
-
-func withScheme(to string, t config.TLS) string {
-	switch {
-	case to == "" || strings.Contains(to, "://"):
-		return to
-	case t.Insecure == config.On:
-		return "http://" + to
-	case t.Insecure == config.Off || t.CAFile != "" || t.CertFile != "":
-		return "https://" + to
-	}
-	return to
 }

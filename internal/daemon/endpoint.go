@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/dwelltrace/dwell/exporter/otlpgrpc"
+	"github.com/dwelltrace/dwell/exporter/otlpmetrics"
+	"github.com/dwelltrace/dwell/internal/config"
+)
+
+// endpoint returns where traces go, with a scheme if the configuration says whether it is
+// TLS; "" if nothing names one.
+func endpoint(o config.OTLP) string {
+	to := o.Endpoint
+	if to == "" {
+		to, _ = otlpgrpc.EnvironmentEndpoint()
+	}
+	return withScheme(to, o.TLS)
+}
+
+func withScheme(to string, t config.TLS) string {
+	switch {
+	case to == "" || strings.Contains(to, "://"):
+		return to
+	case t.Insecure == config.On:
+		return "http://" + to
+	case t.Insecure == config.Off || t.CAFile != "" || t.CertFile != "":
+		return "https://" + to
+	}
+	return to
+}
+
+// checkEndpoint tells what is wrong with where traces go. Package config has looked at its
+// own endpoint; here is that of the environment, too.
+func checkEndpoint(l *config.Loaded) error {
+	o := l.Export.OTLP
+	named, variable := otlpgrpc.EnvironmentEndpoint()
+	if o.Endpoint != "" || named == "" {
+		return nil
+	}
+	if err := otlpgrpc.CheckEndpoint(""); err != nil {
+		return l.Error("export.otlp.endpoint", err)
+	}
+	plain, secure := strings.HasPrefix(named, "http://"), strings.HasPrefix(named, "https://")
+	switch {
+	case secure && o.TLS.Insecure == config.On:
+		return l.Error("export.otlp.tls.insecure", errors.New("true means plain text, and "+variable+" begins with https://"))
+	case plain && o.TLS.Insecure == config.Off:
+		return l.Error("export.otlp.tls.insecure", errors.New("false means TLS, and "+variable+" begins with http://"))
+	case plain && (o.TLS.CAFile != "" || o.TLS.CertFile != ""):
+		return l.Error("export.otlp.tls", errors.New("there is no TLS to use the files for: "+variable+" begins with http://"))
+	}
+	return nil
+}
+
+// checkPush tells what is wrong with where metrics are pushed.
+func checkPush(l *config.Loaded) error {
+	if !l.Metrics.OTLP.Enabled {
+		return nil
+	}
+	if err := otlpmetrics.CheckEndpoint(pushEndpoint(l.Config)); err != nil {
+		return l.Error("metrics.otlp.endpoint", err)
+	}
+	return nil
+}
+
+// warnings are those of the configuration and of what stands in it for nothing.
+func warnings(l *config.Loaded) []string {
+	if l.Export.Spool.Dir == "" || endpoint(l.Export.OTLP) != "" {
+		return l.Warnings
+	}
+	unused := l.Error("export.spool.dir", errors.New("not used: there is no export.otlp.endpoint"))
+	return append(slices.Clone(l.Warnings), unused.Error())
+}
