@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -20,6 +21,7 @@ import (
 
 	colmetricpb "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
 	coltracepb "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
 
 	"github.com/dwelltrace/dwell/internal/lab"
@@ -349,15 +351,24 @@ func (b *backend) awaitRequest(t *testing.T, seen int) {
 	}
 }
 
-// refusing returns an address at which nobody listens.
+// refusing returns an address at which nobody listens until the test does: a socket that
+// is bound, and no more, keeps it from whoever is given a free port meanwhile.
 func refusing(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
-	return listener.Addr().String()
+	t.Cleanup(func() { unix.Close(fd) })
+	loopback := &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}
+	if err := errors.Join(unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1), unix.Bind(fd, loopback)); err != nil {
+		t.Fatal(err)
+	}
+	bound, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return netip.AddrPortFrom(netip.AddrFrom4(loopback.Addr), uint16(bound.(*unix.SockaddrInet4).Port)).String()
 }
 
 // labConfig is a configuration that looks at the lab alone.
