@@ -23,8 +23,12 @@ const shortID = 12
 
 // Title is what to call the container's network namespace: that belongs to the pod, if
 // there is one, as all of its containers share it. What has no name goes by its ID.
+// A pod is called as in the names of Kubernetes' DNS, pod.namespace: its own name is
+// unique in its Kubernetes namespace only, and a slash would make it look like a path.
 func (c *Container) Title() string {
 	switch {
+	case c.Pod.Name != "" && c.Pod.Namespace != "":
+		return c.Pod.Name + "." + c.Pod.Namespace
 	case c.Pod.Name != "":
 		return c.Pod.Name
 	case c.Name != "":
