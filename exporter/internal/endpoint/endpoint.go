@@ -84,6 +84,9 @@ func (s Signal) parse(scheme, rest, text, source string) (Endpoint, error) {
 		return Endpoint{}, fmt.Errorf("%s: %q begins with %s://; %s go over gRPC: write host:port or http://host:port, or https://host:port for TLS",
 			source, text, scheme, strings.ToLower(string(s)))
 	}
+	if strings.Contains(rest, "@") { // what may be a password is not repeated
+		return Endpoint{}, fmt.Errorf("%s: there is a user or password in it, which OTLP over gRPC does not use; write credentials as headers", source)
+	}
 	u, err := url.Parse(scheme + "://" + rest)
 	switch {
 	case err != nil || u.Hostname() == "":

@@ -66,11 +66,15 @@ func TestResolveErrors(t *testing.T) {
 	for text, want := range map[string]string{
 		"ftp://a":            `--there: "ftp://a" begins with ftp://; traces go over gRPC`,
 		"http://":            `--there: "http://" is not host:port`,
+		"http://me:pw@a:1":   `--there: there is a user or password in it, which OTLP over gRPC does not use`,
+		"me:pw@a:1":          `--there: there is a user or password in it`,
 		"a:x":                `--there: "a:x" is not host:port`,
 		"http://a/v1/traces": `--there: "http://a/v1/traces" has a path, which OTLP over gRPC does not use; leave out /v1/traces`,
 	} {
 		if _, err := endpoint.Traces.Resolve(text, "--there"); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", text, err, want)
+		} else if strings.Contains(err.Error(), "pw@") {
+			t.Errorf("tells the password: %v", err)
 		}
 	}
 }
