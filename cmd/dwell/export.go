@@ -31,6 +31,7 @@ const checkTimeout = 2 * time.Second
 // exportFlags say where traces go.
 type exportFlags struct {
 	endpoint, file string
+	sampling       samplingFlags
 	// replayed is set if what is traced can wait for the exporters.
 	replayed bool
 }
@@ -42,10 +43,14 @@ func (f *exportFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.file, "otlp-file", "",
 		"write traces to this file as OTLP/JSON lines, for a Collector's otlpjsonfile receiver;\n"+
 			"an existing file is overwritten; - is standard output")
+	f.sampling.register(cmd)
 }
 
 // check says what is wrong with the flags before anything is made.
 func (f *exportFlags) check() error {
+	if err := f.sampling.check(); err != nil {
+		return err
+	}
 	if !f.toEndpoint() {
 		return nil
 	}
@@ -78,13 +83,13 @@ func (f *exportFlags) open(ctx context.Context, opts otlp.Options, log *slog.Log
 		all = append(all, e)
 	}
 	if f.file == "" {
-		return all, nil
+		return f.sampling.sample(all, log)
 	}
 	e, err := otlpfile.New(otlpfile.Options{Path: f.file, OTLP: opts, Queue: f.queue(liveFileWait), Logger: log})
 	if err != nil {
 		return nil, errors.Join(err, shutdownUnused(all))
 	}
-	return append(all, e), nil
+	return f.sampling.sample(append(all, e), log)
 }
 
 // queue returns the queue of an exporter that a live run waits for no longer than wait.
