@@ -235,8 +235,8 @@ func TestPingsWithoutPayload(t *testing.T) {
 
 func TestFloodLosesNothing(t *testing.T) {
 	l := bridge(t)
-	_, sum := traced(t, l, agent.Options{}, func() { ping(t, l, pinger.Config{Count: 5000, Flood: true}) })
-	if sum.Complete != 5000 || sum.Pings() != 5000 || sum.Lost() != 0 || len(sum.Dropped) != 0 {
+	_, sum := traced(t, l, agent.Options{}, func() { ping(t, l, pinger.Config{Count: 2000, Flood: true}) })
+	if sum.Complete != 2000 || sum.Pings() != 2000 || sum.Lost() != 0 || len(sum.Dropped) != 0 {
 		t.Error(sum)
 	}
 }
@@ -246,7 +246,7 @@ func TestFloodLosesNothing(t *testing.T) {
 func TestRingLossIsSaid(t *testing.T) {
 	l := bridge(t)
 	opts := agent.Options{BPF: bpf.Options{RingBytes: 4096}}
-	_, sum := traced(t, l, opts, func() { ping(t, l, pinger.Config{Count: 5000, Flood: true}) })
+	_, sum := traced(t, l, opts, func() { ping(t, l, pinger.Config{Count: 1000, Flood: true}) })
 	if sum.Lost() == 0 || sum.Incomplete[trace.CauseEventsLost] == 0 {
 		t.Error(sum)
 	}

@@ -26,7 +26,9 @@ const (
 	followSoon   = 20 * time.Millisecond
 	followSteady = time.Second
 	// followRest is how many times as long as the last look at names took comes no other,
-	// followRestProcs as long as the last look at every process.
+	// but no longer than followSteady; followRestProcs as long as the last look at every
+	// process. What the kernel takes to attach and detach does not count: on a busy
+	// machine that is seconds, after which there is all the more to catch up on.
 	followRest      = 20
 	followRestProcs = 100
 )
@@ -80,17 +82,21 @@ func (f *follower) set(s Scope) error {
 	return nil
 }
 
-// resolve applies what the scope means now.
-func (f *follower) resolve(where inventory.Where) {
+// resolve applies what the scope means now, and returns how long it took to find that out.
+func (f *follower) resolve(where inventory.Where) (looked time.Duration) {
 	defer f.tell()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.scope == nil {
-		return
+		return 0
 	}
-	f.err = f.apply(resolve(f.inventory, *f.scope, where))
+	start := time.Now()
+	meant := resolve(f.inventory, *f.scope, where)
+	looked = time.Since(start)
+	f.err = f.apply(meant)
 	f.publish()
 	f.inventory.LookAtNew()
+	return looked
 }
 
 // tell tells what was found out while nobody else could be listened to.
@@ -147,7 +153,9 @@ func (f *follower) applyNetfilter(wanted []uint32) error {
 		if slices.Contains(attached, inode) || f.refused[inode] != nil {
 			continue
 		}
-		if err := f.attachNetfilter(inode); err != nil {
+		if err := f.attachNetfilter(inode); errors.Is(err, inventory.ErrGone) {
+			continue // the number may be another's next
+		} else if err != nil {
 			f.refused[inode] = err
 			f.untold = append(f.untold, err)
 		}
@@ -181,16 +189,19 @@ func (f *follower) follow(ctx context.Context, news <-chan struct{}) {
 		select {
 		case <-ctx.Done():
 			return
-		case start := <-timer.C:
-			f.resolve(inventory.Everywhere)
+		case <-timer.C:
+			looked := f.resolve(inventory.Everywhere)
 			f.release()
-			rested = time.Now().Add(followRestProcs * time.Since(start))
+			rested = time.Now().Add(followRestProcs * looked)
 			interval = min(2*interval, followSteady)
 			timer.Reset(max(interval, time.Until(rested)))
-		case <-news:
-			start := time.Now()
-			f.resolve(inventory.Names)
-			if !pause(ctx, followRest*time.Since(start)) {
+		case _, watched := <-news:
+			if !watched {
+				news = nil // what is left is the timer
+				continue
+			}
+			looked := f.resolve(inventory.Names)
+			if !pause(ctx, min(followRest*looked, followSteady)) {
 				return
 			}
 			if interval > followSoon {

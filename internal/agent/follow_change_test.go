@@ -25,7 +25,7 @@ import (
 // While one lab is flooded, namespaces come and go and the scope is changed, with and
 // without what needs the packets' memory in the kernel: not a trace is lost.
 func TestFloodWhileScopeChanges(t *testing.T) {
-	const count = 4000
+	const count = 2000
 	l := up(t, "nat")
 	_, hypervisor := l.NetNS(lab.Hypervisor)
 	// All of them have an address, so that the kernel side remembers who has passed.

@@ -3,7 +3,9 @@
 package inventory
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"path/filepath"
 	"strconv"
@@ -99,7 +101,11 @@ func (v *Inventory) Containers() bool { return v.cfg.Containers }
 // Count returns how many namespaces were there at the last look for all of them.
 func (v *Inventory) Count() int { return v.finder.count() }
 
-// Open opens a namespace that has been found. The caller closes it.
+// ErrGone is returned for a namespace that was there before.
+var ErrGone = errors.New("is gone")
+
+// Open opens a namespace that has been found. The caller closes it. The error is ErrGone
+// if it is not there any more.
 func (v *Inventory) Open(inode uint32) (*netns.NS, error) {
 	where, ok := v.finder.find(inode, v.cfg.Now())
 	if !ok { // or not looked for since it came
@@ -107,15 +113,17 @@ func (v *Inventory) Open(inode uint32) (*netns.NS, error) {
 		where, ok = v.finder.find(inode, v.cfg.Now())
 	}
 	if !ok {
-		return nil, fmt.Errorf("network namespace %d is gone", inode)
+		return nil, fmt.Errorf("network namespace %d %w", inode, ErrGone)
 	}
 	ns, err := netns.Open(where.path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && ns.Inode() != inode {
+		if ns != nil {
+			ns.Close()
+		}
+		return nil, fmt.Errorf("network namespace %d (%s) %w", inode, where.name, ErrGone)
+	}
 	if err != nil {
 		return nil, err
-	}
-	if ns.Inode() != inode {
-		ns.Close()
-		return nil, fmt.Errorf("network namespace %d (%s) is gone", inode, where.name)
 	}
 	return ns, nil
 }
