@@ -24,7 +24,7 @@ import (
 func TestCutOffAnywhere(t *testing.T) {
 	file, want := record(t, 3, 250)
 	most := 0
-	for cut := 0; cut < len(file); cut += 1 + cut/31 {
+	for cut := 0; cut < len(file); cut += 1 + cut/15 {
 		for _, tail := range []int{0, 20} { // a crash may leave zeros
 			batches, _, err := replayBatches(t, io.MultiReader(bytes.NewReader(file[:cut]), bytes.NewReader(make([]byte, tail))))
 			if cut < 16 && errors.Is(err, recording.ErrNotRecording) {
