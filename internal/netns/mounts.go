@@ -5,7 +5,6 @@ package netns
 import (
 	"errors"
 	"fmt"
-	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,21 +15,20 @@ import (
 // see proc_pid_mounts(5); inotify would tell of the file before anything is mounted on it,
 // and of nothing afterwards.
 type Mounts struct {
-	file *os.File
-	stop [2]int // a pipe, closed to end the waiting
-	c    chan struct{}
+	mountinfo int    // no os.File, whose descriptor the Go runtime would poll as well: whoever polls first takes the news
+	stop      [2]int // a pipe, closed to end the waiting
+	c         chan struct{}
 }
 
 // WatchMounts begins to watch. The caller must call Close.
 func WatchMounts() (*Mounts, error) {
-	f, err := os.Open("/proc/self/mountinfo")
+	fd, err := unix.Open("/proc/self/mountinfo", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, fmt.Errorf("watch for network namespaces: %w", err)
+		return nil, fmt.Errorf("watch for network namespaces: /proc/self/mountinfo: %w", err)
 	}
-	m := &Mounts{file: f, c: make(chan struct{}, 1)}
+	m := &Mounts{mountinfo: fd, c: make(chan struct{}, 1)}
 	if err := unix.Pipe2(m.stop[:], unix.O_CLOEXEC); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("watch for network namespaces: %w", err)
+		return nil, fmt.Errorf("watch for network namespaces: %w", errors.Join(err, unix.Close(fd)))
 	}
 	go m.run()
 	return m, nil
@@ -45,14 +43,14 @@ func (m *Mounts) Close() error {
 	err := unix.Close(m.stop[1])
 	for range m.c { // until the goroutine has ended
 	}
-	return errors.Join(err, unix.Close(m.stop[0]), m.file.Close())
+	return errors.Join(err, unix.Close(m.stop[0]), unix.Close(m.mountinfo))
 }
 
 // run waits for changes until the pipe is closed.
 func (m *Mounts) run() {
 	defer close(m.c)
 	fds := []unix.PollFd{
-		{Fd: int32(m.file.Fd()), Events: unix.POLLPRI},
+		{Fd: int32(m.mountinfo), Events: unix.POLLPRI},
 		{Fd: int32(m.stop[0]), Events: unix.POLLIN},
 	}
 	for {
