@@ -41,6 +41,7 @@ type finder struct {
 	host     place
 	inode    uint32 // the host's
 	interval time.Duration
+	clock    func() time.Time
 	// containers is set if containers are looked for; names knows what runtimes call
 	// them, if it is not nil.
 	containers bool
@@ -53,8 +54,8 @@ type finder struct {
 	procsAfter   time.Time // no scan of /proc before this
 }
 
-func newFinder(dirs []string, host place, inode uint32, interval time.Duration) *finder {
-	return &finder{dirs: dirs, host: host, inode: inode, interval: interval}
+func newFinder(dirs []string, host place, inode uint32, interval time.Duration, clock func() time.Time) *finder {
+	return &finder{dirs: dirs, host: host, inode: inode, interval: interval, clock: clock}
 }
 
 // find returns where the namespace is, if it is anywhere now.
@@ -157,7 +158,7 @@ func (f *finder) scanNamed(now time.Time) bool {
 	if now.Before(f.namedAfter) {
 		return false
 	}
-	start := time.Now()
+	start := f.clock()
 	f.named = map[uint32]place{}
 	for _, dir := range f.dirs {
 		files, err := os.ReadDir(dir)
@@ -168,7 +169,7 @@ func (f *finder) scanNamed(now time.Time) bool {
 			note(f.named, place{path: filepath.Join(dir, file.Name()), name: file.Name()})
 		}
 	}
-	f.namedAfter = now.Add(max(f.interval, restFactor*time.Since(start)))
+	f.namedAfter = now.Add(max(f.interval, restFactor*f.clock().Sub(start)))
 	return true
 }
 
@@ -177,7 +178,7 @@ func (f *finder) scanProcs(now time.Time) bool {
 	if now.Before(f.procsAfter) {
 		return false
 	}
-	start := time.Now()
+	start := f.clock()
 	f.procs = map[uint32]place{}
 	claims := newClaims()
 	files, _ := os.ReadDir("/proc")
@@ -196,7 +197,7 @@ func (f *finder) scanProcs(now time.Time) bool {
 		}
 	}
 	f.owners = claims.owners(f.inode)
-	f.procsAfter = now.Add(max(f.interval, restFactor*time.Since(start)))
+	f.procsAfter = now.Add(max(f.interval, restFactor*f.clock().Sub(start)))
 	return true
 }
 

@@ -122,7 +122,7 @@ func New(cfg Config) (*Inventory, error) {
 	v := &Inventory{
 		cfg: cfg, self: self, spaces: map[uint32]*space{},
 		dirs:   newWatch(nameDirs()),
-		finder: newFinder(nameDirs(), place{path: hostPath, name: HostName}, host, cfg.MinInterval),
+		finder: newFinder(nameDirs(), place{path: hostPath, name: HostName}, host, cfg.MinInterval, cfg.Now),
 	}
 	v.finder.containers = cfg.Containers
 	if cfg.Containers && len(cfg.Sockets) > 0 {

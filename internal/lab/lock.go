@@ -41,14 +41,18 @@ func lock(ctx context.Context, prefix string) (unlock func(), err error) {
 				release(path, r.f)
 			}
 		}()
-		return nil, fmt.Errorf("waiting for another dwell lab to finish: %w", context.Cause(ctx))
+		return nil, waited(ctx)
 	}
+}
+
+func waited(ctx context.Context) error {
+	return fmt.Errorf("waiting for another dwell lab to finish: %w", context.Cause(ctx))
 }
 
 // flock locks the file that is at path once the lock is held: the one that was
 // there before may have been removed by its last holder.
 func flock(ctx context.Context, path string) (*os.File, error) {
-	for ctx.Err() == nil {
+	for {
 		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 		if err != nil {
 			return nil, err
@@ -66,8 +70,10 @@ func flock(ctx context.Context, path string) (*os.File, error) {
 			return f, nil
 		}
 		f.Close()
+		if ctx.Err() != nil {
+			return nil, waited(ctx)
+		}
 	}
-	return nil, context.Cause(ctx)
 }
 
 // release removes the file while the lock is held, so that nothing is left.
