@@ -42,21 +42,24 @@ const (
 
 // socket is where a runtime listens. One goroutine uses it.
 type socket struct {
-	path    string
-	runtime runtime // nil while nobody answers
+	path     string
+	patience time.Duration // bounds a question
+	runtime  runtime       // nil while nobody answers
 	// after is when to try again, wait how long that was from the last failure.
 	after time.Time
 	wait  time.Duration
 }
 
-func newSocket(path string) *socket { return &socket{path: strings.TrimPrefix(path, "unix://")} }
+func newSocket(path string, patience time.Duration) *socket {
+	return &socket{path: strings.TrimPrefix(path, "unix://"), patience: patience}
+}
 
 // describe asks for a container. It connects if need be.
 func (s *socket) describe(ctx context.Context, id string, now time.Time) (trace.Container, error) {
 	if now.Before(s.after) {
 		return trace.Container{}, fmt.Errorf("%s is not asked again before %v", s.path, s.after)
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, s.patience)
 	defer cancel()
 	err := s.connect(ctx)
 	if err == nil {
@@ -81,7 +84,7 @@ func (s *socket) connect(ctx context.Context) error {
 		return err
 	}
 	// Half of the time for each, as the one may just say nothing to the other's client.
-	half, cancel := context.WithTimeout(ctx, patience/2)
+	half, cancel := context.WithTimeout(ctx, s.patience/2)
 	defer cancel()
 	docker, dockerErr := dialDocker(half, s.path)
 	if dockerErr == nil {
