@@ -283,7 +283,7 @@ func TestDoesNotWaitForAStuckLook(t *testing.T) {
 			t.Fatalf("%+v", d)
 		}
 	}
-	if took := time.Since(start); took > 5*time.Second {
+	if took := time.Since(start); took > 30*time.Second { // one that waits takes a minute
 		t.Errorf("1000 answers took %s although the wait was over", took)
 	}
 	s.mu.Lock()

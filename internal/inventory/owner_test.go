@@ -56,6 +56,7 @@ func TestContainersNameNamespaces(t *testing.T) {
 	}
 	socket := containertest.Docker(t, map[string]string{web: "web", tool: "tool"})
 	v, _ := newInventory(t, Config{Containers: true, Sockets: []string{socket}})
+	v.finder.names.Settle(t.Context()) // New has waited a second at most
 	got := map[uint32]*trace.NetNS{}
 	for inode := range want {
 		got[inode] = v.NetNS(inode)
