@@ -80,7 +80,7 @@ func ping(t *testing.T, l *lab.Lab, target netip.Addr, n int) {
 		t.Fatal(err)
 	}
 	defer ns.Close()
-	rep, err := pinger.Run(t.Context(), pinger.Config{NetNS: ns, Target: target, Count: n, Interval: time.Millisecond, Timeout: 2 * time.Second})
+	rep, err := pinger.Run(t.Context(), pinger.Config{NetNS: ns, Target: target, Count: n, Interval: time.Millisecond, Timeout: 30 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +144,7 @@ func TestBridgeMasquerades(t *testing.T) {
 
 func requestSource(t *testing.T, c *icmp.PacketConn, typ byte) string {
 	t.Helper()
-	if err := c.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+	if err := c.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	buf := make([]byte, 2000)

@@ -52,7 +52,7 @@ func waited(ctx context.Context) error {
 // flock locks the file that is at path once the lock is held: the one that was
 // there before may have been removed by its last holder.
 func flock(ctx context.Context, path string) (*os.File, error) {
-	for {
+	for ctx.Err() == nil {
 		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 		if err != nil {
 			return nil, err
@@ -70,10 +70,8 @@ func flock(ctx context.Context, path string) (*os.File, error) {
 			return f, nil
 		}
 		f.Close()
-		if ctx.Err() != nil {
-			return nil, waited(ctx)
-		}
 	}
+	return nil, waited(ctx)
 }
 
 // release removes the file while the lock is held, so that nothing is left.
