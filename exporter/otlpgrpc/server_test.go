@@ -6,10 +6,12 @@ import (
 	"context"
 	"encoding/hex"
 	"net"
+	"net/netip"
 	"sync"
 	"testing"
 
 	coltracepb "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 
@@ -71,14 +73,24 @@ func listen(t testing.TB) net.Listener {
 	return l
 }
 
-// refusing returns an address at which nobody listens.
+// refusing returns an address at which nobody listens as long as the test lasts: a socket
+// that is bound, and no more, keeps it from the servers of tests that run meanwhile.
 func refusing(t *testing.T) string {
 	t.Helper()
-	l := listen(t)
-	if err := l.Close(); err != nil {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return l.Addr().String()
+	t.Cleanup(func() { _ = unix.Close(fd) }) // there is nothing in it
+	loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: loopback.As4()}); err != nil {
+		t.Fatal(err)
+	}
+	bound, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return netip.AddrPortFrom(loopback, uint16(bound.(*unix.SockaddrInet4).Port)).String()
 }
 
 func (s *server) Export(ctx context.Context, r *coltracepb.ExportTraceServiceRequest) (*coltracepb.ExportTraceServiceResponse, error) {
