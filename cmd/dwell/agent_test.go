@@ -203,7 +203,7 @@ func pingUntil(t *testing.T, l *lab.Lab, stop <-chan struct{}) (replies int) {
 			return replies
 		default:
 		}
-		r, err := pinger.Run(t.Context(), pinger.Config{NetNS: ns, Target: l.Target(false), Count: 100, Interval: 2 * time.Millisecond})
+		r, err := pinger.Run(t.Context(), pinger.Config{NetNS: ns, Target: l.Target(false), Count: 100, Interval: 2 * time.Millisecond, Timeout: patience})
 		if err != nil {
 			t.Error(err)
 			return replies
@@ -254,6 +254,7 @@ func TestAgentErrors(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	const anyPort = "http: {listen: \"127.0.0.1:0\"}\n"
 	for name, test := range map[string]struct {
 		config string
 		env    string
@@ -262,10 +263,10 @@ func TestAgentErrors(t *testing.T) {
 		"mistake":         {"trace:\n  netns: 5\n", "", []string{"c.yaml:2:10: trace.netns", "a list"}},
 		"port in use":     {"http:\n  listen: \"" + taken.Addr().String() + "\"\n", "", []string{"c.yaml:2:11: http.listen", "address already in use", "DWELL_HTTP_LISTEN"}},
 		"port by env":     {"", "DWELL_HTTP_LISTEN=" + taken.Addr().String(), []string{"dwell: DWELL_HTTP_LISTEN: http.listen", "address already in use"}},
-		"spool in a file": {"export: {otlp: {endpoint: \"a:1\"}, spool: {dir: " + file + "/spool}}\n", "", []string{"c.yaml:1:", "export.spool.dir", "not a directory"}},
-		"no CA":           {"export: {otlp: {endpoint: \"a:1\", tls: {ca_file: /nowhere}}}\n", "", []string{"export.otlp.tls.ca_file", "/nowhere", "no such file"}},
-		"bad CA":          {"export: {otlp: {endpoint: \"a:1\", tls: {ca_file: " + file + "}}}\n", "", []string{"export.otlp.tls.ca_file", "no certificate as PEM"}},
-		"file in nothing": {"export: {file: /nowhere/x}\nhttp: {listen: \"127.0.0.1:0\"}\n", "", []string{"c.yaml:1:16: export.file", "no such file"}},
+		"spool in a file": {"export: {otlp: {endpoint: \"a:1\"}, spool: {dir: " + file + "/spool}}\n" + anyPort, "", []string{"c.yaml:1:", "export.spool.dir", "not a directory"}},
+		"no CA":           {"export: {otlp: {endpoint: \"a:1\", tls: {ca_file: /nowhere}}}\n" + anyPort, "", []string{"export.otlp.tls.ca_file", "/nowhere", "no such file"}},
+		"bad CA":          {"export: {otlp: {endpoint: \"a:1\", tls: {ca_file: " + file + "}}}\n" + anyPort, "", []string{"export.otlp.tls.ca_file", "no certificate as PEM"}},
+		"file in nothing": {"export: {file: /nowhere/x}\n" + anyPort, "", []string{"c.yaml:1:16: export.file", "no such file"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "c.yaml")

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"net"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -60,11 +59,7 @@ func TestUnknownSubcommand(t *testing.T) {
 
 // What OpenTelemetry's libraries say of the environment are lines like our own, once each.
 func TestOpenTelemetrySpeaksOurWay(t *testing.T) {
-	refusing, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	refusing.Close()
+	nobody := refusing(t)
 	for _, test := range []struct{ variable, want string }{
 		{"OTEL_EXPORTER_OTLP_HEADERS=nonsense", "warning: OpenTelemetry: parse headers"},
 		{"OTEL_EXPORTER_OTLP_CERTIFICATE=/nowhere", "warning: OpenTelemetry: read tls ca cert file"},
@@ -74,7 +69,7 @@ func TestOpenTelemetrySpeaksOurWay(t *testing.T) {
 		{"OTEL_EXPORTER_OTLP_PROTOCOL=grpc", ""},
 	} {
 		p := dwell(t, "replay", "-o", "none", transcript("nat"))
-		p.Env = append(p.Env, "OTEL_EXPORTER_OTLP_ENDPOINT="+refusing.Addr().String(),
+		p.Env = append(p.Env, "OTEL_EXPORTER_OTLP_ENDPOINT="+nobody,
 			"OTEL_EXPORTER_OTLP_TRACES_TIMEOUT=100", test.variable)
 		if status := p.exit(t); status != 1 {
 			t.Errorf("%s: status %d", test.variable, status)

@@ -19,8 +19,18 @@ func TestTraceFollowsNamespaces(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-attached
-	pingLab(t, testLab(t), 500) // the first of them come before the agent is told
-	if err := p.Wait(); err != nil || !strings.Contains(stderr.String(), "5 pings: ") {
+	l, exited := testLab(t), make(chan error, 1)
+	go func() { exited <- p.Wait() }()
+	var err error
+	for over := false; !over; { // the first pings come before the agent is told
+		pingLab(t, l, 10)
+		select {
+		case err = <-exited:
+			over = true
+		default:
+		}
+	}
+	if err != nil || !strings.Contains(stderr.String(), "5 pings: ") {
 		t.Errorf("%v\n%s", err, stderr)
 	}
 }

@@ -53,7 +53,7 @@ func labArgs(l *lab.Lab) []string {
 // tracePings runs dwell trace with args until it has seen five pings in the lab.
 func tracePings(t *testing.T, l *lab.Lab, args ...string) (p *process, status int) {
 	t.Helper()
-	p = dwell(t, append(append([]string{"trace", "--count", "5", "--duration", "20s"}, labArgs(l)...), args...)...)
+	p = dwell(t, append(append([]string{"trace", "--count", "5", "--duration", patience.String()}, labArgs(l)...), args...)...)
 	stderr, attached := watch("attached")
 	p.Stderr = stderr
 	if err := p.Start(); err != nil {
@@ -78,7 +78,7 @@ func pingLab(t *testing.T, l *lab.Lab, count int) {
 		t.Fatal(err)
 	}
 	defer ns.Close()
-	_, err = pinger.Run(t.Context(), pinger.Config{NetNS: ns, Target: l.Target(false), Count: count, Interval: time.Millisecond})
+	_, err = pinger.Run(t.Context(), pinger.Config{NetNS: ns, Target: l.Target(false), Count: count, Interval: time.Millisecond, Timeout: patience})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -280,18 +280,13 @@ func TestTraceWithoutBTF(t *testing.T) {
 // the status that the job was not done.
 func TestTraceWithoutBackend(t *testing.T) {
 	l := testLab(t)
-	refusing, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	refusing.Close()
 	hanging, err := net.Listen("tcp", "127.0.0.1:0") // takes connections and says nothing
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer hanging.Close()
 	for name, endpoint := range map[string]string{
-		"refuses": refusing.Addr().String(), "hangs": hanging.Addr().String(),
+		"refuses": refusing(t), "hangs": hanging.Addr().String(),
 	} {
 		t.Run(name, func(t *testing.T) {
 			begin := time.Now()
@@ -304,7 +299,7 @@ func TestTraceWithoutBackend(t *testing.T) {
 					t.Errorf("does not say %q:\n%s", want, &p.stderr)
 				}
 			}
-			if d := time.Since(begin); d > 15*time.Second {
+			if d := time.Since(begin); d > patience/2 {
 				t.Errorf("took %v", d)
 			}
 		})
@@ -327,7 +322,7 @@ func TestTraceToClosedPipe(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Close()
-	p := dwell(t, append([]string{"trace", "--duration", "20s"}, labArgs(l)...)...)
+	p := dwell(t, append([]string{"trace", "--duration", patience.String()}, labArgs(l)...)...)
 	stderr, attached := watch("attached")
 	p.Stdout, p.Stderr = w, stderr
 	if err := p.Start(); err != nil {
