@@ -4,12 +4,14 @@ package exporter_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/hex"
 	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
@@ -50,7 +52,9 @@ func TestCollectorReceivesWhatWasSent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := e.Check(t.Context()); err != nil {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // more than Check's own
+	defer cancel()
+	if err := e.Check(ctx); err != nil {
 		t.Error(err)
 	}
 	traces := acceptanceTraces()

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
@@ -31,7 +32,7 @@ func TestTransportOptions(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := e.Check(t.Context()); err != nil {
+		if err := check(t, e, time.Minute); err != nil {
 			t.Errorf("%s: %v", url, err)
 		}
 		if got := s.header.Get("authorization"); len(got) != 1 || got[0] != "Bearer x" {
@@ -49,7 +50,7 @@ func TestSourceIsNamed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := e.Check(t.Context()); err == nil || !strings.HasSuffix(err.Error(), "(export.otlp.endpoint)") {
+	if err := check(t, e, time.Minute); err == nil || !strings.HasSuffix(err.Error(), "(export.otlp.endpoint)") {
 		t.Errorf("%v", err)
 	}
 	if err := e.Shutdown(context.Background()); err != nil {
