@@ -152,7 +152,7 @@ func (d *daemon) trace(ctx context.Context) error {
 	}()
 	d.phase.Store(int32(running))
 	d.log.Info("attached", "version", d.opts.Resource.Version, "config", d.opts.File, "host", d.sinks.resource.Host.Name)
-	d.tellTroubles(d.agentStatus())
+	d.tellTroubles()
 	d.service.ready(d.status())
 	background.Go(func() { d.service.beat(over, d.beat) })
 	if d.sinks.endpoint.open() {

@@ -31,7 +31,7 @@ func (d *daemon) reload(ctx context.Context) {
 	default:
 		d.reloads.Add(1)
 	}
-	d.tellTroubles(d.agentStatus())
+	d.tellTroubles()
 }
 
 // errInPart is that some of a configuration is in force, and that the rest is told.

@@ -65,16 +65,16 @@ func (d *daemon) beat() error {
 	h := d.health()
 	if h.phase == running {
 		d.service.status(d.status())
-		d.tellTroubles(h.agent)
+		d.tellTroubles()
 	}
 	return h.alive()
 }
 
 // tellTroubles logs what of the scope cannot be looked at, when that changes.
-func (d *daemon) tellTroubles(s agent.Status) {
+func (d *daemon) tellTroubles() {
 	d.troublesMu.Lock()
 	defer d.troublesMu.Unlock()
-	now := strings.Join(s.Unresolved, ", ")
+	now := strings.Join(d.agentStatus().Unresolved, ", ")
 	if now == d.troubles {
 		return
 	}
