@@ -218,16 +218,15 @@ func TestAgentWithoutBackend(t *testing.T) {
 	l := testLab(t)
 	address := refusing(t)
 	to := "export:\n  otlp: {endpoint: \"" + address + "\"}\n"
-	end := "shutdown: {timeout: 1s}\n"
 
-	d := startAgent(t, labConfig(l, to+end))
+	d := startAgent(t, labConfig(l, to+"shutdown: {timeout: 1s}\n"))
 	pingLab(t, l, 3)
 	if status := d.stop(); status != 1 {
 		t.Errorf("without a spool: status %d\n%s", status, d.log)
 	}
 	d.mustLog("dwell: 3 traces", "were lost at the end", "export.spool.dir", address)
 
-	spooled := labConfig(l, to+"  spool: {dir: "+t.TempDir()+"}\n"+end)
+	spooled := labConfig(l, to+"  spool: {dir: "+t.TempDir()+"}\n"+"shutdown: {timeout: 1m}\n")
 	d = startAgent(t, spooled)
 	pingLab(t, l, 3)
 	if status := d.stop(); status != 0 {
