@@ -28,8 +28,10 @@ type output struct {
 	done   chan struct{}
 	lost   atomic.Uint64
 	bytes  atomic.Int64
-	// stuck is set once the file was given up; only the caller of write looks at it.
+	// stuck is set once the file was given up, and ending if the write that is under way
+	// was told to end; only the caller of write looks at them.
 	stuck    bool
+	ending   bool
 	patience time.Duration
 	tell     sync.Once
 	// err is the first error; it may be read once done is closed.
@@ -93,7 +95,7 @@ func (o *output) giveUp() {
 	o.stuck = true
 	o.fail(errStuck)
 	if f, ok := o.w.(interface{ SetWriteDeadline(t time.Time) error }); ok {
-		_ = f.SetWriteDeadline(time.Now())
+		o.ending = f.SetWriteDeadline(time.Now()) == nil // a regular file has no deadlines
 	}
 }
 
@@ -141,12 +143,8 @@ func (o *output) close() error {
 	if !o.stuck && !o.finished() {
 		o.giveUp()
 	}
-	if o.stuck {
-		select {
-		case <-o.done:
-		case <-time.After(o.patience):
-			return errStuck
-		}
+	if o.stuck && !o.ended() {
+		return errStuck
 	}
 	if err := o.w.Close(); o.err == nil {
 		o.err = err
@@ -155,6 +153,23 @@ func (o *output) close() error {
 		return errStuck
 	}
 	return o.err
+}
+
+// ended waits until the goroutine has ended and everything is counted: as long as that
+// takes if its write was told to end, which may be long on a busy machine but is certain.
+func (o *output) ended() bool {
+	var limit <-chan time.Time
+	if !o.ending {
+		timer := time.NewTimer(o.patience)
+		defer timer.Stop()
+		limit = timer.C
+	}
+	select {
+	case <-o.done:
+		return true
+	case <-limit:
+		return false
+	}
 }
 
 // finished waits until everything is written, as long as something is.

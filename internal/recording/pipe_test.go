@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -60,6 +61,45 @@ func TestPipeThatNobodyReadsAnyMore(t *testing.T) {
 			}
 		})
 	}
+}
+
+// late is a pipe that nobody reads, in a process that the machine lets stand still: a write
+// ends only a while after it was told to.
+type late struct {
+	told   chan struct{}
+	closed bool
+}
+
+func (l *late) SetWriteDeadline(time.Time) error {
+	close(l.told)
+	return nil
+}
+
+func (l *late) Write([]byte) (int, error) {
+	<-l.told
+	<-time.After(time.Minute)
+	return 0, os.ErrDeadlineExceeded
+}
+
+func (l *late) Close() error {
+	l.closed = true
+	return nil
+}
+
+// What a write has lost that ends late is counted, and the file is closed.
+func TestWriteThatEndsLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pipe := &late{told: make(chan struct{})}
+		w := New(pipe, Info{}, nil)
+		w.total++
+		w.out.write(make([]byte, chunkSize), 1)
+		if err := w.Close(); !errors.Is(err, errStuck) {
+			t.Errorf("Close: %v", err)
+		}
+		if s := w.Stats(); s.Lost != 1 || s.Events != 0 || !pipe.closed {
+			t.Errorf("%+v; the file is closed: %v", s, pipe.closed)
+		}
+	})
 }
 
 // One that only takes its time gets everything.
