@@ -9,12 +9,14 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
 	"github.com/dwelltrace/dwell/bpf"
+	"github.com/dwelltrace/dwell/correlate/event"
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/exporter"
 	"github.com/dwelltrace/dwell/internal/agent"
@@ -245,8 +247,14 @@ func TestFloodLosesNothing(t *testing.T) {
 // open then passes for complete.
 func TestRingLossIsSaid(t *testing.T) {
 	l := bridge(t)
-	opts := agent.Options{BPF: bpf.Options{RingBytes: 4096}}
-	_, sum := traced(t, l, opts, func() { ping(t, l, pinger.Config{Count: 1000, Flood: true}) })
+	// One page holds the events of two pings, as long as nobody reads them.
+	pinged := make(chan struct{})
+	hold := sync.OnceFunc(func() { <-pinged })
+	opts := agent.Options{BPF: bpf.Options{RingBytes: 4096}, OnEvent: func(*event.Event) { hold() }}
+	_, sum := traced(t, l, opts, func() {
+		defer close(pinged)
+		ping(t, l, pinger.Config{Count: 10, Flood: true})
+	})
 	if sum.Lost() == 0 || sum.Incomplete[trace.CauseEventsLost] == 0 {
 		t.Error(sum)
 	}
