@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -22,6 +21,7 @@ import (
 
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/exporter"
+	"github.com/dwelltrace/dwell/exporter/internal/disktest"
 	"github.com/dwelltrace/dwell/exporter/internal/tracetest"
 	"github.com/dwelltrace/dwell/exporter/otlp"
 	"github.com/dwelltrace/dwell/exporter/otlpfile"
@@ -131,10 +131,7 @@ func TestFullDisk(t *testing.T) {
 // TestOnlyWholeLines fills a real file system, in which a write that does not fit
 // is cut off in the middle.
 func TestOnlyWholeLines(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("mounting a small file system needs root")
-	}
-	path := filepath.Join(mountSmall(t), "traces.jsonl")
+	path := filepath.Join(disktest.Small(t, "64k"), "traces.jsonl")
 	e, err := otlpfile.New(otlpfile.Options{Path: path, Queue: exporter.Queue{BatchSpans: 1}})
 	if err != nil {
 		t.Fatal(err)
@@ -163,29 +160,6 @@ func TestOnlyWholeLines(t *testing.T) {
 	}
 }
 
-// mountSmall mounts a file system of 64 KiB that only the test's thread sees, and
-// that goes with it.
-func mountSmall(t *testing.T) string {
-	t.Helper()
-	dir := t.TempDir()
-	runtime.LockOSThread() // for good: the thread ends with the test
-	for _, step := range []error{
-		unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS),
-		unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""),
-		unix.Mount("tmpfs", dir, "tmpfs", 0, "size=64k"),
-	} {
-		if step != nil {
-			t.Fatal(step)
-		}
-	}
-	t.Cleanup(func() {
-		if err := unix.Unmount(dir, 0); err != nil {
-			t.Error(err)
-		}
-	})
-	return dir
-}
-
 // TestShutdownFromAReaderThatStopped: a pipe that nobody empties holds nobody up.
 func TestShutdownFromAReaderThatStopped(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pipe")
@@ -209,7 +183,7 @@ func TestShutdownFromAReaderThatStopped(t *testing.T) {
 	if err := e.Shutdown(ctx); err == nil || !strings.Contains(err.Error(), path) {
 		t.Errorf("Shutdown: %v", err)
 	}
-	if took := time.Since(start); took > 5*time.Second {
+	if took := time.Since(start); took > 30*time.Second {
 		t.Errorf("took %v", took)
 	}
 }
