@@ -55,8 +55,11 @@ func TestAlertFiresAndResolves(t *testing.T) {
 	t.Logf("everything runs after %v", time.Since(begun).Round(time.Millisecond))
 	_, hypervisor := c.lab.NetNS(lab.Hypervisor)
 	p99 := fmt.Sprintf(`dwell:hypervisor_duration_seconds:p99_5m{network_interface_name=%q}`, device)
+	// Nor is an alert about to fire, or firing, of a machine that was busy.
+	unhurried := p99 + ` < 200e-6 unless on () ALERTS{alertname="DwellHypervisorSlow"}`
 	await(t, "an unhurried hypervisor", c.processes, func() string {
-		if v, ok := c.prometheus.value(t, p99+" < 200e-6"); !ok {
+		if _, ok := c.prometheus.value(t, unhurried); !ok {
+			v, _ := c.prometheus.value(t, p99)
 			return fmt.Sprintf("p99 is %v", v)
 		}
 		return ""
@@ -72,10 +75,10 @@ func TestAlertFiresAndResolves(t *testing.T) {
 		"alertname": "DwellHypervisorSlow", "host_name": hostName,
 		"dwell_netns_name": hypervisor, "network_interface_name": device,
 	}
-	fired := c.await(t, "firing", labels)
+	fired := c.await(t, "firing", slow, labels)
 	t.Logf("%d rules of %s: firing at the webhook after %v: %s", slowRules, tool, time.Since(slow).Round(time.Millisecond),
 		fired.Annotations["description"])
-	c.checkAlert(t, fired, slow)
+	c.checkAlert(t, fired)
 	c.checkExemplars(t)
 	c.checkLabels(t)
 	c.checkDirect(t, fired)
@@ -85,16 +88,16 @@ func TestAlertFiresAndResolves(t *testing.T) {
 	if _, err := bench.SetRules(t.Context(), c.hypervisor, 0); err != nil {
 		t.Fatal(err)
 	}
-	c.await(t, "resolved", fired.Labels)
+	c.await(t, "resolved", slow, fired.Labels)
 	t.Logf("without the rules: resolved at the webhook after %v", time.Since(fast).Round(time.Millisecond))
 }
 
-// await waits for an alert at the webhook.
-func (c *chain) await(t *testing.T, status string, labels map[string]string) (found alert) {
+// await waits for an alert at the webhook that began at the time or later.
+func (c *chain) await(t *testing.T, status string, since time.Time, labels map[string]string) (found alert) {
 	t.Helper()
 	await(t, "the alert to be "+status+" at the webhook", c.processes, func() string {
 		var ok bool
-		if found, ok = c.webhook.find(status, labels); ok {
+		if found, ok = c.webhook.find(status, since, labels); ok {
 			return ""
 		}
 		return fmt.Sprintf("it has %+v", c.webhook.seen())
@@ -103,7 +106,7 @@ func (c *chain) await(t *testing.T, status string, labels map[string]string) (fo
 }
 
 // checkAlert looks at what whoever is woken reads.
-func (c *chain) checkAlert(t *testing.T, a alert, slow time.Time) {
+func (c *chain) checkAlert(t *testing.T, a alert) {
 	t.Helper()
 	// Ten times slower than it takes is critical: on a machine that busy, so be it.
 	if s := a.Labels["severity"]; s != "warning" && s != "critical" {
@@ -111,9 +114,6 @@ func (c *chain) checkAlert(t *testing.T, a alert, slow time.Time) {
 	}
 	if len(a.Labels) != 5 {
 		t.Errorf("the alert has other labels than the five that it should: %q", a.Labels)
-	}
-	if a.StartsAt.Before(slow) {
-		t.Errorf("the alert began at %v, before the rules came at %v", a.StartsAt, slow)
 	}
 	summary := a.Annotations["summary"]
 	if !strings.Contains(summary, device) || !strings.Contains(summary, hostName) {

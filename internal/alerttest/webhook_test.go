@@ -51,8 +51,9 @@ func (w *webhook) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 	w.alerts = append(w.alerts, message.Alerts...)
 }
 
-// find returns the first alert in the status with all the labels that came in.
-func (w *webhook) find(status string, labels map[string]string) (alert, bool) {
+// find returns the first alert in the status with all the labels that began at the time or
+// later.
+func (w *webhook) find(status string, since time.Time, labels map[string]string) (alert, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 next:
@@ -62,7 +63,7 @@ next:
 				continue next
 			}
 		}
-		if a.Status == status {
+		if a.Status == status && !a.StartsAt.Before(since) {
 			return a, true
 		}
 	}
