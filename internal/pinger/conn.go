@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"os"
 	"time"
 
 	"golang.org/x/net/bpf"
@@ -113,15 +114,26 @@ func (c *conn) send(seq uint16, payload []byte) error {
 	return err
 }
 
-// receive reads replies until the socket is closed, and then closes the channel.
-// After stop it throws away what nobody waits for any more.
+// lastLook is how long a socket is read on after its deadline. With a deadline in the past,
+// Go does not read at all; what is there is read at once.
+const lastLook = 50 * time.Millisecond
+
+// receive reads replies until the socket is closed, or is empty after its deadline, and
+// then closes the channel. After stop it throws away what nobody waits for any more.
 func receive(c *conn, replies chan<- reply, stop <-chan struct{}) error {
 	defer close(replies)
 	buf := make([]byte, 1<<16)
+	looked := false
 	for {
 		n, from, err := c.ReadFrom(buf)
 		at := time.Now()
-		if errors.Is(err, net.ErrClosed) {
+		if errors.Is(err, os.ErrDeadlineExceeded) && !looked {
+			looked, err = true, c.SetReadDeadline(at.Add(lastLook))
+			if err == nil {
+				continue
+			}
+		}
+		if errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) {
 			return nil
 		}
 		if err != nil {

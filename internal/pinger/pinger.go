@@ -53,8 +53,8 @@ type Config struct {
 	Size int
 	// ID is the echo identifier. Default: a random one.
 	ID uint16
-	// Timeout is how long to wait for replies after the last request. Default:
-	// DefaultTimeout.
+	// Timeout is how long to wait for replies after the last request. What is there by
+	// then counts, even if this process was kept from taking it. Default: DefaultTimeout.
 	Timeout time.Duration
 	// OnReply, if set, is called for the first reply to each echo.
 	OnReply func(Echo)

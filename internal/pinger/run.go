@@ -28,6 +28,7 @@ func (r *run) loop(ctx context.Context) {
 			return
 		case <-timer.C:
 			if r.sentAll() {
+				r.timeUp()
 				return
 			}
 			r.send()
@@ -94,7 +95,16 @@ func (r *run) take(rep reply) bool {
 	return i == len(r.report.Echoes)-1
 }
 
-// drain takes what had arrived when the loop ended.
+// timeUp takes what is in the socket already. If this process was kept from running, that
+// is more than the receiver has seen, and nothing of it is lost.
+func (r *run) timeUp() {
+	if r.conn.SetReadDeadline(time.Now()) != nil {
+		return // there is nothing to receive from any more
+	}
+	r.drain()
+}
+
+// drain takes what comes until the receiver ends.
 func (r *run) drain() {
 	for rep := range r.replies {
 		r.take(rep)
