@@ -9,8 +9,8 @@ import (
 )
 
 // Postpone moves the batch in flight behind all others. If the spool has reached its
-// limit, the batch is its oldest and is lost. After an error, which is ErrDisk, the
-// batch is in flight as before.
+// limit, what came before the batch makes room for it; if nothing did, it is the oldest
+// and is lost. After an error, which is ErrDisk, the batch is in flight as before.
 //
 // A kill in the middle leaves it both in flight and as a record that is not counted
 // yet, which recovery tells by their checksums.
@@ -22,8 +22,7 @@ func (s *Spool) Postpone(b Batch) error {
 		return ErrDisk // there was no room to move it before
 	}
 	h := s.nextRecord(b)
-	if s.bytes()+segmentHeader+h.size() > s.max {
-		s.tellFull()
+	if !s.makeRoomOfOlder(segmentHeader + h.size()) {
 		s.update(func(a *account) {
 			a.lose(exporter.CauseSpoolFull, b.Count)
 			a.inflight, s.held = 0, exporter.Count{}
@@ -39,4 +38,18 @@ func (s *Spool) Postpone(b Batch) error {
 		a.inflight, s.held = 0, exporter.Count{}
 	})
 	return nil
+}
+
+// makeRoomOfOlder drops the oldest segments, as long as what is in them came before the
+// batch in flight, until n bytes more are within the limit. It reports false if they are
+// not.
+func (s *Spool) makeRoomOfOlder(n int64) bool {
+	for s.bytes()+n > s.max {
+		s.tellFull()
+		if s.account.first >= s.place {
+			return false
+		}
+		s.dropOldest()
+	}
+	return true
 }

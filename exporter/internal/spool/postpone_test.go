@@ -97,3 +97,27 @@ func TestPostponeInAFullSpool(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// TestPostponeTheNewestInAFullSpool: a batch from memory that came after what is in the
+// spool costs the oldest of that.
+func TestPostponeTheNewestInAFullSpool(t *testing.T) {
+	s := open(t, t.TempDir(), 1<<20)
+	for n := 1; n <= 8; n++ {
+		add(t, s, batch(n, 100_000))
+	}
+	b := batch(9, 200_000)
+	s.Accept(b.Count)
+	if err := s.Hold(b); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Postpone(b); err != nil {
+		t.Fatal(err)
+	}
+	lost := batch(1, 8).Count.Plus(batch(2, 8).Count) // as much as the batch is long
+	if got := s.Stats(); got.Lost[exporter.CauseSpoolFull] != lost || got.Spooled != got.Queued || got.SpoolBytes > 1<<20 {
+		t.Errorf("%+v", got)
+	}
+	if diff := cmp.Diff([]int{3, 4, 5, 6, 7, 8, 9}, drain(s)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

@@ -97,6 +97,7 @@ func (s *Spool) Hold(b Batch) error {
 	s.io.Lock()
 	defer s.io.Unlock()
 	defer s.measure()
+	s.place = s.account.next
 	number := s.sending()
 	if err := s.putSlot(number, b.Payload, b.Count); err != nil {
 		return fmt.Errorf("%w: %w", ErrDisk, err)

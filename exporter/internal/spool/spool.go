@@ -57,6 +57,9 @@ type Spool struct {
 	write *os.File
 	read  cursor
 	slot  slot
+	// place is the number of the record that was next when the batch in flight came: older
+	// ones have lower numbers. It is 0 for one that an earlier process has left.
+	place uint64
 	// segmentBytes is the size at which the next segment begins.
 	segmentBytes int64
 	// uncounted is the last record that was found and not in the account: the earlier

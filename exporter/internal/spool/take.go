@@ -88,6 +88,7 @@ func (s *Spool) corrupt(c exporter.Count, first uint64, taken exporter.Count) {
 // takeOut moves a record into the slot. When the disk is so full that not even that
 // works, the record stays where it is until it is settled.
 func (s *Spool) takeOut(h *header, payload []byte) {
+	s.place = h.number
 	number := s.sending()
 	if err := s.putSlot(number, payload, h.count); err != nil {
 		s.read.pinned, s.read.after = true, *h
