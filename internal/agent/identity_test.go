@@ -128,7 +128,7 @@ func (p *place) pingAlike(conn *icmp.PacketConn, count int, target netip.Addr, p
 			p.t.Error(err)
 			return
 		}
-		if err := conn.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		if err := conn.SetReadDeadline(time.Now().Add(unhurried)); err != nil {
 			p.t.Error(err)
 			return
 		}

@@ -128,12 +128,12 @@ func exported(t *testing.T, labs []*lab.Lab, opts agent.Options, do func()) ([]*
 	return read(t, file, labs), sum
 }
 
-// patience is how long pings that are over may take to be finished.
-const patience = time.Minute
-
 // run runs an agent while do pings, however long that takes.
 func run(t *testing.T, opts agent.Options, do func()) agent.Summary {
 	t.Helper()
+	if opts.Timeout == 0 {
+		opts.Timeout = unhurried
+	}
 	a, err := agent.Start(opts)
 	if err != nil {
 		t.Fatal(err)
@@ -153,7 +153,7 @@ func run(t *testing.T, opts agent.Options, do func()) agent.Summary {
 	if opts.Count == 0 {
 		cancel()
 	}
-	defer time.AfterFunc(patience, cancel).Stop()
+	defer time.AfterFunc(unhurried, cancel).Stop()
 	r := <-done
 	if r.error != nil {
 		t.Error(r.error)

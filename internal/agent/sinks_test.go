@@ -54,7 +54,7 @@ func TestStuckExporterIsGivenUp(t *testing.T) {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("error %v", err)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(unhurried):
 		t.Fatal("does not end")
 	}
 }
