@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"golang.org/x/sys/unix"
 
+	"github.com/dwelltrace/dwell/correlate/event"
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/internal/agent"
 	"github.com/dwelltrace/dwell/internal/lab"
@@ -188,6 +189,7 @@ var drops = []struct {
 		spoil: func(t *testing.T, l *lab.Lab) {
 			at(t, l, lab.Hypervisor).impatient("ens3")
 			at(t, l, lab.Outside).down("outside0")
+			at(t, l, lab.Hypervisor).awaitNoCarrier("ens3")
 		},
 		want: death{"NEIGH_FAILED", "request", "hypervisor > forward", "hypervisor"},
 	},
@@ -206,6 +208,7 @@ var drops = []struct {
 		spoil: func(t *testing.T, l *lab.Lab) {
 			at(t, l, lab.Guest).impatient("brovsns-ns")
 			at(t, l, lab.Hypervisor).down("brovsns-br")
+			at(t, l, lab.Guest).awaitNoCarrier("brovsns-ns")
 		},
 		want: death{"NEIGH_FAILED", "request", "", "guest"},
 	},
@@ -275,10 +278,12 @@ func TestDropsTellReasonAndPlace(t *testing.T) {
 			d.spoil(t, l)
 			guest := at(t, l, lab.Guest)
 			e := echo{target: l.Target(d.v6), id: 77, seq: 1, payload: clockPayload(max(d.size, 56)), ttl: d.ttl}
-			roots, sum := exported(t, []*lab.Lab{l}, agent.Options{Count: 1, Timeout: 500 * time.Millisecond}, func() {
+			onEvent, died := ended(1, func(*event.Event) bool { return true })
+			roots, sum := exported(t, []*lab.Lab{l}, agent.Options{OnEvent: onEvent}, func() {
 				if err := guest.send(e); err != nil {
 					t.Logf("send: %v", err) // the sender is told of some of its own drops
 				}
+				await(t, died)
 			})
 			if len(roots) != 1 || sum.Dropped[d.want.reason] != 1 {
 				t.Fatalf("%s\n%v", sum, roots)
