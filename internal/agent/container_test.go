@@ -27,6 +27,7 @@ func TestContainerIsFollowed(t *testing.T) {
 	ns := create(t, name[0])
 	containertest.Process(t, containertest.Cgroup(t, "docker-"+id+".scope"), "web", ns.Do)
 	f.resolved(1)
+	f.named(ns, "shop-1")
 	pingIn(t, ns, 10)
 	if diff := cmp.Diff(map[string]int{"shop-1": 10}, f.traced()); diff != "" {
 		t.Error(diff)

@@ -44,6 +44,9 @@ func follow(t *testing.T, opts agent.Options) *following {
 	if len(opts.Scope.Addresses) == 0 {
 		opts.Scope.Addresses = []netip.Prefix{netip.PrefixFrom(own(), 32)}
 	}
+	if opts.Timeout == 0 {
+		opts.Timeout = unhurried
+	}
 	opts.OnTrace = func(tr *trace.Trace) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
@@ -73,11 +76,11 @@ func (f *following) until(what string, is func(agent.Status) bool) agent.Status 
 	f.t.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(30 * time.Second); ; <-tick.C {
+	for deadline := time.Now().Add(unhurried); ; <-tick.C {
 		if s := f.Status(); is(s) {
 			return s
 		} else if time.Now().After(deadline) {
-			f.t.Fatalf("%s: not so after 30 s: %+v", what, s)
+			f.t.Fatalf("%s: not so after %v: %+v", what, unhurried, s)
 		}
 	}
 }
@@ -88,6 +91,13 @@ func (f *following) resolved(namespaces int) {
 	f.until(fmt.Sprintf("%d namespaces", namespaces), func(s agent.Status) bool {
 		return len(s.Unresolved) == 0 && s.NetNS == namespaces
 	})
+}
+
+// named waits until the agent knows the namespace by a name, which its traces get when they
+// are closed. It looks for names beside that, and tells the kernel of the namespace first.
+func (f *following) named(ns *netns.NS, name string) {
+	f.t.Helper()
+	f.until("called "+name, func(agent.Status) bool { return f.Resolver().NetNS(ns.Inode()).Name == name })
 }
 
 // traced stops the agent and returns how many pings of each namespace it has traced.
@@ -157,7 +167,7 @@ func own() netip.Addr {
 func pingIn(t *testing.T, ns *netns.NS, count int) {
 	t.Helper()
 	r, err := pinger.Run(t.Context(), pinger.Config{
-		NetNS: ns, Target: own(), Count: count, Flood: true,
+		NetNS: ns, Target: own(), Count: count, Flood: true, Timeout: unhurried,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -179,6 +189,7 @@ func TestNothingThatIsMeantIsNothingSeen(t *testing.T) {
 	pingIn(t, create(t, name[0]), 10)
 	late := create(t, name[1])
 	f.until("late", func(s agent.Status) bool { return s.NetNS == 1 })
+	f.named(late, name[1])
 	pingIn(t, late, 7)
 	if diff := cmp.Diff(map[string]int{name[1]: 7}, f.traced()); diff != "" {
 		t.Error(diff)
@@ -194,9 +205,11 @@ func TestNamespacesComeAndGo(t *testing.T) {
 	for round := range 3 {
 		a := create(t, name[0])
 		f.resolved(1)
+		f.named(a, name[0])
 		pingIn(t, a, 10+round)
 		b := create(t, name[1])
 		f.resolved(2)
+		f.named(b, name[1])
 		pingIn(t, b, 5)
 		pingIn(t, stranger, 3)
 		// The traces are named before the next namespaces have the numbers.
@@ -234,8 +247,8 @@ func TestReferencesByNumberPathAndPattern(t *testing.T) {
 	}
 	t.Cleanup(func() { netns.Delete(name[3]) })
 	f.resolved(3)
-	f.until("renamed", func(agent.Status) bool { return f.Resolver().NetNS(renamed.Inode()).Name == name[3] })
 	for i, ns := range []*netns.NS{path, pid, renamed} {
+		f.named(ns, name[[]int{0, 1, 3}[i]])
 		pingIn(t, ns, 10*(i+1))
 	}
 	want := map[string]int{name[0]: 10, name[1]: 20, name[3]: 30}
