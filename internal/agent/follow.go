@@ -7,10 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/dwelltrace/dwell/bpf"
 	"github.com/dwelltrace/dwell/internal/inventory"
@@ -25,10 +28,11 @@ import (
 const (
 	followSoon   = 20 * time.Millisecond
 	followSteady = time.Second
-	// followRest is how many times as long as the last look at names took comes no other,
-	// but no longer than followSteady; followRestProcs as long as the last look at every
-	// process. What the kernel takes to attach and detach does not count: on a busy
-	// machine that is seconds, after which there is all the more to catch up on.
+	// followRest is how many times as long as the last look at names kept a CPU busy comes
+	// no other, but no longer than followSteady; followRestProcs as long as the last look at
+	// every process. What the kernel takes to attach and detach does not count, nor for how
+	// long others have the CPU: on a busy machine that is seconds, after which there is all
+	// the more to catch up on.
 	followRest      = 20
 	followRestProcs = 100
 )
@@ -82,7 +86,8 @@ func (f *follower) set(s Scope) error {
 	return nil
 }
 
-// resolve applies what the scope means now, and returns how long it took to find that out.
+// resolve applies what the scope means now, and returns how long it kept a CPU busy to find
+// that out.
 func (f *follower) resolve(where inventory.Where) (looked time.Duration) {
 	defer f.tell()
 	f.mu.Lock()
@@ -90,13 +95,28 @@ func (f *follower) resolve(where inventory.Where) (looked time.Duration) {
 	if f.scope == nil {
 		return 0
 	}
-	start := time.Now()
-	meant := resolve(f.inventory, *f.scope, where)
-	looked = time.Since(start)
+	var meant target
+	looked = busy(func() { meant = resolve(f.inventory, *f.scope, where) })
 	f.err = f.apply(meant)
 	f.publish()
 	f.inventory.LookAtNew()
 	return looked
+}
+
+// busy returns how long f keeps a CPU busy.
+func busy(f func()) time.Duration {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	begin := threadTime()
+	f()
+	return threadTime() - begin
+}
+
+// threadTime returns how much time of CPUs this thread has had.
+func threadTime() time.Duration {
+	var ts unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &ts) // fails only for clocks that there are not
+	return time.Duration(ts.Nano())
 }
 
 // tell tells what was found out while nobody else could be listened to.
