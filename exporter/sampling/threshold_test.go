@@ -33,6 +33,8 @@ func TestThresholdAtTheEnds(t *testing.T) {
 		math.Ldexp(3, -56):     maxThreshold - 3,
 		1 - math.Ldexp(1, -53): 8, // the largest number below 1
 		1:                      0,
+		// 65544.125 of 2^56 are first 65544 and then, as half of 16 is left out, 65536.
+		math.Ldexp(65544.125, -56): maxThreshold - 65536,
 	} {
 		if got := threshold(ratio); got != want {
 			t.Errorf("ratio %v: %#x, want %#x", ratio, got, want)
@@ -46,9 +48,11 @@ func TestThresholdIsAsPreciseAsItSays(t *testing.T) {
 		th := threshold(ratio)
 		got := math.Ldexp(float64(maxThreshold-th), -randomBits)
 		// A ratio is at least 1/16 of the place after the digits that are f, and it is off
-		// by half a unit of the fourth place.
-		if off := math.Abs(got-ratio) / ratio; off > 0.5*16/(1<<16) {
-			r.Errorf("ratio %v became %v: %v off", ratio, got, off)
+		// by half a unit of the fourth place; and before that, as with the Collector's
+		// samplers, by half a unit of the last of 56 bits.
+		most := 0.5*16/(1<<16) + math.Ldexp(0.5, -randomBits)/ratio
+		if off := math.Abs(got-ratio) / ratio; off > most {
+			r.Errorf("ratio %v became %v: %v off, more than %v", ratio, got, off, most)
 		}
 		back, err := strconv.ParseUint((encode(th) + strings.Repeat("0", 14))[:14], 16, 64)
 		if err != nil || back != th {
