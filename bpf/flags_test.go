@@ -53,6 +53,7 @@ func TestBridge(t *testing.T) {
 	h.address("br0", "192.0.2.2/24")
 	a.neighbour("a0", "192.0.2.2", h, "br0")
 	h.neighbour("br0", "192.0.2.1", a, "a0")
+	ready(a, h)
 	r := record(t, Options{}, a, h)
 	a.pinger(false).ping("192.0.2.2", 1, []byte("over the bridge"))
 	want := `a a0 net_dev_queue request

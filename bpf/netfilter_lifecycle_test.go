@@ -113,15 +113,15 @@ func TestNetfilterLifecycle(t *testing.T) {
 }
 
 // eventually looks until the kernel has done what it does on its own time.
-func eventually(t *testing.T, what string, done func() bool) {
+func eventually(t testing.TB, what string, done func() bool) {
 	t.Helper()
-	look, late := time.NewTicker(time.Millisecond), time.After(10*time.Second)
+	look, late := time.NewTicker(time.Millisecond), time.After(patience)
 	defer look.Stop()
 	for !done() {
 		select {
 		case <-look.C:
 		case <-late:
-			t.Fatalf("%s: not after 10 s", what)
+			t.Fatalf("%s: not after %v", what, patience)
 		}
 	}
 }

@@ -70,6 +70,7 @@ func routed(t testing.TB) (a, r, b *namespace) {
 	join(b, "b0", "r1", [2]string{"198.51.100.1", "2001:db8:b::1"}, [2]string{"198.51.100.254", "2001:db8:b::fe"})
 	r.sysctl("net/ipv4/ip_forward", "1")
 	r.sysctl("net/ipv6/conf/all/forwarding", "1")
+	ready(a, r, b)
 	return a, r, b
 }
 

@@ -71,7 +71,7 @@ func (p *pinger) send(to string, seq int, payload []byte) {
 // receive waits for the reply with a sequence number.
 func (p *pinger) receive(seq int) {
 	p.t.Helper()
-	if err := p.conn.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+	if err := p.conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		p.t.Fatal(err)
 	}
 	buf := make([]byte, 1<<16)

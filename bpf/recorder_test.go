@@ -47,10 +47,26 @@ func record(t testing.TB, opts Options, in ...*namespace) *recorder {
 	return r
 }
 
+// watch returns a function that waits until one more ping from the namespace is over, and
+// the tracers that are attached already have judged all of it: a CPU calls them first. That
+// its reply has come is not enough, see byTime.
+func watch(t testing.TB, from *namespace) (over func()) {
+	t.Helper()
+	w, pings := record(t, Options{RingBytes: 1 << 20}, from), 0
+	return func() {
+		t.Helper()
+		pings++
+		w.until(delivered(pings))
+	}
+}
+
+// patience is how long is waited for what is going to come: a machine may have other work.
+const patience = time.Minute
+
 // until drains until the events satisfy done, and returns them by time.
 func (r *recorder) until(done func([]event.Event) bool) []event.Event {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	for {
 		r.drain()

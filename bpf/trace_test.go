@@ -24,6 +24,7 @@ func twoHosts(t testing.TB) (a, b *namespace) {
 	b.neighbour("b0", "192.0.2.1", a, "a0")
 	a.neighbour("a0", "2001:db8::2", b, "b0")
 	b.neighbour("b0", "2001:db8::1", a, "a0")
+	ready(a, b)
 	return a, b
 }
 

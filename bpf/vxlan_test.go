@@ -66,6 +66,7 @@ func overlay(t *testing.T, local, remote string, port int) (a, b *namespace) {
 	for _, other := range []string{"198.51.100.1", "2001:db8:1::1"} {
 		b.neighbour("vxlan0", other, a, "vxlan0")
 	}
+	ready(a, b)
 	return a, b
 }
 
