@@ -17,6 +17,7 @@ import (
 func TestFilterChangedOnTheWay(t *testing.T) {
 	a, h, b := behindNAT(t)
 	r := record(t, Options{}, a, h, b)
+	over := watch(t, a)
 	p := a.pinger(false)
 	source, other := netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("203.0.113.0/24")
 	before := Filter{NetNS: []uint32{a.inode}, Addresses: []netip.Prefix{source}}
@@ -43,6 +44,7 @@ func TestFilterChangedOnTheWay(t *testing.T) {
 				r.drain()
 				r.events = nil
 				p.ping("198.51.100.1", seq, payload)
+				over()
 			}
 			// Open to everything, a second ping says that the first is over.
 			if err := r.tracer.SetFilter(Filter{}); err != nil {
@@ -54,6 +56,7 @@ func TestFilterChangedOnTheWay(t *testing.T) {
 					return e.Hook == event.SKBCopyDatagramIovec && int(e.Seq) == seq+1
 				})
 			})
+			over()
 			events = slices.DeleteFunc(events, func(e event.Event) bool { return int(e.Seq) != seq })
 			if diff := cmp.Diff(tt.want, r.places(events)); diff != "" {
 				t.Errorf("places (-want +got):\n%s", diff)
