@@ -22,10 +22,13 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asDwell) != "" {
 		os.Exit(run(os.Args[1:]))
 	}
-	// Under nohup SIGHUP is ignored, and dwell leaves it so, but the tests send it. A signal
-	// that is caught here is at its default in the processes that we start.
-	if signal.Ignored(syscall.SIGHUP) {
-		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+	// Under nohup SIGHUP is ignored, and SIGINT in what a script starts in the background.
+	// dwell leaves the one so, and a shell both, but the tests send them. A signal that is
+	// caught here is at its default in the processes that we start.
+	for _, sig := range []os.Signal{syscall.SIGHUP, syscall.SIGINT} {
+		if signal.Ignored(sig) {
+			signal.Notify(make(chan os.Signal, 1), sig)
+		}
 	}
 	goleak.VerifyTestMain(m)
 }
