@@ -23,19 +23,7 @@ import (
 func TestFullDiskDrains(t *testing.T) {
 	dir := disktest.Small(t, "1m")
 	s := open(t, dir, 0)
-	var want []int
-	for n := 1; ; n++ {
-		b := batch(n, 20_000)
-		s.Accept(b.Count)
-		if err := s.Append(b); err != nil {
-			if !errors.Is(err, spool.ErrDisk) || !s.Failing() {
-				t.Errorf("%v; failing is %v", err, s.Failing())
-			}
-			s.Lose("test", b.Count)
-			break
-		}
-		want = append(want, n)
-	}
+	want := fillDisk(t, s)
 	first := s.Take()
 	if first.Count != batch(1, 8).Count || s.Stats().Spooled != s.Stats().Queued {
 		t.Errorf("%v was taken; %+v", first.Count, s.Stats())
@@ -47,6 +35,39 @@ func TestFullDiskDrains(t *testing.T) {
 	}
 	if got := s.Lifetime(); len(want) < 40 || len(got.Lost) != 1 || got.Queued != (exporter.Count{}) || s.Failing() {
 		t.Errorf("%d batches: %+v; failing is %v", len(want), got, s.Failing())
+	}
+}
+
+// TestFullDiskIsFreedByTheLast: when the last batch of a full disk was sent, what it took
+// is free at once, and not only when somebody asks for another.
+func TestFullDiskIsFreedByTheLast(t *testing.T) {
+	dir := disktest.Small(t, "1m")
+	s := open(t, dir, 0)
+	for range fillDisk(t, s) {
+		s.Settle(s.Take().Count, exporter.Count{}, "")
+	}
+	left, err := filepath.Glob(filepath.Join(dir, "*.seg"))
+	if got := s.Stats(); err != nil || len(left) > 0 || got.SpoolBytes > 40_000 || s.Failing() || !s.Empty() {
+		t.Errorf("%v is left, error %v; failing is %v: %+v", left, err, s.Failing(), got)
+	}
+}
+
+// fillDisk appends batches until the disk takes no more, and returns their numbers.
+func fillDisk(t *testing.T, s *spool.Spool) (taken []int) {
+	t.Helper()
+	for n := 1; ; n++ {
+		b := batch(n, 20_000)
+		s.Accept(b.Count)
+		err := s.Append(b)
+		if err == nil {
+			taken = append(taken, n)
+			continue
+		}
+		if !errors.Is(err, spool.ErrDisk) || !s.Failing() {
+			t.Errorf("%v; failing is %v", err, s.Failing())
+		}
+		s.Lose("test", b.Count)
+		return taken
 	}
 }
 

@@ -181,12 +181,14 @@ func (s *Spool) Lose(cause exporter.Cause, c exporter.Count) {
 func (s *Spool) Settle(batch, lost exporter.Count, cause exporter.Cause) {
 	s.io.Lock()
 	defer s.io.Unlock()
+	defer s.measure()
 	s.update(func(a *account) {
 		a.sent = a.sent.Plus(batch.Minus(lost))
 		a.lose(cause, lost)
 		a.inflight, s.held = 0, exporter.Count{}
 		s.release(a)
 	})
+	s.removeRead() // if it was sent from its segment
 }
 
 // Failing reports whether the disk took no more when it was last asked.
