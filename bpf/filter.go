@@ -41,16 +41,19 @@ const (
 )
 
 // SetFilter replaces the filter, attached or not. An event is judged by the old
-// filter or by the new one, never by a mixture; one that is being judged during
-// the change may be left out. A packet that the old filter has let pass and that the
-// new one may choose, too, passes for the rest of its way.
+// filter or by the new one, never by a mixture. A packet that the old filter has let pass
+// and that the new one may choose, too, passes for the rest of its way. While attached, it
+// may take the kernel some 10 ms and on a busy machine more, for which nobody else waits.
 func (t *Tracer) SetFilter(f Filter) error {
+	t.filterMu.Lock()
+	defer t.filterMu.Unlock()
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.closed {
+	closed, attached := t.closed, len(t.links) > 0 // not to change but by Detach before filterMu is free
+	t.mu.Unlock()
+	if closed {
 		return ErrClosed
 	}
-	set := t.swapFilter
+	set := func(f Filter) error { return t.swapFilter(f, attached) }
 	if differInPlace(&t.filter, &f) {
 		set = t.adjustNetNS
 	}
@@ -97,8 +100,9 @@ func without(keys, others []filterKey) (left []filterKey) {
 	return left
 }
 
-// swapFilter makes the next generation of keys and has the programs change over to it.
-func (t *Tracer) swapFilter(f Filter) error {
+// swapFilter makes the next generation of keys and has the programs change over to it. If
+// they are running, the old keys stay until the last that has begun to judge by them ends.
+func (t *Tracer) swapFilter(f Filter, running bool) error {
 	generation := uint8((int(t.generation) + 1) % generations)
 	keys, flags, err := t.filterEntries(f, uint32(generation))
 	if err != nil {
@@ -121,8 +125,11 @@ func (t *Tracer) swapFilter(f Filter) error {
 	}
 	old := t.filterKeys
 	t.filter, t.generation, t.filterKeys = f.clone(), generation, keys
-	// Again, for those that passed since.
-	if err := errors.Join(carry(), deleteKeys(old), t.forgetAdmitted(uint32(generation))); err != nil {
+	err = carry() // again, for those that passed since
+	if running {
+		err = errors.Join(err, t.quiescence.wait(), carry())
+	}
+	if err = errors.Join(err, deleteKeys(old), t.forgetAdmitted(uint32(generation))); err != nil {
 		return fmt.Errorf("remove the old one: %w", explain(err))
 	}
 	return nil

@@ -5,6 +5,7 @@ package bpf
 import (
 	"net/netip"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -64,4 +65,42 @@ func TestFilterChangedOnTheWay(t *testing.T) {
 		})
 	}
 	r.sound()
+}
+
+// Filters follow each other while packets are on their way. Each of them chooses all that
+// happens in b, so that nothing of it may be left out, by whichever it is judged.
+func TestFilterChangedUnderLoad(t *testing.T) {
+	a, b := twoHosts(t)
+	r := record(t, Options{}, b)
+	all := Filter{Addresses: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}}
+	filters := []Filter{{}, {NetNS: []uint32{b.inode}}, all}
+	changed, done := make(chan struct{}, 1), make(chan struct{})
+	var changes sync.WaitGroup
+	changes.Go(func() {
+		for i := 0; ; i++ {
+			if err := r.tracer.SetFilter(filters[i%len(filters)]); err != nil {
+				t.Error(err)
+			}
+			select {
+			case <-done:
+				return
+			case changed <- struct{}{}:
+			}
+		}
+	})
+	p, pings := a.pinger(false), 0
+	for rounds := 0; rounds < 20; pings++ {
+		p.ping("192.0.2.2", pings&0xffff, []byte("by whichever filter"))
+		r.drain()
+		select {
+		case <-changed:
+			rounds++
+		default:
+		}
+	}
+	close(done)
+	changes.Wait()
+	if want := 5 * pings; len(r.until(seen(event.NetDevXmit, pings))) != want {
+		t.Errorf("%d events, want %d", len(r.events), want)
+	}
 }

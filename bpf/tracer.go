@@ -24,12 +24,17 @@ type Tracer struct {
 	netfilterMu sync.Mutex
 	netfilter   netfilter
 
-	mu         sync.Mutex // guards what follows
-	links      []link.Link
-	closed     bool
+	// filterMu guards what follows, and is taken after netfilterMu and before mu: a change
+	// takes long, too.
+	filterMu   sync.Mutex
 	filter     Filter
 	generation uint8
 	filterKeys []filterKey
+	quiescence *quiescence
+
+	mu     sync.Mutex // guards what follows
+	links  []link.Link
+	closed bool
 }
 
 // Load puts the programs into the kernel. Nothing is recorded before Attach.
@@ -61,8 +66,11 @@ func load(opts Options) (*Tracer, error) {
 		return nil, explain(err)
 	}
 	t.order = t.objs.attachOrder()
-	if t.reader, err = newReader(t.objs.Events); err != nil {
+	if t.quiescence, err = newQuiescence(); err != nil {
 		return nil, errors.Join(explain(err), t.objs.Close())
+	}
+	if t.reader, err = newReader(t.objs.Events); err != nil {
+		return nil, errors.Join(explain(err), t.quiescence.Close(), t.objs.Close())
 	}
 	return t, nil
 }
@@ -72,6 +80,8 @@ func load(opts Options) (*Tracer, error) {
 func (t *Tracer) Attach() error {
 	t.netfilterMu.Lock()
 	defer t.netfilterMu.Unlock()
+	t.filterMu.Lock()
+	defer t.filterMu.Unlock()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {
@@ -129,11 +139,13 @@ func (t *Tracer) detach() error {
 func (t *Tracer) Close() error {
 	t.netfilterMu.Lock()
 	defer t.netfilterMu.Unlock()
+	t.filterMu.Lock()
+	defer t.filterMu.Unlock()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {
 		return nil
 	}
 	t.closed = true
-	return errors.Join(t.detach(), t.reader.close(), t.netfilter.programs.Close(), t.objs.Close())
+	return errors.Join(t.detach(), t.reader.close(), t.netfilter.programs.Close(), t.quiescence.Close(), t.objs.Close())
 }
