@@ -5,18 +5,13 @@ package main
 import (
 	"bytes"
 	"context"
-	"maps"
 	"net"
 	"os"
 	"path/filepath"
-	"runtime"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/cilium/ebpf"
 
 	"github.com/dwelltrace/dwell/internal/lab"
 	"github.com/dwelltrace/dwell/internal/pinger"
@@ -107,34 +102,6 @@ func (w *watcher) Write(p []byte) (int, error) {
 
 // String returns what was written; the process must be over.
 func (w *watcher) String() string { return w.text.String() }
-
-// programs returns the IDs of all BPF programs in the kernel.
-func programs(t *testing.T) map[ebpf.ProgramID]bool {
-	t.Helper()
-	ids := map[ebpf.ProgramID]bool{}
-	for id := ebpf.ProgramID(0); ; ids[id] = true {
-		var err error
-		if id, err = ebpf.ProgramGetNextID(id); err != nil {
-			return ids
-		}
-	}
-}
-
-// checkProgramsGone fails if programs that were not there before stay in the kernel,
-// which frees them a moment after the process is gone. Others on this machine may load
-// programs meanwhile; ours are among those that are there now.
-func checkProgramsGone(t *testing.T, before map[ebpf.ProgramID]bool) {
-	t.Helper()
-	left := programs(t)
-	maps.DeleteFunc(left, func(id ebpf.ProgramID, _ bool) bool { return before[id] })
-	for deadline := time.Now().Add(30 * time.Second); len(left) > 0; runtime.Gosched() {
-		if time.Now().After(deadline) {
-			t.Fatalf("programs %v left in the kernel", slices.Sorted(maps.Keys(left)))
-		}
-		now := programs(t)
-		maps.DeleteFunc(left, func(id ebpf.ProgramID, _ bool) bool { return !now[id] })
-	}
-}
 
 func TestTracePrintsWaterfalls(t *testing.T) {
 	l, before := testLab(t), programs(t)
