@@ -14,14 +14,30 @@ import (
 // The record is read in place through the types generated from the C structs:
 // both sides are the same machine.
 func decode(raw []byte, e *event.Event) bool {
+	if !valid(raw) {
+		return false
+	}
+	decodeValid(raw, e)
+	return true
+}
+
+// valid reports whether decode can turn the record into an event.
+func valid(raw []byte) bool {
 	if len(raw) < int(unsafe.Sizeof(kernelRecord4{})) {
 		return false
 	}
-	h := (*kernelRecordHead)(unsafe.Pointer(unsafe.SliceData(raw)))
+	h := head(raw)
+	return len(raw) == recordSize(event.Flags(h.Flags)) && known(h)
+}
+
+func head(raw []byte) *kernelRecordHead {
+	return (*kernelRecordHead)(unsafe.Pointer(unsafe.SliceData(raw)))
+}
+
+// decodeValid decodes the valid record that raw begins with, and returns its size.
+func decodeValid(raw []byte, e *event.Event) int {
+	h := head(raw)
 	flags := event.Flags(h.Flags)
-	if len(raw) != recordSize(flags) || !known(h) {
-		return false
-	}
 	decodeHead(h, e)
 	base := unsafe.Pointer(h)
 	switch flags & (event.IPv6 | event.Encapsulated) {
@@ -40,7 +56,7 @@ func decode(raw []byte, e *event.Event) bool {
 		decodeAddr6(&r.Addr, e)
 		decodeTunnel(&r.Outer, e)
 	}
-	return true
+	return recordSize(flags)
 }
 
 func recordSize(f event.Flags) int {

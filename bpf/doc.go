@@ -7,7 +7,8 @@
 // are allowed where kprobes and fentry are not, have stable arguments, and cost
 // the least. They know nothing of pings or traces: each writes one narrow record
 // an event into one ring buffer, and [Tracer.Drain] turns records into
-// [event.Event] values. What the records mean is the correlator's business.
+// [event.Event] values. What the records mean is the correlator's business. Who
+// needs long for them runs [Tracer.Gather] beside, which keeps the ring from running over.
 //
 // Three things keep the cost low, since what is measured must not be made slow
 // by measuring it: packets that are no echoes are turned away after one read; no

@@ -66,13 +66,12 @@ func (o Options) vxlanPorts() ([]uint16, error) {
 const (
 	wakeFraction = 4
 	wakeEvery    = 64
-	widestRecord = 128 + 8 // with the ring's own header
 )
 
 // wake returns the unread bytes from which on to wake the reader, and the mask of
 // a CPU's event number that says when to look.
 func wake(ring uint32) (threshold, mask uint64) {
-	every := uint64(ring) / wakeFraction / widestRecord
+	every := uint64(ring) / wakeFraction / (widestRecord + ringHeader)
 	every = min(max(every, 1), wakeEvery)
 	return uint64(ring) / wakeFraction, 1<<(bits.Len64(every)-1) - 1
 }

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -26,6 +25,10 @@ import (
 // on a second descriptor of the ring: that is edge-triggered and so returns on a
 // wake-up, where ringbuf.Reader's level-triggered one returns as soon as there is
 // one unread byte, which on a busy host is always.
+//
+// Between the ring and whoever takes the events is a backlog in memory of our own: to
+// move a record there takes some ten nanoseconds, to make traces of it a microsecond and
+// more, and a flood of pings writes several in a microsecond.
 type reader struct {
 	ring      *ringbuf.Reader
 	wake      *os.File
@@ -33,11 +36,17 @@ type reader struct {
 	threshold int // unread bytes from which on the programs wake us
 
 	malformed atomic.Uint64
+	// made receives when the backlog has room again.
+	made chan struct{}
 
-	mu     sync.Mutex // guards what follows, and the ring's memory against close
-	closed bool
-	record ringbuf.Record
-	event  event.Event
+	draining sync.Mutex // guards what follows; taken before mu
+	reading  *chunk     // is being decoded, or nil
+	event    event.Event
+
+	mu      sync.Mutex // guards what follows, and the ring's memory against close
+	closed  bool
+	record  ringbuf.Record
+	backlog *backlog
 }
 
 func newReader(events *ebpf.Map) (*reader, error) {
@@ -48,7 +57,10 @@ func newReader(events *ebpf.Map) (*reader, error) {
 	// A deadline that has passed makes every read a poll.
 	ring.SetDeadline(time.Unix(1, 0))
 	threshold, _ := wake(events.MaxEntries())
-	r := &reader{ring: ring, threshold: int(threshold)}
+	r := &reader{
+		ring: ring, threshold: int(threshold),
+		made: make(chan struct{}, 1), backlog: newBacklog(int(events.MaxEntries())),
+	}
 	if err := r.openWake(events.FD()); err != nil {
 		return nil, errors.Join(err, ring.Close())
 	}
@@ -76,9 +88,15 @@ func (r *reader) close() error {
 	r.mu.Unlock()
 	// Ends a wait and waits until it has ended, for which it may need the lock.
 	err := r.wake.Close()
+	r.draining.Lock()
+	defer r.draining.Unlock()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return errors.Join(err, r.ring.Close())
+	if r.reading != nil {
+		err = errors.Join(err, unix.Munmap(r.reading.mem))
+		r.reading = nil
+	}
+	return errors.Join(err, r.backlog.close(), r.ring.Close())
 }
 
 // unread returns the bytes in the ring, or false once it is closed.
@@ -90,57 +108,6 @@ func (r *reader) unread() (n int, ok bool) {
 	}
 	return r.ring.AvailableBytes(), true
 }
-
-// Drain calls fn for each event that is in the ring when it is called, in the
-// order of the ring, and returns how many there were. It does not block and does
-// not allocate. The event is valid until fn returns; fn must not call the Tracer.
-//
-// The order of the ring is that of time for one CPU; between CPUs events may be
-// swapped by as much as a program takes to run.
-//
-// A record that cannot be decoded is counted in Stats.Malformed and passed over.
-// The error is ErrClosed after Close.
-func (t *Tracer) Drain(fn func(*event.Event)) (int, error) {
-	n, _, err := t.reader.drain(math.MaxInt, fn)
-	return n, err
-}
-
-// DrainSome is Drain for no more than limit events. It reports whether those are all
-// that were in the ring when it was called. With fewer than limit, they may not be: a
-// program that was interrupted while it wrote an event holds back what comes after.
-func (t *Tracer) DrainSome(limit int, fn func(*event.Event)) (n int, all bool, err error) {
-	return t.reader.drain(limit, fn)
-}
-
-func (r *reader) drain(limit int, fn func(*event.Event)) (n int, all bool, err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.closed {
-		return 0, false, ErrClosed
-	}
-	// What comes in meanwhile is for the next call, or there might be no end.
-	left := r.ring.AvailableBytes()
-	for left > 0 && n < limit {
-		err := r.ring.ReadInto(&r.record)
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			break
-		}
-		if err != nil {
-			return n, false, explain(fmt.Errorf("read ring buffer: %w", err))
-		}
-		left -= ringHeader + (len(r.record.RawSample)+7)&^7
-		if !decode(r.record.RawSample, &r.event) {
-			r.malformed.Add(1)
-			continue
-		}
-		fn(&r.event)
-		n++
-	}
-	return n, left <= 0, nil
-}
-
-// ringHeader is the size of the kernel's struct bpf_ringbuf_hdr.
-const ringHeader = 8
 
 // Wait returns after tick, or earlier once a quarter of the ring is unread. The
 // error is the context's if it is done, or ErrClosed after Close.

@@ -83,7 +83,7 @@ func (f *traceFlags) register(cmd *cobra.Command) {
 	flags.StringSliceVar(&f.sockets, "container-socket", nil,
 		"ask the container runtimes at these sockets for the names of containers; auto: at the usual places")
 	flags.StringVarP(&f.output, "output", "o", outputWaterfall, "what to print on standard output: waterfall, events (one line each), json (one object each) or none")
-	flags.IntVar(&f.ringMiB, "ring-size", bpf.DefaultRingBytes>>20, "size of the kernel's ring buffer in MiB")
+	flags.IntVar(&f.ringMiB, "ring-size", bpf.DefaultRingBytes>>20, "size of the kernel's ring buffer in MiB; in a flood, three times as much may wait in memory")
 	flags.UintSliceVar(&f.vxlanPorts, "vxlan-port", []uint{bpf.VXLANPort, bpf.LegacyVXLANPort}, "UDP ports that carry VXLAN")
 	flags.StringVar(&f.record, "record", "", "write a recording to this file, for dwell replay; an existing file is overwritten")
 	f.exportFlags.register(cmd)

@@ -2,8 +2,10 @@
 
 // Package agent joins the parts: kernel side, correlator, names, clock and exporters.
 //
-// One goroutine does all the work between the ring buffer and the exporter's queue, so
-// that nothing on that way needs a lock. The exporters send from goroutines of their
+// One goroutine does all the work between the events and the exporter's queue, so that
+// nothing on that way needs a lock. Another empties the ring buffer into memory while that
+// one is busy: a flood of pings writes events faster than traces can be made of them. The
+// exporters send from goroutines of their
 // own, each behind a queue. Where there is no room, Export waits for as long as the
 // exporter's [exporter.Queue] says, which for a backend is not at all: a slow one never
 // slows the reader. For a file, which may only be busy for a moment, it is a few seconds
@@ -42,7 +44,7 @@ type Agent struct {
 	latest uint64
 	// batch holds the traces that were finished since they were last sent on.
 	batch []*trace.Trace
-	// waited is for how long the exporter has held up this turn of the loop.
+	// waited is for how long the exporter has held up this turn of the loop in vain.
 	waited time.Duration
 	// finishing is set when the run is over and what is left is being sent.
 	finishing bool
@@ -211,12 +213,15 @@ func (a *Agent) Run(ctx context.Context) (Summary, error) {
 	if err != nil {
 		return a.summary, errors.Join(err, a.release(), a.abandon())
 	}
-	var following sync.WaitGroup
-	following.Go(func() { a.follower.follow(ctx, mounts.Changed()) })
-	err = a.loop(ctx, export)
+	news := make(chan struct{}, 1)
+	var beside sync.WaitGroup
+	var gathered error
+	beside.Go(func() { a.follower.follow(ctx, mounts.Changed()) })
+	beside.Go(func() { gathered = a.gather(ctx, news) })
+	err = a.loop(ctx, export, news)
 	over()
-	following.Wait()
-	err = errors.Join(err, mounts.Close())
+	beside.Wait()
+	err = errors.Join(err, gathered, mounts.Close())
 	err = errors.Join(err, a.finish(export))
 	err = errors.Join(err, a.release(), a.shutdown(export))
 	return a.summary, err

@@ -263,13 +263,14 @@ func TestFloodLosesNothing(t *testing.T) {
 // open then passes for complete.
 func TestRingLossIsSaid(t *testing.T) {
 	l := bridge(t)
-	// One page holds the events of two pings, as long as nobody reads them.
+	// One page holds the events of two pings, and the backlog those of six, as long as
+	// nobody reads them.
 	pinged := make(chan struct{})
 	hold := sync.OnceFunc(func() { <-pinged })
 	opts := agent.Options{BPF: bpf.Options{RingBytes: 4096}, OnEvent: func(*event.Event) { hold() }}
 	_, sum := traced(t, l, opts, func() {
 		defer close(pinged)
-		ping(t, l, pinger.Config{Count: 10, Flood: true})
+		ping(t, l, pinger.Config{Count: 50, Flood: true})
 	})
 	if sum.Lost() == 0 || sum.Incomplete[trace.CauseEventsLost] == 0 {
 		t.Error(sum)

@@ -6,29 +6,52 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/dwelltrace/dwell/correlate/event"
 	"github.com/dwelltrace/dwell/internal/clock"
 )
 
-// pieceEvents is how many events are taken from the ring buffer at a time. A full ring
-// holds some hundred thousand, whose traces together would need ten times its memory.
+// pieceEvents is how many events are taken at a time. A full ring buffer holds some
+// hundred thousand, whose traces together would need ten times its memory.
 const pieceEvents = 16 << 10
 
 // turnPieces are as many as a full ring buffer of bpf.DefaultRingBytes holds.
 const turnPieces = 64
 
-// loop empties the ring buffer until ctx is done or enough pings are finished.
-func (a *Agent) loop(ctx, export context.Context) error {
+// loop takes the events until ctx is done or enough pings are finished. It looks for them
+// on a tick, and at once when news says that there are many.
+func (a *Agent) loop(ctx, export context.Context, news <-chan struct{}) error {
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
 	for !a.enough() {
-		if err := a.turn(ctx, export); err != nil {
+		more, err := a.turn(ctx, export)
+		if err != nil {
 			return err
 		}
-		if err := a.tracer.Wait(ctx, tick); ctx.Err() != nil {
-			return nil //nolint:nilerr // the end of the context is the end of the run
-		} else if err != nil {
-			return fmt.Errorf("wait for events: %w", err)
+		if more && ctx.Err() == nil {
+			continue
 		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		case <-news:
+		}
+	}
+	return nil
+}
+
+// gather empties the ring buffer when it fills up while the loop is busy, and tells it.
+func (a *Agent) gather(ctx context.Context, news chan<- struct{}) error {
+	err := a.tracer.Gather(ctx, func() {
+		select {
+		case news <- struct{}{}:
+		default: // it has not heard the last yet
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("wait for events: %w", err)
 	}
 	return nil
 }
@@ -36,23 +59,24 @@ func (a *Agent) loop(ctx, export context.Context) error {
 // enough reports whether Options.Count is reached.
 func (a *Agent) enough() bool { return a.opts.Count > 0 && a.summary.Pings() >= a.opts.Count }
 
-// turn empties the ring buffer, piece by piece, unless ctx is done or enough pings are
-// finished before, or events come as fast as they are taken.
-func (a *Agent) turn(ctx, export context.Context) error {
+// turn takes what there is, piece by piece, unless ctx is done or enough pings are
+// finished before. It reports whether there is more to take: events may come as fast as
+// they are taken.
+func (a *Agent) turn(ctx, export context.Context) (more bool, err error) {
 	a.waited = 0
 	for range turnPieces {
-		more, err := a.piece(export)
+		more, err = a.piece(export)
 		if err != nil || !more || a.enough() || ctx.Err() != nil {
-			return err
+			break
 		}
 	}
-	return nil
+	return more, err
 }
 
-// piece takes no more than pieceEvents from the ring buffer, closes the pings that are
+// piece takes no more than pieceEvents, closes the pings that are
 // over and sends their traces on. It reports whether there is more to take.
 func (a *Agent) piece(export context.Context) (more bool, err error) {
-	// The clock is read first: the ring buffer then holds all events up to now.
+	// The clock is read first: all events up to now are then there to be taken.
 	now, err := clock.Monotonic()
 	if err != nil {
 		return false, err

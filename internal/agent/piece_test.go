@@ -60,3 +60,23 @@ func TestFullRingIsWorkedOffInPieces(t *testing.T) {
 		t.Errorf("%d traces at once, want no more than %d", n, atOnce)
 	}
 }
+
+// A flood of pings writes events faster than traces can be made of them. What the ring has
+// no room for waits in memory.
+func TestBurstIsLargerThanTheRing(t *testing.T) {
+	const count = 1000 // of some 2 KB each
+	l := bridge(t)
+	pinged := make(chan struct{})
+	hold := sync.OnceFunc(func() { <-pinged })
+	opts := agent.Options{
+		BPF: bpf.Options{RingBytes: 1 << 20}, Count: count,
+		OnEvent: func(*event.Event) { hold() },
+	}
+	_, sum := traced(t, l, opts, func() {
+		defer close(pinged)
+		ping(t, l, pinger.Config{Count: count, Flood: true})
+	})
+	if sum.Complete != count || sum.Pings() != count || sum.Lost() != 0 || sum.Correlator.Late != 0 {
+		t.Error(sum)
+	}
+}

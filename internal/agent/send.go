@@ -16,7 +16,8 @@ import (
 // may wait in the exporter for as long as its queue says, and not all of them together.
 const finalPiece = 32
 
-// turnWait is for how long the exporter may hold up one turn of the loop.
+// turnWait is for how long an exporter that does not get on may hold up one turn of the
+// loop.
 const turnWait = 5 * time.Second
 
 // send moves the finished traces to the wall clock, counts those that are wanted and
@@ -69,13 +70,16 @@ func (a *Agent) export(ctx context.Context, traces []*trace.Trace) {
 	}
 }
 
-// exportLive hands traces to the exporter, which may wait in all pieces of a turn together
-// no longer than turnWait: otherwise the ring buffer runs over.
+// exportLive hands traces to the exporter. One that does not get on may hold up the pieces
+// of a turn together no longer than turnWait: otherwise there is no room for events.
 func (a *Agent) exportLive(ctx context.Context, traces []*trace.Trace) {
 	ctx, cancel := context.WithTimeout(ctx, turnWait-a.waited)
 	defer cancel()
 	start := time.Now()
-	_ = a.sinks.Exporter.Export(ctx, traces)
+	if err := a.sinks.Exporter.Export(ctx, traces); err == nil {
+		a.waited = 0
+		return
+	}
 	a.waited += time.Since(start)
 }
 

@@ -48,7 +48,7 @@ func traceFields() []Field {
 		{Path: "trace.hypervisors", Example: `["hypervisor"]`, Doc: "The network namespaces that are hypervisors. Default: the host's own."},
 		{Path: "trace.netfilter", Example: `["none"]`, Doc: "The network namespaces in which the netfilter chains are timed, which needs Linux 6.4 and CAP_NET_ADMIN; `none`: nowhere. Default: the hypervisors, if the kernel can."},
 		{Path: "trace.timeout", Example: "5s", Restart: true, Doc: "How long a reply is waited for."},
-		{Path: "trace.ring_size", Example: "128MiB", Restart: true, Doc: "The size of the kernel's ring buffer, rounded up to a power of two. Make it larger if `dwell_agent_events_lost_total` grows."},
+		{Path: "trace.ring_size", Example: "128MiB", Restart: true, Doc: "The size of the kernel's ring buffer, rounded up to a power of two. In a flood of pings, three times as much may wait in memory. Make it larger if `dwell_agent_events_lost_total` grows."},
 		{Path: "trace.vxlan_ports", Example: "[4789]", Restart: true, Doc: "The UDP ports that carry VXLAN; at most 8, and none if the list is empty."},
 	}
 }

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bpf
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"time"
+
+	"github.com/dwelltrace/dwell/correlate/event"
+)
+
+// ringHeader is the size of the kernel's struct bpf_ringbuf_hdr.
+const ringHeader = 8
+
+// Drain calls fn for each event that is in the ring or the backlog when it is called, in
+// the order of the ring, and returns how many there were. It does not block. The event is
+// valid until fn returns; fn must not call the Tracer.
+//
+// The order of the ring is that of time for one CPU; between CPUs events may be
+// swapped by as much as a program takes to run.
+//
+// A record that cannot be decoded is counted in Stats.Malformed and passed over.
+// The error is ErrClosed after Close.
+func (t *Tracer) Drain(fn func(*event.Event)) (int, error) {
+	n, _, err := t.reader.drain(math.MaxInt, fn)
+	return n, err
+}
+
+// DrainSome is Drain for no more than limit events. It reports whether those are all
+// that were there when it was called. With fewer than limit, they may not be: a
+// program that was interrupted while it wrote an event holds back what comes after.
+func (t *Tracer) DrainSome(limit int, fn func(*event.Event)) (n int, all bool, err error) {
+	return t.reader.drain(limit, fn)
+}
+
+// Gather moves what is in the ring to the backlog each time that a quarter of the ring is
+// unread, and calls moved, until ctx is done. So the ring does not run over while
+// the one who drains is busy with what it got, unless that is three times the ring's size
+// behind. The events are taken by Drain, which also moves those that are still in the
+// ring. The error is ErrClosed after Close, nil if ctx is done.
+func (t *Tracer) Gather(ctx context.Context, moved func()) error {
+	r := t.reader
+	for {
+		// Without an event there is nothing to do, so no time is too long.
+		err := r.wait(ctx, time.Hour)
+		if ctx.Err() != nil {
+			return nil //nolint:nilerr // the end of the context is the end of the run
+		}
+		if err != nil {
+			return err
+		}
+		full, err := r.gather()
+		if err != nil {
+			return err
+		}
+		moved()
+		if !full {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-r.made:
+		}
+	}
+}
+
+// gather moves what is in the ring to the backlog. It reports whether that is full.
+func (r *reader) gather() (full bool, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return false, ErrClosed
+	}
+	_, full, err = r.move()
+	return full, err
+}
+
+// move moves the records that are in the ring to the backlog. It reports whether that
+// were all, and whether the backlog was full before.
+func (r *reader) move() (all, full bool, err error) {
+	// What comes in meanwhile is for the next time, or there might be no end.
+	left := r.ring.AvailableBytes()
+	for left > 0 {
+		if r.record.RawSample = r.backlog.room(); r.record.RawSample == nil {
+			return false, true, nil
+		}
+		err := r.ring.ReadInto(&r.record)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return false, false, nil
+		}
+		if err != nil {
+			return false, false, explain(fmt.Errorf("read ring buffer: %w", err))
+		}
+		n := len(r.record.RawSample)
+		left -= ringHeader + (n+7)&^7
+		if valid(r.record.RawSample) { // and so no wider than the room
+			r.backlog.keep(n)
+		} else {
+			r.malformed.Add(1)
+		}
+	}
+	return true, false, nil
+}
+
+func (r *reader) drain(limit int, fn func(*event.Event)) (n int, all bool, err error) {
+	r.draining.Lock()
+	defer r.draining.Unlock()
+	// If the backlog had no room for what is in the ring, it has after the first time.
+	for range 2 {
+		left, moved, full, err := r.unreadBytes()
+		if err != nil {
+			return n, false, err
+		}
+		got, left, err := r.decode(left, limit-n, fn)
+		n += got
+		if err != nil || !full || n == limit {
+			return n, moved && left == 0, err
+		}
+	}
+	return n, false, nil
+}
+
+// decode calls fn for the events in the next bytes of the backlog, but no more than limit.
+// It returns how many there were and the bytes that are left.
+func (r *reader) decode(bytes, limit int, fn func(*event.Event)) (n, left int, err error) {
+	for bytes > 0 && n < limit {
+		if err := r.turnPage(); err != nil {
+			return n, bytes, err
+		}
+		c, begin := r.reading, r.reading.read
+		for c.read < c.used && bytes > c.read-begin && n < limit {
+			c.read += decodeValid(c.mem[c.read:c.used], &r.event)
+			fn(&r.event)
+			n++
+		}
+		bytes -= c.read - begin
+	}
+	return n, bytes, nil
+}
+
+// unreadBytes returns how many bytes of records there are to decode, once those in the
+// ring have been moved, and what move says.
+func (r *reader) unreadBytes() (n int, all, full bool, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return 0, false, false, ErrClosed
+	}
+	all, full, err = r.move()
+	n = r.backlog.bytes
+	if c := r.reading; c != nil {
+		n += c.used - c.read
+	}
+	return n, all, full, err
+}
+
+// turnPage makes reading a chunk with something to read.
+func (r *reader) turnPage() error {
+	if c := r.reading; c != nil && c.read < c.used {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return ErrClosed
+	}
+	done := r.reading
+	r.reading = r.backlog.next()
+	if done == nil {
+		return nil
+	}
+	select {
+	case r.made <- struct{}{}:
+	default:
+	}
+	return r.backlog.giveBack(done)
+}
