@@ -4,6 +4,7 @@ package bpf
 
 import (
 	"errors"
+	"fmt"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -38,10 +39,14 @@ type chunk struct {
 	read, used int
 }
 
-// newBacklog returns an empty one for a ring of the given size.
-func newBacklog(ring int) *backlog {
+// newBacklog returns an empty one for a ring of the given size. It has its first chunk, so
+// that events get through even if there is no more memory.
+func newBacklog(ring int) (*backlog, error) {
 	size := max(os.Getpagesize(), min(maxChunkBytes, ring/wakeFraction))
-	return &backlog{chunkBytes: size, free: backlogFactor * ring / size}
+	b := &backlog{chunkBytes: size, free: backlogFactor * ring / size}
+	var err error
+	b.spare, err = b.more()
+	return b, err
 }
 
 // room returns where to put the next record: no bytes, with room for the widest. It is nil
@@ -69,12 +74,21 @@ func (b *backlog) take() *chunk {
 	if b.free == 0 {
 		return nil
 	}
-	mem, err := unix.Mmap(-1, 0, b.chunkBytes, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	c, err := b.more()
 	if err != nil {
 		return nil // what the ring then has no room for is counted there
 	}
+	return c
+}
+
+// more takes a chunk from the system.
+func (b *backlog) more() (*chunk, error) {
+	mem, err := unix.Mmap(-1, 0, b.chunkBytes, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	if err != nil {
+		return nil, fmt.Errorf("memory for events: %w", err)
+	}
 	b.free--
-	return &chunk{mem: mem}
+	return &chunk{mem: mem}, nil
 }
 
 // keep makes the n bytes that were put into room a record.
@@ -89,6 +103,7 @@ func (b *backlog) next() *chunk {
 		return nil
 	}
 	c := b.chunks[0]
+	b.chunks[0] = nil
 	b.chunks = b.chunks[1:]
 	b.bytes -= c.used
 	return c

@@ -15,7 +15,10 @@ import (
 func TestBacklog(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		ring := os.Getpagesize() << rapid.IntRange(0, 3).Draw(t, "ring")
-		b := newBacklog(ring)
+		b, err := newBacklog(ring)
+		if err != nil {
+			t.Fatal(err)
+		}
 		var reading []*chunk // taken and not given back
 		in, out, bytes := uint64(0), uint64(0), 0
 		t.Repeat(map[string]func(*rapid.T){

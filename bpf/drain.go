@@ -41,7 +41,7 @@ func (t *Tracer) DrainSome(limit int, fn func(*event.Event)) (n int, all bool, e
 // unread, and calls moved, until ctx is done. So the ring does not run over while
 // the one who drains is busy with what it got, unless that is three times the ring's size
 // behind. The events are taken by Drain, which also moves those that are still in the
-// ring. The error is ErrClosed after Close, nil if ctx is done.
+// ring. Wait must not be called meanwhile: this is the one who waits. The error is ErrClosed after Close, nil if ctx is done.
 func (t *Tracer) Gather(ctx context.Context, moved func()) error {
 	r := t.reader
 	for {
@@ -139,6 +139,9 @@ func (r *reader) decode(bytes, limit int, fn func(*event.Event)) (n, left int, e
 			n++
 		}
 		bytes -= c.read - begin
+		if err := r.pageDone(); err != nil {
+			return n, bytes, err
+		}
 	}
 	return n, bytes, nil
 }
@@ -161,7 +164,7 @@ func (r *reader) unreadBytes() (n int, all, full bool, err error) {
 
 // turnPage makes reading a chunk with something to read.
 func (r *reader) turnPage() error {
-	if c := r.reading; c != nil && c.read < c.used {
+	if r.reading != nil {
 		return nil
 	}
 	r.mu.Lock()
@@ -169,14 +172,22 @@ func (r *reader) turnPage() error {
 	if r.closed {
 		return ErrClosed
 	}
-	done := r.reading
 	r.reading = r.backlog.next()
-	if done == nil {
+	return nil
+}
+
+// pageDone gives the chunk back if all of it has been read, and tells that there is room.
+func (r *reader) pageDone() error {
+	c := r.reading
+	if c.read < c.used {
 		return nil
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.reading = nil
 	select {
 	case r.made <- struct{}{}:
 	default:
 	}
-	return r.backlog.giveBack(done)
+	return r.backlog.giveBack(c)
 }

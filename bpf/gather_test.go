@@ -5,6 +5,7 @@ package bpf
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ type gatherer struct {
 	*recorder
 	pinger *pinger
 	moved  chan struct{}
+	end    func() // stops Gather
 	pings  int
 }
 
@@ -44,13 +46,37 @@ func gather(t *testing.T) *gatherer {
 			}
 		})
 	}()
-	t.Cleanup(func() {
+	g.end = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
 	})
+	t.Cleanup(g.end)
 	return g
+}
+
+// untilMoved pings until Gather has emptied the ring. Half of it is a quarter and what each
+// CPU records between two looks, so that one has woken the reader.
+func (g *gatherer) untilMoved() {
+	g.t.Helper()
+	select {
+	case <-g.moved:
+	default:
+	}
+	for range gatherRing / 2 / (eachPing * (64 + ringHeader)) {
+		g.ping(1)
+		select {
+		case <-g.moved:
+			return
+		default:
+		}
+	}
+	select {
+	case <-g.moved:
+	case <-time.After(patience):
+		g.t.Fatalf("nothing was moved after %d pings", g.pings)
+	}
 }
 
 func (g *gatherer) ping(n int) {
@@ -75,26 +101,15 @@ func (g *gatherer) stats() (emitted, lost uint64) {
 func TestGather(t *testing.T) {
 	g := gather(t)
 	first, _ := g.stats() // of others, before the filter was set
-	// A third of the ring, so that the next is not full before it has been emptied.
-	const some = gatherRing / 3 / (eachPing * (64 + ringHeader))
 	for g.pings*eachPing*64 < 2*gatherRing {
-		select {
-		case <-g.moved:
-		default:
-		}
-		g.ping(some)
-		select {
-		case <-g.moved:
-		case <-time.After(patience):
-			t.Fatalf("nothing was moved after %d pings", g.pings)
-		}
+		g.untilMoved()
 	}
 	emitted, lost := g.stats()
 	if want := uint64(g.pings * eachPing); emitted-first != want || lost != 0 {
 		t.Fatalf("emitted %d, lost %d: want %d and none", emitted-first, lost, want)
 	}
 	for lost == 0 && g.pings < 10_000 {
-		g.ping(some)
+		g.ping(1)
 		emitted, lost = g.stats()
 	}
 	if held := (emitted - first) * 64; lost == 0 || held > (1+backlogFactor)*gatherRing {
@@ -109,6 +124,7 @@ func TestGather(t *testing.T) {
 			t.Fatalf("event %d is of ping %d, and the next of %d", i, e.Seq, after.Seq)
 		}
 	}
+	g.end()
 	g.events = nil
 	g.ping(1)
 	g.until(seen(event.NetDevXmit, 1))

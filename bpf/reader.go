@@ -57,12 +57,13 @@ func newReader(events *ebpf.Map) (*reader, error) {
 	// A deadline that has passed makes every read a poll.
 	ring.SetDeadline(time.Unix(1, 0))
 	threshold, _ := wake(events.MaxEntries())
-	r := &reader{
-		ring: ring, threshold: int(threshold),
-		made: make(chan struct{}, 1), backlog: newBacklog(int(events.MaxEntries())),
-	}
-	if err := r.openWake(events.FD()); err != nil {
+	backlog, err := newBacklog(int(events.MaxEntries()))
+	if err != nil {
 		return nil, errors.Join(err, ring.Close())
+	}
+	r := &reader{ring: ring, threshold: int(threshold), made: make(chan struct{}, 1), backlog: backlog}
+	if err := r.openWake(events.FD()); err != nil {
+		return nil, errors.Join(err, backlog.close(), ring.Close())
 	}
 	return r, nil
 }

@@ -37,6 +37,9 @@ func TestDrainSome(t *testing.T) {
 		}
 		total, all = total+n, finished
 	}
+	if r.tracer.reader.reading != nil {
+		t.Error("keeps memory from which all has been read")
+	}
 	if total != each*pings || last != pings-1 || pieces < total/piece {
 		t.Errorf("%d events in %d pieces, the last of ping %d", total, pieces, last)
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // Tracer holds the loaded programs. Its methods may be called from several
-// goroutines, except that only one may drain or wait at a time.
+// goroutines, except that only one may drain and one wait or gather at a time.
 type Tracer struct {
 	opts   Options
 	objs   objects

@@ -9,7 +9,7 @@
 // own, each behind a queue. Where there is no room, Export waits for as long as the
 // exporter's [exporter.Queue] says, which for a backend is not at all: a slow one never
 // slows the reader. For a file, which may only be busy for a moment, it is a few seconds
-// for each turn of the loop. What finds no room after that is dropped as whole traces
+// in which it takes nothing. What finds no room after that is dropped as whole traces
 // and counted; and so are the events that the ring buffer has no room for meanwhile.
 package agent
 
@@ -217,7 +217,11 @@ func (a *Agent) Run(ctx context.Context) (Summary, error) {
 	var beside sync.WaitGroup
 	var gathered error
 	beside.Go(func() { a.follower.follow(ctx, mounts.Changed()) })
-	beside.Go(func() { gathered = a.gather(ctx, news) })
+	beside.Go(func() {
+		if gathered = a.gather(ctx, news); gathered != nil {
+			over()
+		}
+	})
 	err = a.loop(ctx, export, news)
 	over()
 	beside.Wait()

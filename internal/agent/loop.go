@@ -96,7 +96,7 @@ func (a *Agent) piece(export context.Context) (more bool, err error) {
 	a.correlator.Advance(a.latest)
 	a.send(export, now)
 	a.publish(!a.finishing)
-	return !all && n == pieceEvents, nil
+	return !all && n > 0, nil
 }
 
 // take hands one event on.

@@ -16,8 +16,8 @@ import (
 // may wait in the exporter for as long as its queue says, and not all of them together.
 const finalPiece = 32
 
-// turnWait is for how long an exporter that does not get on may hold up one turn of the
-// loop.
+// turnWait is for how long an exporter that does not take what it gets may hold up one turn
+// of the loop.
 const turnWait = 5 * time.Second
 
 // send moves the finished traces to the wall clock, counts those that are wanted and
@@ -70,8 +70,8 @@ func (a *Agent) export(ctx context.Context, traces []*trace.Trace) {
 	}
 }
 
-// exportLive hands traces to the exporter. One that does not get on may hold up the pieces
-// of a turn together no longer than turnWait: otherwise there is no room for events.
+// exportLive hands traces to the exporter. One that does not take them all may hold up the
+// pieces of a turn together no longer than turnWait: otherwise there is no room for events.
 func (a *Agent) exportLive(ctx context.Context, traces []*trace.Trace) {
 	ctx, cancel := context.WithTimeout(ctx, turnWait-a.waited)
 	defer cancel()
