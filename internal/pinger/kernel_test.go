@@ -34,37 +34,6 @@ var (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// newNS makes a namespace with lo up.
-func newNS(t *testing.T, suffix string) *netns.NS {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root to make network namespaces")
-	}
-	ns, err := netns.Create(fmt.Sprintf("dwt%d-ping-%s", os.Getpid(), suffix))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		ns.Close()
-		if err := netns.Delete(ns.Name()); err != nil {
-			t.Error(err)
-		}
-	})
-	nl, err := ns.Netlink()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nl.Close()
-	lo, err := nl.LinkByName("lo")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := nl.LinkSetUp(lo); err != nil {
-		t.Fatal(err)
-	}
-	return ns
-}
-
 // listen opens a raw ICMP socket in ns that sees every echo request.
 func listen(t *testing.T, ns *netns.NS) *icmp.PacketConn {
 	t.Helper()
@@ -92,7 +61,7 @@ func ignoreEchoes(t *testing.T, ns *netns.NS) {
 }
 
 func TestEveryEchoIsAnswered(t *testing.T) {
-	ns := newNS(t, "all")
+	ns := pinger.NewNS(t, "all")
 	for _, target := range []netip.Addr{loopback4, loopback6} {
 		for _, size := range []int{pinger.NoPayload, 8, 0, 1400, 20000} {
 			called, start := 0, time.Now()
@@ -118,7 +87,7 @@ func TestEveryEchoIsAnswered(t *testing.T) {
 
 // What goes over the wire is what iputils ping sends.
 func TestPayloadOnTheWire(t *testing.T) {
-	ns := newNS(t, "wire")
+	ns := pinger.NewNS(t, "wire")
 	sniffer := listen(t, ns)
 	before := time.Now().Truncate(time.Microsecond)
 	rep, err := pinger.Run(t.Context(), pinger.Config{NetNS: ns, Target: loopback4, Count: 1, ID: 4711, Timeout: patience})
@@ -151,7 +120,7 @@ func TestPayloadOnTheWire(t *testing.T) {
 }
 
 func TestFlood(t *testing.T) {
-	ns := newNS(t, "flood")
+	ns := pinger.NewNS(t, "flood")
 	const count = 70000 // the sequence number comes round
 	start := time.Now()
 	rep, err := pinger.Run(t.Context(), pinger.Config{NetNS: ns, Target: loopback4, Count: count, Flood: true, Timeout: patience})
@@ -170,7 +139,7 @@ func TestFlood(t *testing.T) {
 }
 
 func TestLost(t *testing.T) {
-	ns := newNS(t, "lost")
+	ns := pinger.NewNS(t, "lost")
 	ignoreEchoes(t, ns)
 	start := time.Now()
 	rep, err := pinger.Run(t.Context(), pinger.Config{
@@ -188,7 +157,7 @@ func TestLost(t *testing.T) {
 }
 
 func TestDuplicatesAndForeignReplies(t *testing.T) {
-	ns := newNS(t, "dup")
+	ns := pinger.NewNS(t, "dup")
 	ignoreEchoes(t, ns)
 	responder := listen(t, ns)
 	go func() {
@@ -253,7 +222,7 @@ func onOneCPU() error {
 }
 
 func TestUnreachableIsToldOfTheEcho(t *testing.T) {
-	ns := newNS(t, "unreach")
+	ns := pinger.NewNS(t, "unreach")
 	rep, err := pinger.Run(t.Context(), pinger.Config{
 		NetNS: ns, Target: netip.MustParseAddr("192.0.2.1"), Count: 2, Interval: time.Millisecond, Timeout: time.Millisecond,
 	})
@@ -266,7 +235,7 @@ func TestUnreachableIsToldOfTheEcho(t *testing.T) {
 }
 
 func TestCancel(t *testing.T) {
-	ns := newNS(t, "cancel")
+	ns := pinger.NewNS(t, "cancel")
 	ctx, cancel := context.WithCancel(t.Context())
 	rep, err := pinger.Run(ctx, pinger.Config{
 		NetNS: ns, Target: loopback4, Interval: time.Millisecond,
@@ -287,7 +256,7 @@ func TestCancel(t *testing.T) {
 func TestSideBySide(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 2 {
-		ns := newNS(t, fmt.Sprint("side", i))
+		ns := pinger.NewNS(t, fmt.Sprint("side", i))
 		for j := range 4 {
 			target := loopback4
 			if j%2 == 1 {
@@ -312,7 +281,7 @@ func TestSideBySide(t *testing.T) {
 
 func TestPingsFromInside(t *testing.T) {
 	// A namespace whose lo is down reaches nothing: the pinger is really inside.
-	ns := newNS(t, "down")
+	ns := pinger.NewNS(t, "down")
 	nl, err := ns.Netlink()
 	if err != nil {
 		t.Fatal(err)
