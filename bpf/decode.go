@@ -8,20 +8,8 @@ import (
 	"github.com/dwelltrace/dwell/correlate/event"
 )
 
-// decode turns a record into an event. It returns false if the record has not
-// the size that its flags ask for, or an unknown hook or type.
-//
-// The record is read in place through the types generated from the C structs:
-// both sides are the same machine.
-func decode(raw []byte, e *event.Event) bool {
-	if !valid(raw) {
-		return false
-	}
-	decodeValid(raw, e)
-	return true
-}
-
-// valid reports whether decode can turn the record into an event.
+// valid reports whether a record has the size that its flags ask for, and a known hook
+// and type.
 func valid(raw []byte) bool {
 	if len(raw) < int(unsafe.Sizeof(kernelRecord4{})) {
 		return false
@@ -34,8 +22,11 @@ func head(raw []byte) *kernelRecordHead {
 	return (*kernelRecordHead)(unsafe.Pointer(unsafe.SliceData(raw)))
 }
 
-// decodeValid decodes the valid record that raw begins with, and returns its size.
-func decodeValid(raw []byte, e *event.Event) int {
+// decode turns the valid record that raw begins with into an event, and returns its size.
+//
+// The record is read in place through the types generated from the C structs:
+// both sides are the same machine.
+func decode(raw []byte, e *event.Event) int {
 	h := head(raw)
 	flags := event.Flags(h.Flags)
 	decodeHead(h, e)

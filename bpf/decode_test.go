@@ -82,17 +82,22 @@ func TestDecode(t *testing.T) {
 		Outer: event.Tunnel{Src: event.Address{0x20, 15: 3}, Dst: event.Address{0x20, 15: 4}, VNI: 0xffffff},
 	}
 	var got event.Event
-	if !decode(raw, &got) {
+	if !decoded(raw, &got) {
 		t.Fatal("not decoded")
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("event (-want +got):\n%s", diff)
 	}
 	for n := range raw {
-		if decode(raw[:n], &got) {
+		if decoded(raw[:n], &got) {
 			t.Errorf("decoded from %d bytes of %d", n, len(raw))
 		}
 	}
+}
+
+// decoded decodes a record as the reader does, unless it is not valid.
+func decoded(raw []byte, e *event.Event) bool {
+	return valid(raw) && decode(raw, e) == len(raw)
 }
 
 func FuzzDecode(f *testing.F) {
@@ -109,7 +114,7 @@ func FuzzDecode(f *testing.F) {
 		// At the start of an allocation, as the reader's buffer is.
 		raw = append(make([]byte, 0, len(raw)+8), raw...)
 		var e event.Event
-		if !decode(raw, &e) {
+		if !decoded(raw, &e) {
 			if e != (event.Event{}) {
 				t.Errorf("refused, but wrote %+v", e)
 			}
@@ -129,7 +134,7 @@ func BenchmarkDecode(b *testing.B) {
 	var e event.Event
 	b.ReportAllocs()
 	for b.Loop() {
-		if !decode(raw, &e) {
+		if !decoded(raw, &e) {
 			b.Fatal("not decoded")
 		}
 	}

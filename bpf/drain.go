@@ -31,8 +31,8 @@ func (t *Tracer) Drain(fn func(*event.Event)) (int, error) {
 }
 
 // DrainSome is Drain for no more than limit events. It reports whether those are all
-// that were there when it was called. With fewer than limit, they may not be: a
-// program that was interrupted while it wrote an event holds back what comes after.
+// that were there when it was called. With fewer than limit, they may not be: Gather may
+// fill the backlog again meanwhile, and then what is still in the ring waits.
 func (t *Tracer) DrainSome(limit int, fn func(*event.Event)) (n int, all bool, err error) {
 	return t.reader.drain(limit, fn)
 }
@@ -41,7 +41,8 @@ func (t *Tracer) DrainSome(limit int, fn func(*event.Event)) (n int, all bool, e
 // unread, and calls moved, until ctx is done. So the ring does not run over while
 // the one who drains is busy with what it got, unless that is three times the ring's size
 // behind. The events are taken by Drain, which also moves those that are still in the
-// ring. Wait must not be called meanwhile: this is the one who waits. The error is ErrClosed after Close, nil if ctx is done.
+// ring. Wait must not be called meanwhile: this is the one who waits. The error is
+// ErrClosed after Close, nil if ctx is done.
 func (t *Tracer) Gather(ctx context.Context, moved func()) error {
 	r := t.reader
 	for {
@@ -134,7 +135,7 @@ func (r *reader) decode(bytes, limit int, fn func(*event.Event)) (n, left int, e
 		}
 		c, begin := r.reading, r.reading.read
 		for c.read < c.used && bytes > c.read-begin && n < limit {
-			c.read += decodeValid(c.mem[c.read:c.used], &r.event)
+			c.read += decode(c.mem[c.read:c.used], &r.event)
 			fn(&r.event)
 			n++
 		}

@@ -94,7 +94,7 @@ func (r *reader) close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.reading != nil {
-		err = errors.Join(err, unix.Munmap(r.reading.mem))
+		err = errors.Join(err, r.backlog.giveBack(r.reading))
 		r.reading = nil
 	}
 	return errors.Join(err, r.backlog.close(), r.ring.Close())

@@ -4,13 +4,14 @@
 //
 // One goroutine does all the work between the events and the exporter's queue, so that
 // nothing on that way needs a lock. Another empties the ring buffer into memory while that
-// one is busy: a flood of pings writes events faster than traces can be made of them. The
-// exporters send from goroutines of their
-// own, each behind a queue. Where there is no room, Export waits for as long as the
-// exporter's [exporter.Queue] says, which for a backend is not at all: a slow one never
-// slows the reader. For a file, which may only be busy for a moment, it is a few seconds
-// in which it takes nothing. What finds no room after that is dropped as whole traces
-// and counted; and so are the events that the ring buffer has no room for meanwhile.
+// one is busy: a flood of pings writes events faster than traces can be made of them.
+//
+// The exporters send from goroutines of their own, each behind a queue. Where there is no
+// room, Export waits for as long as the exporter's [exporter.Queue] says, which for a
+// backend is not at all: a slow one never slows the reader. For a file, which may only be
+// busy for a moment, it is a few seconds in which it takes nothing. What finds no room after
+// that is dropped as whole traces and counted; and so are the events that neither the ring
+// buffer nor the memory has room for meanwhile.
 package agent
 
 import (

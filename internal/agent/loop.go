@@ -73,8 +73,8 @@ func (a *Agent) turn(ctx, export context.Context) (more bool, err error) {
 	return more, err
 }
 
-// piece takes no more than pieceEvents, closes the pings that are
-// over and sends their traces on. It reports whether there is more to take.
+// piece takes no more than pieceEvents, closes the pings that are over and sends their
+// traces on. It reports whether there is more to take.
 func (a *Agent) piece(export context.Context) (more bool, err error) {
 	// The clock is read first: all events up to now are then there to be taken.
 	now, err := clock.Monotonic()
