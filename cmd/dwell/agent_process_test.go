@@ -24,7 +24,7 @@ import (
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
 
-	"github.com/dwelltrace/dwell/internal/lab"
+	"github.com/dwelltrace/dwell/internal/study/lab"
 )
 
 // patience is how long a test waits for what must come, on a machine that is busy.

@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/dwelltrace/dwell/internal/bench"
+	"github.com/dwelltrace/dwell/internal/study/bench"
 )
 
 // benchFlags are what the user can say about a study.

@@ -17,9 +17,9 @@ import (
 
 	"github.com/dwelltrace/dwell/bpf"
 	"github.com/dwelltrace/dwell/internal/agent"
-	"github.com/dwelltrace/dwell/internal/bench"
-	"github.com/dwelltrace/dwell/internal/pinger"
-	"github.com/dwelltrace/dwell/internal/report"
+	"github.com/dwelltrace/dwell/internal/study/bench"
+	"github.com/dwelltrace/dwell/internal/study/pinger"
+	"github.com/dwelltrace/dwell/internal/study/report"
 )
 
 func (f *benchFlags) run(cmd *cobra.Command) error {

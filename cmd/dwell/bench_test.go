@@ -12,8 +12,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/dwelltrace/dwell/internal/bench"
 	"github.com/dwelltrace/dwell/internal/privilege/privilegetest"
+	"github.com/dwelltrace/dwell/internal/study/bench"
 )
 
 // benchOf runs dwell bench in this process with a prefix of the test's own.

@@ -20,9 +20,9 @@ import (
 	"github.com/dwelltrace/dwell/exporter/table"
 	"github.com/dwelltrace/dwell/exporter/waterfall"
 	"github.com/dwelltrace/dwell/internal/agent"
-	"github.com/dwelltrace/dwell/internal/lab"
 	"github.com/dwelltrace/dwell/internal/netns"
-	"github.com/dwelltrace/dwell/internal/pinger"
+	"github.com/dwelltrace/dwell/internal/study/lab"
+	"github.com/dwelltrace/dwell/internal/study/pinger"
 )
 
 const (

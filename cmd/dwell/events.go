@@ -10,7 +10,7 @@ import (
 
 	"github.com/dwelltrace/dwell/correlate"
 	"github.com/dwelltrace/dwell/correlate/event"
-	"github.com/dwelltrace/dwell/internal/listing"
+	"github.com/dwelltrace/dwell/internal/study/listing"
 )
 
 // eventQueue is how many events may wait to be printed.

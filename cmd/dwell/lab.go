@@ -11,8 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/dwelltrace/dwell/internal/lab"
 	"github.com/dwelltrace/dwell/internal/privilege"
+	"github.com/dwelltrace/dwell/internal/study/lab"
 )
 
 func newLabCommand() *cobra.Command {

@@ -7,7 +7,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/dwelltrace/dwell/internal/lab"
+	"github.com/dwelltrace/dwell/internal/study/lab"
 )
 
 // More pings than one round has are sent and answered, and the lab is gone.

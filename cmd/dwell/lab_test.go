@@ -16,7 +16,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/dwelltrace/dwell/internal/lab"
+	"github.com/dwelltrace/dwell/internal/study/lab"
 )
 
 // labPrefix gives the test labs of its own, which go with it.

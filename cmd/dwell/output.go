@@ -12,7 +12,7 @@ import (
 
 	"github.com/dwelltrace/dwell/correlate"
 	"github.com/dwelltrace/dwell/internal/agent"
-	"github.com/dwelltrace/dwell/internal/listing"
+	"github.com/dwelltrace/dwell/internal/study/listing"
 )
 
 // The things that dwell trace prints on standard output.

@@ -12,8 +12,8 @@ import (
 	"testing"
 
 	"github.com/dwelltrace/dwell/internal/container/containertest"
-	"github.com/dwelltrace/dwell/internal/lab"
-	"github.com/dwelltrace/dwell/internal/listing"
+	"github.com/dwelltrace/dwell/internal/study/lab"
+	"github.com/dwelltrace/dwell/internal/study/listing"
 )
 
 // A recording replayed gives byte for byte the OTLP of the live run, of a container, too.

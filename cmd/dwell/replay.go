@@ -15,7 +15,7 @@ import (
 
 	"github.com/dwelltrace/dwell/exporter"
 	"github.com/dwelltrace/dwell/internal/agent"
-	"github.com/dwelltrace/dwell/internal/listing"
+	"github.com/dwelltrace/dwell/internal/study/listing"
 )
 
 // replayShutdown is how long the exporters may go without sending anything when

@@ -19,8 +19,8 @@ import (
 	"github.com/dwelltrace/dwell/exporter"
 	"github.com/dwelltrace/dwell/exporter/table"
 	"github.com/dwelltrace/dwell/exporter/waterfall"
-	"github.com/dwelltrace/dwell/internal/listing"
 	"github.com/dwelltrace/dwell/internal/recording"
+	"github.com/dwelltrace/dwell/internal/study/listing"
 )
 
 // errOutput marks an error of standard output, after which nothing more is replayed.

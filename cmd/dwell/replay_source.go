@@ -15,8 +15,8 @@ import (
 
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/exporter/otlp"
-	"github.com/dwelltrace/dwell/internal/listing"
 	"github.com/dwelltrace/dwell/internal/recording"
+	"github.com/dwelltrace/dwell/internal/study/listing"
 )
 
 // source is a file that can be replayed.

@@ -20,11 +20,11 @@ import (
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/exporter/otlp"
 	"github.com/dwelltrace/dwell/exporter/otlpfile"
-	"github.com/dwelltrace/dwell/internal/listing"
 	"github.com/dwelltrace/dwell/internal/recording"
+	"github.com/dwelltrace/dwell/internal/study/listing"
 )
 
-const listings = "../../internal/listing/testdata/"
+const listings = "../../internal/study/listing/testdata/"
 
 func transcript(name string) string { return filepath.Join(listings, "transcripts", name+".txt") }
 

@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/dwelltrace/dwell/internal/lab"
-	"github.com/dwelltrace/dwell/internal/pinger"
+	"github.com/dwelltrace/dwell/internal/study/lab"
+	"github.com/dwelltrace/dwell/internal/study/pinger"
 )
 
 // Somebody who does not read the traces does not keep the run from ending, however many

@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/dwelltrace/dwell/internal/pinger"
+	"github.com/dwelltrace/dwell/internal/study/pinger"
 )
 
 // peer is what runs in a container: without arguments nothing until it is stopped, and with

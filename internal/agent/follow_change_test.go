@@ -16,10 +16,10 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"github.com/dwelltrace/dwell/internal/agent"
-	"github.com/dwelltrace/dwell/internal/lab"
 	"github.com/dwelltrace/dwell/internal/netns"
-	"github.com/dwelltrace/dwell/internal/pinger"
 	"github.com/dwelltrace/dwell/internal/privilege/privilegetest"
+	"github.com/dwelltrace/dwell/internal/study/lab"
+	"github.com/dwelltrace/dwell/internal/study/pinger"
 )
 
 // While one lab is flooded, namespaces come and go and the scope is changed, with and

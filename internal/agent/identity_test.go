@@ -17,8 +17,8 @@ import (
 
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/internal/agent"
-	"github.com/dwelltrace/dwell/internal/lab"
 	"github.com/dwelltrace/dwell/internal/netns"
+	"github.com/dwelltrace/dwell/internal/study/lab"
 )
 
 // neighbourRole is what the second guest's namespace is called.

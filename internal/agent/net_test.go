@@ -20,10 +20,10 @@ import (
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
 
-	"github.com/dwelltrace/dwell/internal/lab"
 	"github.com/dwelltrace/dwell/internal/netns"
-	"github.com/dwelltrace/dwell/internal/pinger"
 	"github.com/dwelltrace/dwell/internal/privilege/privilegetest"
+	"github.com/dwelltrace/dwell/internal/study/lab"
+	"github.com/dwelltrace/dwell/internal/study/pinger"
 )
 
 // up makes a lab of the test's own, whose neighbours know each other already.

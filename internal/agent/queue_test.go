@@ -11,8 +11,8 @@ import (
 	"github.com/dwelltrace/dwell/correlate/event"
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/internal/agent"
-	"github.com/dwelltrace/dwell/internal/lab"
-	"github.com/dwelltrace/dwell/internal/pinger"
+	"github.com/dwelltrace/dwell/internal/study/lab"
+	"github.com/dwelltrace/dwell/internal/study/pinger"
 )
 
 // ended returns an observer of events and what it closes when so many pings have ended:

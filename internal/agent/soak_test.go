@@ -9,8 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/dwelltrace/dwell/internal/agent"
-	"github.com/dwelltrace/dwell/internal/lab"
-	"github.com/dwelltrace/dwell/internal/pinger"
+	"github.com/dwelltrace/dwell/internal/study/lab"
+	"github.com/dwelltrace/dwell/internal/study/pinger"
 )
 
 // Thousands of pings as fast as they go, through every topology at the same time: each

@@ -16,8 +16,8 @@ import (
 
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/internal/agent"
-	"github.com/dwelltrace/dwell/internal/lab"
-	"github.com/dwelltrace/dwell/internal/pinger"
+	"github.com/dwelltrace/dwell/internal/study/lab"
+	"github.com/dwelltrace/dwell/internal/study/pinger"
 )
 
 var update = flag.Bool("update", false, "write the golden paths anew")

@@ -12,12 +12,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/dwelltrace/dwell/internal/bench"
-	"github.com/dwelltrace/dwell/internal/lab"
 	"github.com/dwelltrace/dwell/internal/netns"
 	"github.com/dwelltrace/dwell/internal/otelcoltest"
-	"github.com/dwelltrace/dwell/internal/pinger"
 	"github.com/dwelltrace/dwell/internal/privilege/privilegetest"
+	"github.com/dwelltrace/dwell/internal/study/bench"
+	"github.com/dwelltrace/dwell/internal/study/lab"
+	"github.com/dwelltrace/dwell/internal/study/pinger"
 )
 
 const (

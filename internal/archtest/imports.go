@@ -55,7 +55,7 @@ func ImportRules() []ImportRule {
 		},
 		{
 			Of:    []string{"exporter/..."},
-			Never: []string{"correlate", "correlate/event", "bpf/...", "internal/agent/...", "internal/lab/...", "github.com/cilium/ebpf/..."},
+			Never: []string{"correlate", "correlate/event", "bpf/...", "internal/agent/...", "internal/study/lab/...", "github.com/cilium/ebpf/..."},
 			Why:   "an exporter knows only the trace",
 		},
 		{
@@ -69,7 +69,7 @@ func ImportRules() []ImportRule {
 			Why:   "the fast path loads, fails and is tested without the tracing",
 		},
 		{
-			Of:    []string{"internal/lab/...", "internal/netns/...", "internal/pinger/...", "internal/privilege/..."},
+			Of:    []string{"internal/study/lab/...", "internal/netns/...", "internal/study/pinger/...", "internal/privilege/..."},
 			Never: []string{"correlate/...", "exporter/...", "bpf/...", "internal/agent/..."},
 			Why:   "the lab is a network and not a tracer",
 		},

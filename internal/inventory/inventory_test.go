@@ -16,8 +16,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 
-	"github.com/dwelltrace/dwell/internal/lab"
 	"github.com/dwelltrace/dwell/internal/netns"
+	"github.com/dwelltrace/dwell/internal/study/lab"
 )
 
 func TestNamesALab(t *testing.T) {

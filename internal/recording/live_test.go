@@ -25,8 +25,8 @@ import (
 	"github.com/dwelltrace/dwell/correlate/event"
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/exporter/otlp"
-	"github.com/dwelltrace/dwell/internal/listing"
 	"github.com/dwelltrace/dwell/internal/recording"
+	"github.com/dwelltrace/dwell/internal/study/listing"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
