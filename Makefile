@@ -74,11 +74,11 @@ fmt: $(LINT) ## Format the Go files
 
 .PHONY: arch
 arch: ## Import rules, size of files, licence lines
-	$(GO) test -count=1 ./internal/archtest
+	$(GO) test -count=1 ./internal/check/archtest
 
 .PHONY: tidy
 tidy: ## Fail if a go.mod is not tidy
-	for dir in . internal/*/; do if [ -f $$dir/go.mod ]; then $(GO) -C $$dir mod tidy -diff; fi; done
+	for dir in . internal/check/*/; do if [ -f $$dir/go.mod ]; then $(GO) -C $$dir mod tidy -diff; fi; done
 
 .PHONY: generate
 generate: ## Make the BPF objects and the generated pages anew (clang)
@@ -105,17 +105,17 @@ bench-export: ## Spans per CPU-second on the way out, beside the OpenTelemetry S
 bench-overhead: $(if $(ROOT),build) ## What tracing costs a flood ping, beside perf record (root)
 	$(need_root)
 	.ci/install bench
-	$(GO) run ./examples/overhead --dwell bin/dwell $(ARGS)
+	$(GO) run ./internal/check/overhead --dwell bin/dwell $(ARGS)
 
 .PHONY: soak
 soak: $(if $(ROOT),build) ## Memory of the agent under an hour's worth of flood pings (root)
 	$(need_root)
-	$(GO) run ./examples/soak --dwell bin/dwell $(ARGS)
+	$(GO) run ./internal/check/soak --dwell bin/dwell $(ARGS)
 
 .PHONY: verify-docker
 verify-docker: build ## Run the image in a real Docker engine of its own, and check it (root)
 	$(need_root)
-	examples/docker/verify.sh $(ARGS)
+	internal/check/docker/verify.sh $(ARGS)
 
 .PHONY: clean
 clean: ## Remove what make made, but for the Go caches
@@ -128,10 +128,10 @@ help: ## List the targets
 
 # Tools are pinned in a module of their own, so that what they depend on is not
 # what dwell depends on. `go tool` would do, but links them anew for each user.
-$(LINT): internal/tools/go.mod
-	GOBIN=$(TOOLS) $(GO) -C internal/tools install github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+$(LINT): internal/check/tools/go.mod
+	GOBIN=$(TOOLS) $(GO) -C internal/check/tools install github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 	@touch $@
 
-$(GOTESTSUM): internal/tools/go.mod
-	GOBIN=$(TOOLS) $(GO) -C internal/tools install gotest.tools/gotestsum
+$(GOTESTSUM): internal/check/tools/go.mod
+	GOBIN=$(TOOLS) $(GO) -C internal/check/tools install gotest.tools/gotestsum
 	@touch $@

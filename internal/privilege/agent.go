@@ -9,7 +9,7 @@ type Use struct {
 }
 
 // Agent returns the capabilities that an agent is deployed with. The deployments in
-// examples/ and docs/deployment.md name exactly these, and examples/docker takes away one
+// examples/ and docs/deployment.md name exactly these, and internal/check/docker takes away one
 // after the other to see what happens.
 //
 // In the kernel CAP_SYS_ADMIN stands for the first three (bpf_capable, perfmon_capable and

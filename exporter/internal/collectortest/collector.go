@@ -20,7 +20,7 @@ import (
 	metricspb "go.opentelemetry.io/proto/otlp/metrics/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 
-	"github.com/dwelltrace/dwell/internal/otelcoltest"
+	"github.com/dwelltrace/dwell/internal/check/otelcoltest"
 )
 
 // Collector is a running Collector.
