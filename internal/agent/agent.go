@@ -37,7 +37,7 @@ type Agent struct {
 	sinks      Sinks
 	tracer     *bpf.Tracer
 	inventory  *inventory.Inventory
-	follower   *follower
+	watcher    *scopeWatcher
 	correlator correlator
 	resolver   resolver
 	clock      *clock.Converter
@@ -139,7 +139,7 @@ func (a *Agent) correlate() {
 // look tells the kernel side what to look at.
 func (a *Agent) look() error {
 	var without error
-	a.follower = &follower{
+	a.watcher = &scopeWatcher{
 		tracer: a.tracer, inventory: a.inventory, refused: map[uint32]error{},
 		without: func(err error) { without = errors.Join(without, err) },
 	}
@@ -149,20 +149,20 @@ func (a *Agent) look() error {
 	if without != nil && a.opts.WithoutNetfilter == nil {
 		return without
 	}
-	a.follower.without = func(err error) {
+	a.watcher.without = func(err error) {
 		if a.opts.WithoutNetfilter != nil {
 			a.opts.WithoutNetfilter(err)
 		}
 	}
 	if without != nil {
-		a.follower.without(without)
+		a.watcher.without(without)
 	}
 	return nil
 }
 
-// begin has the follower tell the kernel side what is meant first.
+// begin has the scope watcher tell the kernel side what is meant first.
 func (a *Agent) begin() error {
-	f := a.follower
+	f := a.watcher
 	if !a.opts.fixed() {
 		return f.set(a.opts.Scope)
 	}
@@ -217,7 +217,7 @@ func (a *Agent) Run(ctx context.Context) (Summary, error) {
 	news := make(chan struct{}, 1)
 	var beside sync.WaitGroup
 	var gathered error
-	beside.Go(func() { a.follower.follow(ctx, mounts.Changed()) })
+	beside.Go(func() { a.watcher.watch(ctx, mounts.Changed()) })
 	beside.Go(func() {
 		if gathered = a.gather(ctx, news); gathered != nil {
 			over()

@@ -24,7 +24,7 @@ const turnWait = 5 * time.Second
 // hands them on. It stops at Options.Count.
 func (a *Agent) send(ctx context.Context, now uint64) {
 	offset := a.clock.Offset(now)
-	addresses := a.follower.addresses()
+	addresses := a.watcher.addresses()
 	n := 0 // how many of the batch are dealt with
 	var wanted []*trace.Trace
 	for ; n < len(a.batch) && !a.enough(); n++ {

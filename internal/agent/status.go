@@ -40,7 +40,7 @@ func (a *Agent) Status() Status {
 	if a.sinks.Exporter != nil {
 		s.Export = a.sinks.Exporter.Stats()
 	}
-	f := a.follower.state.Load()
+	f := a.watcher.state.Load()
 	s.NetNS, s.Netfilter = len(f.filter.NetNS), f.timed
 	switch {
 	case s.NetNS == 0:
@@ -57,7 +57,7 @@ func (a *Agent) Status() Status {
 // judges by s. Nothing is detached for it; traces of pings that both scopes choose
 // go on. With an error, everything is as before; nothing that s names
 // need be there.
-func (a *Agent) SetScope(s Scope) error { return a.follower.set(s) }
+func (a *Agent) SetScope(s Scope) error { return a.watcher.set(s) }
 
 // report is what the loop tells others after each turn. It does not change.
 type report struct {

@@ -26,20 +26,20 @@ import (
 // follows within moments: so after news every process is looked at soon, and then at
 // doubled intervals.
 const (
-	followSoon   = 20 * time.Millisecond
-	followSteady = time.Second
-	// followRest is how many times as long as the last look at names kept a CPU busy comes
-	// no other, but no longer than followSteady; followRestProcs as long as the last look at
+	watchSoon   = 20 * time.Millisecond
+	watchSteady = time.Second
+	// watchRest is how many times as long as the last look at names kept a CPU busy comes
+	// no other, but no longer than watchSteady; watchRestProcs as long as the last look at
 	// every process. What the kernel takes to attach and detach does not count, nor for how
 	// long others have the CPU: on a busy machine that is seconds, after which there is all
 	// the more to catch up on.
-	followRest      = 20
-	followRestProcs = 100
+	watchRest      = 20
+	watchRestProcs = 100
 )
 
-// follower keeps the kernel side and the inventory at what the scope means. It works
+// scopeWatcher keeps the kernel side and the inventory at what the scope means. It works
 // beside the loop: looking takes milliseconds, in which the loop reads on.
-type follower struct {
+type scopeWatcher struct {
 	tracer    *bpf.Tracer
 	inventory *inventory.Inventory
 	// without is told why netfilter's chains cannot be timed in a namespace.
@@ -56,11 +56,11 @@ type follower struct {
 	err     error
 
 	// state is read without waiting.
-	state atomic.Pointer[following]
+	state atomic.Pointer[applied]
 }
 
-// following is what the kernel was told last. It does not change.
-type following struct {
+// applied is what the kernel was told last. It does not change.
+type applied struct {
 	target
 	// known is the number of all namespaces, timed that of those whose chains are.
 	known, timed int
@@ -68,10 +68,10 @@ type following struct {
 }
 
 // addresses returns the prefixes that choose pings, none for all.
-func (f *follower) addresses() []netip.Prefix { return f.state.Load().filter.Addresses }
+func (f *scopeWatcher) addresses() []netip.Prefix { return f.state.Load().filter.Addresses }
 
 // set makes s the scope, and returns when the kernel knows.
-func (f *follower) set(s Scope) error {
+func (f *scopeWatcher) set(s Scope) error {
 	if err := s.Check(); err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func (f *follower) set(s Scope) error {
 
 // resolve applies what the scope means now, and returns how long it kept a CPU busy to find
 // that out.
-func (f *follower) resolve(where inventory.Where) (looked time.Duration) {
+func (f *scopeWatcher) resolve(where inventory.Where) (looked time.Duration) {
 	defer f.tell()
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -120,7 +120,7 @@ func threadTime() time.Duration {
 }
 
 // tell tells what was found out while nobody else could be listened to.
-func (f *follower) tell() {
+func (f *scopeWatcher) tell() {
 	f.mu.Lock()
 	untold := f.untold
 	f.untold = nil
@@ -131,7 +131,7 @@ func (f *follower) tell() {
 }
 
 // apply tells the kernel side and the inventory what is different from before.
-func (f *follower) apply(t target) error {
+func (f *scopeWatcher) apply(t target) error {
 	if !sameFilter(t.filter, f.current.filter) {
 		if err := f.tracer.SetFilter(t.filter); err != nil {
 			return err
@@ -146,8 +146,8 @@ func (f *follower) apply(t target) error {
 }
 
 // publish makes known how things are.
-func (f *follower) publish() {
-	state := following{f.current, f.inventory.Count(), len(f.tracer.NetfilterAttached()), f.err}
+func (f *scopeWatcher) publish() {
+	state := applied{f.current, f.inventory.Count(), len(f.tracer.NetfilterAttached()), f.err}
 	for _, refused := range f.refused {
 		state.err = errors.Join(state.err, refused)
 	}
@@ -156,7 +156,7 @@ func (f *follower) publish() {
 
 // applyNetfilter attaches and detaches the netfilter chains of namespaces. That they cannot
 // be timed somewhere is no error.
-func (f *follower) applyNetfilter(wanted []uint32) error {
+func (f *scopeWatcher) applyNetfilter(wanted []uint32) error {
 	var errs []error
 	attached := f.tracer.NetfilterAttached()
 	for _, inode := range attached {
@@ -183,7 +183,7 @@ func (f *follower) applyNetfilter(wanted []uint32) error {
 	return errors.Join(errs...)
 }
 
-func (f *follower) attachNetfilter(inode uint32) error {
+func (f *scopeWatcher) attachNetfilter(inode uint32) error {
 	ns, err := f.inventory.Open(inode)
 	if err != nil {
 		return err
@@ -199,10 +199,10 @@ func attachNetfilter(tracer *bpf.Tracer, ns *netns.NS) error {
 	return nil
 }
 
-// follow resolves the scope whenever there is news, until ctx is done.
-func (f *follower) follow(ctx context.Context, news <-chan struct{}) {
-	interval := followSoon // something may have come since the scope was set
-	var rested time.Time   // when every process may be looked at again
+// watch resolves the scope whenever there is news, until ctx is done.
+func (f *scopeWatcher) watch(ctx context.Context, news <-chan struct{}) {
+	interval := watchSoon // something may have come since the scope was set
+	var rested time.Time  // when every process may be looked at again
 	timer := time.NewTimer(interval)
 	defer timer.Stop()
 	for {
@@ -212,8 +212,8 @@ func (f *follower) follow(ctx context.Context, news <-chan struct{}) {
 		case <-timer.C:
 			looked := f.resolve(inventory.Everywhere)
 			f.release()
-			rested = time.Now().Add(followRestProcs * looked)
-			interval = min(2*interval, followSteady)
+			rested = time.Now().Add(watchRestProcs * looked)
+			interval = min(2*interval, watchSteady)
 			timer.Reset(max(interval, time.Until(rested)))
 		case _, watched := <-news:
 			if !watched {
@@ -221,11 +221,11 @@ func (f *follower) follow(ctx context.Context, news <-chan struct{}) {
 				continue
 			}
 			looked := f.resolve(inventory.Names)
-			if !pause(ctx, min(followRest*looked, followSteady)) {
+			if !pause(ctx, min(watchRest*looked, watchSteady)) {
 				return
 			}
-			if interval > followSoon {
-				interval = followSoon
+			if interval > watchSoon {
+				interval = watchSoon
 				timer.Reset(max(interval, time.Until(rested)))
 			}
 		}
@@ -246,7 +246,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 
 // release lets go of namespaces that everybody else has left, and that are kept alive only
 // because their netfilter chains are timed.
-func (f *follower) release() {
+func (f *scopeWatcher) release() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if _, err := f.tracer.ReleaseNetfilter(); err != nil {
