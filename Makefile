@@ -99,7 +99,7 @@ bench-go: ## Benchmarks of the packages
 
 .PHONY: bench-export
 bench-export: ## Spans per CPU-second on the way out, beside the OpenTelemetry SDK
-	$(GO) run ./exporter/internal/exportbench $(ARGS)
+	$(GO) run ./internal/check/exportbench $(ARGS)
 
 .PHONY: bench-overhead
 bench-overhead: $(if $(ROOT),build) ## What tracing costs a flood ping, beside perf record (root)

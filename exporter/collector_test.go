@@ -22,11 +22,11 @@ import (
 
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/exporter"
-	"github.com/dwelltrace/dwell/exporter/internal/collectortest"
-	"github.com/dwelltrace/dwell/exporter/internal/tracetest"
 	"github.com/dwelltrace/dwell/exporter/otlp"
 	"github.com/dwelltrace/dwell/exporter/otlpfile"
 	"github.com/dwelltrace/dwell/exporter/otlpgrpc"
+	"github.com/dwelltrace/dwell/internal/check/collectortest"
+	"github.com/dwelltrace/dwell/internal/check/tracetest"
 )
 
 var acceptance = otlp.Options{

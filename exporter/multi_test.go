@@ -11,7 +11,7 @@ import (
 
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/exporter"
-	"github.com/dwelltrace/dwell/exporter/internal/tracetest"
+	"github.com/dwelltrace/dwell/internal/check/tracetest"
 )
 
 // fake is an exporter that fails with err, if not nil.

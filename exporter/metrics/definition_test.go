@@ -14,7 +14,7 @@ import (
 
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/exporter"
-	"github.com/dwelltrace/dwell/exporter/internal/tracetest"
+	"github.com/dwelltrace/dwell/internal/check/tracetest"
 )
 
 // everything gathers all metrics, with a measurement in each.

@@ -13,8 +13,8 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/dwelltrace/dwell/correlate/trace"
-	"github.com/dwelltrace/dwell/exporter/internal/tracetest"
 	"github.com/dwelltrace/dwell/exporter/otlp"
+	"github.com/dwelltrace/dwell/internal/check/tracetest"
 )
 
 // TestEncodingIsWhatTheLibraryWrites: whatever is in a trace, the protobuf library

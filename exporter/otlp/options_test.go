@@ -8,8 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/dwelltrace/dwell/correlate/trace"
-	"github.com/dwelltrace/dwell/exporter/internal/tracetest"
 	"github.com/dwelltrace/dwell/exporter/otlp"
+	"github.com/dwelltrace/dwell/internal/check/tracetest"
 )
 
 func TestResources(t *testing.T) {

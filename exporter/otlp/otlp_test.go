@@ -11,8 +11,8 @@ import (
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 
 	"github.com/dwelltrace/dwell/correlate/trace"
-	"github.com/dwelltrace/dwell/exporter/internal/tracetest"
 	"github.com/dwelltrace/dwell/exporter/otlp"
+	"github.com/dwelltrace/dwell/internal/check/tracetest"
 )
 
 var options = otlp.Options{Version: "1.2.3", Host: otlp.Host{ID: "abc", Name: "node-1"}}

@@ -10,8 +10,8 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/dwelltrace/dwell/correlate/trace"
-	"github.com/dwelltrace/dwell/exporter/internal/tracetest"
 	"github.com/dwelltrace/dwell/exporter/otlp"
+	"github.com/dwelltrace/dwell/internal/check/tracetest"
 )
 
 // TestCollectorReadsTheSame: whatever is in a trace, the Collector reads from a line what

@@ -21,10 +21,10 @@ import (
 
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/exporter"
-	"github.com/dwelltrace/dwell/exporter/internal/disktest"
-	"github.com/dwelltrace/dwell/exporter/internal/tracetest"
 	"github.com/dwelltrace/dwell/exporter/otlp"
 	"github.com/dwelltrace/dwell/exporter/otlpfile"
+	"github.com/dwelltrace/dwell/internal/check/disktest"
+	"github.com/dwelltrace/dwell/internal/check/tracetest"
 )
 
 // write exports the traces to a new file and returns its path.

@@ -13,8 +13,8 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/dwelltrace/dwell/exporter"
-	"github.com/dwelltrace/dwell/exporter/internal/disktest"
 	"github.com/dwelltrace/dwell/exporter/internal/spool"
+	"github.com/dwelltrace/dwell/internal/check/disktest"
 )
 
 // TestFullDisk: what the disk does not take stays in memory; what finds no room there

@@ -20,8 +20,8 @@ import (
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/exporter"
 	"github.com/dwelltrace/dwell/exporter/internal/batch"
-	"github.com/dwelltrace/dwell/exporter/internal/tracetest"
 	"github.com/dwelltrace/dwell/exporter/otlpgrpc"
+	"github.com/dwelltrace/dwell/internal/check/tracetest"
 )
 
 func start(t *testing.T, o otlpgrpc.Options) *otlpgrpc.Exporter {

@@ -16,10 +16,10 @@ import (
 	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
 	metricspb "go.opentelemetry.io/proto/otlp/metrics/v1"
 
-	"github.com/dwelltrace/dwell/exporter/internal/collectortest"
 	"github.com/dwelltrace/dwell/exporter/metrics"
 	"github.com/dwelltrace/dwell/exporter/otlp"
 	"github.com/dwelltrace/dwell/exporter/otlpmetrics"
+	"github.com/dwelltrace/dwell/internal/check/collectortest"
 )
 
 // point is a data point, from whichever side.

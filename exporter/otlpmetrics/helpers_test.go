@@ -17,10 +17,10 @@ import (
 	metricspb "go.opentelemetry.io/proto/otlp/metrics/v1"
 	"google.golang.org/grpc"
 
-	"github.com/dwelltrace/dwell/exporter/internal/tracetest"
 	"github.com/dwelltrace/dwell/exporter/metrics"
 	"github.com/dwelltrace/dwell/exporter/otlp"
 	"github.com/dwelltrace/dwell/exporter/otlpmetrics"
+	"github.com/dwelltrace/dwell/internal/check/tracetest"
 )
 
 var resource = otlp.Options{Version: "1.2.3", Host: otlp.Host{ID: "5b0b1d9e", Name: "node-1"}}

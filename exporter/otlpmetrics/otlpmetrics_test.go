@@ -21,9 +21,9 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/dwelltrace/dwell/correlate/trace"
-	"github.com/dwelltrace/dwell/exporter/internal/tracetest"
 	"github.com/dwelltrace/dwell/exporter/metrics"
 	"github.com/dwelltrace/dwell/exporter/otlpmetrics"
+	"github.com/dwelltrace/dwell/internal/check/tracetest"
 )
 
 func TestOnlyOwnMetricsArePushed(t *testing.T) {

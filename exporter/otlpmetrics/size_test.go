@@ -11,9 +11,9 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/dwelltrace/dwell/exporter/internal/tracetest"
 	"github.com/dwelltrace/dwell/exporter/metrics"
 	"github.com/dwelltrace/dwell/exporter/otlpmetrics"
+	"github.com/dwelltrace/dwell/internal/check/tracetest"
 )
 
 // largest returns the largest point there is: a histogram with an exemplar in each of

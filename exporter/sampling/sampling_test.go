@@ -17,7 +17,7 @@ import (
 
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/exporter"
-	"github.com/dwelltrace/dwell/exporter/internal/tracetest"
+	"github.com/dwelltrace/dwell/internal/check/tracetest"
 )
 
 // sink keeps what it gets.

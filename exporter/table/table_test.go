@@ -13,8 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/dwelltrace/dwell/correlate/trace"
-	"github.com/dwelltrace/dwell/exporter/internal/tracetest"
 	"github.com/dwelltrace/dwell/exporter/table"
+	"github.com/dwelltrace/dwell/internal/check/tracetest"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")

@@ -13,8 +13,8 @@ import (
 
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/exporter"
-	"github.com/dwelltrace/dwell/exporter/internal/tracetest"
 	"github.com/dwelltrace/dwell/exporter/waterfall"
+	"github.com/dwelltrace/dwell/internal/check/tracetest"
 )
 
 func TestPrinter(t *testing.T) {

@@ -14,8 +14,8 @@ import (
 
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/exporter/internal/text"
-	"github.com/dwelltrace/dwell/exporter/internal/tracetest"
 	"github.com/dwelltrace/dwell/exporter/waterfall"
+	"github.com/dwelltrace/dwell/internal/check/tracetest"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")

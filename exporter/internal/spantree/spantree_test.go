@@ -9,7 +9,7 @@ import (
 
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/exporter/internal/spantree"
-	"github.com/dwelltrace/dwell/exporter/internal/tracetest"
+	"github.com/dwelltrace/dwell/internal/check/tracetest"
 )
 
 func TestNodes(t *testing.T) {

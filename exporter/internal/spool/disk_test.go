@@ -13,8 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/dwelltrace/dwell/exporter"
-	"github.com/dwelltrace/dwell/exporter/internal/disktest"
 	"github.com/dwelltrace/dwell/exporter/internal/spool"
+	"github.com/dwelltrace/dwell/internal/check/disktest"
 )
 
 // TestFullDiskDrains: on a disk on which there is no room even for the batch in flight,

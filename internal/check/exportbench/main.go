@@ -17,7 +17,7 @@
 // spool, batches go straight through: what it costs to fill it up and to drain it while
 // a backend is away is not measured.
 //
-//	go run ./exporter/internal/exportbench --rounds 5 --spans 500000
+//	go run ./internal/check/exportbench --rounds 5 --spans 500000
 package main
 
 import (
