@@ -42,7 +42,11 @@ func rules() map[string]struct {
 				"correlate joins bpf and correlate: only cmd, internal/agent and internal/daemon see all",
 				"exporter depends on correlate/event: an exporter knows only the trace",
 				"fastpath depends on bpf: the fast path loads, fails and is tested without the tracing",
+				"internal/agent depends on internal/check/probe: what checks the project is not part of the program",
+				"internal/agent depends on internal/study/lab: what runs in production does without the study",
 				"internal/shortcut joins bpf and exporter: only cmd, internal/agent and internal/daemon see all",
+				"internal/study/lab depends on bpf: the lab is a network and not a tracer",
+				"internal/study/lab depends on bpf: the study reproduces the paper from traces alone",
 			},
 		},
 		"clock": {

@@ -79,6 +79,21 @@ func ImportRules() []ImportRule {
 			Why:   "a configuration is data, and tested as such",
 		},
 		{
+			Of:    []string{"internal/study/..."},
+			Never: []string{"bpf/...", "exporter/...", "fastpath/...", "internal/agent/...", "internal/daemon/...", "internal/config/..."},
+			Why:   "the study reproduces the paper from traces alone",
+		},
+		{
+			Of: []string{"..."}, Except: []string{"cmd/...", "internal/study/...", "internal/check/..."},
+			Never: []string{"internal/study/..."},
+			Why:   "what runs in production does without the study",
+		},
+		{
+			Of: []string{"..."}, Except: []string{"internal/check/..."},
+			Never: []string{"internal/check/..."},
+			Why:   "what checks the project is not part of the program",
+		},
+		{
 			Of: []string{"..."}, Except: []string{"cmd/...", "internal/agent/...", "internal/daemon/..."},
 			Apart: [2][]string{{"bpf/..."}, {"correlate", "exporter/..."}},
 			Why:   "only cmd, internal/agent and internal/daemon see all",
