@@ -70,6 +70,14 @@ func rules() map[string]struct {
 				"misc is no top-level directory of this project: LICENSES bpf cmd correlate docs examples exporter fastpath internal",
 			},
 		},
+		"map": {
+			onTree(archtest.CheckMap),
+			[]string{
+				"docs/architecture.md names correlate/gone.go, which does not exist",
+				"internal/shortcut is not in the map of docs/architecture.md: say there what it is for",
+				"misc is not in the map of docs/architecture.md: say there what it is for",
+			},
+		},
 		"files": {
 			onTree(archtest.CheckFiles),
 			[]string{
