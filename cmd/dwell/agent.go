@@ -29,29 +29,30 @@ func newAgentCommand() *cobra.Command {
 	var f agentFlags
 	cmd := &cobra.Command{
 		Use:   "agent",
-		Short: "Run as a daemon: trace, send, measure",
+		Short: "Run as a daemon: trace, export, serve metrics",
 		Long: `Run as a daemon: trace the pings of this host, send the traces to an OpenTelemetry
-endpoint, and show metrics to Prometheus. What it does stands in one YAML file, which
-variables in the environment override (docs/configuration.md has all of them).
+endpoint, and serve metrics to Prometheus. One YAML file configures it; environment
+variables override the file (docs/configuration.md lists every setting).
 
-SIGHUP reads the file again without losing a trace; if something is wrong with it, the
-old one stays in force. SIGTERM ends it in good order: what waits is sent, or stays in
-the spool. Beside /metrics, the HTTP server has /readyz (pings are being traced) and
-/livez (no need for a restart). systemd is told of the same (Type=notify-reload).
+On SIGHUP the agent reloads the file without losing a trace. If the new file is invalid,
+the agent reports the errors and keeps its current configuration. On SIGTERM or SIGINT it
+shuts down in an orderly way: queued traces are sent, or stay in the spool. Besides
+/metrics, the HTTP server offers /readyz (pings are being traced) and /livez (no restart
+is needed). systemd receives the same state (Type=notify-reload).
 
-The exit status is 0 after SIGTERM or SIGINT if nothing was lost at the end, else 1.`,
-		Example: `  dwell agent --print-defaults > /etc/dwell/dwell.yaml   begin with every setting, as a comment
-  dwell agent --config dwell.yaml --check                is it good, and what would run?
+The exit status after SIGTERM or SIGINT is 0 if nothing was lost during shutdown, else 1.`,
+		Example: `  dwell agent --print-defaults > /etc/dwell/dwell.yaml   start from a file with every setting
+  dwell agent --config dwell.yaml --check                validate it, and show what would run
   dwell agent --config dwell.yaml
   DWELL_EXPORT_OTLP_ENDPOINT=collector:4317 dwell agent --config /dev/null
-  kill -HUP "$(pidof dwell)"                             take a change`,
+  kill -HUP "$(pidof dwell)"                             apply a changed file`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.config, "config", defaultConfig, "the configuration, a YAML file")
-	flags.BoolVar(&f.check, "check", false, "say what is wrong with the configuration or what would run, and end")
-	flags.BoolVar(&f.printDefaults, "print-defaults", false, "print a configuration with every setting as a comment, and end")
+	flags.StringVar(&f.config, "config", defaultConfig, "configuration `file` (YAML)")
+	flags.BoolVar(&f.check, "check", false, "validate the configuration, print what would run, and exit")
+	flags.BoolVar(&f.printDefaults, "print-defaults", false, "print a configuration with every setting commented out, and exit")
 	cmd.MarkFlagsMutuallyExclusive("check", "print-defaults")
 	return cmd
 }

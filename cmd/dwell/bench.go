@@ -25,18 +25,19 @@ func newBenchCommand() *cobra.Command {
 	var f benchFlags
 	cmd := &cobra.Command{
 		Use:   "bench",
-		Short: "Measure all topologies: the paper's study in one command",
-		Long: `Make each of the lab's topologies in turn, send batches of pings through it, and say
-for every stretch of their way how long they dwelt there: a table like the paper's for
-each mode on standard output, and with --out a report as HTML, Markdown, CSV and JSON and
-a chart as SVG and PNG. The networks are made of namespaces and gone afterwards; the
-host's own network is not touched.
+		Short: "Measure all topologies: reproduce the paper's study",
+		Long: `Create each of the lab's topologies in turn, send batches of pings through it, and
+measure how long they spent in each part of the path. For each topology, a table like
+the paper's is printed on standard output; with --out, a report is written as HTML,
+Markdown, CSV and JSON, and a chart as SVG and PNG. The networks are made of namespaces
+and removed afterwards; the host's own network is not touched.
 
-With --rules it then measures how the spans grow with the number of rules in the
-hypervisor's FORWARD chain that match nothing; without --modes in the bridge alone.
-With --calibrate it measures what the tracing itself adds to the figures.
+With --rules, dwell bench also measures how the spans grow with the number of rules in
+the hypervisor's FORWARD chain, none of which matches; unless --modes is given, only the
+bridge topology is measured then. With --calibrate, it also measures how much the
+tracing itself adds to the figures.
 
-The exit status is 0 only if each ping was answered and traced completely.`,
+The exit status is 0 only if every ping was answered and traced completely.`,
 		Example: `  dwell bench --out report
   dwell bench --modes nat,vxlan --batches 3
   dwell bench --rules 0,100,1000,10000 --out report`,
@@ -57,16 +58,16 @@ The exit status is 0 only if each ping was answered and traced completely.`,
 
 func (f *benchFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringSliceVar(&f.modes, "modes", bench.Modes(), "topologies to measure, in this order")
-	flags.IntVar(&f.Protocol.Batches, "batches", bench.DefaultBatches, "batches in each mode")
-	flags.IntVarP(&f.Protocol.Count, "count", "c", bench.DefaultCount, "pings in each batch")
-	flags.DurationVar(&f.Protocol.Interval, "interval", bench.DefaultInterval, "time between two pings")
-	flags.IntVar(&f.Protocol.Warmup, "warmup", bench.DefaultWarmup, "pings in each mode before the first batch, not measured")
-	flags.BoolVar(&f.Protocol.IPv6, "ipv6", false, "ping over IPv6; modes without it are left out unless asked for")
-	flags.IntSliceVar(&f.rules, "rules", nil, "also measure with so many firewall rules, for example 0,100,1000,10000")
-	flags.BoolVar(&f.calibrate, "calibrate", false, "also measure what the tracing adds")
-	flags.StringVar(&f.out, "out", "", "write the report into this directory; files of an earlier one are replaced")
-	flags.Var(newPrefixFlag(&f.Prefix, bench.DefaultPrefix), "prefix", "what the names of the namespaces begin with")
+	flags.StringSliceVar(&f.modes, "modes", bench.Modes(), "`topologies` to measure, in this order")
+	flags.IntVar(&f.Protocol.Batches, "batches", bench.DefaultBatches, "batches per topology")
+	flags.IntVarP(&f.Protocol.Count, "count", "c", bench.DefaultCount, "pings per batch")
+	flags.DurationVar(&f.Protocol.Interval, "interval", bench.DefaultInterval, "time from one ping to the next")
+	flags.IntVar(&f.Protocol.Warmup, "warmup", bench.DefaultWarmup, "pings per topology before the first batch, which are not measured")
+	flags.BoolVar(&f.Protocol.IPv6, "ipv6", false, "ping over IPv6; topologies without IPv6 are skipped unless --modes names them")
+	flags.IntSliceVar(&f.rules, "rules", nil, "also measure with these `numbers` of firewall rules, for example 0,100,1000,10000")
+	flags.BoolVar(&f.calibrate, "calibrate", false, "also measure what tracing itself adds")
+	flags.StringVar(&f.out, "out", "", "write the report to this `directory`, replacing an earlier one")
+	flags.Var(newPrefixFlag(&f.Prefix, bench.DefaultPrefix), "prefix", "prefix of the namespaces' names")
 }
 
 // check says what cannot be done before anything is.

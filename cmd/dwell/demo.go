@@ -47,11 +47,11 @@ func newDemoCommand() *cobra.Command {
 	var d demo
 	cmd := &cobra.Command{
 		Use:   "demo",
-		Short: "See it work: trace pings through a virtual network made for it",
-		Long: `Make the lab's bridge topology, ping through it, and show where the time went: the
-waterfall of one ping, the one with the median round-trip time, and a table of the
-dwell in each device over all of them. The network is made of namespaces and gone
-afterwards, unless it was up before; the host's own network is not touched.`,
+		Short: "See it work: trace pings through a virtual network",
+		Long: `Create the lab's bridge topology, ping through it, and show where the time went: the
+waterfall of the ping with the median round-trip time, and a table of the time that all
+pings spent in each device. The network is made of namespaces and removed afterwards,
+unless it was already up; the host's own network is not touched. Needs root.`,
 		Example: `  dwell demo
   dwell demo --count 1000 --otlp-endpoint localhost:4317`,
 		Args: cobra.NoArgs,
@@ -60,8 +60,8 @@ afterwards, unless it was up before; the host's own network is not touched.`,
 			return d.run(cmd.Context())
 		},
 	}
-	cmd.Flags().IntVarP(&d.count, "count", "c", 100, "pings to send")
-	cmd.Flags().Var(newPrefixFlag(&d.prefix, lab.DefaultPrefix), "prefix", "what the names of the namespaces begin with")
+	cmd.Flags().IntVarP(&d.count, "count", "c", 100, "number of pings to send")
+	cmd.Flags().Var(newPrefixFlag(&d.prefix, lab.DefaultPrefix), "prefix", "prefix of the namespaces' names")
 	d.register(cmd)
 	return cmd
 }

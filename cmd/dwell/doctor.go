@@ -19,10 +19,13 @@ func newDoctorCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Say what this kernel and these privileges allow",
-		Long: `Say what this kernel and these privileges allow, one line a check, with the
-remedy for what is missing. Exits with status 0 if this machine is fit to trace,
-otherwise 1.`,
+		Short: "Check whether this machine is fit to trace",
+		Long: `Check what this kernel and these privileges allow, and print one line per check, with
+the remedy for whatever is missing. The exit status is 0 if this machine is fit to
+trace, otherwise 1.`,
+		Example: `  dwell doctor            what you may do as this user
+  sudo dwell doctor       what root may do
+  dwell doctor --json     the same for scripts`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			sys, err := doctor.Host(loadAndAttach)
@@ -32,7 +35,7 @@ otherwise 1.`,
 			return writeReport(cmd.OutOrStdout(), doctor.Examine(sys), asJSON)
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the report as one JSON object")
 	return cmd
 }
 

@@ -38,11 +38,11 @@ type exportFlags struct {
 
 func (f *exportFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.endpoint, "otlp-endpoint", "",
-		"send traces to this OTLP/gRPC endpoint: host:4317, http://... or https://...\n"+
-			"(default: what OTEL_EXPORTER_OTLP_ENDPOINT says, if it is set)")
+		"send traces to this OTLP/gRPC `endpoint`: host:4317, http://... or https://...\n"+
+			"(default: OTEL_EXPORTER_OTLP_ENDPOINT, if set)")
 	cmd.Flags().StringVar(&f.file, "otlp-file", "",
-		"write traces to this file as OTLP/JSON lines, for a Collector's otlpjsonfile receiver;\n"+
-			"an existing file is overwritten; - is standard output")
+		"write traces to this `file` as lines of OTLP/JSON, as a Collector's otlpjsonfile receiver\n"+
+			"reads them; an existing file is overwritten; - means standard output")
 	f.sampling.register(cmd)
 }
 

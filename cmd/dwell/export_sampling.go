@@ -23,9 +23,9 @@ type samplingFlags struct {
 
 func (f *samplingFlags) register(cmd *cobra.Command) {
 	cmd.Flags().Float64Var(&f.ratio, "sample-ratio", 1,
-		"export this share of the traces, from 0 to 1, chosen by trace ID: alike on every host;\n"+
-			"dropped and incomplete pings are always exported")
-	cmd.Flags().DurationVar(&f.keepSlower, "keep-slower-than", 0, "with --sample-ratio: always export pings that took longer, too")
+		"export this `fraction` of the traces, from 0 to 1, chosen by trace ID, so that all hosts\n"+
+			"choose the same; dropped and incomplete pings are always exported")
+	cmd.Flags().DurationVar(&f.keepSlower, "keep-slower-than", 0, "with --sample-ratio: also export every ping that took longer than this (0: off)")
 }
 
 // check says what is wrong with the flags.

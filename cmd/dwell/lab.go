@@ -19,10 +19,10 @@ func newLabCommand() *cobra.Command {
 	var opts lab.Options
 	cmd := &cobra.Command{
 		Use:   "lab",
-		Short: "Make and remove virtual networks to ping through",
-		Long: `Make and remove virtual networks to ping through: the topologies of the paper, made
-of network namespaces. The hypervisor is a namespace, too; the host's own network
-is never touched. Topologies:
+		Short: "Create and remove virtual networks to ping through",
+		Long: `Create and remove virtual networks to ping through: the paper's topologies, made of
+network namespaces. The hypervisor is a namespace, too; the host's own network is
+never touched. Needs root. Topologies:
 
 ` + topologyList(),
 		Example: `  dwell lab up bridge
@@ -32,7 +32,7 @@ is never touched. Topologies:
 		Args: cobra.NoArgs,
 	}
 	cmd.PersistentFlags().Var(newPrefixFlag(&opts.Prefix, lab.DefaultPrefix), "prefix",
-		"what the names of the namespaces begin with; another one makes another lab")
+		"prefix of the namespaces' names; labs with different prefixes are independent")
 	cmd.AddCommand(newLabUpCommand(&opts), newLabDownCommand(&opts), newLabListCommand(&opts), newLabExecCommand(&opts), newLabRunCommand(&opts))
 	return cmd
 }
@@ -40,9 +40,9 @@ is never touched. Topologies:
 func newLabUpCommand(opts *lab.Options) *cobra.Command {
 	return &cobra.Command{
 		Use:   "up TOPOLOGY",
-		Short: "Make a topology, or mend it",
-		Long: `Make a topology. One that is up stays as it is; if something of it is missing, that
-is made. If it fails or is interrupted, what it made is removed.`,
+		Short: "Create a topology, or repair it",
+		Long: `Create a topology. If it is already up, it stays as it is, and only what is missing is
+created. If dwell lab up fails or is interrupted, it removes what it has created.`,
 		Example:   `  dwell lab up bridge`,
 		Args:      oneTopology,
 		ValidArgs: topologyNames(),
@@ -63,8 +63,8 @@ func newLabDownCommand(opts *lab.Options) *cobra.Command {
 	return &cobra.Command{
 		Use:   "down [TOPOLOGY]",
 		Short: "Remove a topology, or all of them",
-		Long: `Remove a topology, or without an argument all of them, and what a crash has left of
-them. The kernel keeps a namespace until the last process in it ends.`,
+		Long: `Remove a topology or, without an argument, all of them, including what a crash has left
+behind. The kernel keeps a namespace until the last process in it ends.`,
 		Example: `  dwell lab down bridge
   dwell lab down`,
 		Args:      cobra.MaximumNArgs(1),
@@ -90,7 +90,8 @@ them. The kernel keeps a namespace until the last process in it ends.`,
 func newLabListCommand(opts *lab.Options) *cobra.Command {
 	return &cobra.Command{
 		Use:     "list",
-		Short:   "List the topologies and which of them are up",
+		Short:   "List the topologies and show which are up",
+		Long:    `List the topologies with their state, the addresses to ping, and their namespaces.`,
 		Example: `  dwell lab list`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -38,9 +38,9 @@ func newLabExecCommand(opts *lab.Options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "exec TOPOLOGY [--in ROLE] [--] [COMMAND [ARG...]]",
 		Short: "Run a command in a namespace of a topology",
-		Long: `Run a command in a namespace of a topology that is up, or a shell if there is no
-command. The command takes dwell's place: terminal, signals and exit status are its
-own. If it is not found the exit status is 127, if it cannot be run 126.`,
+		Long: `Run a command in a namespace of a topology that is up; without a command, run a shell.
+The command replaces dwell, so terminal, signals and exit status are its own. The exit
+status is 127 if the command is not found, and 126 if it cannot be run.`,
 		Example: `  dwell lab exec bridge -- ping -c 3 203.0.113.8
   dwell lab exec bridge --in hypervisor -- nft list ruleset
   dwell lab exec bridge --in outside`,
@@ -60,7 +60,7 @@ own. If it is not found the exit status is 127, if it cannot be run 126.`,
 			return labExec(topology, role, command, *opts)
 		},
 	}
-	cmd.Flags().StringVar(&role, "in", lab.Guest, "run it in the namespace of this role (dwell lab up names them)")
+	cmd.Flags().StringVar(&role, "in", lab.Guest, "`role` of the namespace to run it in, as printed by dwell lab up")
 	// What comes after the command's name is the command's.
 	cmd.Flags().SetInterspersed(false)
 	return cmd

@@ -34,11 +34,11 @@ func newLabRunCommand(opts *lab.Options) *cobra.Command {
 	var r labRun
 	cmd := &cobra.Command{
 		Use:   "run TOPOLOGY",
-		Short: "Ping through a topology until stopped, and remove it then",
-		Long: `Make a topology, ping through it from the guest until --count pings, Ctrl-C or
-SIGTERM, and remove it. It needs no shell, and mends what a run before it that was
-killed has left, so it is the whole content of the container that docker compose
---profile demo starts. It does not trace: that does dwell agent or dwell trace.`,
+		Short: "Ping through a topology until stopped, then remove it",
+		Long: `Create a topology, ping through it from the guest until --count pings were sent or
+until Ctrl-C or SIGTERM, and then remove it. dwell lab run needs no shell and repairs
+what a killed run has left behind; docker compose --profile demo runs it in a container.
+It does not trace: dwell agent or dwell trace does that.`,
 		Example: `  dwell lab run bridge
   dwell lab run --prefix demo --interval 200ms nat`,
 		Args:      oneTopology,
@@ -48,7 +48,7 @@ killed has left, so it is the whole content of the container that docker compose
 			return r.run(cmd.Context())
 		},
 	}
-	cmd.Flags().IntVarP(&r.count, "count", "c", 0, "end after this many pings (0: never)")
+	cmd.Flags().IntVarP(&r.count, "count", "c", 0, "stop after this many pings (0: never)")
 	cmd.Flags().DurationVarP(&r.interval, "interval", "i", pinger.DefaultInterval, "time from one ping to the next")
 	return cmd
 }

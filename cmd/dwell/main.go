@@ -69,11 +69,11 @@ func newRootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "dwell",
 		Short: "Turn every ping into a distributed trace",
-		Long: `dwell turns every ping into a distributed trace: its spans are the time that the
-packet dwelt in each network device on its way, measured from kernel tracepoints.`,
-		Example: `  dwell demo              see it work, in a virtual network made for it
-  dwell doctor            what this kernel and these privileges allow
-  dwell trace             trace the pings of this host, live`,
+		Long: `dwell turns every ping into a distributed trace. Each span is the time that the packet
+spent in one network device on its way, measured from kernel tracepoints.`,
+		Example: `  dwell doctor            check whether this machine is fit to trace
+  sudo dwell demo         see it work, in a virtual network
+  sudo dwell trace        trace the pings of this host, live`,
 		Version:       version,
 		SilenceErrors: true,
 		SilenceUsage:  true,

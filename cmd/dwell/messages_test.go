@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/spf13/cobra"
 )
 
 // checkEachLine fails unless each line is one of ours, or goes on with our last one.
@@ -55,6 +57,24 @@ func TestUnknownSubcommand(t *testing.T) {
 			t.Errorf("%s: status %d\n%s", args, status, &p.stdout)
 		}
 	}
+}
+
+// Each command says what it does, at length, and how it is typed. The commands of cobra
+// itself are not ours to word.
+func TestHelpIsComplete(t *testing.T) {
+	var check func(*cobra.Command)
+	check = func(cmd *cobra.Command) {
+		if cmd.Name() == "completion" || cmd.Name() == "help" {
+			return
+		}
+		if cmd.Short == "" || cmd.Long == "" || !strings.Contains(cmd.Example, cmd.CommandPath()) {
+			t.Errorf("%s lacks a summary, a description or an example", cmd.CommandPath())
+		}
+		for _, sub := range cmd.Commands() {
+			check(sub)
+		}
+	}
+	check(newRootCommand())
 }
 
 // What OpenTelemetry's libraries say of the environment are lines like our own, once each.

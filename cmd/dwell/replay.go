@@ -34,17 +34,17 @@ func newReplayCommand() *cobra.Command {
 	var f replayFlags
 	cmd := &cobra.Command{
 		Use:   "replay FILE...",
-		Short: "Make traces of recordings and listings",
-		Long: `Make traces of what was recorded before: recordings of dwell trace --record, and
-listings of tracepoint hits as the paper prints them and dwell trace --output events
-writes them. Which of the two a file is, it says itself; - is standard input. Needs no
-privileges.
+		Short: "Make traces from recordings and listings",
+		Long: `Make traces from files: recordings of dwell trace --record, and listings of tracepoint
+events as the paper prints them and dwell trace --output events writes them. The kind of
+a file is recognised from its content; - is standard input. Needs no privileges.
 
-A recording replayed gives the traces of the live run, to the byte; of one that was cut
-off, those up to the last whole chunk. A listing has one ping after the other in it, no
-sequence numbers and no payloads: these are made up, and so are the trace IDs.`,
-		Example: `  dwell replay paper/bridge-ovs.txt                    waterfalls of a listing
-  dwell replay pings.rec --output table                dwell by device, over all pings
+The traces of a recording are identical to those of the live run, byte for byte; if the
+recording was cut off, they go up to its last complete chunk. A listing holds one ping
+after the other, without sequence numbers and payloads: dwell makes these up, and with
+them the trace IDs.`,
+		Example: `  dwell replay paper/bridge-ovs.txt                    waterfalls from a listing
+  dwell replay pings.rec --output table                time spent in each device, over all pings
   dwell replay pings.rec --output none --otlp-file pings.jsonl
   dwell replay pings.rec --otlp-endpoint localhost:4317
   dwell replay guest.txt --hypervisor 4026532208 --start now`,
@@ -55,9 +55,9 @@ sequence numbers and no payloads: these are made up, and so are the trace IDs.`,
 	flags.StringVarP(&f.output, "output", "o", "waterfall",
 		"what to print on standard output: waterfall, table, events, json or none")
 	flags.StringSliceVar(&f.hypervisors, "hypervisor", nil,
-		fmt.Sprintf("inode number of the namespace that is the hypervisor, for listings\n(default: %d, the paper's host)", listing.PaperHost))
+		fmt.Sprintf("for listings: inode `number` of the hypervisor's network namespace\n(default: %d, the paper's host)", listing.PaperHost))
 	flags.StringVar(&f.start, "start", "",
-		"wall-clock time at which a listing begins: RFC 3339, or now\n(default: its own clock, as if the host had been started in 1970)")
+		"for listings: wall-clock `time` at which they begin, in RFC 3339 format, or now\n(default: their own clock, as if the host had booted in 1970)")
 	f.register(cmd)
 	return cmd
 }

@@ -47,17 +47,17 @@ func newTraceCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "trace",
 		Short: "Trace the pings of this host, live",
-		Long: `Trace the pings of this host, live: each becomes one trace, whose spans are the time
-that the packet dwelt in each device. It ends after --count pings, after --duration,
-or with Ctrl-C, and then says on standard error what it saw.
+		Long: `Trace the pings of this host, live. Each ping becomes one trace, whose spans are the time
+that the packet spent in each device. Tracing ends after --count pings, after --duration
+or with Ctrl-C; a summary is then printed on standard error.
 
-The filters --netns and --interface say where packets are looked at, --address says
-which pings. They work in the kernel: what they leave out costs next to nothing.
-Network namespaces that come, go or are renamed meanwhile are followed.`,
-		Example: `  dwell trace                                          waterfalls on the terminal
+--netns and --interface select where packets are observed, --address selects the pings.
+These filters work in the kernel, so what they exclude costs next to nothing. Network
+namespaces that are created, removed or renamed while dwell runs are taken into account.`,
+		Example: `  dwell trace                                          print waterfalls
   dwell trace --count 100 --otlp-file pings.jsonl --output none
   dwell trace --otlp-endpoint localhost:4317           to Jaeger, Tempo or a Collector
-  dwell trace --address 203.0.113.8                    pings from or to this address
+  dwell trace --address 203.0.113.8                    only pings from or to this address
   dwell trace --hypervisor dwell-bridge-hypervisor     in the lab`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runTrace(cmd, f) },
@@ -68,24 +68,28 @@ Network namespaces that come, go or are renamed meanwhile are followed.`,
 
 func (f *traceFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.Uint64VarP(&f.count, "count", "c", 0, "end after this many pings (0: never)")
-	flags.DurationVarP(&f.duration, "duration", "d", 0, "end after this time (0: never)")
+	flags.Uint64VarP(&f.count, "count", "c", 0, "stop after this many pings (0: never)")
+	flags.DurationVarP(&f.duration, "duration", "d", 0, "stop after this time (0: never)")
 	flags.DurationVar(&f.timeout, "timeout", agent.DefaultTimeout, "how long to wait for a reply")
 	flags.StringSliceVar(&f.netns, "netns", nil,
-		"look only into these network namespaces: name, container, path, PID, host, or a pattern like 'tenant-*'")
-	flags.StringSliceVar(&f.interfaces, "interface", nil, "look only at interfaces with these names")
-	flags.StringSliceVar(&f.prefixes, "address", nil, "trace only pings from or to these addresses or prefixes")
+		"trace only in these network `namespaces`: name, container, path, PID, host,\n"+
+			"or a pattern such as 'tenant-*' (default: all)")
+	flags.StringSliceVar(&f.interfaces, "interface", nil, "trace only on `interfaces` with these names (default: all)")
+	flags.StringSliceVar(&f.prefixes, "address", nil, "trace only pings from or to these `addresses` or prefixes (default: all)")
 	flags.StringSliceVar(&f.hypervisors, "hypervisor", nil,
-		"network namespace that is the hypervisor, as for --netns (default: the host's own)")
+		"network `namespaces` that are hypervisors, given as for --netns (default: the host's own)")
 	flags.StringSliceVar(&f.netfilter, "netfilter", nil,
-		"network namespaces in which to time the netfilter chains, as for --netns, or none\n"+
-			"(default: the hypervisor's, if the kernel can)")
+		"network `namespaces` in which to time the netfilter chains, given as for --netns, or none\n"+
+			"(default: the hypervisors, if the kernel supports it)")
 	flags.StringSliceVar(&f.sockets, "container-socket", nil,
-		"ask the container runtimes at these sockets for the names of containers; auto: at the usual places")
-	flags.StringVarP(&f.output, "output", "o", outputWaterfall, "what to print on standard output: waterfall, events (one line each), json (one object each) or none")
-	flags.IntVar(&f.ringMiB, "ring-size", bpf.DefaultRingBytes>>20, "size of the kernel's ring buffer in MiB; in a flood, three times as much may wait in memory")
-	flags.UintSliceVar(&f.vxlanPorts, "vxlan-port", []uint{bpf.VXLANPort, bpf.LegacyVXLANPort}, "UDP ports that carry VXLAN")
-	flags.StringVar(&f.record, "record", "", "write a recording to this file, for dwell replay; an existing file is overwritten")
+		"`sockets` of the container runtimes to ask for container names; auto: the usual paths\n"+
+			"(default: none; containers are named by their IDs)")
+	flags.StringVarP(&f.output, "output", "o", outputWaterfall, "what to print on standard output: waterfall, events (one line per event),\n"+
+		"json (one object per event) or none")
+	flags.IntVar(&f.ringMiB, "ring-size", bpf.DefaultRingBytes>>20, "size of the kernel's ring buffer, in `MiB` (1 to 1024);\n"+
+		"in a flood of pings, up to three times as much is held in memory")
+	flags.UintSliceVar(&f.vxlanPorts, "vxlan-port", []uint{bpf.VXLANPort, bpf.LegacyVXLANPort}, "UDP `ports` that carry VXLAN, at most 8")
+	flags.StringVar(&f.record, "record", "", "write a recording to this `file`, for dwell replay; an existing file is overwritten")
 	f.exportFlags.register(cmd)
 }
 
