@@ -27,100 +27,100 @@ func Fields() []Field {
 
 func hostFields() []Field {
 	return []Field{
-		{Path: "host", Doc: "What this host is called in traces and metrics."},
+		{Path: "host", Doc: "How this host is identified in traces and metrics."},
 		{
 			Path: "host.id", Example: "hypervisor-7", Restart: true,
-			Doc: "The attribute `host.id`, and what makes span IDs unique among hosts. Default: the machine ID (machine-id(5)), or the host's name where there is none, as in a container.",
+			Doc: "Sets the attribute `host.id`, which also makes span IDs unique among hosts. Default: the machine ID (see machine-id(5)) or, where there is none, as in many containers, the host name.",
 		},
 		{
 			Path: "host.name", Example: "hypervisor-7", Restart: true,
-			Doc: "The attribute `host.name` and the metrics' label `host_name`. Default: what uname(2) says.",
+			Doc: "Sets the attribute `host.name` and the metrics' label `host_name`. Default: the host name that uname(2) returns.",
 		},
 	}
 }
 
 func traceFields() []Field {
 	return []Field{
-		{Path: "trace", Doc: "What is looked at. A network namespace is meant by its name in /run/netns, its container's name, a path, the number of a process in it, or `host`; `*`, `?` and `[...]` in a name make it a glob. Namespaces are looked up again whenever some come or go; a name without a namespace is no error, and is counted in `dwell_agent_scope_unresolved`."},
-		{Path: "trace.netns", Example: `["host", "tenant-*"]`, Doc: "The network namespaces in which packets are looked at. Default: all."},
-		{Path: "trace.interfaces", Example: `["ens3", "br0"]`, Doc: "The interfaces at which packets are looked at, by name. Default: all."},
-		{Path: "trace.addresses", Example: `["192.0.2.0/24", "2001:db8::1"]`, Doc: "Only pings from or to these addresses or prefixes are traced. Default: all."},
+		{Path: "trace", Doc: "What is traced. Network namespaces are given by their name in /run/netns, the name of their container, a path, the PID of a process in them, or `host`; a name with `*`, `?` or `[...]` is a pattern. These references are resolved again whenever namespaces are created, removed or renamed. A reference that matches nothing is not an error; it is counted in `dwell_agent_scope_unresolved`."},
+		{Path: "trace.netns", Example: `["host", "tenant-*"]`, Doc: "Trace only in these network namespaces. If none of them exists, nothing is traced. Default: all namespaces."},
+		{Path: "trace.interfaces", Example: `["ens3", "br0"]`, Doc: "Trace only on interfaces with these names, in any namespace. Default: all interfaces."},
+		{Path: "trace.addresses", Example: `["192.0.2.0/24", "2001:db8::1"]`, Doc: "Trace only pings from or to these addresses or prefixes. Default: all pings."},
 		{Path: "trace.hypervisors", Example: `["hypervisor"]`, Doc: "The network namespaces that are hypervisors. Default: the host's own."},
-		{Path: "trace.netfilter", Example: `["none"]`, Doc: "The network namespaces in which the netfilter chains are timed, which needs Linux 6.4 and CAP_NET_ADMIN; `none`: nowhere. Default: the hypervisors, if the kernel can."},
-		{Path: "trace.timeout", Example: "5s", Restart: true, Doc: "How long a reply is waited for."},
-		{Path: "trace.ring_size", Example: "128MiB", Restart: true, Doc: "The size of the kernel's ring buffer, rounded up to a power of two. In a flood of pings, three times as much may wait in memory. Make it larger if `dwell_agent_events_lost_total` grows."},
-		{Path: "trace.vxlan_ports", Example: "[4789]", Restart: true, Doc: "The UDP ports that carry VXLAN; at most 8, and none if the list is empty."},
+		{Path: "trace.netfilter", Example: `["none"]`, Doc: "The network namespaces in which the netfilter chains are timed, or `none`. This requires Linux 6.4 and CAP_NET_ADMIN. Default: the hypervisors, if the kernel supports it."},
+		{Path: "trace.timeout", Example: "5s", Restart: true, Doc: "How long to wait for a reply; more than 0. A ping without a reply is then closed as incomplete."},
+		{Path: "trace.ring_size", Example: "128MiB", Restart: true, Doc: "Size of the kernel's ring buffer, from 1MiB to 1GiB, rounded up to a power of two. During a flood of pings, up to three times as much is held in the agent's memory as well. Increase it if `dwell_agent_events_lost_total` grows."},
+		{Path: "trace.vxlan_ports", Example: "[4789]", Restart: true, Doc: "The UDP ports that carry VXLAN, at most 8. If the list is empty, VXLAN is not decoded."},
 	}
 }
 
 func samplingFields() []Field {
 	return []Field{
-		{Path: "sampling", Doc: "Which traces are sent. Metrics count all pings all the same."},
-		{Path: "sampling.ratio", Example: "0.01", Doc: "The share of the traces that are sent, between 0 and 1. It is decided by the trace ID, so that every host with the same ratio sends the same traces; dropped and incomplete ones are always sent."},
-		{Path: "sampling.keep_slower_than", Example: "1ms", Doc: "Traces of pings that took longer than this are always sent; 0s: only by the ratio."},
+		{Path: "sampling", Doc: "Which traces are exported. Metrics always count all pings."},
+		{Path: "sampling.ratio", Example: "0.01", Doc: "The fraction of traces to export, from 0 to 1. The trace ID decides, so hosts with the same ratio export the same traces. Dropped and incomplete pings are always exported."},
+		{Path: "sampling.keep_slower_than", Example: "1ms", Doc: "Always export pings that took longer than this. With 0s, only the ratio decides."},
 	}
 }
 
 func exportFields() []Field {
 	return []Field{
-		{Path: "export", Doc: "Where traces go. Without an endpoint and without a file there are only metrics."},
-		{Path: "export.otlp", Doc: "An OpenTelemetry endpoint. What is not set here is as OpenTelemetry's own variables say, `OTEL_EXPORTER_OTLP_*`."},
+		{Path: "export", Doc: "Where traces go. Without an endpoint and without a file, only metrics are produced."},
+		{Path: "export.otlp", Doc: "The OpenTelemetry endpoint. Settings that are left out here are taken from the standard `OTEL_EXPORTER_OTLP_*` variables."},
 		{
 			Path: "export.otlp.endpoint", Example: "https://collector.example.net:4317",
-			Doc: "An OTLP/gRPC endpoint: `host:port`, `http://host:port`, or `https://host:port` for TLS; the port's default is 4317. Default: what `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` or `OTEL_EXPORTER_OTLP_ENDPOINT` says; if neither is set, traces are not sent.",
+			Doc: "Address of an OTLP/gRPC endpoint: `host:port`, `http://host:port`, or `https://host:port` for TLS. The port defaults to 4317. Default: `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`, then `OTEL_EXPORTER_OTLP_ENDPOINT`; if neither is set, traces are not sent.",
 		},
 		{
 			Path: "export.otlp.headers", Example: `{authorization: "Bearer ${file:/etc/dwell/token}"}`,
-			Doc: "Headers of each request. In a value, `${env:NAME}` is a variable of the environment and `${file:PATH}` is what a file holds, both read again on a reload; `$$` is a dollar sign. Default: `OTEL_EXPORTER_OTLP_HEADERS`.",
+			Doc: "Headers to add to each request. In a value, `${env:NAME}` is replaced by an environment variable and `${file:PATH}` by the content of a file, which is read again on each reload; `$$` is a dollar sign. Default: `OTEL_EXPORTER_OTLP_HEADERS`.",
 		},
-		{Path: "export.otlp.timeout", Example: "30s", Doc: "How long one request may take, retries included; 0s: `OTEL_EXPORTER_OTLP_TIMEOUT`, or 10s."},
-		{Path: "export.otlp.tls", Doc: "TLS of the endpoint. The files are read again on a reload."},
-		{Path: "export.otlp.tls.ca_file", Example: "/etc/dwell/ca.pem", Doc: "The certificates, as PEM, that the endpoint's is checked by. Default: the system's."},
-		{Path: "export.otlp.tls.cert_file", Example: "/etc/dwell/agent.pem", Doc: "Our own certificate, as PEM, for an endpoint that asks for one."},
-		{Path: "export.otlp.tls.key_file", Example: "/etc/dwell/agent.key", Doc: "The private key of cert_file, as PEM."},
-		{Path: "export.otlp.tls.insecure", Example: "true", Doc: "`true` is plain text, `false` is TLS. `auto` goes by the endpoint's http:// or https://; without either it is TLS if a file is named here or by OpenTelemetry's variables, and plain text if not."},
+		{Path: "export.otlp.timeout", Example: "30s", Doc: "How long to try to send one batch. Without a spool this includes all retries, after which the batch is dropped; with a spool it limits each attempt, and there are as many attempts as needed. With 0s, `OTEL_EXPORTER_OTLP_TIMEOUT` decides, or else 10s."},
+		{Path: "export.otlp.tls", Doc: "TLS settings of the endpoint. The files are read again on each reload."},
+		{Path: "export.otlp.tls.ca_file", Example: "/etc/dwell/ca.pem", Doc: "PEM file with the CA certificates used to verify the endpoint. Default: the system's."},
+		{Path: "export.otlp.tls.cert_file", Example: "/etc/dwell/agent.pem", Doc: "PEM file with the agent's client certificate, for endpoints that require one. Needs key_file."},
+		{Path: "export.otlp.tls.key_file", Example: "/etc/dwell/agent.key", Doc: "PEM file with the private key of cert_file."},
+		{Path: "export.otlp.tls.insecure", Example: "true", Doc: "`true` means plain text, `false` means TLS. `auto` follows the endpoint's http:// or https://; if the endpoint has neither, TLS is used if a file is set here or by OpenTelemetry's variables, and plain text otherwise."},
 	}
 }
 
 func queueFields() []Field {
 	return []Field{
-		{Path: "export.queue", Doc: "What waits in memory. What finds no room there is dropped as whole traces, and counted in `dwell_agent_export_spans_lost_total`."},
-		{Path: "export.queue.spans", Example: "65536", Doc: "How many spans may wait, those being sent included. A span takes about 300 bytes."},
-		{Path: "export.queue.batch_spans", Example: "512", Doc: "How many spans are sent at once; never more than half of export.queue.spans."},
-		{Path: "export.queue.delay", Example: "1s", Doc: "How long a span may wait for its batch to fill."},
-		{Path: "export.spool", Doc: "Where traces wait on disk while the endpoint is away."},
-		{Path: "export.spool.dir", Example: "/var/lib/dwell/spool", Doc: "The directory, which is made if it is not there. Only one agent at a time can have it. Default: no spool."},
-		{Path: "export.spool.max_bytes", Example: "4GiB", Doc: "How much the spool may hold. The oldest traces go first, and are counted."},
-		{Path: "export.file", Example: "/var/log/dwell/traces.jsonl", Doc: "A file for traces as lines of OTLP/JSON, which a Collector's otlpjsonfile receiver reads; an existing file is overwritten; `-` is standard output. Default: none."},
+		{Path: "export.queue", Doc: "The queue in memory. When it is full, whole traces are dropped and counted in `dwell_agent_export_spans_lost_total`."},
+		{Path: "export.queue.spans", Example: "65536", Doc: "How many spans may be queued, including those being sent; at least 1. A span takes about 300 bytes."},
+		{Path: "export.queue.batch_spans", Example: "512", Doc: "How many spans to send in one batch; at least 1, and never more than half of export.queue.spans."},
+		{Path: "export.queue.delay", Example: "1s", Doc: "How long a span may wait for its batch to fill; more than 0."},
+		{Path: "export.spool", Doc: "A queue on disk that holds traces while the endpoint is unavailable."},
+		{Path: "export.spool.dir", Example: "/var/lib/dwell/spool", Doc: "The spool's directory, which is created if it does not exist. Only one agent at a time can use it. Default: no spool."},
+		{Path: "export.spool.max_bytes", Example: "4GiB", Doc: "How large the spool may grow; at least 1MiB. When it is full, the oldest traces are dropped and counted."},
+		{Path: "export.file", Example: "/var/log/dwell/traces.jsonl", Doc: "A file to write traces to as lines of OTLP/JSON, the format that a Collector's otlpjsonfile receiver reads. An existing file is overwritten; `-` means standard output. Default: none."},
 	}
 }
 
 func metricsFields() []Field {
 	return []Field{
-		{Path: "metrics", Doc: "What is counted of all pings, and who gets it. [metrics.md](metrics.md) lists the metrics."},
-		{Path: "metrics.prometheus", Doc: "The endpoint /metrics at http.listen."},
-		{Path: "metrics.prometheus.enabled", Example: "false", Doc: "Whether there is one."},
-		{Path: "metrics.otlp", Doc: "Sending over OTLP/gRPC, with headers and TLS as for traces."},
-		{Path: "metrics.otlp.enabled", Example: "true", Doc: "Whether metrics are sent."},
-		{Path: "metrics.otlp.endpoint", Example: "http://collector.example.net:4317", Doc: "Where to. Default: export.otlp.endpoint, or what `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT` or `OTEL_EXPORTER_OTLP_ENDPOINT` says."},
-		{Path: "metrics.otlp.interval", Example: "15s", Doc: "How often."},
-		{Path: "metrics.max_series", Example: "10000", Doc: "How many series one metric may have, at least 2. What is beyond goes into one series with the attribute `otel.metric.overflow`."},
-		{Path: "metrics.buckets", Example: "[1us, 10us, 100us, 1ms, 10ms]", Doc: "The upper bounds of the histograms' classic buckets, rising. Native histograms have buckets of their own. Default: as metrics.md lists them."},
-		{Path: "metrics.expire", Example: "10m", Doc: "A series that nothing was added to for so long is forgotten, as that of a namespace that is gone. It should be no shorter than the longest range that alerts look at."},
+		{Path: "metrics", Doc: "Metrics of all pings, and where they are published. [metrics.md](metrics.md) lists the metrics."},
+		{Path: "metrics.prometheus", Doc: "The Prometheus endpoint, /metrics at http.listen."},
+		{Path: "metrics.prometheus.enabled", Example: "false", Doc: "Whether to serve it."},
+		{Path: "metrics.otlp", Doc: "Push metrics over OTLP/gRPC, with the same headers and TLS settings as for traces."},
+		{Path: "metrics.otlp.enabled", Example: "true", Doc: "Whether to push metrics."},
+		{Path: "metrics.otlp.endpoint", Example: "http://collector.example.net:4317", Doc: "The endpoint to push to. Default: export.otlp.endpoint, then `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT`, then `OTEL_EXPORTER_OTLP_ENDPOINT`."},
+		{Path: "metrics.otlp.interval", Example: "15s", Doc: "How often to push; at least 100ms."},
+		{Path: "metrics.max_series", Example: "10000", Doc: "How many series one metric may have; at least 2. Further measurements are counted in a single series with the attribute `otel.metric.overflow`."},
+		{Path: "metrics.buckets", Example: "[1us, 10us, 100us, 1ms, 10ms]", Doc: "The upper bounds of the histograms' classic buckets, ascending, at most 100. Native histograms are not affected. Default: the bounds listed in metrics.md."},
+		{Path: "metrics.expire", Example: "10m", Doc: "How long to keep a series to which nothing is added, for example that of a removed namespace; at least 1m. It should not be shorter than the longest time range used in alerts."},
 	}
 }
 
 func otherFields() []Field {
 	return []Field{
-		{Path: "http", Doc: "The agent's own HTTP server, for metrics and health. It has no access control: whoever can reach it can read the names of namespaces and interfaces."},
-		{Path: "http.listen", Example: "0.0.0.0:9464", Restart: true, Doc: "Address and port, `:9464` for all addresses; empty: no server."},
-		{Path: "containers", Doc: "Network namespaces that belong to a container are called by its name."},
-		{Path: "containers.enabled", Example: "false", Restart: true, Doc: "Whether containers are looked for."},
-		{Path: "containers.sockets", Example: `["/run/containerd/containerd.sock"]`, Restart: true, Doc: "The sockets of container runtimes that are asked for names; `none`: containers go by their IDs. Default: those of docker, containerd, CRI-O and podman at their usual places."},
-		{Path: "log", Doc: "What is logged on standard error."},
-		{Path: "log.level", Example: "debug", Doc: "`debug`, `info`, `warn` or `error`."},
-		{Path: "log.format", Example: "json", Restart: true, Doc: "`text` (key=value) or `json`, one line a message."},
-		{Path: "shutdown", Doc: "What happens on SIGTERM: the programs are detached, the open pings closed, and what waits is sent."},
-		{Path: "shutdown.timeout", Example: "30s", Doc: "How long the end may take. What could not be sent by then stays in the spool if there is one, and is else counted in the last line of the log."},
+		{Path: "http", Doc: "The agent's HTTP server, for metrics and health checks. It has no access control: anyone who can reach it can read the names of namespaces and interfaces."},
+		{Path: "http.listen", Example: "0.0.0.0:9464", Restart: true, Doc: "Address and port to listen on; `:9464` means all addresses. If empty, there is no server."},
+		{Path: "containers", Doc: "Network namespaces that belong to a container are named after it."},
+		{Path: "containers.enabled", Example: "false", Restart: true, Doc: "Whether to look for containers."},
+		{Path: "containers.sockets", Example: `["/run/containerd/containerd.sock"]`, Restart: true, Doc: "The sockets of the container runtimes to ask for container names. With `none`, containers are named by their IDs. Default: the usual sockets of docker, containerd, CRI-O and podman."},
+		{Path: "log", Doc: "The log, which goes to standard error."},
+		{Path: "log.level", Example: "debug", Doc: "The least severe level to log: `debug`, `info`, `warn` or `error`."},
+		{Path: "log.format", Example: "json", Restart: true, Doc: "`text` writes key=value pairs, `json` one object; either writes one line per message."},
+		{Path: "shutdown", Doc: "What happens on SIGTERM: the BPF programs are detached, open pings are closed, and queued traces are sent."},
+		{Path: "shutdown.timeout", Example: "30s", Doc: "How long shutdown may take; more than 0. Traces that could not be sent by then stay in the spool, if there is one; otherwise they are lost and counted in the last log line."},
 	}
 }

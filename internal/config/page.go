@@ -11,31 +11,33 @@ import (
 const pageHead = `<!-- Made by go generate ./internal/config from internal/config/fields.go. Do not edit. -->
 # Configuration
 
-` + "`dwell agent --config FILE`" + ` reads one YAML file. What is not in it has its default, so that an
-empty file is a configuration: it traces every ping of the host and offers metrics at http://127.0.0.1:9464/metrics.
-[examples/agent/dwell.yaml](../examples/agent/dwell.yaml) has every setting as a comment.
+` + "`dwell agent --config FILE`" + ` reads one YAML file. Settings that are left out keep their defaults, so an empty file is a valid
+configuration: it traces every ping of the host and serves metrics at http://127.0.0.1:9464/metrics.
+[examples/agent/dwell.yaml](../examples/agent/dwell.yaml) has every setting, commented out.
 
-` + "`dwell agent --config FILE --check`" + ` says what is wrong with a file, with line and column, and what would
-run. A name that is not known is an error.
+` + "`dwell agent --config FILE --check`" + ` validates a file and shows what would run. It reports every mistake with line and column;
+an unknown setting is a mistake, too.
 
-**Environment.** Each setting is overridden by a variable: ` + "`DWELL_`" + ` and its path in upper case with ` + "`_`" + ` for each dot. Lists
-are written ` + "`a,b`" + `, pairs ` + "`name=value,name=value`" + `. An empty variable is as one that is not set; one that
-begins with ` + "`DWELL_`" + ` and is no setting is warned of. Below the file, OpenTelemetry's own variables hold where the page says so.
+**Environment.** An environment variable overrides each setting: ` + "`DWELL_`" + ` followed by the path in upper case, with ` + "`_`" + ` for each dot.
+Lists are written ` + "`a,b`" + `, maps ` + "`name=value,name=value`" + `. An empty variable counts as unset. A variable that begins with
+` + "`DWELL_`" + ` but does not name a setting causes a warning. OpenTelemetry's own variables apply where this page says so, and only
+if the setting itself is not set.
 
-**Reload.** On SIGHUP the agent reads the file again (the environment cannot change). If something is wrong with it, it says so
-in the log, counts it in ` + "`dwell_agent_config_reloads_total{result=\"failure\"}`" + ` and goes on as before. Else it changes over without detaching:
-no trace is lost. What stands as *restart* below takes effect only when the agent is started again, and the log says so.
+**Reload.** On SIGHUP the agent reads the file again (the environment of a running process cannot change). If the file is invalid, the agent
+logs the errors, counts the failure in ` + "`dwell_agent_config_reloads_total{result=\"failure\"}`" + ` and keeps its current
+configuration. Otherwise it applies the changes without detaching, so no trace is lost. Settings marked *restart* below take effect only
+when the agent is restarted; the log says so if one has changed.
 
-**Health.** At http.listen there are ` + "`/readyz`" + ` (200 while pings are being traced: attached, and the ring buffer was read in the last
-10 s), ` + "`/livez`" + ` (503 if it was not read for a minute: a restart may help), ` + "`/metrics`" + ` (text, OpenMetrics with exemplars, or protobuf
-with native histograms, as the scraper asks) and a page with links. systemd is told the same by sd_notify: use ` + "`Type=notify-reload`" + `
-and, if you like, ` + "`WatchdogSec=`" + `.
+**Health.** The HTTP server at http.listen offers ` + "`/readyz`" + ` (200 while pings are being traced: the programs are attached, and the ring
+buffer was read within the last 10 s), ` + "`/livez`" + ` (503 if it has not been read for a minute, in which case a restart may help),
+` + "`/metrics`" + ` (text, OpenMetrics with exemplars, or protobuf with native histograms, whichever the scraper asks for) and a page
+with links to these. systemd receives the same state through sd_notify: use ` + "`Type=notify-reload`" + ` and, optionally, ` + "`WatchdogSec=`" + `.
 
-**Signals.** SIGHUP reloads; SIGTERM or SIGINT ends in good order, a second one at once. The exit status is 0 if nothing was lost
-at the end, else 1.
+**Signals.** SIGHUP reloads. SIGTERM and SIGINT shut the agent down in an orderly way; a second one ends it at once. The exit status is 0 if
+nothing was lost during shutdown, else 1.
 
-**Values.** A duration has its unit: ` + "`200ms`, `2s`, `1m30s`" + `. A size is a number of bytes, or has a unit:
-` + "`64MiB`" + ` (powers of 1024), ` + "`64MB`" + ` (powers of 1000).
+**Values.** A duration needs a unit: ` + "`200ms`, `2s`, `1m30s`" + `. A size is a number of bytes, optionally with a unit:
+` + "`64MiB`" + ` (powers of 1024) or ` + "`64MB`" + ` (powers of 1000).
 `
 
 // Page returns docs/configuration.md.
@@ -87,7 +89,7 @@ func typeName(t reflect.Type) string {
 	case reflect.Slice:
 		return "list of " + plural(typeName(t.Elem()))
 	case reflect.Map:
-		return "pairs of texts"
+		return "map of strings"
 	}
 	names := map[reflect.Type]string{
 		reflect.TypeFor[Duration]():  "duration",
@@ -97,12 +99,12 @@ func typeName(t reflect.Type) string {
 		reflect.TypeFor[Interface](): "interface",
 		reflect.TypeFor[Port]():      "port",
 		reflect.TypeFor[Switch]():    "`auto`, `true` or `false`",
-		reflect.TypeFor[Level]():     "level",
-		reflect.TypeFor[Format]():    "format",
+		reflect.TypeFor[Level]():     "string",
+		reflect.TypeFor[Format]():    "string",
 		reflect.TypeFor[bool]():      "`true` or `false`",
 		reflect.TypeFor[int]():       "number",
 		reflect.TypeFor[float64]():   "number",
-		reflect.TypeFor[string]():    "text",
+		reflect.TypeFor[string]():    "string",
 	}
 	return names[t]
 }

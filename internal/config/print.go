@@ -34,10 +34,10 @@ func Example() []byte {
 
 const exampleHead = `# SPDX-License-Identifier: Apache-2.0
 #
-# Configuration of dwell agent. Every setting is here with its default, as a comment:
-# take the # away to change one. A variable in the environment overrides each, such as
-# DWELL_EXPORT_OTLP_ENDPOINT. Try a change with dwell agent --config FILE --check; a
-# running agent takes it on SIGHUP.
+# Configuration of dwell agent. Every setting is listed with its default, commented out:
+# remove the # to change one. An environment variable overrides each setting, for example
+# DWELL_EXPORT_OTLP_ENDPOINT. Check a change with dwell agent --config FILE --check; a
+# running agent applies it on SIGHUP.
 `
 
 // width is where comments are wrapped.
