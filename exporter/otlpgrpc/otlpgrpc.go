@@ -165,7 +165,7 @@ func (e *Exporter) startSpooled() error {
 	}
 	queue := e.options.Queue
 	queue.BatchSpans = min(queue.BatchSpans, max(int(e.options.Spool.WithDefaults().MaxBytes/bytesPerBatchSpan), 1))
-	e.batcher = batch.NewSpooled(queue, batch.Courier{
+	e.batcher = batch.NewSpooled(queue, batch.SpoolOptions{
 		Spool:      e.spool,
 		NewEncoder: func() batch.Encoder { return otlp.NewEncoder(e.options.OTLP).Append },
 		Try:        e.upload,

@@ -33,8 +33,8 @@ type Result struct {
 // latest soon after ctx is done. It is called from one goroutine.
 type Sender func(ctx context.Context, traces []*trace.Trace) Result
 
-// Batcher queues traces for a Sender or a Courier. Its methods may be called
-// concurrently.
+// Batcher queues traces for a Sender, or for a spool and what empties it. Its methods may
+// be called concurrently.
 type Batcher struct {
 	options exporter.Queue
 	ledger  ledger
@@ -93,7 +93,7 @@ func prepare(o exporter.Queue, l ledger) (*Batcher, context.Context) {
 
 // Export queues the traces, waiting for room no longer than Queue.Wait in all.
 func (b *Batcher) Export(ctx context.Context, traces []*trace.Trace) error {
-	wait, cancel := b.patience(ctx)
+	wait, cancel := b.roomContext(ctx)
 	defer cancel()
 	var err error
 	from := 0 // those from here on have room and are not queued yet
@@ -115,8 +115,8 @@ func (b *Batcher) Export(ctx context.Context, traces []*trace.Trace) error {
 	return err
 }
 
-// patience returns the context that ends when Export may wait no longer.
-func (b *Batcher) patience(ctx context.Context) (context.Context, context.CancelFunc) {
+// roomContext returns the context that ends when Export may wait no longer.
+func (b *Batcher) roomContext(ctx context.Context) (context.Context, context.CancelFunc) {
 	switch b.options.Wait {
 	case 0:
 		return nil, func() {}

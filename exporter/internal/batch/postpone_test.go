@@ -28,7 +28,7 @@ func TestOneBadBatchDoesNotHoldUpOthers(t *testing.T) {
 		const bad, n = 3, 10
 		var healed atomic.Bool
 		r := &backend{start: time.Now()}
-		c := courier(s, r)
+		c := spoolOptions(s, r)
 		c.Try = func(ctx context.Context, b spool.Batch) batch.Verdict {
 			if binary.BigEndian.Uint64(b.Payload) == bad && !healed.Load() {
 				return batch.Verdict{Again: true}
@@ -68,7 +68,7 @@ func TestRetryInfoIsBounded(t *testing.T) {
 		s := openSpool(t, t.TempDir())
 		defer s.Close()
 		r := &backend{start: time.Now(), away: time.Minute, after: 365 * 24 * time.Hour}
-		b := batch.NewSpooled(exporter.Queue{BatchSpans: 1}, courier(s, r))
+		b := batch.NewSpooled(exporter.Queue{BatchSpans: 1}, spoolOptions(s, r))
 		if err := b.Export(t.Context(), []*trace.Trace{numbered(0)}); err != nil {
 			t.Fatal(err)
 		}
@@ -86,7 +86,7 @@ func TestTraceWithoutSpans(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := openSpool(t, t.TempDir())
 		defer s.Close()
-		c := courier(s, &backend{start: time.Now()})
+		c := spoolOptions(s, &backend{start: time.Now()})
 		c.NewEncoder = func() batch.Encoder { return func(b []byte, _ []*trace.Trace) []byte { return b } }
 		b := batch.NewSpooled(exporter.Queue{}, c)
 		if err := b.Export(t.Context(), []*trace.Trace{of(0)}); err != nil {

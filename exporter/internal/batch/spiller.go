@@ -15,7 +15,7 @@ const diskPause = time.Second
 
 // spiller moves batches from memory to the spool until the queue is closed.
 type spiller struct {
-	*courier
+	*retrySender
 	encode Encoder
 	buf    []byte
 	// draining is set from the moment when the queue is half full until it is down to

@@ -66,8 +66,8 @@ func openSpool(t *testing.T, dir string) *spool.Spool {
 	return s
 }
 
-func courier(s *spool.Spool, r *backend) batch.Courier {
-	return batch.Courier{Spool: s, NewEncoder: ids, Try: r.try, Backoff: batch.Backoff{First: time.Second, Max: 30 * time.Second}}
+func spoolOptions(s *spool.Spool, r *backend) batch.SpoolOptions {
+	return batch.SpoolOptions{Spool: s, NewEncoder: ids, Try: r.try, Backoff: batch.Backoff{First: time.Second, Max: 30 * time.Second}}
 }
 
 // TestAwayForMinutes exports a trace every second for twenty minutes, ten of which the
@@ -78,7 +78,7 @@ func TestAwayForMinutes(t *testing.T) {
 		s := openSpool(t, t.TempDir())
 		defer s.Close()
 		r := &backend{start: time.Now(), away: 10 * time.Minute}
-		b := batch.NewSpooled(exporter.Queue{Spans: 10, BatchSpans: 2, Delay: 500 * time.Millisecond}, courier(s, r))
+		b := batch.NewSpooled(exporter.Queue{Spans: 10, BatchSpans: 2, Delay: 500 * time.Millisecond}, spoolOptions(s, r))
 		const n = 20 * 60
 		for i := range n {
 			if err := b.Export(t.Context(), []*trace.Trace{numbered(i)}); err != nil {
@@ -127,7 +127,7 @@ func TestBacklogAndNewsTakeTurns(t *testing.T) {
 			}
 		}
 		r := &backend{start: time.Now()}
-		b := batch.NewSpooled(exporter.Queue{BatchSpans: 1}, slow(courier(s, r)))
+		b := batch.NewSpooled(exporter.Queue{BatchSpans: 1}, slow(spoolOptions(s, r)))
 		synctest.Wait() // the first of the backlog is on its way
 		if err := b.Export(t.Context(), []*trace.Trace{numbered(100), numbered(101), numbered(102)}); err != nil {
 			t.Fatal(err)
@@ -142,7 +142,7 @@ func TestBacklogAndNewsTakeTurns(t *testing.T) {
 }
 
 // slow makes every try take a second.
-func slow(c batch.Courier) batch.Courier {
+func slow(c batch.SpoolOptions) batch.SpoolOptions {
 	try := c.Try
 	c.Try = func(ctx context.Context, b spool.Batch) batch.Verdict {
 		time.Sleep(time.Second) //nolint:forbidigo // the bubble's clock, not ours
@@ -158,7 +158,7 @@ func TestRetryInfoIsHonoured(t *testing.T) {
 		s := openSpool(t, t.TempDir())
 		defer s.Close()
 		r := &backend{start: time.Now(), away: 3 * time.Minute, after: 100 * time.Second}
-		b := batch.NewSpooled(exporter.Queue{BatchSpans: 1}, courier(s, r))
+		b := batch.NewSpooled(exporter.Queue{BatchSpans: 1}, spoolOptions(s, r))
 		if err := b.Export(t.Context(), []*trace.Trace{numbered(0)}); err != nil {
 			t.Fatal(err)
 		}
@@ -178,7 +178,7 @@ func TestSlowBackendSpills(t *testing.T) {
 		s := openSpool(t, t.TempDir())
 		defer s.Close()
 		r := &backend{start: time.Now()}
-		b := batch.NewSpooled(exporter.Queue{Spans: 16, BatchSpans: 2, Delay: time.Millisecond}, slow(courier(s, r)))
+		b := batch.NewSpooled(exporter.Queue{Spans: 16, BatchSpans: 2, Delay: time.Millisecond}, slow(spoolOptions(s, r)))
 		spooled := false
 		for i := range 200 {
 			if err := b.Export(t.Context(), []*trace.Trace{numbered(i)}); err != nil {
