@@ -108,7 +108,7 @@ func NewSpooled(q exporter.Queue, o SpoolOptions) *Batcher {
 	spilled := make(chan struct{})
 	go func() {
 		defer close(spilled)
-		(&spiller{retrySender: s, encode: o.NewEncoder()}).work()
+		(&spoolWriter{retrySender: s, encode: o.NewEncoder()}).work()
 	}()
 	go func() {
 		defer close(b.done)

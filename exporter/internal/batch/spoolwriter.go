@@ -13,8 +13,8 @@ import (
 // diskPause is how long a disk that takes nothing is left alone.
 const diskPause = time.Second
 
-// spiller moves batches from memory to the spool until the queue is closed.
-type spiller struct {
+// spoolWriter moves batches from memory to the spool until the queue is closed.
+type spoolWriter struct {
 	*retrySender
 	encode Encoder
 	buf    []byte
@@ -23,7 +23,7 @@ type spiller struct {
 	draining bool
 }
 
-func (s *spiller) work() {
+func (s *spoolWriter) work() {
 	for {
 		due, ok := s.spillAll()
 		if !ok {
@@ -35,7 +35,7 @@ func (s *spiller) work() {
 
 // rest waits until there may be something to do: in any case after due, if that is
 // not 0.
-func (s *spiller) rest(due time.Duration) {
+func (s *spoolWriter) rest(due time.Duration) {
 	var after <-chan time.Time
 	if due > 0 {
 		timer := time.NewTimer(due)
@@ -51,7 +51,7 @@ func (s *spiller) rest(due time.Duration) {
 
 // spillAll moves what must be moved now. It returns in how long it should look again,
 // 0 if only when told, and false if the queue is closed.
-func (s *spiller) spillAll() (due time.Duration, ok bool) {
+func (s *spoolWriter) spillAll() (due time.Duration, ok bool) {
 	for s.needed() {
 		traces, due, closed := s.take(s.draining)
 		if closed {
@@ -69,7 +69,7 @@ func (s *spiller) spillAll() (due time.Duration, ok bool) {
 }
 
 // needed reports whether memory must be relieved.
-func (s *spiller) needed() bool {
+func (s *spoolWriter) needed() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -81,7 +81,7 @@ func (s *spiller) needed() bool {
 	return s.draining || s.failing.Load()
 }
 
-func (s *spiller) spillOne(traces []*trace.Trace) bool {
+func (s *spoolWriter) spillOne(traces []*trace.Trace) bool {
 	s.buf = s.encode(s.buf[:0], traces)
 	if s.Spool.Append(spool.Batch{Payload: s.buf, Count: exporter.CountOf(traces...)}) != nil {
 		s.putBack(traces)
