@@ -13,7 +13,7 @@
 // counted as [exporter.CauseKilled].
 //
 // Who exports waits for that at most a second, once for each time that the disk stalls
-// (see clerk): only of a process that is killed in a stall that is longer, what it took
+// (see accountWriter): only of a process that is killed in a stall that is longer, what it took
 // over meanwhile is in no account.
 //
 // A batch is on disk before it is sent. One whose answer never came is sent again with

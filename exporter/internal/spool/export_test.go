@@ -27,8 +27,8 @@ func Upgrade(dir string) error {
 // called. s must not be in use yet.
 func Stall(s *Spool) (release func()) {
 	gate := make(chan struct{})
-	write := s.clerk.write
-	s.clerk.write = func() uint64 {
+	write := s.writer.write
+	s.writer.write = func() uint64 {
 		<-gate
 		return write()
 	}

@@ -41,9 +41,9 @@ type Spool struct {
 	// changes is how often the account has changed.
 	changes uint64
 	closed  bool
-	// clerk, the only one who uses file then, is there from the end of Open on.
-	clerk *clerk
-	file  accountFile
+	// writer, the only one who uses file then, is there from the end of Open on.
+	writer *accountWriter
+	file   accountFile
 	// held is the count of the batch in flight if that is on disk outside of segments.
 	held exporter.Count
 
@@ -114,7 +114,7 @@ func open(o Options) (_ *Spool, err error) {
 		return nil, err
 	}
 	s.measure()
-	s.clerk = startClerk(s.commit)
+	s.writer = startAccountWriter(s.commit)
 	return s, nil
 }
 
@@ -155,7 +155,7 @@ func (s *Spool) change(change func(*account), short bool) {
 	n, closed := s.changes, s.closed
 	s.mu.Unlock()
 	if !closed { // otherwise the account on disk is somebody else's by now
-		s.clerk.wait(n, short)
+		s.writer.wait(n, short)
 	}
 }
 
@@ -243,7 +243,7 @@ func (s *Spool) Close() error {
 	if closed {
 		return nil
 	}
-	s.clerk.end()
+	s.writer.end()
 	return s.closeFiles()
 }
 
