@@ -25,7 +25,7 @@ func (e *Exporter) connect(retry otlptracegrpc.RetryConfig) error {
 func (e *Exporter) newClient(retry otlptracegrpc.RetryConfig) otlptrace.Client {
 	opts := []otlptracegrpc.Option{
 		otlptracegrpc.WithRetry(retry),
-		otlptracegrpc.WithDialOption(postOption(), e.reconnectOption()),
+		otlptracegrpc.WithDialOption(sendOption(), e.reconnectOption()),
 	}
 	if e.endpoint.URL != "" {
 		opts = append(opts, otlptracegrpc.WithEndpointURL(e.endpoint.URL))

@@ -5,7 +5,7 @@
 // The transport is OpenTelemetry's own otlptracegrpc client, and with it all
 // OTEL_EXPORTER_OTLP_* variables, TLS, headers and compression. Only the SDK in front
 // of it is left out: see package otlp for why, and package batch for what takes the
-// place of its span processor. The client gets each request encoded, see [Exporter.post].
+// place of its span processor. The client gets each request encoded, see [Exporter.send].
 //
 // Without a spool the client also does the retries, within Options.Timeout. With one,
 // a batch is tried until there is an answer, as the protocol demands

@@ -21,13 +21,13 @@ import (
 // upload sends one batch and says what became of it. Whether it may be tried again
 // only matters to who tries again.
 func (e *Exporter) upload(ctx context.Context, b spool.Batch) batch.Verdict {
-	l, err := e.post(ctx, b.Payload)
-	v := batch.Verdict{Kept: l.kept}
+	r, err := e.send(ctx, b.Payload)
+	v := batch.Verdict{Kept: r.kept}
 	switch {
 	case err == nil:
 		e.recovered()
-	case l.partial != nil:
-		v.Result = e.rejected(l.partial, b.Count)
+	case r.partial != nil:
+		v.Result = e.rejected(r.partial, b.Count)
 	default:
 		e.failed(err)
 		v.Result = batch.Result{Lost: b.Count, Cause: causeOf(err)}

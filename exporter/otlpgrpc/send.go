@@ -13,9 +13,8 @@ import (
 	"google.golang.org/grpc/mem"
 )
 
-// letter is a request that is already encoded, and what the client does not pass on of
-// the answer.
-type letter struct {
+// encodedRequest is a request, and what the client does not pass on of the answer.
+type encodedRequest struct {
 	payload []byte
 	// partial is the endpoint's partial success, which the client itself only reports
 	// as an error of an internal type.
@@ -25,44 +24,44 @@ type letter struct {
 	kept bool
 }
 
-type letterKey struct{}
+type requestKey struct{}
 
-// post sends an encoded request. The client takes only messages, which it would encode
+// send makes one request. The client takes only messages, which it would encode
 // once more, and differently from what lies in a spool; so it is given an empty one,
-// which the interceptor of postOption replaces. A partial success is an error, too.
-func (e *Exporter) post(ctx context.Context, payload []byte) (*letter, error) {
-	l := &letter{payload: payload}
-	err := e.link.get().UploadTraces(context.WithValue(ctx, letterKey{}, l), nil)
+// which the interceptor of sendOption replaces. A partial success is an error, too.
+func (e *Exporter) send(ctx context.Context, payload []byte) (*encodedRequest, error) {
+	r := &encodedRequest{payload: payload}
+	err := e.link.get().UploadTraces(context.WithValue(ctx, requestKey{}, r), nil)
 	e.link.note(err)
-	return l, err
+	return r, err
 }
 
-func postOption() grpc.DialOption {
+func sendOption() grpc.DialOption {
 	return grpc.WithChainUnaryInterceptor(func(ctx context.Context, method string, request, reply any,
 		cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption,
 	) error {
-		l, ok := ctx.Value(letterKey{}).(*letter)
+		r, ok := ctx.Value(requestKey{}).(*encodedRequest)
 		if !ok {
 			return invoke(ctx, method, request, reply, cc, opts...)
 		}
-		err := invoke(ctx, method, l, reply, cc, append(opts, grpc.ForceCodecV2(codec{encoding.GetCodecV2(proto.Name)}))...)
-		l.partial, l.kept = nil, l.kept || err != nil
+		err := invoke(ctx, method, r, reply, cc, append(opts, grpc.ForceCodecV2(codec{encoding.GetCodecV2(proto.Name)}))...)
+		r.partial, r.kept = nil, r.kept || err != nil
 		if response, ok := reply.(*coltracepb.ExportTraceServiceResponse); ok && err == nil {
 			if p := response.GetPartialSuccess(); p.GetRejectedSpans() != 0 || p.GetErrorMessage() != "" {
-				l.partial = p
+				r.partial = p
 			}
 		}
 		return err
 	})
 }
 
-// codec writes letters as they are and reads answers as usual.
+// codec writes an encodedRequest as it is and reads answers as usual.
 type codec struct{ encoding.CodecV2 }
 
 func (c codec) Marshal(v any) (mem.BufferSlice, error) {
-	l, ok := v.(*letter)
+	r, ok := v.(*encodedRequest)
 	if !ok {
 		return nil, fmt.Errorf("a request of type %T is not encoded", v)
 	}
-	return mem.BufferSlice{mem.SliceBuffer(l.payload)}, nil
+	return mem.BufferSlice{mem.SliceBuffer(r.payload)}, nil
 }
