@@ -11,8 +11,8 @@ import (
 	"github.com/dwelltrace/dwell/exporter"
 )
 
-// holder keeps traces while the exporter that they are for cannot be there: two cannot
-// have the same spool.
+// holder keeps traces while the exporter that they are for cannot be there: two
+// cannot have the same spool.
 type holder struct {
 	limit int64 // spans
 

@@ -32,7 +32,7 @@ type sinks struct {
 	resource otlp.Options
 	log      *slog.Logger
 
-	endpoint, file outlet
+	endpoint, file swappable
 	endpointIs     endpointSettings
 	fileIs         string
 	// leaving is the spool of the exporter that was exchanged last, unless it was taken
@@ -54,7 +54,7 @@ type endpointSettings struct {
 }
 
 func newSinks(resource otlp.Options, log *slog.Logger) *sinks {
-	return &sinks{resource: resource, log: log, endpoint: outlet{log: log}, file: outlet{log: log}}
+	return &sinks{resource: resource, log: log, endpoint: swappable{log: log}, file: swappable{log: log}}
 }
 
 // plan is a change of sinks that is ready to be made.
@@ -160,7 +160,7 @@ func (p *plan) carryOut(limit time.Duration) (err error) {
 	if p.newFile {
 		s.fileIs = p.loaded.Export.File
 		ctx, stop := context.WithTimeout(context.Background(), limit)
-		s.file.retireLater(ctx, stop, s.file.exchange(p.file))
+		s.file.retireLater(ctx, stop, s.file.swap(p.file))
 	}
 	if !p.newEndpoint {
 		return nil
@@ -175,7 +175,7 @@ func (p *plan) carryOut(limit time.Duration) (err error) {
 	}
 	s.leaving = old.spool.Dir
 	ctx, stop := context.WithTimeout(context.Background(), limit)
-	s.endpoint.retireLater(ctx, stop, s.endpoint.exchange(p.endpoint))
+	s.endpoint.retireLater(ctx, stop, s.endpoint.swap(p.endpoint))
 	return nil
 }
 

@@ -102,10 +102,10 @@ type checker interface {
 }
 
 // check tries whether the endpoint answers.
-func (o *outlet) check(ctx context.Context) error {
-	o.mu.RLock()
-	current, ok := o.current.(checker)
-	o.mu.RUnlock()
+func (s *swappable) check(ctx context.Context) error {
+	s.mu.RLock()
+	current, ok := s.current.(checker)
+	s.mu.RUnlock()
 	if !ok {
 		return nil
 	}

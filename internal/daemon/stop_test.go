@@ -47,7 +47,7 @@ func TestLossAtTheEnd(t *testing.T) {
 	d, log := stoppable(t, time.Minute)
 	long := exporter.Stats{Lost: map[exporter.Cause]exporter.Count{exporter.CauseQueueFull: {Traces: 9, Spans: 99}}}
 	lossy := &fake{stats: long}
-	d.sinks.endpoint.exchange(lossy)
+	d.sinks.endpoint.swap(lossy)
 	d.sinks.endpointIs.to = "a:1"
 	done := make(chan result, 1)
 	end := func() { done <- result{summary: agent.Summary{Complete: 3}} }

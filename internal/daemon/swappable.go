@@ -13,10 +13,10 @@ import (
 	"github.com/dwelltrace/dwell/exporter"
 )
 
-// outlet is a way out whose exporter can be exchanged while traces go through it. Every
+// swappable is an exporter that can be replaced while traces go through it. Every
 // trace goes to exactly one of its exporters, and the account goes on: what an exporter
 // has counted stays counted when it is gone.
-type outlet struct {
+type swappable struct {
 	log *slog.Logger
 
 	mu sync.RWMutex
@@ -31,80 +31,80 @@ type outlet struct {
 	stops map[exporter.Exporter]func()
 }
 
-var _ exporter.Exporter = (*outlet)(nil)
+var _ exporter.Exporter = (*swappable)(nil)
 
 // Export implements [exporter.Exporter].
-func (o *outlet) Export(ctx context.Context, traces []*trace.Trace) error {
-	o.mu.RLock()
-	defer o.mu.RUnlock()
-	if o.current == nil {
+func (s *swappable) Export(ctx context.Context, traces []*trace.Trace) error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.current == nil {
 		return nil
 	}
-	return o.current.Export(ctx, traces)
+	return s.current.Export(ctx, traces)
 }
 
 // open reports whether there is an exporter.
-func (o *outlet) open() bool {
-	o.mu.RLock()
-	defer o.mu.RUnlock()
-	return o.current != nil
+func (s *swappable) open() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.current != nil
 }
 
-// exchange lets traces go to next from now on, and returns what they went to before,
+// swap lets traces go to next from now on, and returns what they went to before,
 // which nothing is given to any more: the caller retires it.
-func (o *outlet) exchange(next exporter.Exporter) (before exporter.Exporter) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	before, o.current = o.current, next
+func (s *swappable) swap(next exporter.Exporter) (before exporter.Exporter) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before, s.current = s.current, next
 	if before != nil {
-		o.draining = append(o.draining, before)
+		s.draining = append(s.draining, before)
 	}
 	return before
 }
 
 // retire lets an exporter send what it has until ctx is done, and takes over its account.
 // What it could not send is told.
-func (o *outlet) retire(ctx context.Context, e exporter.Exporter) {
+func (s *swappable) retire(ctx context.Context, e exporter.Exporter) {
 	if e == nil {
 		return
 	}
 	if err := e.Shutdown(ctx); err != nil {
-		o.log.Warn(err.Error())
+		s.log.Warn(err.Error())
 	}
 	stats := final(e.Stats())
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.gone = o.gone.Plus(stats)
-	o.draining = slices.DeleteFunc(o.draining, func(d exporter.Exporter) bool { return d == e })
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.gone = s.gone.Plus(stats)
+	s.draining = slices.DeleteFunc(s.draining, func(d exporter.Exporter) bool { return d == e })
 }
 
 // retireLater is retire in the background; Shutdown waits for it, and calls stop when its
 // own time is over.
-func (o *outlet) retireLater(ctx context.Context, stop func(), e exporter.Exporter) {
+func (s *swappable) retireLater(ctx context.Context, stop func(), e exporter.Exporter) {
 	if e == nil {
 		stop()
 		return
 	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.stops == nil {
-		o.stops = map[exporter.Exporter]func(){}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stops == nil {
+		s.stops = map[exporter.Exporter]func(){}
 	}
-	o.stops[e] = stop
-	o.work.Go(func() {
+	s.stops[e] = stop
+	s.work.Go(func() {
 		defer stop()
-		o.retire(ctx, e)
-		o.mu.Lock()
-		defer o.mu.Unlock()
-		delete(o.stops, e)
+		s.retire(ctx, e)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.stops, e)
 	})
 }
 
 // hurry ends the time of those that are retired in the background.
-func (o *outlet) hurry() {
-	o.mu.RLock()
-	defer o.mu.RUnlock()
-	for _, stop := range o.stops {
+func (s *swappable) hurry() {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, stop := range s.stops {
 		stop()
 	}
 }
@@ -112,15 +112,15 @@ func (o *outlet) hurry() {
 // handOver exchanges an exporter for one that cannot be opened before the other has ended,
 // which it does by the end of ctx. Traces are held meanwhile, up to so many spans. The
 // error is that of open; if it has returned no exporter, traces go nowhere.
-func (o *outlet) handOver(ctx context.Context, spans int64, open func() (exporter.Exporter, error)) error {
+func (s *swappable) handOver(ctx context.Context, spans int64, open func() (exporter.Exporter, error)) error {
 	held := &holder{limit: spans}
-	o.retire(ctx, o.exchange(held))
+	s.retire(ctx, s.swap(held))
 	next, err := open()
-	o.exchange(next)
+	s.swap(next)
 	if next != nil {
 		err = errors.Join(err, next.Export(context.WithoutCancel(ctx), held.take()))
 	}
-	o.retire(ctx, held)
+	s.retire(ctx, held)
 	return err
 }
 
@@ -138,23 +138,23 @@ func final(s exporter.Stats) exporter.Stats {
 
 // Shutdown implements [exporter.Exporter]. What was lost is told and counted, and no
 // error: of an agent that runs for months that would be the news of a bad day long ago.
-func (o *outlet) Shutdown(ctx context.Context) error {
-	defer context.AfterFunc(ctx, o.hurry)()
-	o.retire(ctx, o.exchange(nil))
-	o.work.Wait()
+func (s *swappable) Shutdown(ctx context.Context) error {
+	defer context.AfterFunc(ctx, s.hurry)()
+	s.retire(ctx, s.swap(nil))
+	s.work.Wait()
 	return nil
 }
 
 // Stats implements [exporter.Exporter].
-func (o *outlet) Stats() exporter.Stats {
-	o.mu.RLock()
-	defer o.mu.RUnlock()
-	sum := o.gone.Plus(exporter.Stats{}) // a copy
-	for _, e := range o.draining {
+func (s *swappable) Stats() exporter.Stats {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	sum := s.gone.Plus(exporter.Stats{}) // a copy
+	for _, e := range s.draining {
 		sum = sum.Plus(e.Stats())
 	}
-	if o.current != nil {
-		sum = sum.Plus(o.current.Stats())
+	if s.current != nil {
+		sum = sum.Plus(s.current.Stats())
 	}
 	return sum
 }

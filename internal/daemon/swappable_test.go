@@ -69,9 +69,9 @@ func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 // Each trace goes to exactly one exporter that is not over, however often they are
 // exchanged, and the account has all of them at all times.
 func TestExchangeLosesNothing(t *testing.T) {
-	o := &outlet{log: quiet()}
+	o := &swappable{log: quiet()}
 	fakes := []*fake{{}}
-	o.exchange(fakes[0])
+	o.swap(fakes[0])
 	const batches = 2000
 	var sending sync.WaitGroup
 	sending.Go(func() {
@@ -86,7 +86,7 @@ func TestExchangeLosesNothing(t *testing.T) {
 		fakes = append(fakes, next)
 		ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 		before := o.Stats().Sent.Traces
-		o.retireLater(ctx, stop, o.exchange(next))
+		o.retireLater(ctx, stop, o.swap(next))
 		if after := o.Stats().Sent.Traces; after < before {
 			t.Errorf("the account fell from %d to %d", before, after)
 		}
@@ -123,8 +123,8 @@ func TestHandOver(t *testing.T) {
 		{"no next one", 100, 0, 5, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			o, next := &outlet{log: quiet()}, &fake{}
-			o.exchange(&fake{
+			o, next := &swappable{log: quiet()}, &fake{}
+			o.swap(&fake{
 				onShutdown: func(ctx context.Context) { _ = o.Export(ctx, pings(5)) }, // counted
 				stats:      exporter.Stats{Queued: exporter.Count{Traces: 7, Spans: 14}, Spooled: exporter.Count{Traces: 7, Spans: 14}},
 			})
@@ -156,8 +156,8 @@ func TestHandOver(t *testing.T) {
 
 // What an exporter could not send and no spool has is lost, and counted.
 func TestWhatIsLeftIsLost(t *testing.T) {
-	o := &outlet{log: quiet()}
-	o.exchange(&fake{stats: exporter.Stats{
+	o := &swappable{log: quiet()}
+	o.swap(&fake{stats: exporter.Stats{
 		Queued: exporter.Count{Traces: 7, Spans: 14}, Spooled: exporter.Count{Traces: 4, Spans: 8}, SpoolBytes: 100,
 	}})
 	if err := o.Shutdown(t.Context()); err != nil {
@@ -173,8 +173,8 @@ func TestWhatIsLeftIsLost(t *testing.T) {
 func TestEndIsBounded(t *testing.T) {
 	s := newSinks(otlpOptions(), quiet())
 	wait := func(ctx context.Context) { <-ctx.Done() }
-	s.endpoint.exchange(&fake{onShutdown: wait})
-	s.file.exchange(&fake{onShutdown: wait})
+	s.endpoint.swap(&fake{onShutdown: wait})
+	s.file.swap(&fake{onShutdown: wait})
 	s.endBy(time.Now().Add(50 * time.Millisecond))
 	done := make(chan error, 1)
 	go func() { done <- s.Shutdown(context.Background()) }()
@@ -191,10 +191,10 @@ func TestEndIsBounded(t *testing.T) {
 // What a reload has left behind is given up with the rest when the end is due, however
 // long it was granted then.
 func TestEndIsBoundedForWhatWasLeft(t *testing.T) {
-	o := &outlet{log: quiet()}
-	o.exchange(&fake{onShutdown: func(ctx context.Context) { <-ctx.Done() }})
+	o := &swappable{log: quiet()}
+	o.swap(&fake{onShutdown: func(ctx context.Context) { <-ctx.Done() }})
 	granted, stop := context.WithTimeout(context.Background(), time.Hour)
-	o.retireLater(granted, stop, o.exchange(nil))
+	o.retireLater(granted, stop, o.swap(nil))
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	done := make(chan error, 1)
