@@ -113,7 +113,7 @@ func (s *swappable) hurry() {
 // which it does by the end of ctx. Traces are held meanwhile, up to so many spans. The
 // error is that of open; if it has returned no exporter, traces go nowhere.
 func (s *swappable) handOver(ctx context.Context, spans int64, open func() (exporter.Exporter, error)) error {
-	held := &holder{limit: spans}
+	held := &handOverBuffer{limit: spans}
 	s.retire(ctx, s.swap(held))
 	next, err := open()
 	s.swap(next)

@@ -11,9 +11,9 @@ import (
 	"github.com/dwelltrace/dwell/exporter"
 )
 
-// holder keeps traces while the exporter that they are for cannot be there: two
+// handOverBuffer keeps traces while the exporter that they are for cannot be there: two
 // cannot have the same spool.
-type holder struct {
+type handOverBuffer struct {
 	limit int64 // spans
 
 	mu     sync.Mutex
@@ -25,7 +25,7 @@ type holder struct {
 var errHeldTooMany = errors.New("more traces than the queue holds while the exporter was exchanged")
 
 // Export implements [exporter.Exporter].
-func (h *holder) Export(_ context.Context, traces []*trace.Trace) error {
+func (h *handOverBuffer) Export(_ context.Context, traces []*trace.Trace) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for i, t := range traces {
@@ -40,7 +40,7 @@ func (h *holder) Export(_ context.Context, traces []*trace.Trace) error {
 }
 
 // Shutdown implements [exporter.Exporter]; what is still held is lost.
-func (h *holder) Shutdown(context.Context) error {
+func (h *handOverBuffer) Shutdown(context.Context) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.lost = h.lost.Plus(h.count)
@@ -49,14 +49,14 @@ func (h *holder) Shutdown(context.Context) error {
 }
 
 // Stats implements [exporter.Exporter].
-func (h *holder) Stats() exporter.Stats {
+func (h *handOverBuffer) Stats() exporter.Stats {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return exporter.Stats{Queued: h.count, Lost: map[exporter.Cause]exporter.Count{exporter.CauseQueueFull: h.lost}}
 }
 
 // take returns what is held, which is from then on the caller's.
-func (h *holder) take() []*trace.Trace {
+func (h *handOverBuffer) take() []*trace.Trace {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	traces := h.traces
