@@ -134,7 +134,7 @@ func (f *replayFlags) sinks(ctx context.Context, w io.Writer, sources []source) 
 func shutdownReplay(ctx context.Context, sinks exporter.Multi) error {
 	over, cancel := context.WithCancel(ctx)
 	cancel()
-	ctx, stop := agent.Patient(over, sinks, replayShutdown)
+	ctx, stop := agent.WithIdleTimeout(over, sinks, replayShutdown)
 	defer stop()
 	return sinks.Shutdown(ctx)
 }

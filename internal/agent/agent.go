@@ -72,8 +72,8 @@ func Start(opts Options) (*Agent, error) {
 	if opts.Timeout <= 0 {
 		opts.Timeout = DefaultTimeout
 	}
-	if opts.Patience <= 0 {
-		opts.Patience = DefaultPatience
+	if opts.IdleTimeout <= 0 {
+		opts.IdleTimeout = DefaultIdleTimeout
 	}
 	a := &Agent{opts: opts, summary: newSummary()}
 	if err := a.start(); err != nil {
@@ -202,13 +202,13 @@ func (r resolver) DropReason(code uint32) string { return r.reasons.Name(code) }
 func (a *Agent) Resolver() correlate.Resolver { return a.resolver }
 
 // Run traces until ctx is done or Options.Count pings are finished. Then it detaches
-// the programs, finishes the open pings, and lets the exporter send what it has for as
-// long as it gets on, see Options.Patience. The Summary is valid even if there is an
+// the programs, finishes the open pings, and lets the exporter send what it has, for as
+// long as it makes progress: see Options.IdleTimeout. The Summary is valid even if there is an
 // error; that the exporter could not send everything is one.
 func (a *Agent) Run(ctx context.Context) (Summary, error) {
 	ctx, over := context.WithCancel(ctx)
 	defer over()
-	export, stop := Patient(ctx, a.sinks.Exporter, a.opts.Patience)
+	export, stop := WithIdleTimeout(ctx, a.sinks.Exporter, a.opts.IdleTimeout)
 	defer stop()
 	mounts, err := netns.WatchMounts()
 	if err != nil {

@@ -58,10 +58,10 @@ type Options struct {
 	// OnTrace is called with every trace before it is exported, or nil. The trace must
 	// not be changed, nor kept for longer than the call if there is an Exporter.
 	OnTrace func(*trace.Trace)
-	// Patience is how long the exporter may go without sending anything once the run is
-	// over. As long as it does send, it may take as long as it needs. Default
-	// DefaultPatience.
-	Patience time.Duration
+	// IdleTimeout is how long the exporter may go without sending anything once the run is
+	// over. While it does send, it may take as long as it needs. The default is
+	// DefaultIdleTimeout.
+	IdleTimeout time.Duration
 }
 
 // fixed reports whether the namespaces are given by number.
@@ -89,5 +89,5 @@ const DefaultTimeout = 2 * time.Second
 // while we work.
 const tick = 200 * time.Millisecond
 
-// DefaultPatience is how long an exporter may go without sending anything at the end.
-const DefaultPatience = 5 * time.Second
+// DefaultIdleTimeout is how long an exporter may go without sending anything at the end.
+const DefaultIdleTimeout = 5 * time.Second

@@ -112,7 +112,7 @@ func (a *Agent) shutdown(ctx context.Context) (err error) {
 func (a *Agent) abandon() error {
 	over, cancel := context.WithCancel(context.Background())
 	cancel()
-	ctx, stop := Patient(over, a.sinks.Exporter, a.opts.Patience)
+	ctx, stop := WithIdleTimeout(over, a.sinks.Exporter, a.opts.IdleTimeout)
 	defer stop()
 	return a.shutdown(ctx)
 }

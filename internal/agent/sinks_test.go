@@ -34,7 +34,7 @@ func (stuck) Shutdown(ctx context.Context) error {
 func TestStuckExporterIsGivenUp(t *testing.T) {
 	l := bridge(t)
 	opts := agent.Options{
-		Filter: bpf.Filter{NetNS: inodes(l)}, Count: 3, Patience: 500 * time.Millisecond,
+		Filter: bpf.Filter{NetNS: inodes(l)}, Count: 3, IdleTimeout: 500 * time.Millisecond,
 		Open: func() (agent.Sinks, error) { return agent.Sinks{Exporter: stuck{}}, nil },
 	}
 	a, err := agent.Start(opts)

@@ -120,7 +120,7 @@ func (d *daemon) start(ctx context.Context, loaded *config.Loaded) error {
 func (d *daemon) agentOptions(loaded *config.Loaded) agent.Options {
 	opts := agentOptions(d.config.Trace, d.config.Containers)
 	opts.HostID = d.sinks.resource.Host.ID
-	opts.Patience = time.Duration(d.config.Shutdown.Timeout)
+	opts.IdleTimeout = time.Duration(d.config.Shutdown.Timeout)
 	opts.WithoutNetfilter = func(err error) {
 		d.log.Warn("netfilter is not looked into", "error", err)
 	}

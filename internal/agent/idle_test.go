@@ -23,32 +23,32 @@ func (t timed) Stats() exporter.Stats { return t.stats() }
 // spans makes the count of one trace.
 func spans(n int64) exporter.Count { return exporter.Count{Traces: 1, Spans: n} }
 
-func TestPatience(t *testing.T) {
-	const patience, run = 5 * time.Second, time.Minute
+func TestIdleTimeout(t *testing.T) {
+	const timeout, run = 5 * time.Second, time.Minute
 	for _, tt := range []struct {
 		name string
 		// stats are what the exporter says so long after the end of the run.
 		stats func(after time.Duration) exporter.Stats
 		want  time.Duration
 	}{
-		{"stuck", func(time.Duration) exporter.Stats { return exporter.Stats{} }, patience},
+		{"stuck", func(time.Duration) exporter.Stats { return exporter.Stats{} }, timeout},
 		{"slow, but it goes on, then stuck", func(after time.Duration) exporter.Stats {
 			return exporter.Stats{Sent: spans(int64(min(after, 10*time.Minute) / (4 * time.Second)))}
-		}, 10*time.Minute + patience},
+		}, 10*time.Minute + timeout},
 		{"only loses", func(after time.Duration) exporter.Stats {
 			return exporter.Stats{Lost: map[exporter.Cause]exporter.Count{exporter.CauseQueueFull: spans(int64(after))}}
-		}, patience},
+		}, timeout},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				begin := time.Now()
 				over, end := context.WithCancel(t.Context())
 				e := timed{stats: func() exporter.Stats { return tt.stats(time.Since(begin) - run) }}
-				ctx, stop := agent.Patient(over, e, patience)
+				ctx, stop := agent.WithIdleTimeout(over, e, timeout)
 				defer stop()
 				time.AfterFunc(run, end)
 				<-ctx.Done()
-				if took := time.Since(begin) - run; took < tt.want || took > tt.want+patience/10 {
+				if took := time.Since(begin) - run; took < tt.want || took > tt.want+timeout/10 {
 					t.Errorf("given up %v after the end, want %v", took, tt.want)
 				}
 			})
@@ -57,15 +57,15 @@ func TestPatience(t *testing.T) {
 }
 
 // Nothing is left running, whenever it is stopped; the bubble would not end otherwise.
-func TestPatienceIsStopped(t *testing.T) {
+func TestIdleTimeoutIsStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		idle := timed{stats: func() exporter.Stats { return exporter.Stats{} }}
 		over, end := context.WithCancel(t.Context())
-		running, stopRunning := agent.Patient(over, idle, time.Hour)
-		_, stopNone := agent.Patient(over, nil, time.Hour)
+		running, stopRunning := agent.WithIdleTimeout(over, idle, time.Hour)
+		_, stopNone := agent.WithIdleTimeout(over, nil, time.Hour)
 		stopRunning()
 		stopNone()
-		ended, stopEnded := agent.Patient(over, idle, time.Hour)
+		ended, stopEnded := agent.WithIdleTimeout(over, idle, time.Hour)
 		end()
 		synctest.Wait()
 		if running.Err() == nil || ended.Err() != nil {
