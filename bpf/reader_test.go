@@ -8,7 +8,7 @@ import (
 	"github.com/dwelltrace/dwell/correlate/event"
 )
 
-// What is in the ring comes out in pieces as it does at once: in order, and all of it.
+// What is in the ring comes out in parts as it does at once: in order, and all of it.
 func TestDrainSome(t *testing.T) {
 	a, b := twoHosts(t)
 	r := record(t, Options{}, b)
@@ -16,23 +16,23 @@ func TestDrainSome(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.drain()
-	const pings, each, piece = 48, 5, 50
+	const pings, each, limit = 48, 5, 50
 	p := a.pinger(false)
 	for i := range pings {
-		p.ping("192.0.2.2", i, []byte("piece by piece"))
+		p.ping("192.0.2.2", i, []byte("part by part"))
 	}
 	if err := r.tracer.Detach(); err != nil {
 		t.Fatal(err)
 	}
-	var total, last, pieces int
-	for all := false; !all; pieces++ {
-		n, finished, err := r.tracer.DrainSome(piece, func(ev *event.Event) {
+	var total, last, parts int
+	for all := false; !all; parts++ {
+		n, finished, err := r.tracer.DrainSome(limit, func(ev *event.Event) {
 			if int(ev.Seq) < last {
 				t.Errorf("an event of ping %d after one of ping %d", ev.Seq, last)
 			}
 			last = int(ev.Seq)
 		})
-		if err != nil || n > piece || n < piece && !finished {
+		if err != nil || n > limit || n < limit && !finished {
 			t.Fatalf("%d events, all: %v, error %v", n, finished, err)
 		}
 		total, all = total+n, finished
@@ -40,7 +40,7 @@ func TestDrainSome(t *testing.T) {
 	if r.tracer.reader.reading != nil {
 		t.Error("keeps memory from which all has been read")
 	}
-	if total != each*pings || last != pings-1 || pieces < total/piece {
-		t.Errorf("%d events in %d pieces, the last of ping %d", total, pieces, last)
+	if total != each*pings || last != pings-1 || parts < total/limit {
+		t.Errorf("%d events in %d parts, the last of ping %d", total, parts, last)
 	}
 }

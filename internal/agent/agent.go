@@ -45,7 +45,8 @@ type Agent struct {
 	latest uint64
 	// batch holds the traces that were finished since they were last sent on.
 	batch []*trace.Trace
-	// waited is for how long the exporter has held up this turn of the loop in vain.
+	// waited is for how long the exporter has held up this iteration of the loop without
+	// taking what it got.
 	waited time.Duration
 	// finishing is set when the run is over and what is left is being sent.
 	finishing bool
@@ -203,8 +204,8 @@ func (a *Agent) Resolver() correlate.Resolver { return a.resolver }
 
 // Run traces until ctx is done or Options.Count pings are finished. Then it detaches
 // the programs, finishes the open pings, and lets the exporter send what it has, for as
-// long as it makes progress: see Options.IdleTimeout. The Summary is valid even if there is an
-// error; that the exporter could not send everything is one.
+// long as it makes progress: see Options.IdleTimeout. The Summary is valid even if there
+// is an error; that the exporter could not send everything is one.
 func (a *Agent) Run(ctx context.Context) (Summary, error) {
 	ctx, over := context.WithCancel(ctx)
 	defer over()

@@ -288,8 +288,8 @@ func TestScopeThatCannotBe(t *testing.T) {
 	if err := f.SetScope(agent.Scope{}); err == nil {
 		t.Error("SetScope after the end did not fail")
 	}
-	if s := f.Status(); s.Attached || s.LastTurn.IsZero() {
-		t.Errorf("after the end: attached %v, last turn %v", s.Attached, s.LastTurn)
+	if s := f.Status(); s.Attached || s.LastIteration.IsZero() {
+		t.Errorf("after the end: attached %v, last iteration %v", s.Attached, s.LastIteration)
 	}
 }
 

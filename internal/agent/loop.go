@@ -12,12 +12,13 @@ import (
 	"github.com/dwelltrace/dwell/internal/clock"
 )
 
-// pieceEvents is how many events are taken at a time. A full ring buffer holds some
+// chunkEvents is how many events are taken at a time. A full ring buffer holds some
 // hundred thousand, whose traces together would need ten times its memory.
-const pieceEvents = 16 << 10
+const chunkEvents = 16 << 10
 
-// turnPieces are as many as a full ring buffer of bpf.DefaultRingBytes holds.
-const turnPieces = 64
+// iterationChunks is how many chunks an iteration takes at most: as many as a full ring
+// buffer of bpf.DefaultRingBytes holds.
+const iterationChunks = 64
 
 // loop takes the events until ctx is done or enough pings are finished. It looks for them
 // on a tick, and at once when news says that there are many.
@@ -25,7 +26,7 @@ func (a *Agent) loop(ctx, export context.Context, news <-chan struct{}) error {
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
 	for !a.enough() {
-		more, err := a.turn(ctx, export)
+		more, err := a.iterate(ctx, export)
 		if err != nil {
 			return err
 		}
@@ -59,13 +60,13 @@ func (a *Agent) gather(ctx context.Context, news chan<- struct{}) error {
 // enough reports whether Options.Count is reached.
 func (a *Agent) enough() bool { return a.opts.Count > 0 && a.summary.Pings() >= a.opts.Count }
 
-// turn takes what there is, piece by piece, unless ctx is done or enough pings are
+// iterate takes what there is, chunk by chunk, unless ctx is done or enough pings are
 // finished before. It reports whether there is more to take: events may come as fast as
 // they are taken.
-func (a *Agent) turn(ctx, export context.Context) (more bool, err error) {
+func (a *Agent) iterate(ctx, export context.Context) (more bool, err error) {
 	a.waited = 0
-	for range turnPieces {
-		more, err = a.piece(export)
+	for range iterationChunks {
+		more, err = a.takeChunk(export)
 		if err != nil || !more || a.enough() || ctx.Err() != nil {
 			break
 		}
@@ -73,15 +74,15 @@ func (a *Agent) turn(ctx, export context.Context) (more bool, err error) {
 	return more, err
 }
 
-// piece takes no more than pieceEvents, closes the pings that are over and sends their
+// takeChunk takes no more than chunkEvents, closes the pings that are over and sends their
 // traces on. It reports whether there is more to take.
-func (a *Agent) piece(export context.Context) (more bool, err error) {
+func (a *Agent) takeChunk(export context.Context) (more bool, err error) {
 	// The clock is read first: all events up to now are then there to be taken.
 	now, err := clock.Monotonic()
 	if err != nil {
 		return false, err
 	}
-	n, all, err := a.tracer.DrainSome(pieceEvents, a.take)
+	n, all, err := a.tracer.DrainSome(chunkEvents, a.take)
 	if err != nil {
 		return false, fmt.Errorf("read events: %w", err)
 	}
@@ -131,7 +132,7 @@ func (a *Agent) checkLoss() error {
 // empty takes everything that is left.
 func (a *Agent) empty(export context.Context) error {
 	for {
-		if more, err := a.piece(export); err != nil || !more {
+		if more, err := a.takeChunk(export); err != nil || !more {
 			return err
 		}
 	}

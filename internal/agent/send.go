@@ -12,13 +12,13 @@ import (
 	"github.com/dwelltrace/dwell/correlate/trace"
 )
 
-// finalPiece is how many traces are exported at once when the run is over: each piece
+// finalChunk is how many traces are exported at once when the run is over: each chunk
 // may wait in the exporter for as long as its queue says, and not all of them together.
-const finalPiece = 32
+const finalChunk = 32
 
-// turnWait is for how long an exporter that does not take what it gets may hold up one turn
-// of the loop.
-const turnWait = 5 * time.Second
+// iterationWait is for how long an exporter that does not take what it gets may hold up one
+// iteration of the loop.
+const iterationWait = 5 * time.Second
 
 // send moves the finished traces to the wall clock, counts those that are wanted and
 // hands them on. It stops at Options.Count.
@@ -65,15 +65,15 @@ func (a *Agent) export(ctx context.Context, traces []*trace.Trace) {
 		a.exportLive(ctx, traces)
 		return
 	}
-	for piece := range slices.Chunk(traces, finalPiece) {
-		_ = a.sinks.Exporter.Export(ctx, piece)
+	for chunk := range slices.Chunk(traces, finalChunk) {
+		_ = a.sinks.Exporter.Export(ctx, chunk)
 	}
 }
 
-// exportLive hands traces to the exporter. One that does not take them all may hold up the
-// pieces of a turn together no longer than turnWait: otherwise there is no room for events.
+// exportLive hands traces to the exporter. One that does not take them all may hold up an
+// iteration no longer than iterationWait in all: otherwise there is no room for events.
 func (a *Agent) exportLive(ctx context.Context, traces []*trace.Trace) {
-	ctx, cancel := context.WithTimeout(ctx, turnWait-a.waited)
+	ctx, cancel := context.WithTimeout(ctx, iterationWait-a.waited)
 	defer cancel()
 	start := time.Now()
 	if err := a.sinks.Exporter.Export(ctx, traces); err == nil {

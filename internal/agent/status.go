@@ -14,9 +14,9 @@ import (
 type Status struct {
 	// Attached is set while pings are recorded.
 	Attached bool
-	// LastTurn is when the loop last emptied the ring buffer, which it does several times
-	// a second; zero before the first time.
-	LastTurn time.Time
+	// LastIteration is when the loop last emptied the ring buffer, which it does several
+	// times a second; zero before the first time.
+	LastIteration time.Time
 	// Summary is what was seen up to then; Export is up to now.
 	Summary
 	Inventory inventory.Stats
@@ -35,7 +35,7 @@ type Status struct {
 func (a *Agent) Status() Status {
 	s := Status{Inventory: a.inventory.Stats()}
 	if last := a.status.Load(); last != nil {
-		s.Attached, s.LastTurn, s.Summary = last.attached, last.turn, last.summary
+		s.Attached, s.LastIteration, s.Summary = last.attached, last.taken, last.summary
 	}
 	if a.sinks.Exporter != nil {
 		s.Export = a.sinks.Exporter.Stats()
@@ -59,10 +59,10 @@ func (a *Agent) Status() Status {
 // need be there.
 func (a *Agent) SetScope(s Scope) error { return a.watcher.set(s) }
 
-// report is what the loop tells others after each turn. It does not change.
+// report is what the loop tells others after each chunk. It does not change.
 type report struct {
 	attached bool
-	turn     time.Time
+	taken    time.Time
 	summary  Summary
 }
 

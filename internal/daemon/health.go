@@ -9,7 +9,7 @@ import (
 	"github.com/dwelltrace/dwell/internal/agent"
 )
 
-// The loop turns five times a second. It may stand still while a file takes nothing, see
+// The loop runs five times a second. It may stand still while a file takes nothing, see
 // fileWait, and more than once in a row.
 const (
 	readyWithin = 10 * time.Second
@@ -29,27 +29,27 @@ const (
 type health struct {
 	phase phase
 	agent agent.Status
-	// began is when the agent was started: until then the loop could not have turned.
+	// began is when the agent was started: until then the loop could not have run.
 	began, now time.Time
 }
 
-// lastTurn returns when the loop last turned, or could first have.
-func (h health) lastTurn() time.Time {
-	if h.agent.LastTurn.Before(h.began) {
+// lastIteration returns when the loop last ran, or could first have.
+func (h health) lastIteration() time.Time {
+	if h.agent.LastIteration.Before(h.began) {
 		return h.began
 	}
-	return h.agent.LastTurn
+	return h.agent.LastIteration
 }
 
 // ready returns why no pings are traced now, or nil.
 func (h health) ready() error {
-	idle := h.now.Sub(h.lastTurn())
+	idle := h.now.Sub(h.lastIteration())
 	switch {
 	case h.phase == starting:
 		return fmt.Errorf("starting: not attached yet")
 	case h.phase == stopping:
 		return fmt.Errorf("stopping")
-	case !h.agent.LastTurn.IsZero() && !h.agent.Attached:
+	case !h.agent.LastIteration.IsZero() && !h.agent.Attached:
 		return fmt.Errorf("not attached")
 	case idle > readyWithin:
 		return fmt.Errorf("the ring buffer was last read %v ago", idle.Round(time.Second))
@@ -60,7 +60,7 @@ func (h health) ready() error {
 // alive returns why the agent should be started again, or nil. Starting and stopping are
 // bounded otherwise.
 func (h health) alive() error {
-	if idle := h.now.Sub(h.lastTurn()); h.phase == running && idle > aliveWithin {
+	if idle := h.now.Sub(h.lastIteration()); h.phase == running && idle > aliveWithin {
 		return fmt.Errorf("stuck: the ring buffer was last read %v ago", idle.Round(time.Second))
 	}
 	return nil

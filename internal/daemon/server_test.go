@@ -26,7 +26,9 @@ func otlpOptions() otlp.Options {
 
 func TestHealth(t *testing.T) {
 	now := time.Now()
-	attached := func(ago time.Duration) agent.Status { return agent.Status{Attached: true, LastTurn: now.Add(-ago)} }
+	attached := func(ago time.Duration) agent.Status {
+		return agent.Status{Attached: true, LastIteration: now.Add(-ago)}
+	}
 	for _, test := range []struct {
 		name         string
 		h            health
@@ -39,7 +41,7 @@ func TestHealth(t *testing.T) {
 		{"slow", health{phase: running, began: now.Add(-time.Hour), agent: attached(20 * time.Second)}, "20s ago", ""},
 		{"stuck", health{phase: running, began: now.Add(-time.Hour), agent: attached(2 * time.Minute)}, "2m0s ago", "stuck"},
 		{"never turned", health{phase: running, began: now.Add(-2 * time.Minute)}, "2m0s ago", "stuck"},
-		{"detached", health{phase: running, began: now, agent: agent.Status{LastTurn: now}}, "not attached", ""},
+		{"detached", health{phase: running, began: now, agent: agent.Status{LastIteration: now}}, "not attached", ""},
 		{"stopping", health{phase: stopping, began: now.Add(-time.Hour), agent: attached(2 * time.Minute)}, "stopping", ""},
 	} {
 		test.h.now = now

@@ -6,7 +6,7 @@
 // The correlator has no clock and asks nobody but its resolver. So the calls of its
 // methods in their order, and the resolver's answers, are all that there is to keep.
 // An answer is only written if it is not the one given before; it carries the number
-// of the question, since names may change between two traces of one turn.
+// of the question, since names may change between two traces of one iteration.
 //
 // # Format
 //

@@ -199,7 +199,7 @@ func live(tb testing.TB, seed uint64, n int, w *recording.Writer, names ...func(
 	}
 	for len(events) > 0 {
 		k := min(len(events), r.IntN(60))
-		a.turn(tb, events[:k])
+		a.iterate(tb, events[:k])
 		events = events[k:]
 	}
 	a.c.Flush()
@@ -207,7 +207,7 @@ func live(tb testing.TB, seed uint64, n int, w *recording.Writer, names ...func(
 	return a.lines
 }
 
-func (a *agent) turn(tb testing.TB, events []event.Event) {
+func (a *agent) iterate(tb testing.TB, events []event.Event) {
 	now := uint64(1e15)
 	for i := range events {
 		a.c.Add(&events[i])

@@ -97,8 +97,8 @@ func pings(n int) []*trace.Trace {
 	return traces
 }
 
-// turn is how many traces an agent exports at once.
-const turn = 8
+// chunk is how many traces an agent exports at once.
+const chunk = 8
 
 func startDwell(ctx context.Context, cfg config, traces []*trace.Trace) (func(int) error, func() error, error) {
 	o := otlpgrpc.Options{
@@ -120,8 +120,8 @@ func startDwell(ctx context.Context, cfg config, traces []*trace.Trace) (func(in
 		if err := queuedBelow(ctx, e, spills); err != nil {
 			return err
 		}
-		for i := 0; i < len(traces); i += turn {
-			if err := e.Export(ctx, traces[i:min(i+turn, len(traces))]); err != nil {
+		for i := 0; i < len(traces); i += chunk {
+			if err := e.Export(ctx, traces[i:min(i+chunk, len(traces))]); err != nil {
 				return err
 			}
 		}

@@ -27,11 +27,11 @@ func (w *widest) Export(_ context.Context, traces []*trace.Trace) error {
 	return nil
 }
 
-// A reader that was held up finds thousands of pings in the ring buffer. It works them
-// off in pieces, and no event is late for its trace.
-func TestFullRingIsWorkedOffInPieces(t *testing.T) {
+// A reader that was held up finds thousands of pings in the ring buffer. It takes
+// them in chunks, and no event is late for its trace.
+func TestFullRingIsTakenInChunks(t *testing.T) {
 	const count = 6000 // of some 40 events each
-	// What stays open for the correlator's grace, at 50,000 pings a second, and a piece.
+	// What stays open for the correlator's grace, at 50,000 pings a second, and a chunk.
 	const atOnce = 3000
 	l := bridge(t)
 	pinged := make(chan struct{})
