@@ -40,7 +40,7 @@ var info = recording.Info{
 // pings are the paper's pings, of all seven listings.
 func pings(tb testing.TB) []*listing.Listing {
 	tb.Helper()
-	paths, err := filepath.Glob("../listing/testdata/transcripts/*.txt")
+	paths, err := filepath.Glob("../study/listing/testdata/transcripts/*.txt")
 	if err != nil || len(paths) != 7 {
 		tb.Fatalf("%d listings, error %v", len(paths), err)
 	}
