@@ -53,7 +53,7 @@ var (
 			trace.AttrKind, AttrParentKind, trace.AttrNetworkInterface, trace.AttrDirection,
 			trace.AttrNetNSName, trace.AttrNetNSRole,
 		},
-		Meaning: "Time that a packet dwelt in a device, link, bridge, hypervisor or one of their parts.",
+		Meaning: "Time that a packet spent in a device, link, bridge or hypervisor, or in a part of one.",
 	}
 	defPing = Definition{
 		Name: "dwell.ping.duration", Instrument: Histogram, Unit: "s",
@@ -63,29 +63,29 @@ var (
 	defPings = Definition{
 		Name: "dwell.pings", Instrument: Counter, Unit: "{ping}",
 		Attributes: []string{trace.AttrOutcome, trace.AttrIncomplete},
-		Meaning:    "Pings traced, by how they ended; dwell.incomplete says why a trace is incomplete.",
+		Meaning:    "Pings traced, by outcome; dwell.incomplete gives the reason if the trace is incomplete.",
 	}
 	defDrops = Definition{
 		Name: "dwell.drops", Instrument: Counter, Unit: "{packet}",
 		Attributes: []string{
 			trace.AttrDropReason, trace.AttrNetworkInterface, trace.AttrDirection, trace.AttrNetNSName,
 		},
-		Meaning: "Echo packets that the kernel dropped, by its reason and where.",
+		Meaning: "Echo packets that the kernel dropped, by drop reason and place.",
 	}
 	defOverflowed = Definition{
 		Name: "dwell.agent.metrics.overflowed", Instrument: Counter, Unit: "{measurement}",
 		Attributes: []string{AttrMetric}, Agent: true,
-		Meaning: "Measurements counted in the overflow series of a metric, since it has as many series as it may.",
+		Meaning: "Measurements counted in a metric's overflow series because the metric has reached its maximum number of series.",
 	}
 	defExpired = Definition{
 		Name: "dwell.agent.metrics.expired", Instrument: Counter, Unit: "{series}",
 		Attributes: []string{AttrMetric}, Agent: true,
-		Meaning: "Series removed since nothing was measured for long.",
+		Meaning: "Series removed because nothing was added to them for the time configured as metrics.expire.",
 	}
 	defSeries = Definition{
 		Name: "dwell.agent.metrics.series", Instrument: Gauge, Unit: "{series}",
 		Attributes: []string{AttrMetric}, Agent: true,
-		Meaning: "Series that a metric has now.",
+		Meaning: "Current number of series of a metric.",
 	}
 )
 

@@ -26,17 +26,17 @@ func main() {
 const head = `<!-- Made by go generate ./exporter from correlate/trace/attributes.go. Do not edit. -->
 # Attributes
 
-What dwell writes on its traces. Names marked *semconv* are those of OpenTelemetry's
+The attributes of dwell's traces. Names marked *semconv* are defined by OpenTelemetry's
 [semantic conventions](https://opentelemetry.io/docs/specs/semconv/); the others begin
 with ` + "`dwell.`" + `. Units are [UCUM](https://ucum.org) codes.
 `
 
 // sections in the order of the page.
 var sections = []struct{ on, title, text string }{
-	{trace.OnResource, "Resource", "One for each network namespace, which is a service."},
-	{trace.OnRoot, "Root span", "The whole ping, beside what stands on every span."},
-	{trace.OnSpan, "Span", "Where they apply."},
-	{trace.OnEvent, "Span event", "Events are named `" + trace.EventDrop + "`, `" + trace.EventNAT + "` and `" + trace.EventCopy + "`."},
+	{trace.OnResource, "Resource", "There is one resource per network namespace; each is a service."},
+	{trace.OnRoot, "Root span", "The root span, which represents the whole ping, has these attributes in addition to those of every span."},
+	{trace.OnSpan, "Span", "Spans have these attributes where they apply."},
+	{trace.OnEvent, "Span event", "Span events are named `" + trace.EventDrop + "`, `" + trace.EventNAT + "` or `" + trace.EventCopy + "`."},
 }
 
 func page() string {
