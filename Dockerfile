@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# The image: one static binary on nothing. It needs BuildKit, the default since Docker
-# Engine 23.0:
+# The image: a single static binary on an empty base. It needs BuildKit, the default since
+# Docker Engine 23.0:
 #
 #   docker build --build-arg VERSION=$(git describe --tags --always) -t dwelltrace/dwell .
 #
-# examples/docker/Dockerfile.binary makes the same of a binary that is built already.
+# examples/docker/Dockerfile.binary builds the same image from an existing binary.
 FROM --platform=$BUILDPLATFORM golang:1.26.8 AS build
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN --mount=type=cache,target=/go/pkg/mod go mod download
-# The BPF objects are in the repository: no clang is needed.
+# The BPF objects are in the repository, so clang is not needed.
 COPY bpf bpf
 COPY cmd cmd
 COPY correlate correlate
@@ -33,6 +33,6 @@ COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY LICENSE /LICENSE
 COPY --from=build /out/dwell /dwell
 EXPOSE 9464
-# Docker gives capabilities to user 0 alone; which ones: docs/deployment.md.
+# Docker gives capabilities only to user 0; docs/deployment.md lists them.
 ENTRYPOINT ["/dwell"]
 CMD ["agent", "--config", "/etc/dwell/dwell.yaml"]
