@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # `make` alone lists the targets. On a fresh Debian or Ubuntu with Go and root,
-# `make demo` and `make test` each work as the first thing typed: what they need
-# besides Go they install themselves.
+# `make demo` and `make test` both work right away: they install whatever else they
+# need.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -36,7 +36,7 @@ TEST_FLAGS = -count=1 -timeout=20m $(if $(ROOT),-p=1) $(if $(shell command -v gc
 
 ##@ Use
 .PHONY: demo
-demo: $(if $(ROOT),build) ## Trace some pings through a virtual network made for it (root)
+demo: $(if $(ROOT),build) ## Trace some pings through a virtual network (root)
 	$(need_root)
 	bin/dwell demo $(ARGS)
 
@@ -45,12 +45,12 @@ build: ## Build the static binary bin/dwell
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/dwell ./cmd/dwell
 
 .PHONY: doctor
-doctor: build ## Say what this kernel and these privileges allow
+doctor: build ## Check whether this machine is fit to trace
 	bin/dwell doctor $(ARGS)
 
 ##@ Work on it
 .PHONY: test
-test: build $(GOTESTSUM) test-deps ## Run all tests; as root those on the real kernel, too (PKG=./correlate/...)
+test: build $(GOTESTSUM) test-deps ## Run all tests; as root, also those on the real kernel (PKG=./correlate/...)
 	$(if $(ROOT),$(GO) build $(if $(shell command -v gcc),-race) $(PKG))
 	$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg \
 		--post-run-command .ci/verdict -- $(TEST_FLAGS) $(ARGS) $(PKG)
@@ -61,10 +61,10 @@ test-deps:
 	.ci/install test
 
 .PHONY: check
-check: lint generated tidy arch ## Everything that CI checks besides the tests
+check: lint generated tidy arch ## Run everything that CI checks besides the tests
 
 .PHONY: lint
-lint: $(LINT) ## Linters, vet and format, for each architecture that we build for
+lint: $(LINT) ## Run linters, vet and format check, for all architectures we build for
 	$(LINT) run
 	GOARCH=arm64 CGO_ENABLED=0 $(GO) vet ./...
 
@@ -73,7 +73,7 @@ fmt: $(LINT) ## Format the Go files
 	$(LINT) fmt
 
 .PHONY: arch
-arch: ## Import rules, size of files, licence lines
+arch: ## Check import rules, size of files, licence lines
 	$(GO) test -count=1 ./internal/check/archtest
 
 .PHONY: tidy
@@ -81,7 +81,7 @@ tidy: ## Fail if a go.mod is not tidy
 	for dir in . internal/check/*/; do if [ -f $$dir/go.mod ]; then $(GO) -C $$dir mod tidy -diff; fi; done
 
 .PHONY: generate
-generate: ## Make the BPF objects and the generated pages anew (clang)
+generate: ## Rebuild the BPF objects and the generated pages (clang)
 	.ci/install generate
 	$(BPF_ENV) $(GO) generate ./...
 
@@ -91,34 +91,34 @@ generated: ## Fail if generated files are not what `make generate` makes
 	$(BPF_ENV) .ci/generated
 
 .PHONY: bench
-bench: bench-go bench-export bench-overhead ## All benchmarks
+bench: bench-go bench-export bench-overhead ## Run all benchmarks
 
 .PHONY: bench-go
-bench-go: ## Benchmarks of the packages
+bench-go: ## Run the benchmarks of the packages
 	$(GO) test -run '^$$' -bench . -benchmem $(PKG)
 
 .PHONY: bench-export
-bench-export: ## Spans per CPU-second on the way out, beside the OpenTelemetry SDK
+bench-export: ## Measure exported spans per CPU-second, next to the OpenTelemetry SDK
 	$(GO) run ./internal/check/exportbench $(ARGS)
 
 .PHONY: bench-overhead
-bench-overhead: $(if $(ROOT),build) ## What tracing costs a flood ping, beside perf record (root)
+bench-overhead: $(if $(ROOT),build) ## Measure what tracing costs a flood ping, next to perf record (root)
 	$(need_root)
 	.ci/install bench
 	$(GO) run ./internal/check/overhead --dwell bin/dwell $(ARGS)
 
 .PHONY: soak
-soak: $(if $(ROOT),build) ## Memory of the agent under an hour's worth of flood pings (root)
+soak: $(if $(ROOT),build) ## Measure the agent's memory under an hour's worth of flood pings (root)
 	$(need_root)
 	$(GO) run ./internal/check/soak --dwell bin/dwell $(ARGS)
 
 .PHONY: verify-docker
-verify-docker: build ## Run the image in a real Docker engine of its own, and check it (root)
+verify-docker: build ## Test the image in a real Docker engine of its own (root)
 	$(need_root)
 	internal/check/docker/verify.sh $(ARGS)
 
 .PHONY: clean
-clean: ## Remove what make made, but for the Go caches
+clean: ## Remove what make created, except the Go caches
 	rm -rf bin .cache
 
 .PHONY: help
