@@ -7,6 +7,9 @@ import (
 	"github.com/dwelltrace/dwell/correlate/trace"
 )
 
+// root is the index of the root span.
+const root = 0
+
 // builder makes the spans of one trace.
 type builder struct {
 	opts  Options
@@ -101,10 +104,10 @@ func (b *builder) build() *trace.Trace {
 // the last that was seen of it.
 func (b *builder) addRoot() {
 	p := b.trace.Ping
-	root := b.newSpan(trace.KindPing, b.firstEvent(), b.lastEvent())
-	root.ID = b.opts.Key.rootID(b.trace.ID, b.passedHost())
-	root.Title = p.String()
-	b.trace.Spans = append(b.trace.Spans, root)
+	s := b.newSpan(trace.KindPing, b.firstEvent(), b.lastEvent())
+	s.ID = b.opts.Key.rootID(b.trace.ID, b.passedHost())
+	s.Title = p.String()
+	b.trace.Add(trace.NoParent, s)
 }
 
 // passedHost returns this host's ID if the ping was not sent on it, otherwise "".
@@ -145,10 +148,8 @@ func (b *builder) addTurn() {
 	}
 	s := b.newSpan(kind, out, in)
 	s.Leaf = true
-	root := b.trace.Root()
-	s.Parent = root.ID
-	s.ID = b.opts.Key.childID(root.ID, 0)
-	b.trace.Spans = append(b.trace.Spans, s)
+	s.ID = b.opts.Key.childID(b.trace.Root().ID, 0)
+	b.trace.Add(root, s)
 }
 
 // newSpan makes a span from one event to another, in the namespace of the first.

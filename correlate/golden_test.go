@@ -27,20 +27,17 @@ func render(t *trace.Trace) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s %s%s id=%s local=%v duplicates=%d\n",
 		t.Root().Name(), t.Outcome, t.Cause, t.DropReason, t.ID, t.Local, t.Duplicates)
-	depth := map[trace.SpanID]int{}
 	for i := range t.Spans {
 		s := &t.Spans[i]
-		if s.Parent != (trace.SpanID{}) {
-			depth[s.ID] = depth[s.Parent] + 1
-		}
-		fmt.Fprintf(&b, "%s%s (%s) %d..%d", strings.Repeat("  ", depth[s.ID]), s.Name(), s.NetNS.Name,
+		indent := strings.Repeat("  ", int(s.Depth))
+		fmt.Fprintf(&b, "%s%s (%s) %d..%d", indent, s.Name(), s.NetNS.Name,
 			s.Start-t.Root().Start, s.End-t.Root().Start)
 		if s.Error != "" {
 			fmt.Fprintf(&b, " error=%s", s.Error)
 		}
 		b.WriteByte('\n')
 		for _, e := range s.Events {
-			fmt.Fprintf(&b, "%s* %s", strings.Repeat("  ", depth[s.ID]+1), e.Name)
+			fmt.Fprintf(&b, "%s  * %s", indent, e.Name)
 			for _, a := range e.Attrs {
 				fmt.Fprintf(&b, " %s=%q", a.Key, a.Value())
 			}

@@ -14,20 +14,18 @@ import (
 // request and the first reply.
 func (b *builder) addJourney(j *journey, n int) {
 	s := b.newSpan(j.kind, j.start(), j.end())
-	s.Parent = b.trace.Root().ID
 	s.ID = b.opts.Key.journeyID(b.trace.ID, b.opts.HostID, j.kind, n)
 	if n > 0 {
 		s.Title = fmt.Sprintf("%s (duplicate %d)", j.kind, n)
 	}
-	at := len(b.trace.Spans)
-	b.trace.Spans = append(b.trace.Spans, s)
+	at := b.trace.Add(root, s)
 	for i := 0; i < len(j.leaves); {
 		size := hopSize(j.leaves[i:])
-		b.addHop(s.ID, at, j.leaves[i:i+max(size, 1)], size > 0)
+		b.addHop(at, j.leaves[i:i+max(size, 1)], size > 0)
 		i += max(size, 1)
 	}
 	b.addCopies(j, at)
-	b.addDrop(j, at)
+	b.addDrop(j)
 }
 
 // hopSize returns how many of the leaves at the front make up one device as the paper
@@ -52,9 +50,10 @@ func hopSize(leaves []leaf) int {
 	return n
 }
 
-// addHop adds leaves, below a device or hypervisor span if they make up one.
-func (b *builder) addHop(journey trace.SpanID, at int, leaves []leaf, hop bool) {
-	parent := journey
+// addHop adds leaves to the journey at index at, below a device or hypervisor span if
+// they make up one.
+func (b *builder) addHop(at int, leaves []leaf, hop bool) {
+	parent := at
 	var outside []leaf
 	if hop {
 		kind := trace.KindDevice
@@ -68,24 +67,25 @@ func (b *builder) addHop(journey trace.SpanID, at int, leaves []leaf, hop bool) 
 		if kind == trace.KindDevice && leaves[0].kind == trace.KindForward {
 			s.Title = "device " + s.NetNS.Name // a router is its namespace
 		}
-		parent = b.addChild(s, journey, at)
+		parent = b.addChild(s, at, at)
 	}
 	for _, l := range leaves {
 		b.addLeaf(l, parent, at, hop)
 	}
 	for _, l := range outside {
-		b.addLeaf(l, journey, at, false)
+		b.addLeaf(l, at, at, false)
 	}
 }
 
-// addLeaf adds the span of a leaf, and of the finer leaves in it if there are any.
-func (b *builder) addLeaf(l leaf, parent trace.SpanID, at int, inner bool) {
+// addLeaf adds the span of a leaf below that at index parent, and the finer leaves in it
+// if there are any.
+func (b *builder) addLeaf(l leaf, parent, at int, inner bool) {
 	s := b.newSpan(l.kind, l.from, l.to)
 	s.Inner = inner
 	if parts := l.parts(); parts != nil {
-		id := b.addChild(s, parent, at)
+		whole := b.addChild(s, parent, at)
 		for _, part := range parts {
-			b.addLeaf(part, id, at, true)
+			b.addLeaf(part, whole, at, true)
 		}
 		return
 	}
@@ -102,13 +102,11 @@ func (b *builder) addLeaf(l leaf, parent trace.SpanID, at int, inner bool) {
 	b.addChild(s, parent, at)
 }
 
-// addChild adds a span below parent, with an ID derived from that of its journey, at
-// index at, and its place in it. It returns the ID.
-func (b *builder) addChild(s trace.Span, parent trace.SpanID, at int) trace.SpanID {
-	s.Parent = parent
+// addChild adds a span below that at index parent, with an ID derived from that of its
+// journey, at index at, and its place in it. It returns the span's index.
+func (b *builder) addChild(s trace.Span, parent, at int) int {
 	s.ID = b.opts.Key.childID(b.trace.Spans[at].ID, len(b.trace.Spans)-at)
-	b.trace.Spans = append(b.trace.Spans, s)
-	return s.ID
+	return b.trace.Add(parent, s)
 }
 
 // rewritable is what NAT may change in an echo.
@@ -157,30 +155,28 @@ func (b *builder) leafAt(at int, time int64) *trace.Span {
 
 // addDrop marks the leaf in which the packet died, what is around it, and the root. A
 // request that ends with the death of its reply is not dropped itself.
-func (b *builder) addDrop(j *journey, at int) {
+func (b *builder) addDrop(j *journey) {
 	end := j.end()
 	if end.Hook != event.KfreeSKB || end.Type != j.start().Type {
 		return
 	}
 	reason := b.opts.Resolver.DropReason(end.Code)
-	last := &b.trace.Spans[len(b.trace.Spans)-1]
-	last.Events = append(last.Events, trace.Event{
+	last := len(b.trace.Spans) - 1
+	s := &b.trace.Spans[last]
+	s.Events = append(s.Events, trace.Event{
 		Time: int64(end.Time), Name: trace.EventDrop,
 		Attrs: []trace.Attr{trace.String(trace.AttrDropReason, reason)},
 	})
-	b.failUp(last.ID, at, reason)
+	b.failUp(last, reason)
 	if j == b.request || j == b.reply {
 		b.trace.Root().Error = reason
 		b.trace.DropReason = reason
 	}
 }
 
-// failUp marks a span and those around it, up to the journey at index at.
-func (b *builder) failUp(id trace.SpanID, at int, reason string) {
-	for i := len(b.trace.Spans) - 1; i >= at; i-- {
-		if s := &b.trace.Spans[i]; s.ID == id {
-			s.Error = reason
-			id = s.Parent
-		}
+// failUp marks the span at index i and those around it, up to the journey.
+func (b *builder) failUp(i int, reason string) {
+	for ; i != root; i = b.trace.Spans[i].Parent {
+		b.trace.Spans[i].Error = reason
 	}
 }

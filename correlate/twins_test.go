@@ -184,7 +184,7 @@ func TestTwinsAreToldApart(t *testing.T) {
 		traces, stats := run(w.events, correlate.Options{})
 		seen, ids := map[int]bool{}, map[trace.ID]bool{}
 		for _, tr := range traces {
-			checkTiling(t, tr)
+			checkTree(t, tr)
 			owner := w.checkTimes(t, tr)
 			if seen[owner] || ids[tr.ID] {
 				t.Fatalf("second trace of ping %x or ID %s", owner, tr.ID)

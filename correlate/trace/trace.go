@@ -6,6 +6,23 @@
 // It knows neither OTLP nor the kernel. A trace is built once and not changed
 // afterwards, except for [Trace.Rebase], which moves it from the kernel's
 // monotonic clock to wall-clock time.
+//
+// # The tree
+//
+// Trace.Spans holds the tree in depth-first order, as [Trace.Add] builds it:
+//
+//   - The root comes first. It alone has no parent and the depth 0.
+//   - A parent comes before its children, and a child's depth is its parent's plus one.
+//   - All that is below a span follows it without a gap, up to [Trace.After]. Its children
+//     are therefore next to each other only if they have no children themselves.
+//   - The root's children are the request's journey, the span between the journeys, the
+//     reply's journey, each of which may be missing, and then further journeys. Journeys
+//     are nowhere else.
+//   - The children of every other span are in order of time and tile it: the first begins
+//     with it, each other one where the one before ends, and the last ends with it.
+//   - What is in a journey has the journey's direction; the other spans have none.
+//   - A span has children or is a leaf, except for a journey of which a single event was
+//     seen: that is neither.
 package trace
 
 import (
@@ -144,8 +161,8 @@ type Trace struct {
 	State string
 	// Duplicates counts the replies delivered after the first.
 	Duplicates int
-	// Spans holds the root first and every parent before its children; children of
-	// one parent are in order of time.
+	// Spans is the tree in depth-first order; see the package's documentation for what
+	// holds of it.
 	Spans []Span
 }
 
@@ -180,9 +197,12 @@ func (p Packet) Encapsulated() bool { return p.OuterSrc.IsValid() }
 // Span is a stretch of time for which somebody is answerable.
 type Span struct {
 	ID SpanID
-	// Parent is zero for the root.
-	Parent SpanID
-	Kind   Kind
+	// Parent is the index in Trace.Spans of the span around this one, or NoParent.
+	Parent int
+	// Depth is the number of spans around this one.
+	Depth     uint8
+	Direction Direction
+	Kind      Kind
 	// Leaf is set if the span has no children. The leaves of a journey tile it.
 	Leaf bool
 	// Inner is set if the span is part of a device or hypervisor span.

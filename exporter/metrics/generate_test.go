@@ -39,7 +39,7 @@ func grow(outcome trace.Outcome, children ...node) *trace.Trace {
 		Ping: trace.Ping{Src: netip.MustParseAddr("192.0.2.1"), Dst: netip.MustParseAddr("192.0.2.2")},
 	}
 	g := grower{t, 1_767_225_600_000_000_000}
-	g.add(node{trace.KindPing, guestEnd, 0, children}, trace.SpanID{})
+	g.add(node{trace.KindPing, guestEnd, 0, children}, trace.NoParent)
 	return t
 }
 
@@ -48,19 +48,18 @@ type grower struct {
 	now int64
 }
 
-func (g *grower) add(n node, parent trace.SpanID) {
-	i := len(g.t.Spans)
-	s := trace.Span{Kind: n.kind, Parent: parent, Leaf: n.children == nil, Start: g.now}
-	binary.BigEndian.PutUint64(s.ID[:], uint64(i)+1)
+func (g *grower) add(n node, parent int) {
+	s := trace.Span{Kind: n.kind, Leaf: n.children == nil, Start: g.now}
+	binary.BigEndian.PutUint64(s.ID[:], uint64(len(g.t.Spans))+1)
 	if n.device != nil {
 		s.NetNS = n.device.NetNS
 		if n.kind != trace.KindPing && !n.kind.Journey() {
 			s.Device = n.device
 		}
 	}
-	g.t.Spans = append(g.t.Spans, s)
+	i := g.t.Add(parent, s)
 	for _, c := range n.children {
-		g.add(c, s.ID)
+		g.add(c, i)
 	}
 	g.now += n.ns
 	g.t.Spans[i].End = g.now

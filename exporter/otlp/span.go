@@ -47,8 +47,8 @@ func (e *Encoder) span(b []byte, t *trace.Trace, i int, d spantree.Direction) []
 	b = appendBytes(b, spanTraceID, t.ID[:])
 	b = appendBytes(b, spanID, s.ID[:])
 	b = appendText(b, spanTraceState, t.State)
-	if s.Parent != (trace.SpanID{}) {
-		b = appendBytes(b, spanParentID, s.Parent[:])
+	if s.Parent != trace.NoParent {
+		b = appendBytes(b, spanParentID, t.Spans[s.Parent].ID[:])
 	}
 	if s.Title != "" {
 		b = appendText(b, spanName, s.Title)

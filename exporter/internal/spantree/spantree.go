@@ -33,39 +33,14 @@ type Node struct {
 	Direction Direction
 }
 
-// Nodes returns a node for each span of t, in buf if it is large enough. It looks
-// for a parent from the child backwards: a trace has some dozen spans and a parent
-// stands a few places before, which no map beats.
+// Nodes returns a node for each span of t, in buf if it is large enough.
 func Nodes(t *trace.Trace, buf []Node) []Node {
 	nodes := buf[:0]
 	for i := range t.Spans {
 		s := &t.Spans[i]
-		n := Node{Parent: parent(t.Spans[:i], s.Parent)}
-		if n.Parent != None {
-			n.Depth = nodes[n.Parent].Depth + 1
-			n.Direction = nodes[n.Parent].Direction
-		}
-		switch s.Kind {
-		case trace.KindRequest:
-			n.Direction = Request
-		case trace.KindReply:
-			n.Direction = Reply
-		}
-		nodes = append(nodes, n)
+		nodes = append(nodes, Node{Parent: s.Parent, Depth: int(s.Depth), Direction: Direction(s.Direction)})
 	}
 	return nodes
-}
-
-func parent(before []trace.Span, id trace.SpanID) int {
-	if id == (trace.SpanID{}) {
-		return None
-	}
-	for i := len(before) - 1; i >= 0; i-- {
-		if before[i].ID == id {
-			return i
-		}
-	}
-	return None
 }
 
 // Children returns, for each span, the indices of its children in order, and those

@@ -7,7 +7,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/exporter/internal/spantree"
 	"github.com/dwelltrace/dwell/internal/check/tracetest"
 )
@@ -57,13 +56,5 @@ func TestNodes(t *testing.T) {
 	}
 	if diff := cmp.Diff([]int{1, 9, 10}, children[0]); diff != "" {
 		t.Errorf("children of the root (-want +got):\n%s", diff)
-	}
-}
-
-func TestUnknownParentIsNone(t *testing.T) {
-	tr := &trace.Trace{Spans: []trace.Span{{ID: trace.SpanID{1}}, {ID: trace.SpanID{2}, Parent: trace.SpanID{9}}}}
-	_, roots := spantree.Children(spantree.Nodes(tr, nil))
-	if diff := cmp.Diff([]int{0, 1}, roots); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

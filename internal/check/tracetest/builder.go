@@ -34,11 +34,11 @@ func newBuilder(seq uint16) *builder {
 }
 
 func (b *builder) begin(kind trace.Kind, d *trace.Device) {
-	s := b.add(kind, d)
+	at := b.add(kind, d)
 	if kind.Journey() {
-		s.Device = nil
+		b.t.Spans[at].Device = nil
 	}
-	b.open = append(b.open, len(b.t.Spans)-1)
+	b.open = append(b.open, at)
 }
 
 func (b *builder) end() {
@@ -50,7 +50,7 @@ func (b *builder) end() {
 // leaf adds a span of the given duration in nanoseconds. The result is good until
 // the next span is added.
 func (b *builder) leaf(kind trace.Kind, d, peer *trace.Device, ns int64) *trace.Span {
-	s := b.add(kind, d)
+	s := &b.t.Spans[b.add(kind, d)]
 	s.Leaf = true
 	s.Peer = peer
 	b.now += ns
@@ -58,17 +58,17 @@ func (b *builder) leaf(kind trace.Kind, d, peer *trace.Device, ns int64) *trace.
 	return s
 }
 
-func (b *builder) add(kind trace.Kind, d *trace.Device) *trace.Span {
+func (b *builder) add(kind trace.Kind, d *trace.Device) int {
 	s := trace.Span{Kind: kind, Start: b.now, NetNS: d.NetNS, Device: d, Packet: b.packet}
 	binary.BigEndian.PutUint32(s.ID[:], uint32(b.t.Ping.Seq)+1)
 	binary.BigEndian.PutUint32(s.ID[4:], uint32(len(b.t.Spans))+1)
+	parent := trace.NoParent
 	if len(b.open) > 0 {
-		p := b.t.Spans[b.open[len(b.open)-1]]
-		s.Parent = p.ID
-		s.Inner = p.Kind == trace.KindHypervisor || p.Kind == trace.KindDevice
+		parent = b.open[len(b.open)-1]
+		k := b.t.Spans[parent].Kind
+		s.Inner = k == trace.KindHypervisor || k == trace.KindDevice
 	}
-	b.t.Spans = append(b.t.Spans, s)
-	return &b.t.Spans[len(b.t.Spans)-1]
+	return b.t.Add(parent, s)
 }
 
 // finish ends the root.

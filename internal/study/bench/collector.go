@@ -80,7 +80,7 @@ func (c *Collector) addSteps(batch int, t *trace.Trace) {
 		s := c.byPath[st.path]
 		if s == nil {
 			s = c.newSeries()
-			s.in, s.whole = st.direction, st.whole
+			s.in, s.whole = directionOf(st.span), st.span.Kind.Journey()
 			s.row = c.row(st)
 			c.byPath[st.path] = s
 			c.series = slices.Insert(c.series, place, s)
@@ -101,10 +101,11 @@ func (c *Collector) typical() *trace.Trace {
 	return sorted[(len(sorted)-1)/2]
 }
 
+// row describes a step. Depth counts from the parts of a journey.
 func (c *Collector) row(st step) Row {
 	return Row{
 		Path: st.path, Kind: st.span.Kind.String(), Name: c.name(st.span), Role: c.role(st.span.NetNS),
-		Depth: max(st.depth, 0), Leaf: st.span.Leaf,
+		Depth: max(int(st.span.Depth)-2, 0), Leaf: st.span.Leaf,
 	}
 }
 

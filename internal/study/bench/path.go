@@ -10,51 +10,53 @@ import (
 
 // step is a span as a row sees it.
 type step struct {
-	direction string
-	path      string
-	depth     int
-	whole     bool // the journey itself
-	span      *trace.Span
+	path string
+	span *trace.Span
 }
 
 // steps returns the spans of a trace below its root, in order: journeys, and what
 // they are made of. Duplicate replies are no part of the way there and back, and
 // left out. name names a span.
 func steps(t *trace.Trace, name func(*trace.Span) string) []step {
-	root := t.Root().ID
-	known := map[trace.SpanID]step{}
-	seen := map[string]int{}
 	var out []step
+	seen := map[string]int{}
+	paths := make([]string, len(t.Spans)) // of the spans so far, "" if left out
 	for i := 1; i < len(t.Spans); i++ {
 		s := &t.Spans[i]
-		var st step
-		if s.Parent == root {
-			st = below(s, name)
-		} else if parent, ok := known[s.Parent]; ok {
-			st = step{direction: parent.direction, depth: parent.depth + 1, path: parent.path + "/" + name(s), span: s}
-		} else {
-			continue // below a duplicate
+		path := pathOf(s, paths, name)
+		if path == "" || s.Kind.Journey() && seen[path] > 0 {
+			continue // a duplicate, or part of one
 		}
-		if st.whole && seen[st.path] > 0 {
-			continue
+		if seen[path]++; seen[path] > 1 {
+			path += "#" + strconv.Itoa(seen[path])
 		}
-		if seen[st.path]++; seen[st.path] > 1 {
-			st.path += "#" + strconv.Itoa(seen[st.path])
-		}
-		known[s.ID] = st
-		out = append(out, st)
+		paths[i] = path
+		out = append(out, step{path: path, span: s})
 	}
 	return out
 }
 
-// below places a child of the root. Parts of a journey have depth 0, so the journey
-// has -1.
-func below(s *trace.Span, name func(*trace.Span) string) step {
-	switch s.Kind {
-	case trace.KindRequest:
-		return step{direction: Request, path: Request, depth: -1, whole: true, span: s}
-	case trace.KindReply:
-		return step{direction: Reply, path: Reply, depth: -1, whole: true, span: s}
+// pathOf returns the path of a span, of whose parent it is known, or "" if the parent is
+// left out.
+func pathOf(s *trace.Span, paths []string, name func(*trace.Span) string) string {
+	switch {
+	case s.Kind.Journey():
+		return directionOf(s)
+	case s.Parent == 0:
+		return Between + "/" + name(s)
+	case paths[s.Parent] == "":
+		return ""
 	}
-	return step{direction: Between, path: Between + "/" + name(s), span: s}
+	return paths[s.Parent] + "/" + name(s)
+}
+
+// directionOf returns the direction of the rows of a span.
+func directionOf(s *trace.Span) string {
+	switch s.Direction {
+	case trace.Request:
+		return Request
+	case trace.Reply:
+		return Reply
+	}
+	return Between
 }

@@ -41,14 +41,10 @@ func (c *Collector) waterfall(t *trace.Trace) *Waterfall {
 		return nil
 	}
 	w := &Waterfall{TraceID: t.ID.String(), Title: t.Ping.String(), NS: t.Root().Duration()}
-	depth := map[trace.SpanID]int{}
 	for i := range t.Spans {
 		s := &t.Spans[i]
-		if i > 0 {
-			depth[s.ID] = depth[s.Parent] + 1
-		}
 		span := WaterfallSpan{
-			Depth: depth[s.ID], Kind: s.Kind.String(), Name: c.name(s), Role: c.role(s.NetNS),
+			Depth: int(s.Depth), Kind: s.Kind.String(), Name: c.name(s), Role: c.role(s.NetNS),
 			Start: s.Start - t.Root().Start, NS: s.Duration(), Leaf: s.Leaf,
 		}
 		for _, e := range s.Events {

@@ -228,12 +228,10 @@ ping 192.168.4.1 -> 192.168.4.2 seq 2
 func outlines(traces []*trace.Trace) []string {
 	var all []string
 	for _, tr := range traces {
-		depth := map[trace.SpanID]int{}
 		out := ""
 		for i := range tr.Spans {
 			s := &tr.Spans[i]
-			depth[s.ID] = depth[s.Parent] + 1
-			out += "\n" + strings.Repeat(" ", depth[s.ID]-1) + outline(s)
+			out += "\n" + strings.Repeat(" ", int(s.Depth)) + outline(s)
 		}
 		all = append(all, out)
 	}
@@ -257,19 +255,15 @@ func outline(s *trace.Span) string {
 // other and end with it.
 func checkTiling(t *testing.T, tr *trace.Trace) {
 	t.Helper()
-	parents := map[trace.SpanID]trace.SpanID{}
-	for i := range tr.Spans {
-		parents[tr.Spans[i].ID] = tr.Spans[i].Parent
-	}
 	for i := range tr.Spans {
 		j := &tr.Spans[i]
 		if !j.Kind.Journey() {
 			continue
 		}
 		at := j.Start
-		for k := range tr.Spans {
+		for k := i + 1; k < tr.After(i); k++ {
 			s := &tr.Spans[k]
-			if !s.Leaf || s.Parent != j.ID && parents[s.Parent] != j.ID {
+			if !s.Leaf {
 				continue
 			}
 			if s.Start != at {

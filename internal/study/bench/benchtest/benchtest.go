@@ -30,7 +30,7 @@ func Trace(id, seq uint16, request, reply []Node) *trace.Trace {
 		Src: netip.MustParseAddr("192.0.2.1"), Dst: netip.MustParseAddr("203.0.113.8"), ID: id, Seq: seq, PayloadLen: 56,
 	}}}
 	binary.BigEndian.PutUint16(b.t.ID[:], seq)
-	b.add(trace.SpanID{}, Node{Kind: trace.KindPing, NetNS: 1, Children: []Node{
+	b.add(trace.NoParent, Node{Kind: trace.KindPing, NetNS: 1, Children: []Node{
 		{Kind: trace.KindRequest, NetNS: 1, Children: request},
 		{Kind: trace.KindReply, NetNS: 3, Children: reply},
 	}})
@@ -76,23 +76,22 @@ type builder struct {
 	now int64
 }
 
-func (b *builder) add(parent trace.SpanID, n Node) {
-	at := len(b.t.Spans)
+func (b *builder) add(parent int, n Node) {
 	ns := &trace.NetNS{Inode: n.NetNS, Name: "test-mode-" + Roles()[n.NetNS], Hypervisor: n.NetNS == 2}
 	s := trace.Span{
-		Kind: n.Kind, Parent: parent, Leaf: len(n.Children) == 0, Start: b.now, NetNS: ns,
-		Inner: at > 0 && (n.Kind == trace.KindTransmit && n.NetNS == 2),
+		Kind: n.Kind, Leaf: len(n.Children) == 0, Start: b.now, NetNS: ns,
+		Inner: n.Kind == trace.KindTransmit && n.NetNS == 2,
 	}
-	binary.BigEndian.PutUint32(s.ID[4:], uint32(at)+1)
+	binary.BigEndian.PutUint32(s.ID[4:], uint32(len(b.t.Spans))+1)
 	if n.Device != "" {
 		s.Device = &trace.Device{NetNS: ns, Name: n.Device, Bridge: n.Bridge}
 	}
 	if n.Peer != "" {
 		s.Peer = &trace.Device{NetNS: ns, Name: n.Peer}
 	}
-	b.t.Spans = append(b.t.Spans, s)
+	at := b.t.Add(parent, s)
 	for _, child := range n.Children {
-		b.add(s.ID, child)
+		b.add(at, child)
 	}
 	if len(n.Children) == 0 {
 		b.now += n.NS

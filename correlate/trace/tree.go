@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package trace
+
+// NoParent is the Parent of the root.
+const NoParent = -1
+
+// Direction says which of the two packets of a ping a span is about.
+type Direction uint8
+
+// The directions.
+const (
+	// NoDirection is that of the root and of what is between the journeys.
+	NoDirection Direction = iota
+	// Request is that of the request's journey and of everything in it.
+	Request
+	// Reply is that of a reply's journey and of everything in it.
+	Reply
+)
+
+// String returns "request", "reply" or "".
+func (d Direction) String() string {
+	switch d {
+	case Request:
+		return "request"
+	case Reply:
+		return "reply"
+	}
+	return ""
+}
+
+// Add appends s as the last child of the span with the index parent, which is NoParent
+// for the root, and returns the index of s. It sets Parent, Depth and Direction. The
+// parent must be the span added last or one around that, because spans are in
+// depth-first order.
+func (t *Trace) Add(parent int, s Span) int {
+	s.Parent, s.Depth, s.Direction = parent, 0, NoDirection
+	if parent != NoParent {
+		p := &t.Spans[parent]
+		s.Depth, s.Direction = p.Depth+1, p.Direction
+	}
+	switch s.Kind {
+	case KindRequest:
+		s.Direction = Request
+	case KindReply:
+		s.Direction = Reply
+	}
+	t.Spans = append(t.Spans, s)
+	return len(t.Spans) - 1
+}
+
+// After returns the index of the first span behind span i and everything below it, which
+// is the number of spans if there is none. The spans below i are those from i+1 up to
+// there; the children of i are span i+1 and, after each child, the span at After of it.
+func (t *Trace) After(i int) int {
+	after := i + 1
+	for after < len(t.Spans) && t.Spans[after].Depth > t.Spans[i].Depth {
+		after++
+	}
+	return after
+}
