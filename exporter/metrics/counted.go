@@ -2,10 +2,7 @@
 
 package metrics
 
-import (
-	"github.com/dwelltrace/dwell/correlate/trace"
-	"github.com/dwelltrace/dwell/exporter/internal/spantree"
-)
+import "github.com/dwelltrace/dwell/correlate/trace"
 
 // Which spans are counted in dwell.device.duration, and as what:
 //
@@ -25,28 +22,24 @@ const hop trace.Kind = 0
 // noEnd is no time at which a span ends.
 const noEnd int64 = -1 << 63
 
-// level returns the kind of the span around span i, or hop.
-func level(t *trace.Trace, nodes []spantree.Node, i int) (within trace.Kind, counted bool) {
-	p := nodes[i].Parent
-	if p == spantree.None {
-		return 0, false
+// level returns the kind of the span around s, or hop.
+func level(t *trace.Trace, s *trace.Span) trace.Kind {
+	if k := t.Spans[s.Parent].Kind; !k.Journey() {
+		return k
 	}
-	if k := t.Spans[p].Kind; !k.Journey() {
-		return k, true
-	}
-	return hop, true
+	return hop
 }
 
 // unfinished returns the time at which the journey of span at was seen last if what
 // ends there was not seen to its end, otherwise noEnd.
-func unfinished(t *trace.Trace, nodes []spantree.Node, at int) int64 {
+func unfinished(t *trace.Trace, at int) int64 {
 	if t.Outcome != trace.Incomplete {
 		return noEnd
 	}
 	var lastHop, last trace.Kind
-	for i := at + 1; i < len(t.Spans) && nodes[i].Depth > nodes[at].Depth; i++ {
+	for i := at + 1; i < t.After(at); i++ {
 		last = t.Spans[i].Kind
-		if nodes[i].Parent == at {
+		if t.Spans[i].Parent == at {
 			lastHop = last
 		}
 	}

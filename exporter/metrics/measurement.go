@@ -8,7 +8,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/dwelltrace/dwell/correlate/trace"
-	"github.com/dwelltrace/dwell/exporter/internal/spantree"
 )
 
 // measurement is one trace being counted.
@@ -40,29 +39,29 @@ func (m *measurement) ping() {
 }
 
 // spans counts the time of each span below the root, and the drops.
-func (m *measurement) spans(nodes []spantree.Node) {
+func (m *measurement) spans() {
 	cut := noEnd
 	for i := 1; i < len(m.trace.Spans); i++ {
 		s := &m.trace.Spans[i]
 		if s.Kind.Journey() {
-			cut = unfinished(m.trace, nodes, i)
+			cut = unfinished(m.trace, i)
 			continue
 		}
-		m.drops(s, nodes[i].Direction)
-		within, counted := level(m.trace, nodes, i)
-		if !counted || s.Error != "" || s.End == cut && within != trace.KindPing {
+		m.drops(s)
+		within := level(m.trace, s)
+		if s.Error != "" || s.End == cut && within != trace.KindPing {
 			continue
 		}
-		m.span(i, within, nodes[i].Direction)
+		m.span(i, within)
 	}
 }
 
-func (m *measurement) span(at int, within trace.Kind, d spantree.Direction) {
+func (m *measurement) span(at int, within trace.Kind) {
 	s := &m.trace.Spans[at]
-	key := seriesKey{uint64(s.Kind) | uint64(within)<<8 | uint64(d)<<16, s.Device, s.NetNS}
+	key := seriesKey{uint64(s.Kind) | uint64(within)<<8 | uint64(s.Direction)<<16, s.Device, s.NetNS}
 	series := m.recorder.device.get(at, key, m.now, func() labelValues {
 		return labelValues{
-			s.Kind.String(), parentKind(within), device(s.Device), d.String(),
+			s.Kind.String(), parentKind(within), device(s.Device), s.Direction.String(),
 			namespace(s.NetNS), role(s.NetNS),
 		}
 	})
@@ -70,13 +69,13 @@ func (m *measurement) span(at int, within trace.Kind, d spantree.Direction) {
 }
 
 // drops counts the packets that died in s.
-func (m *measurement) drops(s *trace.Span, d spantree.Direction) {
+func (m *measurement) drops(s *trace.Span) {
 	for i := range s.Events {
 		e := &s.Events[i]
 		if e.Name != trace.EventDrop {
 			continue
 		}
-		labels := labelValues{reason(e), device(s.Device), d.String(), namespace(s.NetNS)}
+		labels := labelValues{reason(e), device(s.Device), s.Direction.String(), namespace(s.NetNS)}
 		series := m.recorder.drops.byLabels(labels, m.now)
 		if m.exemplarDue(&series.exemplars[0]) {
 			series.metric.(prometheus.ExemplarAdder).AddWithExemplar(1, m.exemplar(s))

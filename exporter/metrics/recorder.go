@@ -9,7 +9,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/dwelltrace/dwell/correlate/trace"
-	"github.com/dwelltrace/dwell/exporter/internal/spantree"
 )
 
 // Recorder counts pings. Its methods may be called concurrently.
@@ -25,7 +24,6 @@ type Recorder struct {
 	ping    *family[prometheus.Histogram]
 	drops   *family[prometheus.Counter]
 	pings   *family[prometheus.Counter]
-	nodes   []spantree.Node
 	sweepAt time.Time
 }
 
@@ -81,8 +79,7 @@ func (r *Recorder) Record(t *trace.Trace, kept bool) {
 	r.sweep(now)
 	m := measurement{recorder: r, trace: t, kept: kept, now: r.age(now)}
 	m.ping()
-	r.nodes = spantree.Nodes(t, r.nodes)
-	m.spans(r.nodes)
+	m.spans()
 }
 
 // age returns nanoseconds since the epoch, whatever is done to the wall clock meanwhile.

@@ -2,10 +2,7 @@
 
 package otlp
 
-import (
-	"github.com/dwelltrace/dwell/correlate/trace"
-	"github.com/dwelltrace/dwell/exporter/internal/spantree"
-)
+import "github.com/dwelltrace/dwell/correlate/trace"
 
 // memoLimit bounds how many values a memo keeps; beyond it begins anew.
 const memoLimit = 4096
@@ -45,12 +42,12 @@ func (m *memo[K, V]) get(k K) V {
 type place struct {
 	device, peer *trace.Device
 	kind         trace.Kind
-	direction    spantree.Direction
+	direction    trace.Direction
 	inner        bool
 }
 
-func placeOf(s *trace.Span, d spantree.Direction) place {
-	return place{device: s.Device, peer: s.Peer, kind: s.Kind, direction: d, inner: s.Inner}
+func placeOf(s *trace.Span) place {
+	return place{device: s.Device, peer: s.Peer, kind: s.Kind, direction: s.Direction, inner: s.Inner}
 }
 
 // placeFields are the encoded fields of Span that a place decides.

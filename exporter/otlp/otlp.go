@@ -17,7 +17,6 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/dwelltrace/dwell/correlate/trace"
-	"github.com/dwelltrace/dwell/exporter/internal/spantree"
 )
 
 // ScopeName is the instrumentation scope of all spans.
@@ -44,7 +43,6 @@ type Encoder struct {
 
 	// What follows is empty between two calls.
 
-	nodes []spantree.Node
 	// spans holds all encoded spans as they came.
 	spans   []byte
 	chain   []link
@@ -98,11 +96,10 @@ const (
 // appearance.
 func (e *Encoder) Append(b []byte, traces []*trace.Trace) []byte {
 	for _, t := range traces {
-		e.nodes = spantree.Nodes(t, e.nodes)
 		for i := range t.Spans {
 			start := len(e.spans)
 			body, at := openMessage(e.spans, scopeSpansSpans)
-			e.spans = closeMessage(e.span(body, t, i, e.nodes[i].Direction), at)
+			e.spans = closeMessage(e.span(body, t, i), at)
 			e.add(t.Spans[i].NetNS, start)
 		}
 	}

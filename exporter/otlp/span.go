@@ -7,7 +7,6 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/dwelltrace/dwell/correlate/trace"
-	"github.com/dwelltrace/dwell/exporter/internal/spantree"
 )
 
 // The fields of Span, Event and Status that are written
@@ -40,10 +39,10 @@ const (
 // (opentelemetry/proto/trace/v1/trace.proto, SpanFlags).
 const flags = 0x01 | 0x02 | uint32(tracepb.SpanFlags_SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK)
 
-// span appends the fields of span i of t, which is d's way.
-func (e *Encoder) span(b []byte, t *trace.Trace, i int, d spantree.Direction) []byte {
+// span appends the fields of span i of t.
+func (e *Encoder) span(b []byte, t *trace.Trace, i int) []byte {
 	s := &t.Spans[i]
-	place := e.places.get(placeOf(s, d))
+	place := e.places.get(placeOf(s))
 	b = appendBytes(b, spanTraceID, t.ID[:])
 	b = appendBytes(b, spanID, s.ID[:])
 	b = appendText(b, spanTraceState, t.State)
@@ -62,7 +61,7 @@ func (e *Encoder) span(b []byte, t *trace.Trace, i int, d spantree.Direction) []
 	b = append(b, place.attributes...)
 	b = e.ownAttributes(b, t, i)
 	b = events(b, s.Events)
-	b = status(b, t, i, d)
+	b = status(b, t, i)
 	b = protowire.AppendTag(b, spanFlags, protowire.Fixed32Type)
 	return protowire.AppendFixed32(b, flags)
 }
@@ -94,13 +93,13 @@ func events(b []byte, events []trace.Event) []byte {
 
 // status appends an error with a sentence for people where the packet died, and on
 // the root of a ping that lost a packet that way.
-func status(b []byte, t *trace.Trace, i int, d spantree.Direction) []byte {
+func status(b []byte, t *trace.Trace, i int) []byte {
 	reason := errorType(t, i)
 	if reason == "" {
 		return b
 	}
 	message := "the kernel dropped a packet of this ping: " + reason
-	if d != spantree.Neither {
+	if d := t.Spans[i].Direction; d != trace.NoDirection {
 		message = "the kernel dropped the echo " + d.String() + " here: " + reason
 	}
 	b, start := openMessage(b, spanStatus)

@@ -11,7 +11,6 @@ import (
 
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/exporter"
-	"github.com/dwelltrace/dwell/exporter/internal/spantree"
 )
 
 // DefaultSamples is how many durations are kept of each row: 800 kB.
@@ -26,7 +25,6 @@ type Table struct {
 	mu         sync.Mutex
 	rows       []*row
 	byKey      map[key]*row
-	nodes      []spantree.Node
 	stats      exporter.Stats
 	incomplete int64
 }
@@ -35,9 +33,9 @@ var _ exporter.Exporter = (*Table)(nil)
 
 // key is what makes spans of different pings the same row.
 type key struct {
-	direction     spantree.Direction
+	direction     trace.Direction
 	name, service string
-	depth         int
+	depth         uint8
 }
 
 type row struct {
@@ -74,11 +72,10 @@ func (t *Table) Export(_ context.Context, traces []*trace.Trace) error {
 // span before it, so that rows stand in the order of the path even if some pings
 // take a way of their own.
 func (t *Table) add(tr *trace.Trace) {
-	t.nodes = spantree.Nodes(tr, t.nodes)
 	place := 0
-	for i, n := range t.nodes {
+	for i := range tr.Spans {
 		s := &tr.Spans[i]
-		k := key{direction: n.Direction, name: nameOf(s), service: serviceOf(s), depth: n.Depth}
+		k := key{direction: s.Direction, name: nameOf(s), service: serviceOf(s), depth: s.Depth}
 		r := t.byKey[k]
 		if r == nil {
 			r = &row{key: k, dwell: newSample(t.samples)}

@@ -47,7 +47,7 @@ func (r *row) cells(o Options) []string {
 	q := r.dwell.quantiles(0.50, 0.99)
 	return []string{
 		r.direction.String(),
-		strings.Repeat("  ", r.depth) + clean(r.name),
+		strings.Repeat("  ", int(r.depth)) + clean(r.name),
 		clean(r.service),
 		strconv.FormatInt(r.dwell.count, 10),
 		text.Nanoseconds(r.dwell.mean(), micro),

@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/dwelltrace/dwell/correlate/trace"
-	"github.com/dwelltrace/dwell/exporter/internal/spantree"
 	"github.com/dwelltrace/dwell/exporter/internal/text"
 )
 
@@ -46,22 +45,17 @@ type drawing struct {
 	t *trace.Trace
 	o Options
 	*glyphs
-	out      bytes.Buffer
-	rows     []row
-	children [][]int
-	layout   layout
-	scale    scale
-	paint    painter
+	out    bytes.Buffer
+	rows   []row
+	layout layout
+	scale  scale
+	paint  painter
 }
 
 func newDrawing(t *trace.Trace, o Options) *drawing {
 	d := &drawing{t: t, o: o, glyphs: o.glyphs(), paint: painter{on: o.Color}}
 	d.scale = newScale(t)
-	var roots []int
-	d.children, roots = spantree.Children(spantree.Nodes(t, nil))
-	for _, i := range roots {
-		d.addSpan(i, "", "")
-	}
+	d.addSpan(0, "", "")
 	d.layout = newLayout(o.width(), d.rows)
 	d.scale.columns = d.layout.bar
 	return d
@@ -75,17 +69,20 @@ func (d *drawing) addSpan(i int, tree, below string) {
 		tree: tree, name: d.clean(s.Name()), service: d.clean(serviceOf(s)),
 		start: s.Start, end: s.End, failed: s.Error != "", dwell: text.Nanoseconds(s.Duration(), d.micro),
 	})
+	after := d.t.After(i)
 	passing := ""
-	if len(d.children[i]) > 0 {
+	if after > i+1 {
 		passing = d.pipe
 	}
 	d.addEvents(s, below+passing)
-	for k, child := range d.children[i] {
-		if k == len(d.children[i])-1 {
+	for child := i + 1; child < after; {
+		next := d.t.After(child)
+		if next == after {
 			d.addSpan(child, below+d.last, below+d.blank)
 		} else {
 			d.addSpan(child, below+d.branch, below+d.pipe)
 		}
+		child = next
 	}
 }
 
