@@ -38,6 +38,7 @@ func newBuilder(opts Options, p *ping, requests, replies []*journey) *builder {
 		t.ID, _ = Identify(opts.Key, first.Seq, first.Payload, first.PayloadLen)
 	}
 	t.Ping = pingOf(first)
+	t.Sent = b.request != nil && originates(first)
 	return b
 }
 
@@ -112,7 +113,7 @@ func (b *builder) addRoot() {
 
 // passedHost returns this host's ID if the ping was not sent on it, otherwise "".
 func (b *builder) passedHost() string {
-	if originates(b.firstEvent()) && b.request != nil {
+	if b.trace.Sent {
 		return ""
 	}
 	return b.opts.HostID

@@ -150,7 +150,10 @@ type Trace struct {
 	Ping Ping
 	// Local is set when the payload could not tell this echo from others, so that
 	// the IDs are only good on this host.
-	Local   bool
+	Local bool
+	// Sent is set if the ping was sent from this host, and not if it only passed through or
+	// its request was not seen.
+	Sent    bool
 	Outcome Outcome
 	// Cause is set if Outcome is Incomplete.
 	Cause Cause

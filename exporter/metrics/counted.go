@@ -48,14 +48,3 @@ func unfinished(t *trace.Trace, at int) int64 {
 	}
 	return t.Spans[at].End
 }
-
-// sentHere reports whether the ping comes from this host. A journey begins with the
-// queue of a device, or before it, only where the packet is made; one that passes
-// begins with an arrival.
-func sentHere(t *trace.Trace) bool {
-	if len(t.Spans) < 3 || t.Spans[1].Kind != trace.KindRequest {
-		return false
-	}
-	k := t.Spans[2].Kind
-	return k == trace.KindTransmit || k == trace.KindSend
-}

@@ -32,10 +32,11 @@ func parent(k trace.Kind, d *trace.Device, children ...node) node {
 	return node{kind: k, device: d, children: children}
 }
 
-// grow makes a trace of the journeys, and what is between, one after the other.
+// grow makes a trace of a ping sent from this host: of the journeys, and what is between,
+// one after the other.
 func grow(outcome trace.Outcome, children ...node) *trace.Trace {
 	t := &trace.Trace{
-		ID: trace.ID{15: 1}, Outcome: outcome,
+		ID: trace.ID{15: 1}, Sent: true, Outcome: outcome,
 		Ping: trace.Ping{Src: netip.MustParseAddr("192.0.2.1"), Dst: netip.MustParseAddr("192.0.2.2")},
 	}
 	g := grower{t, 1_767_225_600_000_000_000}

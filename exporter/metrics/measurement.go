@@ -24,7 +24,7 @@ func (m *measurement) ping() {
 	f := m.recorder.pings
 	labels := labelValues{t.Outcome.String(), string(t.Cause)}
 	f.byLabels(labels, m.now).metric.Inc()
-	if t.Outcome != trace.Complete || !sentHere(t) {
+	if t.Outcome != trace.Complete || !t.Sent {
 		return
 	}
 	v4 := t.Ping.Src.Is4()

@@ -53,6 +53,7 @@ func TestRoundTripOfPingsSentHere(t *testing.T) {
 		parent(trace.KindRequest, uplink, throughHypervisor(uplink, bridge)),
 		leaf(trace.KindBeyond, bridge, 1000),
 		parent(trace.KindReply, bridge, throughHypervisor(bridge, uplink)))
+	passing.Sent = false
 	for _, tr := range []*trace.Trace{passing, tracetest.Dropped(1), tracetest.NoReply(2)} {
 		r.Record(tr, true)
 	}

@@ -106,6 +106,7 @@ func All() []*trace.Trace {
 }
 
 func (b *builder) requestToBridge() {
+	b.t.Sent = true
 	b.begin(trace.KindRequest, guestEnd)
 	b.leaf(trace.KindTransmit, guestEnd, nil, 412)
 	b.leaf(trace.KindLink, guestEnd, bridgePort, 3_918)

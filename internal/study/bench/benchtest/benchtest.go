@@ -26,7 +26,7 @@ func Roles() map[uint32]string { return map[uint32]string{1: "guest", 2: "hyperv
 
 // Trace makes a complete ping of a request and a reply that consist of the nodes.
 func Trace(id, seq uint16, request, reply []Node) *trace.Trace {
-	b := builder{t: &trace.Trace{Outcome: trace.Complete, Ping: trace.Ping{
+	b := builder{t: &trace.Trace{Sent: true, Outcome: trace.Complete, Ping: trace.Ping{
 		Src: netip.MustParseAddr("192.0.2.1"), Dst: netip.MustParseAddr("203.0.113.8"), ID: id, Seq: seq, PayloadLen: 56,
 	}}}
 	binary.BigEndian.PutUint16(b.t.ID[:], seq)
