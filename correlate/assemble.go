@@ -19,6 +19,8 @@ type journey struct {
 	path   path
 	leaves []leaf
 	copies []path
+	// span is the index of the journey's span in the trace.
+	span int
 }
 
 func (j *journey) start() *event.Event { return j.path.first() }
@@ -26,6 +28,18 @@ func (j *journey) end() *event.Event   { return j.path.last() }
 
 // delivered reports whether a process took the packet.
 func (j *journey) delivered() bool { return j.end().Hook == event.SKBCopyDatagramIovec }
+
+// ended reports whether it is known how the journey ended: the packet died, or its last
+// leaf is one of those with which a packet leaves the host or is taken.
+func (j *journey) ended() bool {
+	if len(j.leaves) > 0 {
+		switch j.leaves[len(j.leaves)-1].kind {
+		case trace.KindDriver, trace.KindDeliver:
+			return true
+		}
+	}
+	return j.end().Hook == event.KfreeSKB
+}
 
 // assembler makes traces of finished pings. It keeps its working memory from one to
 // the next.

@@ -98,6 +98,7 @@ func (b *builder) build() *trace.Trace {
 		}
 	}
 	b.judge()
+	b.markUnfinished()
 	return b.trace
 }
 
@@ -125,12 +126,26 @@ func (b *builder) lastEvent() *event.Event {
 		return b.reply.end()
 	}
 	last := b.firstEvent()
-	for _, j := range append([]*journey{b.request, b.reply}, b.extra...) {
-		if j != nil && j.end().Time > last.Time {
+	for j := range b.journeys {
+		if j.end().Time > last.Time {
 			last = j.end()
 		}
 	}
 	return last
+}
+
+// journeys yields the request's journey, the reply's, and the others.
+func (b *builder) journeys(yield func(*journey) bool) {
+	for _, j := range [...]*journey{b.request, b.reply} {
+		if j != nil && !yield(j) {
+			return
+		}
+	}
+	for _, j := range b.extra {
+		if !yield(j) {
+			return
+		}
+	}
 }
 
 // addTurn adds what is between the request's journey and the reply's, if anything: a

@@ -19,6 +19,7 @@ func (b *builder) addJourney(j *journey, n int) {
 		s.Title = fmt.Sprintf("%s (duplicate %d)", j.kind, n)
 	}
 	at := b.trace.Add(root, s)
+	j.span = at
 	for i := 0; i < len(j.leaves); {
 		size := hopSize(j.leaves[i:])
 		b.addHop(at, j.leaves[i:i+max(size, 1)], size > 0)
@@ -167,16 +168,29 @@ func (b *builder) addDrop(j *journey) {
 		Time: int64(end.Time), Name: trace.EventDrop,
 		Attrs: []trace.Attr{trace.String(trace.AttrDropReason, reason)},
 	})
-	b.failUp(last, reason)
+	b.markUp(last, func(s *trace.Span) { s.Error = reason })
 	if j == b.request || j == b.reply {
 		b.trace.Root().Error = reason
 		b.trace.DropReason = reason
 	}
 }
 
-// failUp marks the span at index i and those around it, up to the journey.
-func (b *builder) failUp(i int, reason string) {
+// markUnfinished marks where each journey of an incomplete trace was seen last, unless it
+// is known how it ended.
+func (b *builder) markUnfinished() {
+	if b.trace.Outcome != trace.Incomplete {
+		return
+	}
+	for j := range b.journeys {
+		if !j.ended() {
+			b.markUp(b.trace.After(j.span)-1, func(s *trace.Span) { s.Unfinished = true })
+		}
+	}
+}
+
+// markUp marks the span at index i and those around it, up to the journey.
+func (b *builder) markUp(i int, mark func(*trace.Span)) {
 	for ; i != root; i = b.trace.Spans[i].Parent {
-		b.trace.Spans[i].Error = reason
+		mark(&b.trace.Spans[i])
 	}
 }

@@ -210,6 +210,10 @@ type Span struct {
 	Leaf bool
 	// Inner is set if the span is part of a device or hypervisor span.
 	Inner bool
+	// Unfinished is set in an incomplete trace if the packet was last seen in this span:
+	// End is when that was, and how long the packet stayed is not known. It is only set
+	// within a journey, and not if there the packet left the host, was taken or died.
+	Unfinished bool
 	// Start and End are in nanoseconds, of the monotonic clock until Rebase and
 	// since the Unix epoch afterwards.
 	Start, End int64

@@ -24,12 +24,20 @@ type node struct {
 	device   *trace.Device
 	ns       int64
 	children []node
+	// unfinished is that of the span.
+	unfinished bool
 }
 
 func leaf(k trace.Kind, d *trace.Device, ns int64) node { return node{kind: k, device: d, ns: ns} }
 
 func parent(k trace.Kind, d *trace.Device, children ...node) node {
 	return node{kind: k, device: d, children: children}
+}
+
+// cut makes a node's span one whose end was not seen.
+func cut(n node) node {
+	n.unfinished = true
+	return n
 }
 
 // grow makes a trace of a ping sent from this host: of the journeys, and what is between,
@@ -40,7 +48,7 @@ func grow(outcome trace.Outcome, children ...node) *trace.Trace {
 		Ping: trace.Ping{Src: netip.MustParseAddr("192.0.2.1"), Dst: netip.MustParseAddr("192.0.2.2")},
 	}
 	g := grower{t, 1_767_225_600_000_000_000}
-	g.add(node{trace.KindPing, guestEnd, 0, children}, trace.NoParent)
+	g.add(node{kind: trace.KindPing, device: guestEnd, children: children}, trace.NoParent)
 	return t
 }
 
@@ -50,7 +58,7 @@ type grower struct {
 }
 
 func (g *grower) add(n node, parent int) {
-	s := trace.Span{Kind: n.kind, Leaf: n.children == nil, Start: g.now}
+	s := trace.Span{Kind: n.kind, Leaf: n.children == nil, Unfinished: n.unfinished, Start: g.now}
 	binary.BigEndian.PutUint64(s.ID[:], uint64(len(g.t.Spans))+1)
 	if n.device != nil {
 		s.NetNS = n.device.NetNS

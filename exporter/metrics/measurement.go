@@ -40,19 +40,15 @@ func (m *measurement) ping() {
 
 // spans counts the time of each span below the root, and the drops.
 func (m *measurement) spans() {
-	cut := noEnd
 	for i := 1; i < len(m.trace.Spans); i++ {
 		s := &m.trace.Spans[i]
 		if s.Kind.Journey() {
-			cut = unfinished(m.trace, i)
 			continue
 		}
 		m.drops(s)
-		within := level(m.trace, s)
-		if s.Error != "" || s.End == cut && within != trace.KindPing {
-			continue
+		if s.Error == "" && !s.Unfinished {
+			m.span(i, level(m.trace, s))
 		}
-		m.span(i, within)
 	}
 }
 
