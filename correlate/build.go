@@ -38,7 +38,7 @@ func newBuilder(opts Options, p *ping, requests, replies []*journey) *builder {
 		t.ID, _ = Identify(opts.Key, first.Seq, first.Payload, first.PayloadLen)
 	}
 	t.Ping = pingOf(first)
-	t.Sent = b.request != nil && originates(first)
+	t.Sent = b.request != nil && (originates(first) || stillborn(first))
 	return b
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/dwelltrace/dwell/correlate"
+	"github.com/dwelltrace/dwell/correlate/event"
 )
 
 // Every ping of the golden traces is sent from this host, but for these.
@@ -16,7 +17,6 @@ func TestSent(t *testing.T) {
 		"reply-only":             false, // the request was not seen
 		"started-in-mid-journey": false, // where it was sent was not seen
 		"through-a-transit-host": false,
-		"dropped-where-made":     false,
 	}
 	got := map[string]bool{}
 	for _, g := range golden {
@@ -31,5 +31,17 @@ func TestSent(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// A ping that dies before any device's queue has it is sent from this host as well: its
+// root is the sender's, which does not depend on the host.
+func TestRootOfPingThatDiedWhereMade(t *testing.T) {
+	s := newSim()
+	s.request(1).event(dev{ns: guest}, event.KfreeSKB, 8)
+	a, _ := run(s.events, correlate.Options{HostID: "a"})
+	b, _ := run(s.events, correlate.Options{HostID: "b"})
+	if a[0].Root().ID != b[0].Root().ID {
+		t.Error("the root depends on the host")
 	}
 }
