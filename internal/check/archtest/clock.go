@@ -10,6 +10,8 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
+
+	"github.com/dwelltrace/dwell/internal/check/source"
 )
 
 // CheckClock finds every use of the machine's clock in the packages below dir. The
@@ -22,7 +24,7 @@ func CheckClock(root fs.FS, dir string) ([]string, error) {
 	}
 	var broken []string
 	for _, at := range slices.Sorted(maps.Keys(byDir)) {
-		if !match(at, dir+"/...") {
+		if !source.Match(at, dir+"/...") {
 			continue
 		}
 		for _, name := range byDir[at] {

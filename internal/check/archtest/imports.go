@@ -11,6 +11,8 @@ import (
 	"io"
 	"os/exec"
 	"strings"
+
+	"github.com/dwelltrace/dwell/internal/check/source"
 )
 
 // Module is the path before the packages that the rules name.
@@ -129,7 +131,7 @@ func CheckImports(graph Graph, rules []ImportRule) []string {
 	for _, rule := range rules {
 		for name, pkg := range graph {
 			ours := strings.HasPrefix(pkg.ImportPath, Module)
-			if ours && match(name, rule.Of...) && !match(name, rule.Except...) {
+			if ours && source.Match(name, rule.Of...) && !source.Match(name, rule.Except...) {
 				broken = append(broken, rule.check(graph, name, pkg)...)
 			}
 		}
@@ -143,7 +145,7 @@ func (r ImportRule) check(graph Graph, name string, pkg Package) []string {
 		broken = append(broken, fmt.Sprintf("%s %s %s: %s", name, verb, what, r.Why))
 	}
 	for _, dep := range pkg.Imports {
-		if match(dep, r.NeverDirect...) {
+		if source.Match(dep, r.NeverDirect...) {
 			report("imports", dep)
 		}
 	}
@@ -151,7 +153,7 @@ func (r ImportRule) check(graph Graph, name string, pkg Package) []string {
 	for _, dep := range pkg.Deps {
 		short := strings.TrimPrefix(dep, Module)
 		reached = append(reached, short)
-		if match(short, r.Never...) || r.Only != nil && !graph[short].Standard && !match(short, r.Only...) {
+		if source.Match(short, r.Never...) || r.Only != nil && !graph[short].Standard && !source.Match(short, r.Only...) {
 			report("depends on", short)
 		}
 	}
@@ -165,7 +167,7 @@ func (r ImportRule) check(graph Graph, name string, pkg Package) []string {
 // firstMatch returns the first name that matches one of the patterns, or "".
 func firstMatch(names, patterns []string) string {
 	for _, name := range names {
-		if match(name, patterns...) {
+		if source.Match(name, patterns...) {
 			return name
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/dwelltrace/dwell/internal/check/source"
 )
 
 // MaxLines is how long a hand-written source file may be.
@@ -24,7 +26,7 @@ func CheckDirectories(root fs.FS) ([]string, error) {
 	}
 	var broken []string
 	for _, e := range entries {
-		if e.IsDir() && !skipped(e.Name()) && e.Name() != ".ci" && !slices.Contains(known, e.Name()) {
+		if e.IsDir() && !source.Skipped(e.Name()) && e.Name() != ".ci" && !slices.Contains(known, e.Name()) {
 			broken = append(broken, e.Name()+" is no top-level directory of this project: "+strings.Join(known, " "))
 		}
 	}
@@ -34,7 +36,7 @@ func CheckDirectories(root fs.FS) ([]string, error) {
 // CheckFiles finds source files that are too long or have no licence line
 // (SPDX-License-Identifier, https://spdx.dev/ids) among their first three.
 func CheckFiles(root fs.FS) ([]string, error) {
-	names, err := files(root, func(name string) bool { return licence(name) != "" })
+	names, err := source.Files(root, func(name string) bool { return licence(name) != "" })
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +46,7 @@ func CheckFiles(root fs.FS) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		if generated(text) {
+		if source.Generated(text) {
 			continue
 		}
 		if lines := bytes.Count(text, []byte("\n")); lines > MaxLines {
