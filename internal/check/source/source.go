@@ -6,7 +6,6 @@
 package source
 
 import (
-	"bytes"
 	"io/fs"
 	"regexp"
 	"slices"
@@ -39,13 +38,18 @@ func Files(root fs.FS, keep func(name string) bool) ([]string, error) {
 }
 
 // The marker is defined by `go help generate`.
-var generatedMarker = regexp.MustCompile(`(?m)^// Code generated .* DO NOT EDIT\.$`)
+var (
+	generatedMarker = regexp.MustCompile(`(?m)^// Code generated .* DO NOT EDIT\.$`)
+	packageClause   = regexp.MustCompile(`(?m)^package `)
+)
 
 // Generated reports whether a file says above its package clause that a program
 // wrote it.
 func Generated(text []byte) bool {
-	head, _, _ := bytes.Cut(text, []byte("\npackage "))
-	return generatedMarker.Match(head)
+	if at := packageClause.FindIndex(text); at != nil {
+		text = text[:at[0]]
+	}
+	return generatedMarker.Match(text)
 }
 
 // Match reports whether a path matches one of the patterns: "a" is the path itself,
