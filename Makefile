@@ -76,6 +76,10 @@ fmt: $(LINT) ## Format the Go files
 arch: ## Check import rules, size of files, licence lines
 	$(GO) test -count=1 ./internal/check/archtest
 
+.PHONY: figures
+figures: ## Print length, documentation, tests and imports of each package
+	@$(GO) run ./internal/check/figures $(ARGS)
+
 .PHONY: tidy
 tidy: ## Fail if a go.mod is not tidy
 	for dir in . internal/check/*/; do if [ -f $$dir/go.mod ]; then $(GO) -C $$dir mod tidy -diff; fi; done
