@@ -42,9 +42,9 @@ func chart(r *bench.Result) scene {
 	}
 	c.scale = (chartWidth - chartLeft - chartRight - chartMargin) / max(longest, 1)
 	c.y += 18
-	c.text(label{x: chartMargin, y: c.y, text: "Where a ping dwells", size: 17, bold: true, ink: inkText})
+	c.text(label{x: chartMargin, y: c.y, text: "Where a ping spends its time", size: 17, bold: true, ink: inkText})
 	c.y += 20
-	c.text(label{x: chartMargin, y: c.y, text: "Mean time of each kind of stretch on the way, in microseconds", size: 13, ink: inkFaint})
+	c.text(label{x: chartMargin, y: c.y, text: "Mean time by kind of span, in microseconds", size: 13, ink: inkFaint})
 	c.y += 14
 	c.legend()
 	top := c.y

@@ -26,7 +26,7 @@ func printed() []studied {
 func intervalTable(r *bench.Result) Table {
 	t := Table{
 		Title: "The single pings that the paper printed",
-		Note:  "Microseconds: one request of the paper's listings beside the median here.",
+		Note:  "Microseconds: one request from the paper's listings, next to our median.",
 		Heads: append(words("mode", "from", "to", "measured here as"), figures("paper", "here p50", "paper / here")...),
 	}
 	lines, err := paperIntervals()

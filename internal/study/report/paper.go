@@ -87,9 +87,9 @@ func paperRows() ([]paperRow, error) {
 // paper was measured.
 func paperTable(r *bench.Result) Table {
 	t := Table{
-		Title: "The paper's figures beside these",
-		Note: "Microseconds, mean of the request's span. The paper's machine was another, and so was its tracer, " +
-			"which printed from the kernel: the ratio compares the two studies, not two networks.",
+		Title: "The paper's figures next to ours",
+		Note: "Microseconds, mean of the request's span. The paper used a different machine and a different tracer, " +
+			"which printed from the kernel: the ratio compares two studies, not two networks.",
 		Heads: append(words("mode", "the paper's row", "measured here as", "in"), figures("paper", "here", "paper / here")...),
 	}
 	rows, err := paperRows()

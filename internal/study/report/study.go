@@ -13,9 +13,9 @@ import (
 func ruleTable(s bench.RuleStudy) Table {
 	t := Table{
 		Title: "Rules in " + s.Mode,
-		Note: fmt.Sprintf("Microseconds, medians, with so many rules in the hypervisor's FORWARD chain that match nothing "+
-			"(%s, made by %s). The batches took turns. Last: growth of the median per 1,000 rules; "+
-			"strong are the leaves that make up a tenth or more of the ping's.", s.Example, s.Tool),
+		Note: fmt.Sprintf("Medians in microseconds, by the number of rules in the hypervisor's FORWARD chain, none of which matches "+
+			"(%s, added by %s). The batches were interleaved. Last column: growth of the median per 1,000 rules; "+
+			"leaves in bold account for a tenth or more of the ping's growth.", s.Example, s.Tool),
 		Heads: words("direction", "span", "in"),
 	}
 	for _, n := range s.Rules {
@@ -62,18 +62,18 @@ func signed(ns float64) string {
 func calibrationTables(all []bench.Calibration) []Table {
 	trip := Table{
 		Title: "What tracing adds to the round trip",
-		Note: "Medians of what the pinger saw, in microseconds; the kinds of batch took turns. Looking: the programs run and record nothing. " +
-			"Then what a hook adds, in nanoseconds, if it looks and if it records, and the latter's standard deviation over the batches. " +
-			"All this is contained in the figures of this report, not subtracted.",
+		Note: "Medians of the pinger's round trips, in microseconds; the kinds of batch were interleaved. Checking: the programs run but record nothing. " +
+			"Then what each hook adds, in nanoseconds, when it checks and when it records, and the standard deviation of the latter over the batches. " +
+			"The figures of this report include all of this; nothing is subtracted.",
 		Heads: append(words("mode", "pings sent"),
-			figures("hooks a ping", "untraced", "looking", "traced", "ns per look", "ns per event", "stddev")...),
+			figures("hooks/ping", "untraced", "checking", "traced", "ns/check", "ns/event", "stddev")...),
 	}
 	known := Table{
 		Title: "What tracing adds to an interval",
-		Note: "The ping from first hook to delivery, median in microseconds, with only the guest's hooks recorded in it and with all; " +
-			"then what each hook that records adds, in nanoseconds, beyond looking.",
+		Note: "The ping from the first hook to delivery, median in microseconds, with only the guest's hooks recorded and with all of them; " +
+			"then what each recording hook adds beyond the check, in nanoseconds.",
 		Heads: append(words("mode", "pings sent"),
-			figures("hooks, few", "ping", "hooks, many", "ping", "ns per record")...),
+			figures("hooks, few", "ping", "hooks, many", "ping", "ns/record")...),
 	}
 	for _, c := range all {
 		for _, pace := range []struct {
