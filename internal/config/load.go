@@ -91,9 +91,12 @@ func Parse(file string, text []byte, environ []string) (*Loaded, error) {
 	d.errs = append(overridden(fromFile, d.origins), d.errs...)
 	d.origins[""] = Origin{File: file}
 	loaded.origins = d.origins
+	unread := slices.Clone(d.errs)
 	d.secrets(&loaded.Config, environ)
 	check(&loaded.Config, func(path, format string, args ...any) {
-		d.fail(loaded.Origin(path), path, format, args...)
+		if !about(unread, path) {
+			d.fail(loaded.Origin(path), path, format, args...)
+		}
 	})
 	loaded.unused()
 	if len(d.errs) > 0 {
@@ -101,6 +104,17 @@ func Parse(file string, text []byte, environ []string) (*Loaded, error) {
 		return nil, errors.Join(d.errs...)
 	}
 	return loaded, nil
+}
+
+// about reports whether one of the errors is about the setting at path or the list that
+// it is an element of. Such a setting could not be read: what it holds instead is not
+// what anybody wrote, so there is nothing to say about it.
+func about(errs []error, path string) bool {
+	list, _, _ := strings.Cut(path, "[")
+	return slices.ContainsFunc(errs, func(err error) bool {
+		var e *Error
+		return errors.As(err, &e) && e.Path != "" && (e.Path == path || e.Path == list)
+	})
 }
 
 // unused warns of values that nothing looks at because of another one.

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config_test
+
+import "testing"
+
+// A value that cannot be read is reported once, for that, and what stands in its place
+// is not held against whoever wrote it.
+func TestUnreadValuesAreNotChecked(t *testing.T) {
+	for _, tt := range []struct {
+		file string
+		env  []string
+		want []string
+	}{
+		{file: "metrics: {buckets: [1]}\n", want: []string{"metrics.buckets[0]"}},
+		{file: "metrics: {buckets: [1ms, 2, 3ms]}\n", want: []string{"metrics.buckets[1]"}},
+		{file: "metrics: {buckets: [1ms, [], 1us]}\n", want: []string{"metrics.buckets[1]"}},
+		{env: []string{"DWELL_METRICS_BUCKETS=1"}, want: []string{"metrics.buckets"}},
+		{"shutdown: {timeout: 0s}\n", []string{"DWELL_SHUTDOWN_TIMEOUT=1"}, []string{"shutdown.timeout"}},
+		{"metrics: {buckets: [0s]}\n", []string{"DWELL_METRICS_BUCKETS=x,y"}, []string{"metrics.buckets", "metrics.buckets"}},
+		{file: "shutdown: {timeout: 1}\ntrace: {timeout: 0s}\n", want: []string{"shutdown.timeout", "trace.timeout"}},
+		{file: "unknown: {}\ntrace: {timeout: 0s}\n", want: []string{"unknown", "trace.timeout"}},
+	} {
+		checkMistakes(t, mistakes(t, tt.file, tt.env...), tt.want...)
+	}
+}
