@@ -4,6 +4,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"reflect"
@@ -126,21 +127,31 @@ func (d *decoder) section(n ast.Node, v reflect.Value, path string) {
 	}
 }
 
-// hint says what an unknown name was probably meant to be.
+// hint says what an unknown name was probably meant to be: the very name where it
+// belongs, or one that looks like it here.
 func hint(path, name string, section reflect.Type) string {
-	if near := nearest(name, keys(section)); near != "" {
-		return "; did you mean " + near + "?"
+	there := elsewhere(name)
+	if there != "" && strings.Contains(name, ".") {
+		return "; write it as " + strings.ReplaceAll(there, ".", ": {") + ": ..." + strings.Repeat("}", strings.Count(there, "."))
 	}
-	for _, s := range settings(&Config{}) {
-		if strings.HasSuffix("."+s.path, "."+name) {
-			return "; did you mean " + s.path + "?"
-		}
+	if meant := cmp.Or(there, nearest(name, keys(section))); meant != "" {
+		return "; did you mean " + meant + "?"
 	}
 	what := "here"
 	if path != "" {
 		what = "below " + path
 	}
 	return fmt.Sprintf("; %s there are: %s", what, strings.Join(keys(section), ", "))
+}
+
+// elsewhere returns the path of a setting or section that has this name, or "".
+func elsewhere(name string) string {
+	for _, f := range Fields() {
+		if strings.HasSuffix("."+f.Path, "."+name) {
+			return f.Path
+		}
+	}
+	return ""
 }
 
 // entries yields the names and values of a mapping.

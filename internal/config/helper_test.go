@@ -7,7 +7,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"testing"
+
+	"pgregory.net/rapid"
 
 	"github.com/dwelltrace/dwell/internal/config"
 )
@@ -19,7 +20,7 @@ func file(path, value string) string {
 }
 
 // parse reads a text that has nothing wrong with it.
-func parse(t testing.TB, text string, environ ...string) *config.Loaded {
+func parse(t rapid.TB, text string, environ ...string) *config.Loaded {
 	t.Helper()
 	loaded, err := config.Parse("f", []byte(text), environ)
 	if err != nil {
@@ -29,7 +30,7 @@ func parse(t testing.TB, text string, environ ...string) *config.Loaded {
 }
 
 // mistakes returns what is wrong with a text, in the order in which it is reported.
-func mistakes(t testing.TB, text string, environ ...string) []*config.Error {
+func mistakes(t rapid.TB, text string, environ ...string) []*config.Error {
 	t.Helper()
 	_, err := config.Parse("f", []byte(text), environ)
 	if err == nil {
@@ -51,7 +52,7 @@ func mistakes(t testing.TB, text string, environ ...string) []*config.Error {
 }
 
 // checkMistakes fails unless exactly the settings of these paths are wrong.
-func checkMistakes(t testing.TB, got []*config.Error, paths ...string) {
+func checkMistakes(t rapid.TB, got []*config.Error, paths ...string) {
 	t.Helper()
 	var wrong []string
 	for _, e := range got {
@@ -63,7 +64,7 @@ func checkMistakes(t testing.TB, got []*config.Error, paths ...string) {
 }
 
 // at returns the value of a setting by its path.
-func at(t testing.TB, c *config.Config, path string) reflect.Value {
+func at(t rapid.TB, c *config.Config, path string) reflect.Value {
 	t.Helper()
 	v := reflect.ValueOf(c).Elem()
 	for name := range strings.SplitSeq(path, ".") {
@@ -83,3 +84,5 @@ func at(t testing.TB, c *config.Config, path string) reflect.Value {
 func documented() []config.Field {
 	return slices.DeleteFunc(config.Fields(), func(f config.Field) bool { return f.Example == "" })
 }
+
+var errTest = errors.New("from the test")
