@@ -13,7 +13,9 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
 )
 
 // decoder fills a Config from a YAML document. The library's own decoder ends at the
@@ -33,30 +35,60 @@ func (d *decoder) fail(at Origin, path, format string, args ...any) {
 // document reads a whole file into c.
 func (d *decoder) document(text []byte, c *Config) {
 	text = bytes.TrimPrefix(text, []byte("\ufeff")) // some editors begin a file with it
-	file, err := parse(text)
+	// The library counts the end of a comment's line twice if it is a Windows one.
+	text = bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n"))
+	file, tokens, err := parse(text)
 	if err != nil {
 		d.syntax(err, text)
+		return
+	}
+	if again := afterEmpty(tokens); again != nil {
+		d.fail(Origin{File: d.file, Line: again.Position.Line, Column: again.Position.Column}, "", secondDocument)
 		return
 	}
 	for i, doc := range file.Docs {
 		switch {
 		case doc.Body == nil || doc.Body.Type() == ast.CommentType:
 		case i > 0:
-			d.fail(d.at(doc.Body), "", "a second YAML document; the configuration is one")
+			d.fail(d.at(doc.Body), "", secondDocument)
 		default:
 			d.fill(doc.Body, reflect.ValueOf(c).Elem(), "")
 		}
 	}
 }
 
-// parse returns the syntax tree. A parser that panics is no reason for a daemon to end.
-func parse(text []byte) (file *ast.File, err error) {
+const secondDocument = "a second YAML document; the configuration is one"
+
+// afterEmpty returns the token that ends an empty document by beginning another, or nil.
+// The library drops all that follows without an error.
+func afterEmpty(tokens token.Tokens) *token.Token {
+	empty := false
+	for _, t := range tokens {
+		switch t.Type {
+		case token.DocumentHeaderType:
+			if empty {
+				return t
+			}
+			empty = true
+		case token.CommentType:
+		default:
+			empty = false
+		}
+	}
+	return nil
+}
+
+// parse returns the syntax tree, and what it was made of. A parser that panics is no
+// reason for a daemon to end.
+func parse(text []byte) (file *ast.File, tokens token.Tokens, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("no YAML: %v", p)
 		}
 	}()
-	return parser.ParseBytes(text, 0)
+	tokens = lexer.Tokenize(string(text))
+	file, err = parser.Parse(tokens, 0)
+	return file, tokens, err
 }
 
 func (d *decoder) syntax(err error, text []byte) {
