@@ -21,14 +21,14 @@ func checkEndpoint(at, endpoint string, bad report) {
 	switch {
 	case strings.Contains(rest, "@"):
 		bad(at, "there is a user or password in it, which OTLP over gRPC does not use; write credentials as export.otlp.headers")
+	case strings.ContainsAny(rest, "?#"):
+		bad(at, "there is a ? or # in it, which OTLP over gRPC does not use; leave out what follows the port, and write keys as export.otlp.headers")
 	case scheme != "http" && scheme != "https":
 		bad(at, "%q begins with %s://; OTLP goes over gRPC: write host:port, http://host:port, or https://host:port for TLS", endpoint, scheme)
 	case err != nil || u.Hostname() == "":
 		bad(at, "%q is not host:port, http://host:port or https://host:port", endpoint)
 	case u.Path != "" && u.Path != "/":
 		bad(at, "%q has a path, which OTLP over gRPC does not use; leave out %s", endpoint, u.Path)
-	case strings.ContainsAny(rest, "?#"):
-		bad(at, "%q has more than host and port, which OTLP over gRPC does not use; leave out %s", endpoint, rest[strings.IndexAny(rest, "?#"):])
 	case u.Port() != "":
 		checkPort(at, u.Port(), bad)
 	}

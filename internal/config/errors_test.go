@@ -44,7 +44,7 @@ func TestErrors(t *testing.T) {
 		"key without cert":    {"export: {otlp: {tls: {key_file: /k}}}\n", nil, []string{"f:1:33: export.otlp.tls.key_file: it needs cert_file, too"}},
 		"TLS in plain text":   {"export:\n  otlp:\n    endpoint: http://a:1\n    tls:\n      ca_file: /ca\n", nil, []string{"f:5:16: export.otlp.tls.ca_file: there is no TLS to use it for: the endpoint is plain text, by insecure: true or by http://"}},
 		"credentials":         {"export:\n  otlp:\n    endpoint: http://me:s3cret@a:1\n", nil, []string{"f:3:15: export.otlp.endpoint: there is a user or password in it, which OTLP over gRPC does not use; write credentials as export.otlp.headers"}},
-		"query of endpoint":   {"metrics:\n  otlp:\n    endpoint: a:1?b=c\n", nil, []string{`f:3:15: metrics.otlp.endpoint: "a:1?b=c" has more than host and port, which OTLP over gRPC does not use; leave out ?b=c`}},
+		"query of endpoint":   {"metrics:\n  otlp:\n    endpoint: a:1?b=c\n", nil, []string{"f:3:15: metrics.otlp.endpoint: there is a ? or # in it, which OTLP over gRPC does not use; leave out what follows the port, and write keys as export.otlp.headers"}},
 		"port of endpoint":    {"export:\n  otlp:\n    endpoint: a:99999\n", nil, []string{`f:3:15: export.otlp.endpoint: "99999" is no port number`}},
 		"line in a name":      {"host:\n  name: |\n    a\n    b\n", nil, []string{`f:2:9: host.name: "a\nb\n" holds line ends or control characters`}},
 		"relative":            {"export: {spool: {dir: spool}}\n", nil, []string{`f:1:23: export.spool.dir: "spool" is not an absolute path`}},

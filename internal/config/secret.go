@@ -5,6 +5,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"regexp"
@@ -21,9 +22,11 @@ type Secret struct{ written, value string }
 
 var (
 	_ fmt.Stringer   = Secret{}
-	_ fmt.GoStringer = Secret{}
+	_ fmt.Formatter  = Secret{}
 	_ slog.LogValuer = Secret{}
 )
+
+const hidden = "[hidden]"
 
 // UnmarshalText implements [encoding.TextUnmarshaler]. References are resolved later, by
 // resolve.
@@ -39,13 +42,13 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte(s.written), nil }
 func (s Secret) Value() string { return s.value }
 
 // String hides the secret.
-func (Secret) String() string { return "[hidden]" }
+func (Secret) String() string { return hidden }
 
-// GoString hides the secret from %#v.
-func (Secret) GoString() string { return "[hidden]" }
+// Format hides the secret from every verb; %d, for one, does not ask String.
+func (Secret) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, hidden) }
 
 // LogValue hides the secret in a log.
-func (Secret) LogValue() slog.Value { return slog.StringValue("[hidden]") }
+func (Secret) LogValue() slog.Value { return slog.StringValue(hidden) }
 
 var reference = regexp.MustCompile(`\$(\$|\{[^}]*\}?|)`)
 
@@ -72,7 +75,9 @@ func (s Secret) resolve(getenv func(string) (string, bool)) (Secret, error) {
 func look(ref string, getenv func(string) (string, bool)) (string, error) {
 	kind, name, _ := strings.Cut(strings.TrimSuffix(strings.TrimPrefix(ref, "${"), "}"), ":")
 	switch {
-	case !strings.HasSuffix(ref, "}") || name == "" || kind != "env" && kind != "file":
+	case !strings.HasSuffix(ref, "}"): // what follows may be all of a password
+		return "", errors.New("a ${ is not closed; write ${env:NAME} or ${file:PATH}, and $$ for a dollar sign")
+	case name == "" || kind != "env" && kind != "file":
 		return "", fmt.Errorf("%q is no reference; write ${env:NAME} or ${file:PATH}, and $$ for a dollar sign", ref)
 	case kind == "env":
 		value, ok := getenv(name)
