@@ -154,6 +154,8 @@ func TestUnused(t *testing.T) {
 		"export: {otlp: {endpoint: a}, spool: {dir: /s}}\nmetrics: {otlp: {enabled: true, endpoint: b}}": nil,
 		"metrics: {otlp: {endpoint: b}}":                  {"f:1:28: metrics.otlp.endpoint: not used: metrics.otlp.enabled is false"},
 		"metrics: {otlp: {interval: 1s}}":                 nil, // harmless
+		"containers: {enabled: false}":                    nil,
+		"containers: {enabled: true, sockets: [/run/s]}":  nil,
 		"containers: {enabled: false, sockets: [/run/s]}": {"f:1:39: containers.sockets: not used: containers.enabled is false"},
 	} {
 		loaded, err := config.Parse("f", []byte(text), nil)
@@ -200,6 +202,48 @@ func TestSecretsFromFilesAreReadAndHidden(t *testing.T) {
 	}
 }
 
+// A file is as good as its text, and its name stands in the messages.
+func TestLoad(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "dwell.yaml")
+	if err := os.WriteFile(path, []byte(full), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	loaded, err := config.Load(path, []string{"TOKEN=abc", "DWELL_TRACE_TIMEOUT=7s"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := parse(t, full, "TOKEN=abc", "DWELL_TRACE_TIMEOUT=7s"); !reflect.DeepEqual(want.Config, loaded.Config) {
+		t.Errorf("loaded %+v\nparsed %+v", loaded.Config, want.Config)
+	}
+	if got := loaded.Origin("host.id").String(); got != path+":2:12" {
+		t.Errorf("host.id was set at %s", got)
+	}
+	if err := os.WriteFile(path, []byte("trace: {timeout: 1}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := config.Load(path, nil); err == nil || !strings.HasPrefix(err.Error(), path+":1:18: trace.timeout: ") {
+		t.Errorf("%v", err)
+	}
+}
+
+// The largest file that is read, and one byte more.
+func TestLargestFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "dwell.yaml")
+	text := "log: {level: debug}\n#"
+	for size, want := range map[int]bool{1 << 20: true, 1<<20 + 1: false} {
+		if err := os.WriteFile(path, []byte(text+strings.Repeat("x", size-len(text))), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		loaded, err := config.Load(path, nil)
+		if (err == nil) != want {
+			t.Errorf("%d bytes: %v", size, err)
+		}
+		if want && slog.Level(loaded.Log.Level) != slog.LevelDebug {
+			t.Errorf("%d bytes: level %v", size, loaded.Log.Level)
+		}
+	}
+}
+
 func TestFiles(t *testing.T) {
 	dir := t.TempDir()
 	large := filepath.Join(dir, "large")
@@ -207,9 +251,11 @@ func TestFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	for file, want := range map[string]string{
-		filepath.Join(dir, "none"): "there is no configuration file",
-		dir:                        "is a directory",
-		large:                      "larger than 1 MiB",
+		filepath.Join(dir, "none"): "there is no configuration file " + filepath.Join(dir, "none"),
+		"/dev/zero":                "larger than 1 MiB",
+		dir:                        "cannot be read: read " + dir + ": is a directory",
+		large:                      large + " is larger than 1 MiB",
+		filepath.Join(large, "f"):  "cannot be read: open ",
 	} {
 		if _, err := config.Load(file, nil); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v", file, err)

@@ -3,14 +3,14 @@
 package config_test
 
 import (
-	"math"
 	"os"
 	"reflect"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
-	"unicode"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -41,24 +41,33 @@ func TestExampleHasTheDefaults(t *testing.T) {
 
 func TestWhatIsPrintedIsReadBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		c := config.Default()
-		name := rapid.String().Filter(func(s string) bool { return !strings.ContainsFunc(s, unicode.IsControl) })
-		c.Host.ID, c.Host.Name = name.Draw(t, "id"), name.Draw(t, "name")
-		c.Export.File = "/" + rapid.String().Draw(t, "file")
-		c.Trace.Timeout = config.Duration(rapid.Int64Range(1, math.MaxInt64).Draw(t, "timeout"))
-		c.Trace.RingSize = config.Size(rapid.Int64Range(1<<20, 1<<30).Draw(t, "ring"))
-		c.Trace.NetNS = rapid.SliceOf(rapid.Map(rapid.StringMatching(`[a-z0-9*?./:#, '"-]+`), func(s string) config.Ref { return config.Ref(s) })).Draw(t, "netns")
-		c.Trace.VXLANPorts = rapid.SliceOfN(rapid.Map(rapid.Uint16Min(1), func(p uint16) config.Port { return config.Port(p) }), 0, 8).Draw(t, "ports")
-		c.Sampling.Ratio = rapid.Float64Range(0, 1).Draw(t, "ratio")
-		c.Export.Queue.Spans = rapid.IntRange(1, math.MaxInt32).Draw(t, "spans")
-		c.Export.Spool.MaxBytes = config.Size(rapid.Int64Range(1<<20, math.MaxInt64).Draw(t, "spool"))
-		c.Export.OTLP.TLS.Insecure = rapid.SampledFrom([]config.Switch{config.Auto, config.On, config.Off}).Draw(t, "insecure")
-		c.Metrics.Prometheus.Enabled = rapid.Bool().Draw(t, "prometheus")
-		loaded, err := config.Parse("f", c.YAML(), nil)
-		if err != nil {
-			t.Fatalf("%v\n%s", err, c.YAML())
-		}
+		c := anyConfig(t)
+		text := string(c.YAML())
+		loaded := parse(t, text)
 		checkSame(t, loaded.Config, c)
+		if again := string(loaded.YAML()); again != text {
+			t.Errorf("printed again it is\n%s\nwas\n%s", again, text)
+		}
+	})
+}
+
+// Headers are printed as they were written, in the order of their names.
+func TestHeadersArePrintedAsWritten(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		written := rapid.MapOfN(rapid.StringMatching(`[a-f0-9_.-]{1,8}`), rapid.SampledFrom([]string{
+			"${env:A}", "$$", "a: b", "#x", "<&>", "é", "'\"", "-", "true", "1e3", "",
+		}), 0, 5).Draw(t, "headers")
+		var pairs []string
+		for name, value := range written {
+			pairs = append(pairs, strconv.Quote(name)+": "+strconv.Quote(value))
+		}
+		loaded := parse(t, "export: {otlp: {headers: {"+strings.Join(pairs, ", ")+"}}}", "A=a")
+		again := parse(t, string(loaded.YAML()), "A=a")
+		checkSame(t, again.Config, loaded.Config)
+		slices.Sort(pairs)
+		if want := "    headers: {" + strings.Join(pairs, ", ") + "}\n"; !strings.Contains(string(loaded.YAML()), want) {
+			t.Errorf("printed without %s:\n%s", want, loaded.YAML())
+		}
 	})
 }
 
