@@ -99,5 +99,8 @@ func TestSyntaxErrors(t *testing.T) {
 		if err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%q: %v", file, err)
 		}
+		if strings.Contains(want, "tab") != (err != nil && strings.Contains(err.Error(), "a tab")) {
+			t.Errorf("%q: %v", file, err)
+		}
 	}
 }
