@@ -79,9 +79,11 @@ const (
 	KindBeyond
 	// KindRespond: request taken by a process, to its reply.
 	KindRespond
+
+	kindEnd // one more than the last kind
 )
 
-var kindNames = [...]string{
+var kindNames = [kindEnd]string{
 	KindPing:        "ping",
 	KindRequest:     "echo request",
 	KindReply:       "echo reply",
@@ -116,9 +118,28 @@ var kindNames = [...]string{
 	KindRespond: "respond",
 }
 
+// Kinds returns all kinds, in the order of their constants.
+func Kinds() []Kind {
+	kinds := make([]Kind, 0, kindEnd-KindPing)
+	for k := KindPing; k < kindEnd; k++ {
+		kinds = append(kinds, k)
+	}
+	return kinds
+}
+
+// ParseKind returns the kind with that name; ok is false if there is none.
+func ParseKind(name string) (k Kind, ok bool) {
+	for k = KindPing; k < kindEnd; k++ {
+		if kindNames[k] == name {
+			return k, true
+		}
+	}
+	return 0, false
+}
+
 // String returns the kind's name.
 func (k Kind) String() string {
-	if int(k) < len(kindNames) && kindNames[k] != "" {
+	if k < kindEnd && kindNames[k] != "" {
 		return kindNames[k]
 	}
 	return "unknown"

@@ -13,14 +13,14 @@
 //
 //   - The root comes first. It alone has no parent and the depth 0.
 //   - A parent comes before its children, and a child's depth is its parent's plus one.
-//   - All that is below a span follows it without a gap, up to [Trace.After]. Its children
+//   - Everything below a span follows it without a gap, up to [Trace.After]. Its children
 //     are therefore next to each other only if they have no children themselves.
 //   - The root's children are the request's journey, the span between the journeys, the
 //     reply's journey, each of which may be missing, and then further journeys. Journeys
 //     are nowhere else.
 //   - The children of every other span are in order of time and tile it: the first begins
 //     with it, each other one where the one before ends, and the last ends with it.
-//   - What is in a journey has the journey's direction; the other spans have none.
+//   - Every span within a journey has the journey's direction; the other spans have none.
 //   - A span has children or is a leaf, except for a journey of which a single event was
 //     seen: that is neither.
 package trace

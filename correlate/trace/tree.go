@@ -49,9 +49,9 @@ func (t *Trace) Add(parent int, s Span) int {
 	return len(t.Spans) - 1
 }
 
-// After returns the index of the first span behind span i and everything below it, which
-// is the number of spans if there is none. The spans below i are those from i+1 up to
-// there; the children of i are span i+1 and, after each child, the span at After of it.
+// After returns the index of the first span that comes after span i and is not below it,
+// or the number of spans if there is none. The spans below i are therefore those from i+1
+// to After(i)-1. Its first child is i+1, and the next sibling of a child c is After(c).
 func (t *Trace) After(i int) int {
 	after := i + 1
 	for after < len(t.Spans) && t.Spans[after].Depth > t.Spans[i].Depth {

@@ -2,7 +2,10 @@
 
 package report
 
-import "github.com/dwelltrace/dwell/internal/study/bench"
+import (
+	"github.com/dwelltrace/dwell/correlate/trace"
+	"github.com/dwelltrace/dwell/internal/study/bench"
+)
 
 // category is what the chart colours: who is answerable for the time.
 type category string
@@ -19,51 +22,78 @@ const (
 	catEndpoint   category = "endpoint"
 	catBeyond     category = "beyond"
 	catOther      category = "other"
+	// catNone is for spans whose parts have different categories.
+	catNone category = ""
 )
 
 var allCategories = []category{
 	catQueue, catLink, catBridge, catRouter, catHypervisor, catTunnel, catDriver, catEndpoint, catBeyond, catOther,
 }
 
-// categoryOf maps kinds of span. A device is a bridge if it switches; what it
-// consists of tells.
+// categoryOf returns the category of a row with a kind of that name. A device is a bridge
+// if it switches, which its parts show.
 func categoryOf(kind string, switches bool) category {
-	switch kind {
-	case "transmit":
-		return catQueue
-	case "link":
-		return catLink
-	case "bridge":
-		return catBridge
-	case "device":
-		if switches {
-			return catBridge
-		}
-		return catRouter
-	case "forward":
-		return catRouter
-	case "hypervisor":
-		return catHypervisor
-	case "encapsulate", "decapsulate":
-		return catTunnel
-	case "driver":
-		return catDriver
-	case "deliver", "respond", "send":
-		return catEndpoint
-	case "beyond":
-		return catBeyond
+	k, ok := trace.ParseKind(kind)
+	if !ok {
+		return catOther // a row that is not about a span
 	}
-	return catOther
+	if k == trace.KindDevice && switches {
+		return catBridge
+	}
+	c, _ := categoryOfKind(k)
+	return c
 }
 
-// categories returns that of each row of a direction; what is inside a span has that
-// of the span.
+// categoryOfKind returns the category of a kind. ok is false if the kind is missing here,
+// which a test prevents.
+func categoryOfKind(k trace.Kind) (c category, ok bool) {
+	switch k {
+	case trace.KindPing, trace.KindRequest, trace.KindReply:
+		return catNone, true
+	case trace.KindTransmit:
+		return catQueue, true
+	case trace.KindLink:
+		return catLink, true
+	case trace.KindBridge:
+		return catBridge, true
+	case trace.KindDevice, trace.KindForward:
+		return catRouter, true
+	case trace.KindHypervisor:
+		return catHypervisor, true
+	case trace.KindEncapsulate, trace.KindDecapsulate:
+		return catTunnel, true
+	case trace.KindDriver:
+		return catDriver, true
+	case trace.KindDeliver, trace.KindRespond, trace.KindSend:
+		return catEndpoint, true
+	case trace.KindBeyond:
+		return catBeyond, true
+	case trace.KindStacked, trace.KindUnseen:
+		return catOther, true
+	}
+	return categoryOfStep(k)
+}
+
+// categoryOfStep is categoryOfKind for the steps within a network stack. They are normally
+// part of a span whose category applies to them.
+func categoryOfStep(k trace.Kind) (c category, ok bool) {
+	switch k {
+	case trace.KindSoftirq, trace.KindStack, trace.KindReceive, trace.KindPrerouting, trace.KindInput,
+		trace.KindForwardChain, trace.KindOutput, trace.KindPostrouting, trace.KindRouting,
+		trace.KindOutgoing, trace.KindNeighbour, trace.KindSocket:
+		return catOther, true
+	}
+	return catOther, false
+}
+
+// categories returns the category of each row of a direction. The parts of a span have the
+// category of the span.
 func categories(d *bench.Direction) []category {
 	out := make([]category, len(d.Rows))
 	var top category
 	for i, r := range d.Rows {
 		if r.Depth == 0 {
-			switches := i+1 < len(d.Rows) && d.Rows[i+1].Depth > 0 && d.Rows[i+1].Kind == "bridge"
+			switches := i+1 < len(d.Rows) && d.Rows[i+1].Depth > 0 && d.Rows[i+1].Kind == trace.KindBridge.String()
 			top = categoryOf(r.Kind, switches)
 		}
 		out[i] = top

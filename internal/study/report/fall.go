@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html/template"
 
+	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/internal/study/bench"
 )
 
@@ -45,9 +46,9 @@ func newFall(which string, w *bench.Waterfall) fall {
 	for i, s := range w.Spans {
 		switch {
 		case s.Depth < 2:
-			top = "" // the ping and its journeys
+			top = catNone // the ping and its journeys
 		case s.Depth == 2:
-			switches := i+1 < len(w.Spans) && w.Spans[i+1].Depth > 2 && w.Spans[i+1].Kind == "bridge"
+			switches := i+1 < len(w.Spans) && w.Spans[i+1].Depth > 2 && w.Spans[i+1].Kind == trace.KindBridge.String()
 			top = categoryOf(s.Kind, switches)
 		}
 		row := fallRow{

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/internal/study/bench"
 )
 
@@ -14,11 +15,11 @@ import (
 // measures the same here. The fourth interval of the bridged tunnel is its last link,
 // for there the packets outside the tunnel were not traced.
 func printed() []studied {
-	hop := []counterpart{{"link", 1}, {"device", 1}, {"link", 2}, {"hypervisor", 1}}
+	hop := []counterpart{{trace.KindLink, 1}, {trace.KindDevice, 1}, {trace.KindLink, 2}, {trace.KindHypervisor, 1}}
 	return []studied{
 		{"bridge-namespaces", "bridge-namespaces", hop},
 		{"routed-namespaces", "routed", hop},
-		{"tunnel-bridged", "vxlan-bridged", []counterpart{{"link", 1}, {"device", 1}, {"device", 3}, {"link", 4}}},
+		{"tunnel-bridged", "vxlan-bridged", []counterpart{{trace.KindLink, 1}, {trace.KindDevice, 1}, {trace.KindDevice, 3}, {trace.KindLink, 4}}},
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/internal/study/bench"
 )
 
@@ -22,7 +23,7 @@ var paperData embed.FS
 // span of a kind in the request. What the paper calls a NAT device is a bridge with an
 // address; its second veth pair is nowhere in its listing, and so has no counterpart.
 type counterpart struct {
-	kind string
+	kind trace.Kind
 	nth  int
 }
 
@@ -34,10 +35,10 @@ type studied struct {
 }
 
 func paperModes() []studied {
-	hop := []counterpart{{"link", 1}, {"device", 1}, {"link", 2}, {"hypervisor", 1}}
+	hop := []counterpart{{trace.KindLink, 1}, {trace.KindDevice, 1}, {trace.KindLink, 2}, {trace.KindHypervisor, 1}}
 	return []studied{
 		{"bridge", "bridge-namespaces", hop},
-		{"nat", "nat", []counterpart{{"link", 1}, {"bridge", 1}, {}, {"hypervisor", 1}}},
+		{"nat", "nat", []counterpart{{trace.KindLink, 1}, {trace.KindBridge, 1}, {}, {trace.KindHypervisor, 1}}},
 		{"routed", "routed", hop},
 		{"tunnel", "vxlan", hop[:3]},
 	}
@@ -137,7 +138,7 @@ func find(m *bench.Mode, c counterpart) *bench.Row {
 	}
 	n := 0
 	for i := range d.Rows {
-		if d.Rows[i].Depth == 0 && d.Rows[i].Kind == c.kind {
+		if d.Rows[i].Depth == 0 && d.Rows[i].Kind == c.kind.String() {
 			if n++; n == c.nth {
 				return &d.Rows[i]
 			}
