@@ -53,30 +53,31 @@ func completeOnArrival(t *trace.Trace) {
 
 // firstLeaf returns the leaf with which the first journey of a kind begins, or nil.
 func firstLeaf(t *trace.Trace, kind trace.Kind) *trace.Span {
-	for i := journeyOf(t, kind); i < len(t.Spans); i++ {
-		if t.Spans[i].Leaf {
-			return &t.Spans[i]
-		}
+	journey := journeyOf(t, kind)
+	i := slices.IndexFunc(journey, isLeaf)
+	if i < 0 {
+		return nil
 	}
-	return nil
+	return &journey[i]
 }
 
 // lastLeaf returns the leaf with which the first journey of a kind ends, or nil.
 func lastLeaf(t *trace.Trace, kind trace.Kind) *trace.Span {
-	at := journeyOf(t, kind)
-	for i := at + 1; i < len(t.Spans) && !t.Spans[i].Kind.Journey(); i++ {
-		if s := &t.Spans[i]; s.Leaf && s.End == t.Spans[at].End {
-			return s
-		}
+	journey := journeyOf(t, kind)
+	if n := len(journey); n > 0 && journey[n-1].Leaf {
+		return &journey[n-1]
 	}
 	return nil
 }
 
-// journeyOf returns the index of the first journey of a kind, or the number of spans.
-func journeyOf(t *trace.Trace, kind trace.Kind) int {
+func isLeaf(s trace.Span) bool { return s.Leaf }
+
+// journeyOf returns the spans below the first journey of a kind, none if there is no
+// such journey.
+func journeyOf(t *trace.Trace, kind trace.Kind) []trace.Span {
 	i := slices.IndexFunc(t.Spans, func(s trace.Span) bool { return s.Kind == kind })
 	if i < 0 {
-		return len(t.Spans)
+		return nil
 	}
-	return i
+	return t.Spans[i+1 : t.After(i)]
 }
