@@ -68,9 +68,9 @@ func DefaultBuckets() []float64 {
 func (o Options) Validate() error {
 	switch {
 	case o.MaxSeries < 0 || o.MaxSeries == 1:
-		return fmt.Errorf("max_series is %d: at least 2 are needed, one of them for what would be too many", o.MaxSeries)
+		return fmt.Errorf("max_series is %d: at least 2 are needed, one of them for the overflow", o.MaxSeries)
 	case o.Expire < 0 || o.Expire > 0 && o.Expire < MinExpire:
-		return fmt.Errorf("expire is %v: it must be %v or more, and longer than the time between two scrapes or pushes, or else series are removed that nobody has read", o.Expire, MinExpire)
+		return fmt.Errorf("expire is %v: it must be %v or more, and longer than the time between two scrapes or pushes, or series are removed before anything reads them", o.Expire, MinExpire)
 	case o.ExemplarInterval < 0:
 		return fmt.Errorf("the exemplar interval is %v: it cannot be negative", o.ExemplarInterval)
 	case len(o.Buckets) > MaxBuckets:
@@ -79,7 +79,7 @@ func (o Options) Validate() error {
 	for i, b := range o.Buckets {
 		switch {
 		case math.IsNaN(b) || math.IsInf(b, 0) || b <= 0:
-			return fmt.Errorf("buckets: %g is no upper bound in seconds; the bucket without one is always there", b)
+			return fmt.Errorf("buckets: %g is not a valid upper bound in seconds; the unbounded bucket is always there", b)
 		case i > 0 && b <= o.Buckets[i-1]:
 			return fmt.Errorf("buckets: %g follows %g: bounds must ascend", b, o.Buckets[i-1])
 		}

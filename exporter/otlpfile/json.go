@@ -137,7 +137,7 @@ func (f *field) append(b, encoded []byte, wire protowire.Type) (out, rest []byte
 	case message, messages:
 		b, err = f.schema.appendJSON(b, value)
 	default:
-		err = fmt.Errorf("the field %s of an OTLP message is no number", f.name)
+		err = fmt.Errorf("the field %s of an OTLP message is not a number", f.name)
 	}
 	return b, rest, err
 }

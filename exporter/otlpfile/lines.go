@@ -18,7 +18,7 @@ type lineWriter struct {
 }
 
 // errBroken is for lines after an unfinished one.
-var errBroken = errors.New("an unfinished line could not be taken back")
+var errBroken = errors.New("a partly written line could not be removed")
 
 func (l *lineWriter) write(line []byte) error {
 	if l.broken {

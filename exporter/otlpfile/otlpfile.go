@@ -128,7 +128,7 @@ func (e *Exporter) verdict() error {
 	case lost != "":
 		return fmt.Errorf("not all traces were written to the OTLP file %s; lost: %s", e.path, lost)
 	case stats.Queued != (exporter.Count{}):
-		return fmt.Errorf("not all traces were written to the OTLP file %s: it does not take %s", e.path, stats.Queued)
+		return fmt.Errorf("not all traces were written to the OTLP file %s: the file is blocked with %s still queued", e.path, stats.Queued)
 	}
 	return nil
 }

@@ -46,9 +46,9 @@ func (e *Exporter) explain(err error) error {
 	case codes.DeadlineExceeded:
 		return fmt.Errorf("the OTLP endpoint %s does not answer; is it a gRPC endpoint, and does a firewall let it through? (%s)", at, e.endpoint.Source)
 	case codes.Unimplemented:
-		return fmt.Errorf("the endpoint %s does not take traces over OTLP/gRPC: %s; is it the OTLP/HTTP port? (%s)", at, reason(err), e.endpoint.Source)
+		return fmt.Errorf("the endpoint %s does not accept traces over OTLP/gRPC: %s; is it the OTLP/HTTP port? (%s)", at, reason(err), e.endpoint.Source)
 	case codes.Unauthenticated, codes.PermissionDenied:
-		return fmt.Errorf("the OTLP endpoint %s refuses us: %s; are the credentials right? (OTEL_EXPORTER_OTLP_HEADERS)", at, reason(err))
+		return fmt.Errorf("the OTLP endpoint %s denies access: %s; are the credentials right? (OTEL_EXPORTER_OTLP_HEADERS)", at, reason(err))
 	}
 	return fmt.Errorf("cannot reach the OTLP endpoint %s: %s; %s (%s)", at, reason(err), advice(err), e.endpoint.Source)
 }

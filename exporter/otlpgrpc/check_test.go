@@ -41,9 +41,9 @@ func TestCheck(t *testing.T) {
 		{"well", plain.address, ""},
 		{"refused", refused, `^cannot reach the OTLP endpoint ` + regexp.QuoteMeta(refused) + `: connection refused; is a collector listening there\? \(--otlp-endpoint\)$`},
 		{"silent", silent.Addr().String(), `^the OTLP endpoint 127.* does not answer; is it a gRPC endpoint`},
-		{"no such service", serveGRPC(t, func(*grpc.Server) {}), `^the endpoint 127.* does not take traces over OTLP/gRPC: unknown service`},
+		{"no such service", serveGRPC(t, func(*grpc.Server) {}), `^the endpoint 127.* does not accept traces over OTLP/gRPC: unknown service`},
 		{"HTTP", web.Listener.Addr().String(), `^cannot reach the OTLP endpoint 127.*: .*server preface.*; is it a gRPC endpoint\?`},
-		{"no credentials", unauthenticated.address, `^the OTLP endpoint 127.* refuses us: who are you\?; are the credentials right`},
+		{"no credentials", unauthenticated.address, `^the OTLP endpoint 127.* denies access: who are you\?; are the credentials right`},
 		{"plain text at a TLS URL", "https://" + plain.address, `^cannot reach the OTLP endpoint .*; does it speak plain text\? then write http:// before it`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

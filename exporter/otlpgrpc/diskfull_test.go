@@ -67,7 +67,7 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("the account on disk says %+v, that in memory %+v", got, stats)
 	}
 	sp.Close()
-	for _, once := range []string{"no space left", "the spool is written again", "get through again"} {
+	for _, once := range []string{"no space left", "writes to the spool recovered", "export recovered"} {
 		if strings.Count(log.String(), once) != 1 {
 			t.Errorf("not logged once: %q\n%s", once, log.String())
 		}

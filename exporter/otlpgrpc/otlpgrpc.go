@@ -181,7 +181,7 @@ func (e *Exporter) Export(ctx context.Context, traces []*trace.Trace) error {
 	switch {
 	case errors.Is(err, batch.ErrDropped):
 		if e.overflowing.Set(true) {
-			e.log.Warn("traces come faster than they can be sent: the queue is full, traces are dropped",
+			e.log.Warn("traces arrive faster than they can be sent; the queue is full and traces are dropped",
 				"queue_spans", e.options.Queue.Spans)
 		}
 	case err == nil && e.overflowing.On():
@@ -214,14 +214,14 @@ func (e *Exporter) Shutdown(ctx context.Context) error {
 		}
 	})
 	if lost := e.Stats().LostString(); lost != "" {
-		return fmt.Errorf("not all traces got through to the OTLP endpoint %s: %s%s", e.endpoint.Display, lost, e.because())
+		return fmt.Errorf("not all traces reached the OTLP endpoint %s: %s%s", e.endpoint.Display, lost, e.because())
 	}
 	return err
 }
 
 func (e *Exporter) closeSpool() error {
 	if left := e.Stats().Spooled; left != (exporter.Count{}) {
-		e.log.Info("traces wait in the spool and are sent after the next start", "spool", e.options.Spool.Dir, "waiting", left.String())
+		e.log.Info("unsent traces stay in the spool and will be sent after the next start", "spool", e.options.Spool.Dir, "waiting", left.String())
 	}
 	return e.spool.Close()
 }

@@ -80,7 +80,7 @@ func TestFaults(t *testing.T) {
 		lost    map[exporter.Cause]exporter.Count
 		message string
 	}{
-		{"refused", nil, 100 * time.Millisecond, map[exporter.Cause]exporter.Count{"unavailable": all}, "not all traces got through"},
+		{"refused", nil, 100 * time.Millisecond, map[exporter.Cause]exporter.Count{"unavailable": all}, "not all traces reached"},
 		{"hangs", hang, 100 * time.Millisecond, map[exporter.Cause]exporter.Count{"deadline_exceeded": all}, "no answer in time"},
 		{"fails once for good", func(ctx context.Context, call int) (*coltracepb.ExportTraceServiceResponse, error) {
 			if call == 1 {
@@ -208,8 +208,8 @@ func TestEachStateIsLoggedOnce(t *testing.T) {
 	if err := e.Shutdown(t.Context()); err == nil {
 		t.Error("Shutdown says nothing of four lost traces")
 	}
-	want := "level=WARN msg=\"traces do not get through; what cannot be sent is dropped and counted\" endpoint=" + s.address + " error=broken\n" +
-		"level=INFO msg=\"traces get through again\" endpoint=" + s.address + " lost=\"internal: " + exporter.CountOf(pings(4)...).String() + "\"\n"
+	want := "level=WARN msg=\"export is failing; undeliverable traces are dropped and counted\" endpoint=" + s.address + " error=broken\n" +
+		"level=INFO msg=\"export recovered\" endpoint=" + s.address + " lost=\"internal: " + exporter.CountOf(pings(4)...).String() + "\"\n"
 	if diff := cmp.Diff(want, log.String()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

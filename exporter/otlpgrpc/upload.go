@@ -63,10 +63,10 @@ func retryInfo(s *status.Status) *errdetails.RetryInfo {
 
 func (e *Exporter) recovered() {
 	if e.failing.Set(false) {
-		e.log.Info("traces get through again", "lost", e.Stats().LostString())
+		e.log.Info("export recovered", "lost", e.Stats().LostString())
 	}
 	if e.rejecting.Set(false) {
-		e.log.Info("the endpoint takes all spans again", "lost", e.Stats().LostString())
+		e.log.Info("the endpoint accepts all spans again", "lost", e.Stats().LostString())
 	}
 }
 
@@ -75,25 +75,25 @@ func (e *Exporter) failed(err error) {
 	e.lastErr = err
 	e.mu.Unlock()
 	if e.failing.Set(true) {
-		e.log.Warn("traces do not get through; "+e.consequence(err), "error", reason(err))
+		e.log.Warn("export is failing; "+e.consequence(err), "error", reason(err))
 	}
 }
 
 func (e *Exporter) consequence(err error) string {
 	if again, _ := retryable(err); again && e.spool != nil {
-		return "they are kept until they do"
+		return "traces are kept and retried"
 	}
-	return "what cannot be sent is dropped and counted"
+	return "undeliverable traces are dropped and counted"
 }
 
 // rejected is for a request that was taken in part. A message without rejected
 // spans is a warning of the endpoint's.
 func (e *Exporter) rejected(p *coltracepb.ExportTracePartialSuccess, sent exporter.Count) batch.Result {
 	if e.failing.Set(false) {
-		e.log.Info("traces get through again", "lost", e.Stats().LostString())
+		e.log.Info("export recovered", "lost", e.Stats().LostString())
 	}
 	if e.rejecting.Set(true) {
-		e.log.Warn("the endpoint does not take all spans", "rejected_spans", p.RejectedSpans, "message", p.ErrorMessage)
+		e.log.Warn("the endpoint rejects some spans", "rejected_spans", p.RejectedSpans, "message", p.ErrorMessage)
 	}
 	lost := exporter.Count{Spans: min(max(p.RejectedSpans, 0), sent.Spans)}
 	if lost.Spans == sent.Spans {

@@ -36,7 +36,7 @@ func (h *health) begin() {
 	defer h.mu.Unlock()
 	if h.failing && h.round.Pushed > 0 && h.round.Failed == 0 {
 		h.failing = false
-		h.log.Info("metrics get through again", "failed", h.counts.Failed)
+		h.log.Info("metrics export recovered", "failed", h.counts.Failed)
 	}
 	h.round, h.err = Stats{}, nil
 }
@@ -55,7 +55,7 @@ func (h *health) request(err error) {
 	h.err = err
 	if !h.failing {
 		h.failing = true
-		h.log.Warn("metrics do not get through; the next push will have what was counted", "error", reason(err))
+		h.log.Warn("metrics export is failing; the next push will include what was counted", "error", reason(err))
 	}
 }
 

@@ -158,7 +158,7 @@ func (p *Pusher) Shutdown(ctx context.Context) error {
 	case errors.Is(err, sdkmetric.ErrReaderShutdown):
 		return nil // it is the second time
 	case err != nil:
-		return fmt.Errorf("the last metrics did not get through to the OTLP endpoint %s: %w", p.display, err)
+		return fmt.Errorf("the last metrics did not reach the OTLP endpoint %s: %w", p.display, err)
 	}
 	return nil
 }

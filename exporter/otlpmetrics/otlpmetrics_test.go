@@ -114,8 +114,8 @@ func TestFailureIsToldOnce(t *testing.T) {
 	if err := p.Shutdown(t.Context()); err != nil {
 		t.Error(err)
 	}
-	want := "level=WARN msg=\"metrics do not get through; the next push will have what was counted\" endpoint=" + s.address + " error=\"not today\"\n" +
-		"level=INFO msg=\"metrics get through again\" endpoint=" + s.address + " failed=5\n"
+	want := "level=WARN msg=\"metrics export is failing; the next push will include what was counted\" endpoint=" + s.address + " error=\"not today\"\n" +
+		"level=INFO msg=\"metrics export recovered\" endpoint=" + s.address + " failed=5\n"
 	if diff := cmp.Diff(want, log.String()); diff != "" {
 		t.Errorf("log (-want +got):\n%s", diff)
 	}
@@ -157,7 +157,7 @@ func TestShutdownIsBounded(t *testing.T) {
 	began := time.Now()
 	err := p.Shutdown(ctx)
 	close(over)
-	if err == nil || !strings.HasPrefix(err.Error(), "the last metrics did not get through to the OTLP endpoint "+s.address) {
+	if err == nil || !strings.HasPrefix(err.Error(), "the last metrics did not reach the OTLP endpoint "+s.address) {
 		t.Errorf("Shutdown says %v", err)
 	}
 	if took := time.Since(began); took > 30*time.Second {

@@ -79,7 +79,7 @@ func writeRows(b *bytes.Buffer, rows [][]string) {
 // writeNotes says what the figures leave out.
 func (t *Table) writeNotes(b *bytes.Buffer) {
 	if t.incomplete > 0 {
-		fmt.Fprintf(b, "not counted, since not complete: %d of the pings\n", t.incomplete)
+		fmt.Fprintf(b, "not counted because incomplete: %d of the pings\n", t.incomplete)
 	}
 	for _, r := range t.rows {
 		if !r.dwell.exact() {

@@ -85,7 +85,7 @@ func (s Signal) parse(scheme, rest, text, source string) (Endpoint, error) {
 			source, text, scheme, strings.ToLower(string(s)))
 	}
 	if strings.Contains(rest, "@") { // what may be a password is not repeated
-		return Endpoint{}, fmt.Errorf("%s: there is a user or password in it, which OTLP over gRPC does not use; write credentials as headers", source)
+		return Endpoint{}, fmt.Errorf("%s: it contains a user or password, which OTLP over gRPC does not use; pass credentials as headers", source)
 	}
 	u, err := url.Parse(scheme + "://" + rest)
 	switch {

@@ -66,8 +66,8 @@ func TestResolveErrors(t *testing.T) {
 	for text, want := range map[string]string{
 		"ftp://a":            `--there: "ftp://a" begins with ftp://; traces go over gRPC`,
 		"http://":            `--there: "http://" is not host:port`,
-		"http://me:pw@a:1":   `--there: there is a user or password in it, which OTLP over gRPC does not use`,
-		"me:pw@a:1":          `--there: there is a user or password in it`,
+		"http://me:pw@a:1":   `--there: it contains a user or password, which OTLP over gRPC does not use`,
+		"me:pw@a:1":          `--there: it contains a user or password`,
 		"a:x":                `--there: "a:x" is not host:port`,
 		"http://a/v1/traces": `--there: "http://a/v1/traces" has a path, which OTLP over gRPC does not use; leave out /v1/traces`,
 	} {

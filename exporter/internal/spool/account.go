@@ -183,7 +183,7 @@ func (f *accountFile) load() (*account, error) {
 }
 
 // errForeign is for a directory with files that are not ours.
-var errForeign = errors.New("the file account in it is not of a spool; give the spool a directory of its own")
+var errForeign = errors.New("the file named account in it does not belong to a spool; give the spool a directory of its own")
 
 // foreign reports whether a file has something in it and none of it is ours. A loss of
 // power may leave zeros.

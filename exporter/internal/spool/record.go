@@ -109,7 +109,7 @@ func segmentStart() []byte {
 }
 
 // errNewer is for a directory that we must not touch.
-var errNewer = errors.New("it was made by a newer version of dwell; use that one, or another directory")
+var errNewer = errors.New("it was written by a newer version of dwell; use that version, or another directory")
 
 // checkVersion returns errNewer if b, the beginning of a file, is whole and of a
 // version that this one does not know. A header that is damaged says nothing.

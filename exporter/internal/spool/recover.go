@@ -41,7 +41,7 @@ func (s *Spool) recover() error {
 		return err
 	}
 	if stats := s.start.waiting(); stats != (exporter.Count{}) {
-		s.log.Info("traces were waiting in the spool", "left", stats.String(),
+		s.log.Info("found unsent traces in the spool", "left", stats.String(),
 			"killed", s.account.lost[exporter.CauseKilled].Minus(s.start.lost[exporter.CauseKilled]).String())
 	}
 	return nil
@@ -140,7 +140,7 @@ func (s *Spool) findRecords(id uint64, unknown bool) error {
 		end = c.at
 	}
 	if end < seg.size {
-		s.log.Warn("a record at the end of the spool is not whole; it is cut off", "segment", filepath.Base(s.path(id)), "bytes", seg.size-end)
+		s.log.Warn("the last record in the spool is incomplete; it is truncated", "segment", filepath.Base(s.path(id)), "bytes", seg.size-end)
 		if err := f.Truncate(end); err != nil {
 			return err
 		}

@@ -42,7 +42,7 @@ func (s *Spool) measure() { s.size.Store(s.bytes()) }
 
 // ErrDisk is returned by Append when the disk does not take a batch, which then stays
 // with the caller.
-var ErrDisk = errors.New("the disk does not take it")
+var ErrDisk = errors.New("cannot write to the disk")
 
 // Append writes a batch behind all others. If the limit is reached, the oldest
 // batches make room for it.
@@ -186,9 +186,9 @@ func (s *Spool) takeBack() {
 func (s *Spool) disk(err error) error {
 	switch tell := s.failing.Set(err != nil); {
 	case tell && err != nil:
-		s.log.Warn("the spool cannot be written; traces are kept in memory as long as there is room", "error", err)
+		s.log.Warn("cannot write to the spool; traces are kept in memory while there is room", "error", err)
 	case tell:
-		s.log.Info("the spool is written again")
+		s.log.Info("writes to the spool recovered")
 	}
 	return err
 }

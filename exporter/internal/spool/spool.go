@@ -135,9 +135,9 @@ func (s *Spool) commit() (change uint64) {
 	}
 	switch tell := s.unaccounted.Set(err != nil); {
 	case tell && err != nil:
-		s.log.Warn("the account of the spool cannot be written; what a kill would lose is not counted", "error", err)
+		s.log.Warn("cannot write the account of the spool; what a kill would lose is not counted", "error", err)
 	case tell:
-		s.log.Info("the account of the spool is written again")
+		s.log.Info("writes of the spool's account recovered")
 	}
 	return change
 }

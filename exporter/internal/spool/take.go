@@ -66,9 +66,9 @@ func (s *Spool) Take() Batch {
 func (s *Spool) unreadable(err error) bool {
 	switch tell := s.unopened.Set(err != nil); {
 	case tell && err != nil:
-		s.log.Warn("the spool cannot be read; its traces stay there until it can", "error", err)
+		s.log.Warn("cannot read the spool; its traces stay there until it is readable", "error", err)
 	case tell:
-		s.log.Info("the spool can be read again")
+		s.log.Info("reads from the spool recovered")
 	}
 	return err != nil
 }
@@ -78,7 +78,7 @@ func (s *Spool) corrupt(c exporter.Count, first uint64, taken exporter.Count) {
 	if c == (exporter.Count{}) {
 		return
 	}
-	s.log.Warn("a part of the spool cannot be read; its traces are lost", "lost", c.String())
+	s.log.Warn("part of the spool cannot be read; its traces are lost", "lost", c.String())
 	s.update(func(a *account) {
 		a.lose(exporter.CauseSpoolCorrupt, c)
 		a.first, a.taken = first, taken
