@@ -40,7 +40,7 @@ func TestAgent(t *testing.T) {
 	sink.awaitMetrics(t, "dwell.device.duration", "dwell.pings", "dwell.agent.events")
 
 	d.reload(config + "log: {level: loud}\n")
-	d.mustLog("dwell.yaml:9:14: log.level: \\\"loud\\\" is none of debug, info, warn, error")
+	d.mustLog("dwell.yaml:9:14: log.level: \\\"loud\\\" is not one of debug, info, warn, error")
 	d.get("/readyz", "", http.StatusOK)
 	d.reload(base + "log: {level: debug}\nmetrics: {prometheus: {enabled: false}}\n")
 	d.mustLog(`changed="metrics.prometheus.enabled, metrics.otlp.enabled, metrics.otlp.interval, log.level"`)

@@ -55,10 +55,10 @@ func checkTrace(t *Trace, bad report) {
 		bad("trace.ring_size", "%s is not between 1MiB and 1GiB", must(t.RingSize.MarshalText()))
 	}
 	if n := len(t.VXLANPorts); n > maxVXLANPorts {
-		bad("trace.vxlan_ports", "%d ports; at most %d can be", n, maxVXLANPorts)
+		bad("trace.vxlan_ports", "%d ports; at most %d are possible", n, maxVXLANPorts)
 	}
 	if slices.Contains(t.Netfilter, None) && len(t.Netfilter) > 1 {
-		bad("trace.netfilter", "none stands beside namespaces; write either")
+		bad("trace.netfilter", "none cannot be combined with namespaces; use one or the other")
 	}
 }
 
@@ -73,9 +73,9 @@ func checkOTLP(o *OTLP, bad report) {
 		at := "export.otlp.headers." + name
 		switch {
 		case !headerName.MatchString(name):
-			bad(at, "the name of a header has only lower-case letters, digits, and _ . -")
+			bad(at, "a header name may contain only lower-case letters, digits, and _ . -")
 		case strings.HasPrefix(name, "grpc-"):
-			bad(at, "names that begin with grpc- are gRPC's own")
+			bad(at, "names that begin with grpc- are reserved for gRPC")
 		}
 	}
 	checkTLS(o, bad)
@@ -92,18 +92,18 @@ func checkTLS(o *OTLP, bad report) {
 		at := "export.otlp.tls." + f.name
 		absolute(at, f.path, bad)
 		if tls.Insecure == On || strings.HasPrefix(o.Endpoint, "http://") {
-			bad(at, "there is no TLS to use it for: the endpoint is plain text, by insecure: true or by http://")
+			bad(at, "not used without TLS: insecure: true or http:// makes the endpoint plain text")
 		}
 	}
 	switch {
 	case tls.CertFile != "" && tls.KeyFile == "":
-		bad("export.otlp.tls.cert_file", "it needs key_file, too")
+		bad("export.otlp.tls.cert_file", "key_file is required, too")
 	case tls.KeyFile != "" && tls.CertFile == "":
-		bad("export.otlp.tls.key_file", "it needs cert_file, too")
+		bad("export.otlp.tls.key_file", "cert_file is required, too")
 	case tls.Insecure == On && strings.HasPrefix(o.Endpoint, "https://"):
-		bad("export.otlp.tls.insecure", "true means plain text, and export.otlp.endpoint begins with https://")
+		bad("export.otlp.tls.insecure", "true means plain text, but export.otlp.endpoint begins with https://")
 	case tls.Insecure == Off && strings.HasPrefix(o.Endpoint, "http://"):
-		bad("export.otlp.tls.insecure", "false means TLS, and export.otlp.endpoint begins with http://")
+		bad("export.otlp.tls.insecure", "false means TLS, but export.otlp.endpoint begins with http://")
 	}
 }
 
@@ -126,13 +126,13 @@ func checkMetrics(m *Metrics, bad report) {
 		bad("metrics.otlp.interval", "%v is less than %v", time.Duration(m.OTLP.Interval), time.Duration(minInterval))
 	}
 	if m.MaxSeries < 2 {
-		bad("metrics.max_series", "%d is less than 2; one series is for what would be too many", m.MaxSeries)
+		bad("metrics.max_series", "%d is less than 2; one series is for the overflow", m.MaxSeries)
 	}
 	for i, b := range m.Buckets {
 		at := fmt.Sprintf("metrics.buckets[%d]", i)
 		positive(at, b, bad)
 		if i > 0 && b <= m.Buckets[i-1] {
-			bad(at, "%v is not more than the one before; they must rise", time.Duration(b))
+			bad(at, "%v is not more than the previous one; buckets must ascend", time.Duration(b))
 		}
 	}
 	positive("metrics.expire", m.Expire, bad)
@@ -152,14 +152,14 @@ func checkListen(addr string, bad report) {
 
 func checkPort(at, port string, bad report) {
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		bad(at, "%q is no port number", port)
+		bad(at, "%q is not a valid port number", port)
 	}
 }
 
 // printable is for names that stand in labels and lines of the log.
 func printable(at, name string, bad report) {
 	if strings.ContainsFunc(name, unicode.IsControl) {
-		bad(at, "%q holds line ends or control characters", name)
+		bad(at, "%q contains line breaks or control characters", name)
 	}
 }
 

@@ -51,5 +51,5 @@ func oneOf[S ~string](text string, choices ...S) (S, error) {
 	for i, c := range choices {
 		names[i] = string(c)
 	}
-	return "", fmt.Errorf("%q is none of %s", text, strings.Join(names, ", "))
+	return "", fmt.Errorf("%q is not one of %s", text, strings.Join(names, ", "))
 }

@@ -57,7 +57,7 @@ func (d *decoder) document(text []byte, c *Config) {
 	}
 }
 
-const secondDocument = "a second YAML document; the configuration is one"
+const secondDocument = "a second YAML document; the configuration must be a single document"
 
 // afterEmpty returns the token that ends an empty document by beginning another, or nil.
 // The library drops all that follows without an error.
@@ -83,7 +83,7 @@ func afterEmpty(tokens token.Tokens) *token.Token {
 func parse(text []byte) (file *ast.File, tokens token.Tokens, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("no YAML: %v", p)
+			err = fmt.Errorf("not valid YAML: %v", p)
 		}
 	}()
 	tokens = lexer.Tokenize(string(text))
@@ -101,7 +101,7 @@ func (d *decoder) syntax(err error, text []byte) {
 		}
 	}
 	if indentedByTab(text, at.Line) {
-		problem = "a tab indents this line; YAML takes only spaces for that"
+		problem = "this line is indented with a tab; YAML allows only spaces"
 	}
 	d.fail(at, "", "%s", strings.Join(strings.Fields(problem), " "))
 }
@@ -173,7 +173,7 @@ func hint(path, name string, section reflect.Type) string {
 	if path != "" {
 		what = "below " + path
 	}
-	return fmt.Sprintf("; %s there are: %s", what, strings.Join(keys(section), ", "))
+	return fmt.Sprintf("; %s you can set: %s", what, strings.Join(keys(section), ", "))
 }
 
 // elsewhere returns the path of a setting or section that has this name, or "".

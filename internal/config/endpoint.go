@@ -20,9 +20,9 @@ func checkEndpoint(at, endpoint string, bad report) {
 	u, err := url.Parse("http://" + rest)
 	switch {
 	case strings.Contains(rest, "@"):
-		bad(at, "there is a user or password in it, which OTLP over gRPC does not use; write credentials as export.otlp.headers")
+		bad(at, "it contains a user or password, which OTLP over gRPC does not use; pass credentials as export.otlp.headers")
 	case strings.ContainsAny(rest, "?#"):
-		bad(at, "there is a ? or # in it, which OTLP over gRPC does not use; leave out what follows the port, and write keys as export.otlp.headers")
+		bad(at, "it contains a ? or #, which OTLP over gRPC does not use; leave out what follows the port, and pass keys as export.otlp.headers")
 	case scheme != "http" && scheme != "https":
 		bad(at, "%q begins with %s://; OTLP goes over gRPC: write host:port, http://host:port, or https://host:port for TLS", endpoint, scheme)
 	case err != nil || u.Hostname() == "":

@@ -37,7 +37,7 @@ func (d *decoder) environment(environ []string, c *Config) (warnings []string) {
 		if i := slices.Index(names, name); i >= 0 {
 			d.override(all[i], name, value)
 		} else if !kubernetes.MatchString(name) {
-			warnings = append(warnings, fmt.Sprintf("the environment variable %s is no setting%s", name, meant(name, names)))
+			warnings = append(warnings, fmt.Sprintf("the environment variable %s does not name a setting%s", name, meant(name, names)))
 		}
 	}
 	return warnings
@@ -121,7 +121,7 @@ func (d *decoder) overridePairs(s setting, at Origin, text string) {
 		element := reflect.New(s.value.Type().Elem()).Elem()
 		if !found || setText(element, value) != nil {
 			// What it is stays untold: it may be a secret.
-			d.fail(at, s.path, "not all of it are pairs; write name=value,name=value")
+			d.fail(at, s.path, "not a list of pairs; use name=value,name=value")
 			continue
 		}
 		pairs.SetMapIndex(reflect.ValueOf(name), element)

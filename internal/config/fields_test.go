@@ -28,7 +28,7 @@ func TestEverySettingIsDocumented(t *testing.T) {
 	for _, f := range Fields() {
 		got = append(got, f.Path)
 		if !strings.HasSuffix(f.Doc, ".") {
-			t.Errorf("%s: %q is no sentence", f.Path, f.Doc)
+			t.Errorf("%s: %q is not a sentence", f.Path, f.Doc)
 		}
 		if section[f.Path] == (f.Example != "") {
 			t.Errorf("%s: a setting has an example, a section has none", f.Path)

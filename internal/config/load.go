@@ -65,14 +65,14 @@ func Load(file string, environ []string) (*Loaded, error) {
 func read(file string) ([]byte, error) {
 	f, err := os.Open(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("there is no configuration file %s; name one with --config, or begin with: dwell agent --print-defaults > %[1]s", file)
+		return nil, fmt.Errorf("there is no configuration file %s; name one with --config, or start with: dwell agent --print-defaults > %[1]s", file)
 	} else if err != nil {
-		return nil, fmt.Errorf("the configuration cannot be read: %w", err)
+		return nil, fmt.Errorf("cannot read the configuration: %w", err)
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {
-		return nil, fmt.Errorf("the configuration cannot be read: %w", err)
+		return nil, fmt.Errorf("cannot read the configuration: %w", err)
 	}
 	if len(text) > maxFile {
 		return nil, fmt.Errorf("the configuration file %s is larger than 1 MiB; is it the right one?", file)

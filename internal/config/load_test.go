@@ -133,10 +133,10 @@ func TestEnvironment(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 	want := []string{
-		"the environment variable DWELL_EXPORT_OTLP_ENPOINT is no setting; did you mean DWELL_EXPORT_OTLP_ENDPOINT?",
-		"the environment variable DWELL_ENDPOINT is no setting; did you mean DWELL_EXPORT_OTLP_ENDPOINT?",
-		"the environment variable DWELL_COLOUR is no setting",
-		"the environment variable DWELL_AGENT_PORTAL is no setting",
+		"the environment variable DWELL_EXPORT_OTLP_ENPOINT does not name a setting; did you mean DWELL_EXPORT_OTLP_ENDPOINT?",
+		"the environment variable DWELL_ENDPOINT does not name a setting; did you mean DWELL_EXPORT_OTLP_ENDPOINT?",
+		"the environment variable DWELL_COLOUR does not name a setting",
+		"the environment variable DWELL_AGENT_PORTAL does not name a setting",
 	}
 	if diff := cmp.Diff(want, loaded.Warnings); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)
@@ -253,9 +253,9 @@ func TestFiles(t *testing.T) {
 	for file, want := range map[string]string{
 		filepath.Join(dir, "none"): "there is no configuration file " + filepath.Join(dir, "none"),
 		"/dev/zero":                "larger than 1 MiB",
-		dir:                        "cannot be read: read " + dir + ": is a directory",
+		dir:                        "cannot read the configuration: read " + dir + ": is a directory",
 		large:                      large + " is larger than 1 MiB",
-		filepath.Join(large, "f"):  "cannot be read: open ",
+		filepath.Join(large, "f"):  "cannot read the configuration: open ",
 	} {
 		if _, err := config.Load(file, nil); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v", file, err)

@@ -84,21 +84,21 @@ func TestHints(t *testing.T) {
 		"trace.intefraces":      "did you mean interfaces?",
 		"trace.interface":       "did you mean interfaces?",
 		"trace.vxlanport":       "did you mean vxlan_ports?",
-		"trace.vxlanprt":        "below trace there are: netns,",
+		"trace.vxlanprt":        "below trace you can set: netns,",
 		"http.lisen":            "did you mean listen?",
-		"log.fmt":               "there are: level, format",
+		"log.fmt":               "you can set: level, format",
 		"timeout":               "did you mean trace.timeout?",
 		"ca_file":               "did you mean export.otlp.tls.ca_file?",
 		"otlp":                  "did you mean export.otlp?",
 		"tls":                   "did you mean export.otlp.tls?",
 		"metrics.spans":         "did you mean export.queue.spans?",
 		"host.max_bytes":        "did you mean export.spool.max_bytes?",
-		"host.x":                "below host there are: id, name",
-		"x":                     "here there are: host, trace,",
+		"host.x":                "below host you can set: id, name",
+		"x":                     "here you can set: host, trace,",
 		"id":                    "did you mean host.id?",
-		"export.otlp.tls.files": "below export.otlp.tls there are: ca_file, cert_file, key_file, insecure",
+		"export.otlp.tls.files": "below export.otlp.tls you can set: ca_file, cert_file, key_file, insecure",
 		"hots":                  "did you mean host?",
-		"HTTP":                  "here there are: host, trace,",
+		"HTTP":                  "here you can set: host, trace,",
 	} {
 		got := mistakes(t, file(name, "x"))
 		if len(got) != 1 || !strings.Contains(got[0].Problem, want) {
@@ -109,7 +109,7 @@ func TestHints(t *testing.T) {
 	for text, want := range map[string]string{
 		"trace.timeout: 1s\n":                "write it as trace: {timeout: ...}",
 		"export:\n  otlp.tls.ca_file: /c\n":  "write it as export: {otlp: {tls: {ca_file: ...}}}",
-		"trace.timeouts: 1s\n":               "here there are: host, trace,",
+		"trace.timeouts: 1s\n":               "here you can set: host, trace,",
 		"log: {log.level: debug}\n":          "write it as log: {level: ...}",
 		"metrics: {prometheus.port: 9464}\n": "did you mean prometheus?",
 	} {

@@ -67,7 +67,7 @@ func (s Secret) resolve(getenv func(string) (string, bool)) (Secret, error) {
 		return s, err
 	}
 	if strings.ContainsFunc(s.value, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		return s, errors.New("a header cannot hold line ends or control characters")
+		return s, errors.New("a header cannot contain line breaks or control characters")
 	}
 	return s, nil
 }
@@ -76,9 +76,9 @@ func look(ref string, getenv func(string) (string, bool)) (string, error) {
 	kind, name, _ := strings.Cut(strings.TrimSuffix(strings.TrimPrefix(ref, "${"), "}"), ":")
 	switch {
 	case !strings.HasSuffix(ref, "}"): // what follows may be all of a password
-		return "", errors.New("a ${ is not closed; write ${env:NAME} or ${file:PATH}, and $$ for a dollar sign")
+		return "", errors.New("a ${ is not closed; use ${env:NAME} or ${file:PATH}, and $$ for a dollar sign")
 	case name == "" || kind != "env" && kind != "file":
-		return "", fmt.Errorf("%q is no reference; write ${env:NAME} or ${file:PATH}, and $$ for a dollar sign", ref)
+		return "", fmt.Errorf("%q is not a valid reference; use ${env:NAME} or ${file:PATH}, and $$ for a dollar sign", ref)
 	case kind == "env":
 		value, ok := getenv(name)
 		if !ok {

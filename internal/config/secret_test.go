@@ -69,7 +69,7 @@ func TestNoReferences(t *testing.T) {
 		"${env:NONE} ${env:NEITHER}": "NEITHER",
 		"${file:" + dir + "/none}":   "no such file",
 		"${file:" + dir + "}":        "is a directory",
-		"${file:" + lines + "}":      "line ends",
+		"${file:" + lines + "}":      "line breaks",
 		"${env:TAB}":                 "control characters",
 		"${env:DELETE}":              "control characters",
 		"${env:}":                    `"${env:}"`,

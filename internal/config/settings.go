@@ -74,13 +74,13 @@ func setText(v reflect.Value, text string) error {
 		if errors.Is(err, strconv.ErrRange) {
 			return fmt.Errorf("%s is too large", text)
 		} else if err != nil {
-			return fmt.Errorf("%q is no whole number", text)
+			return fmt.Errorf("%q is not a whole number", text)
 		}
 		v.SetInt(n)
 	case reflect.Float64:
 		f, err := strconv.ParseFloat(text, 64)
 		if err != nil {
-			return fmt.Errorf("%q is no number", text)
+			return fmt.Errorf("%q is not a number", text)
 		}
 		v.SetFloat(f)
 	default:

@@ -23,9 +23,9 @@ func (d *Duration) UnmarshalText(text []byte) error {
 	v, err := time.ParseDuration(string(text))
 	if err != nil {
 		if _, isNumber := strconv.ParseFloat(string(text), 64); isNumber == nil {
-			return fmt.Errorf("%q has no unit; write %[1]ss or %[1]sms", text)
+			return fmt.Errorf("%q has no unit; use %[1]ss or %[1]sms", text)
 		}
-		return fmt.Errorf("%q is no duration; write it like 200ms, 2s or 1m30s", text)
+		return fmt.Errorf("%q is not a valid duration; use for example 200ms, 2s or 1m30s", text)
 	}
 	*d = Duration(v)
 	return nil
@@ -77,7 +77,7 @@ func (s *Size) UnmarshalText(text []byte) error {
 	case errors.Is(err, strconv.ErrRange) || err == nil && n > math.MaxInt64/factor:
 		return fmt.Errorf("%q is too large", text)
 	case err != nil || n < 0:
-		return fmt.Errorf("%q is no size; write it in bytes or like 512KiB, 64MiB, 1GiB", text)
+		return fmt.Errorf("%q is not a valid size; use bytes or for example 512KiB, 64MiB or 1GiB", text)
 	}
 	*s = Size(n * factor)
 	return nil
@@ -117,10 +117,10 @@ type Ref string
 // UnmarshalText implements [encoding.TextUnmarshaler].
 func (r *Ref) UnmarshalText(text []byte) error {
 	if len(text) == 0 {
-		return errors.New("an empty name; write a namespace's name, a glob like tenant-*, a path or host")
+		return errors.New("the name is empty; use a namespace's name, a glob like tenant-*, a path or host")
 	}
 	if _, err := path.Match(string(text), ""); err != nil {
-		return fmt.Errorf("%q is no glob: a [ is not closed, or it ends with a backslash", text)
+		return fmt.Errorf("%q is not a valid glob: a [ is not closed, or it ends with a backslash", text)
 	}
 	*r = Ref(text)
 	return nil
@@ -138,7 +138,7 @@ func (i *Interface) UnmarshalText(text []byte) error {
 	name := string(text)
 	bad := func(r rune) bool { return r == '/' || r == ':' || unicode.IsSpace(r) }
 	if name == "" || name == "." || name == ".." || len(name) > maxInterface || strings.ContainsFunc(name, bad) {
-		return fmt.Errorf("%q cannot be the name of an interface: at most %d characters, without spaces, / and : in it", text, maxInterface)
+		return fmt.Errorf("%q is not a valid interface name: use at most %d characters, without spaces, slashes or colons", text, maxInterface)
 	}
 	*i = Interface(name)
 	return nil
@@ -151,7 +151,7 @@ type Port uint16
 func (p *Port) UnmarshalText(text []byte) error {
 	n, err := strconv.ParseUint(string(text), 10, 16)
 	if err != nil || n == 0 {
-		return fmt.Errorf("%q is no port; it must be between 1 and 65535", text)
+		return fmt.Errorf("%q is not a valid port; it must be between 1 and 65535", text)
 	}
 	*p = Port(n)
 	return nil
@@ -171,7 +171,7 @@ func (l *Level) UnmarshalText(text []byte) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%q is none of debug, info, warn, error", text)
+	return fmt.Errorf("%q is not one of debug, info, warn, error", text)
 }
 
 var levels = []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}

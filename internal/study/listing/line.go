@@ -98,16 +98,16 @@ func (l *Line) parse(f []string) (err error) {
 		return err
 	}
 	if l.Src, err = netip.ParseAddr(f[2]); err != nil {
-		return fmt.Errorf("source %q is no address", f[2])
+		return fmt.Errorf("source %q is not an address", f[2])
 	}
 	if l.Dst, err = netip.ParseAddr(f[4]); err != nil {
-		return fmt.Errorf("destination %q is no address", f[4])
+		return fmt.Errorf("destination %q is not an address", f[4])
 	}
 	if l.Hook, err = parseHook(f[5]); err != nil {
 		return err
 	}
 	if l.Time, err = strconv.ParseUint(f[6], 10, 64); err != nil {
-		return fmt.Errorf("timestamp %q is no number of nanoseconds", f[6])
+		return fmt.Errorf("timestamp %q is not a number of nanoseconds", f[6])
 	}
 	if len(f) == 8 {
 		l.Reason, err = unquote(f[7])
@@ -130,7 +130,7 @@ func parseHook(s string) (event.Hook, error) {
 			return h, nil
 		}
 	}
-	return 0, fmt.Errorf("function %q is none of the tracepoints that dwell knows", s)
+	return 0, fmt.Errorf("function %q is not one of the tracepoints that dwell knows", s)
 }
 
 // Append appends the line, with its newline, to b.
