@@ -169,11 +169,11 @@ func TestAgentReloadsLoseNothing(t *testing.T) {
 		t.Errorf("status %d\n%s", status, d.log)
 	}
 	d.mustLog(fmt.Sprintf("pings=%d complete=%[1]d dropped=0 incomplete=0", pings), "events_lost=0",
-		"no network namespace of these names", "names=nowhere", "every network namespace of the scope is there")
+		"no network namespace of these names", "names=nowhere", "every network namespace of the scope is present")
 	if strings.Contains(d.log.String(), " lost=") {
 		t.Errorf("something was lost:\n%s", d.log)
 	}
-	if n := strings.Count(d.log.String(), "the configuration is reloaded"); n != rounds*4 {
+	if n := strings.Count(d.log.String(), "configuration reloaded"); n != rounds*4 {
 		t.Errorf("%d good reloads\n%s", n, d.log)
 	}
 	if lines, err := os.ReadFile(file); err != nil || bytes.Count(lines, []byte("\n")) != pings {
@@ -224,7 +224,7 @@ func TestAgentWithoutBackend(t *testing.T) {
 	if status := d.stop(); status != 1 {
 		t.Errorf("without a spool: status %d\n%s", status, d.log)
 	}
-	d.mustLog("dwell: 3 traces", "were lost at the end", "export.spool.dir", address)
+	d.mustLog("dwell: 3 traces", "were lost on shutdown", "export.spool.dir", address)
 
 	spooled := labConfig(l, to+"  spool: {dir: "+t.TempDir()+"}\n"+"shutdown: {timeout: 1m}\n")
 	d = startAgent(t, spooled)

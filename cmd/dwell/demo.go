@@ -162,7 +162,7 @@ func (d *demo) start(ctx context.Context, l *lab.Lab, onResource otlp.Options) (
 		Hypervisors: labInodes(l, lab.Hypervisor),
 		Netfilter:   []*netns.NS{hypervisor},
 		WithoutNetfilter: func(err error) {
-			log.Warn("netfilter is not looked into: " + err.Error())
+			log.Warn("netfilter chains are not timed: " + err.Error())
 		},
 		HostID: onResource.Host.ID,
 		Count:  uint64(d.count),

@@ -112,7 +112,7 @@ func (f *exportFlags) openEndpoint(ctx context.Context, opts otlp.Options, log *
 	check, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	if err := e.Check(check); err != nil {
-		log.Warn(err.Error() + "; trying on")
+		log.Warn(err.Error() + "; retrying")
 	}
 	return e, nil
 }

@@ -178,7 +178,7 @@ func runTrace(cmd *cobra.Command, f traceFlags) error {
 	out := newOutput(f.output, cmd.OutOrStdout(), &opts, cancel)
 	opts.Open = func() (agent.Sinks, error) { return f.sinks(ctx, onResource, log) }
 	if len(f.netfilter) == 0 { // nobody asked for it
-		opts.WithoutNetfilter = func(err error) { log.Warn("netfilter is not looked into: " + err.Error()) }
+		opts.WithoutNetfilter = func(err error) { log.Warn("netfilter chains are not timed: " + err.Error()) }
 	}
 	a, err := agent.Start(opts)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 func tellCapabilities(log *slog.Logger) {
 	have, err := privilege.Effective()
 	if err != nil {
-		log.Warn("capabilities are not known", "error", err)
+		log.Warn("cannot read the capabilities", "error", err)
 		return
 	}
 	for _, u := range have.MissingForAgent() {

@@ -122,7 +122,7 @@ func (d *daemon) agentOptions(loaded *config.Loaded) agent.Options {
 	opts.HostID = d.sinks.resource.Host.ID
 	opts.IdleTimeout = time.Duration(d.config.Shutdown.Timeout)
 	opts.WithoutNetfilter = func(err error) {
-		d.log.Warn("netfilter is not looked into", "error", err)
+		d.log.Warn("netfilter chains are not timed", "error", err)
 	}
 	opts.OnTrace = func(t *trace.Trace) {
 		d.telemetry.record(t, d.sinks.open() && d.sampler.Keeps(t))
@@ -165,7 +165,7 @@ func (d *daemon) trace(ctx context.Context) error {
 		case <-d.opts.Reload:
 			d.reload(ctx)
 		case r := <-done:
-			return errors.Join(errors.New("tracing has ended by itself"), r.err)
+			return errors.Join(errors.New("tracing ended unexpectedly"), r.err)
 		}
 	}
 }
@@ -183,13 +183,13 @@ func (d *daemon) stop(end func(), done <-chan result) error {
 	select {
 	case r = <-done:
 	case <-time.After(limit + closing):
-		r = result{d.agentStatus().Summary, fmt.Errorf("the end took longer than shutdown.timeout, %v; given up", limit)}
+		r = result{d.agentStatus().Summary, fmt.Errorf("shutdown took longer than shutdown.timeout, %v; giving up", limit)}
 	}
 	r.summary.Export = d.sinks.Stats()
 	d.sumUp(r.summary)
 	lost := r.summary.Export.TotalLost().Minus(before.TotalLost())
 	if lost.Spans > 0 {
-		r.err = errors.Join(r.err, fmt.Errorf("%v were lost at the end: they could not be sent within shutdown.timeout, %v%s", lost, limit, d.advice()))
+		r.err = errors.Join(r.err, fmt.Errorf("%v were lost on shutdown: they could not be sent within shutdown.timeout, %v%s", lost, limit, d.advice()))
 	}
 	return r.err
 }
@@ -245,7 +245,7 @@ func (d *daemon) tell(err error) error {
 	if err == nil || d.config.Log.Format != config.JSON {
 		return err
 	}
-	d.logLines("dwell has ended", err)
+	d.logLines("dwell failed", err)
 	return toldError{err}
 }
 

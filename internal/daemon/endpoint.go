@@ -48,11 +48,11 @@ func checkEndpoint(l *config.Loaded) error {
 	plain, secure := strings.HasPrefix(named, "http://"), strings.HasPrefix(named, "https://")
 	switch {
 	case secure && o.TLS.Insecure == config.On:
-		return l.Error("export.otlp.tls.insecure", errors.New("true means plain text, and "+variable+" begins with https://"))
+		return l.Error("export.otlp.tls.insecure", errors.New("true means plain text, but "+variable+" begins with https://"))
 	case plain && o.TLS.Insecure == config.Off:
-		return l.Error("export.otlp.tls.insecure", errors.New("false means TLS, and "+variable+" begins with http://"))
+		return l.Error("export.otlp.tls.insecure", errors.New("false means TLS, but "+variable+" begins with http://"))
 	case plain && (o.TLS.CAFile != "" || o.TLS.CertFile != ""):
-		return l.Error("export.otlp.tls", errors.New("there is no TLS to use the files for: "+variable+" begins with http://"))
+		return l.Error("export.otlp.tls", errors.New("not used without TLS: "+variable+" begins with http://"))
 	}
 	return nil
 }

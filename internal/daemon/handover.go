@@ -22,7 +22,7 @@ type handOverBuffer struct {
 	lost   exporter.Count
 }
 
-var errHeldTooMany = errors.New("more traces than the queue holds while the exporter was exchanged")
+var errHeldTooMany = errors.New("more traces than the queue holds while the exporter was replaced")
 
 // Export implements [exporter.Exporter].
 func (h *handOverBuffer) Export(_ context.Context, traces []*trace.Trace) error {

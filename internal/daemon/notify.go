@@ -24,7 +24,7 @@ type service struct {
 func newService(log *slog.Logger) service {
 	watchdog, err := systemd.SdWatchdogEnabled(false)
 	if err != nil {
-		log.Warn("the service manager's watchdog is not served", "error", err)
+		log.Warn("cannot serve the service manager's watchdog", "error", err)
 	}
 	return service{log, watchdog}
 }
@@ -32,7 +32,7 @@ func newService(log *slog.Logger) service {
 // tell sends a state, such as "READY=1\nSTATUS=...".
 func (s service) tell(state string) {
 	if _, err := systemd.SdNotify(false, state); err != nil {
-		s.log.Debug("the service manager is not told", "state", state, "error", err)
+		s.log.Debug("cannot notify the service manager", "state", state, "error", err)
 	}
 }
 
@@ -62,7 +62,7 @@ func (s service) beat(ctx context.Context, each func() (alive error)) {
 		case <-ticker.C:
 		}
 		if err := each(); err != nil {
-			s.log.Error("the service manager's watchdog is not told that all is well", "error", err)
+			s.log.Error("not healthy; the service manager's watchdog is not notified", "error", err)
 		} else if s.watchdog > 0 {
 			s.tell(systemd.SdNotifyWatchdog)
 		}

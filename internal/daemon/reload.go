@@ -26,7 +26,7 @@ func (d *daemon) reload(ctx context.Context) {
 		d.failedReloads.Add(1)
 	case err != nil:
 		d.failedReloads.Add(1)
-		d.logLines("the configuration is not reloaded; the old one stays in force", err)
+		d.logLines("configuration not reloaded; the old one stays in force", err)
 		return
 	default:
 		d.reloads.Add(1)
@@ -68,9 +68,9 @@ func (d *daemon) take(ctx context.Context, loaded *config.Loaded) error {
 	if len(changed) == 0 {
 		changed = []string{"nothing"}
 	}
-	d.log.Info("the configuration is reloaded", "changed", strings.Join(changed, ", "))
+	d.log.Info("configuration reloaded", "changed", strings.Join(changed, ", "))
 	if len(restart) > 0 {
-		d.log.Warn("settings that need a restart stay as they are", "settings", strings.Join(restart, ", "))
+		d.log.Warn("settings that need a restart are unchanged", "settings", strings.Join(restart, ", "))
 	}
 	return whole
 }
@@ -78,14 +78,14 @@ func (d *daemon) take(ctx context.Context, loaded *config.Loaded) error {
 // change makes the changes that are ready, and tells what of them cannot be after all.
 func (d *daemon) change(ctx context.Context, sending *plan, counting *telemetryPlan) (whole error) {
 	if err := sending.carryOut(time.Duration(d.config.Shutdown.Timeout)); err != nil {
-		d.logLines("traces are sent without the spool; reload once this is mended", err)
+		d.logLines("sending without the spool; fix this and reload", err)
 		whole = errInPart
 	}
 	// A last push that does not get through loses nothing: the next one counts on.
 	within, cancel := context.WithTimeout(ctx, closing)
 	defer cancel()
 	if err := counting.carryOut(within); err != nil {
-		d.logLines("metrics are not pushed; reload once this is mended", err)
+		d.logLines("not pushing metrics; fix this and reload", err)
 		whole = errInPart
 	}
 	return whole

@@ -62,7 +62,7 @@ func serve(l *config.Loaded, v view) (*server, error) {
 	go func() {
 		defer close(s.done)
 		if err := s.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			v.log.Error("the HTTP server has ended; metrics and health are not shown any more", "error", err)
+			v.log.Error("the HTTP server failed; metrics and health are no longer served", "error", err)
 		}
 	}()
 	return s, nil
@@ -161,7 +161,7 @@ func (l *onceLog) Println(v ...any) {
 	for _, value := range v {
 		var gone *net.OpError
 		if err, ok := value.(error); ok && errors.As(err, &gone) {
-			l.log.Debug("a scraper has gone", "error", err)
+			l.log.Debug("a scraper disconnected", "error", err)
 			return
 		}
 	}
@@ -170,6 +170,6 @@ func (l *onceLog) Println(v ...any) {
 	defer l.mu.Unlock()
 	if !l.said[text] && len(l.said) < maxSaid {
 		l.said[text] = true
-		l.log.Warn("metrics cannot be shown in full", "error", text)
+		l.log.Warn("metrics are incomplete", "error", text)
 	}
 }

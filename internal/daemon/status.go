@@ -80,10 +80,10 @@ func (d *daemon) tellTroubles() {
 	}
 	d.troubles = now
 	if now == "" {
-		d.log.Info("every network namespace of the scope is there")
+		d.log.Info("every network namespace of the scope is present")
 		return
 	}
-	d.log.Warn("there is no network namespace of these names; they are looked for again as namespaces come and go", "names", now)
+	d.log.Warn("no network namespace matches these references; they are resolved again as namespaces come and go", "names", now)
 }
 
 // checkEndpoint warns of an endpoint that does not answer. It may come up while we run.
@@ -91,7 +91,7 @@ func (d *daemon) checkEndpoint(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, checkWithin)
 	defer cancel()
 	if err := d.sinks.endpoint.check(ctx); err != nil && !errors.Is(ctx.Err(), context.Canceled) {
-		d.log.Log(ctx, slog.LevelWarn, err.Error()+"; trying on")
+		d.log.Log(ctx, slog.LevelWarn, err.Error()+"; retrying")
 	}
 }
 

@@ -34,7 +34,7 @@ func TestAgentIsGivenUp(t *testing.T) {
 	d, log := stoppable(t, time.Millisecond)
 	ended := false
 	err := d.stop(func() { ended = true }, make(chan result))
-	if err == nil || !strings.Contains(err.Error(), "given up") || !ended {
+	if err == nil || !strings.Contains(err.Error(), "giving up") || !ended {
 		t.Errorf("%v, told to end: %t", err, ended)
 	}
 	if !strings.Contains(log.String(), "msg=stopped pings=0") {
@@ -60,7 +60,7 @@ func TestLossAtTheEnd(t *testing.T) {
 		lossy.stats = lossy.stats.Plus(exporter.Stats{Lost: map[exporter.Cause]exporter.Count{exporter.CauseShutdown: {Traces: 2, Spans: 4}}})
 		end()
 	}, done)
-	if err == nil || !strings.Contains(err.Error(), "2 traces (4 spans) were lost at the end") || !strings.Contains(err.Error(), "export.spool.dir") {
+	if err == nil || !strings.Contains(err.Error(), "2 traces (4 spans) were lost on shutdown") || !strings.Contains(err.Error(), "export.spool.dir") {
 		t.Errorf("%v", err)
 	}
 	if !strings.Contains(log.String(), "pings=3 complete=3") || !strings.Contains(log.String(), "queue_full: 9 traces (99 spans)") {

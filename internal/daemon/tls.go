@@ -41,7 +41,7 @@ func loadTLS(l *config.Loaded) (*tls.Config, digest, error) {
 	if text, ok := pem["ca_file"]; ok {
 		out.RootCAs = x509.NewCertPool()
 		if !out.RootCAs.AppendCertsFromPEM(text) {
-			return nil, digest{}, l.Error("export.otlp.tls.ca_file", fmt.Errorf("%s holds no certificate as PEM", c.CAFile))
+			return nil, digest{}, l.Error("export.otlp.tls.ca_file", fmt.Errorf("%s contains no PEM certificate", c.CAFile))
 		}
 	}
 	if text, ok := pem["cert_file"]; ok {

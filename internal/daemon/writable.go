@@ -21,10 +21,10 @@ func writable(dir string) error {
 		info, err := os.Stat(at)
 		switch {
 		case err == nil && !info.IsDir():
-			return fmt.Errorf("%s is not a directory; name another one", at)
+			return fmt.Errorf("%s is not a directory; name another path", at)
 		case err == nil:
 			if err := unix.Access(at, unix.W_OK|unix.X_OK); err != nil {
-				return fmt.Errorf("%s cannot be written to: %w; let user %d of the agent do so, or name another one", at, err, os.Geteuid())
+				return fmt.Errorf("%s is not writable: %w; give the agent's user %d write access, or name another directory", at, err, os.Geteuid())
 			}
 			return nil
 		case !os.IsNotExist(err) || at == filepath.Dir(at):
