@@ -97,6 +97,6 @@ func (f agentFlags) runCheck(cmd *cobra.Command, opts daemon.Options) error {
 	for _, line := range lines {
 		fmt.Fprintln(out, line)
 	}
-	_, err = fmt.Fprintf(out, "%s is good\n", f.config)
+	_, err = fmt.Fprintf(out, "%s is valid\n", f.config)
 	return err
 }

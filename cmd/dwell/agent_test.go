@@ -169,7 +169,7 @@ func TestAgentReloadsLoseNothing(t *testing.T) {
 		t.Errorf("status %d\n%s", status, d.log)
 	}
 	d.mustLog(fmt.Sprintf("pings=%d complete=%[1]d dropped=0 incomplete=0", pings), "events_lost=0",
-		"no network namespace of these names", "names=nowhere", "every network namespace of the scope is present")
+		"no network namespace matches these references", "names=nowhere", "every network namespace of the scope is present")
 	if strings.Contains(d.log.String(), " lost=") {
 		t.Errorf("something was lost:\n%s", d.log)
 	}
@@ -319,7 +319,7 @@ func TestAgentCheck(t *testing.T) {
 	if status := p.exit(t); status != 0 {
 		t.Fatalf("status %d: %s", status, &p.stderr)
 	}
-	for _, want := range []string{"50 %", "OTLP/gRPC to c:4317", "http://127.0.0.1:9464/metrics", "did you mean DWELL_TRACE_NETNS?", "dwell.yaml is good"} {
+	for _, want := range []string{"50 %", "OTLP/gRPC to c:4317", "http://127.0.0.1:9464/metrics", "did you mean DWELL_TRACE_NETNS?", "dwell.yaml is valid"} {
 		if !strings.Contains(p.stdout.String(), want) {
 			t.Errorf("does not say %q:\n%s", want, &p.stdout)
 		}

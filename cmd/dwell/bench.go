@@ -83,7 +83,7 @@ func (f *benchFlags) check() error {
 	}
 	for i, mode := range f.modes {
 		if slices.Contains(f.modes[:i], mode) {
-			return fmt.Errorf("--modes: %s is there twice", mode)
+			return fmt.Errorf("--modes: %s is given twice", mode)
 		}
 		if len(f.rules) == 0 {
 			continue

@@ -131,7 +131,7 @@ func TestBenchInterrupted(t *testing.T) {
 func TestBenchErrors(t *testing.T) {
 	for want, args := range map[string][]string{
 		`no topology "ring"`:       {"--modes", "ring"},
-		"nat is there twice":       {"--modes", "nat,nat"},
+		"nat is given twice":       {"--modes", "nat,nat"},
 		"--batches 0":              {"--batches", "0"},
 		"nat has no IPv6":          {"--modes", "nat", "--ipv6"},
 		"vxlan has no hypervisor":  {"--modes", "vxlan", "--rules", "1"},

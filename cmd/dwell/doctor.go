@@ -49,7 +49,7 @@ func writeReport(w io.Writer, report doctor.Report, asJSON bool) error {
 		return fmt.Errorf("write report: %w", err)
 	}
 	if !report.Fit() {
-		return fmt.Errorf("not fit to trace: %d checks failed", report.Count(doctor.Fail))
+		return fmt.Errorf("not ready to trace: %d checks failed", report.Count(doctor.Fail))
 	}
 	return nil
 }

@@ -19,8 +19,8 @@ func TestWriteReport(t *testing.T) {
 	}{
 		"fit":        {fit, false, "ok    kernel  new\n", ""},
 		"fit JSON":   {fit, true, "{\n  \"fit\": true,", ""},
-		"unfit":      {unfit, false, "ok    kernel  new\nFAIL  BTF", "not fit to trace: 1 checks failed"},
-		"unfit JSON": {unfit, true, "{\n  \"fit\": false,", "not fit to trace"},
+		"unfit":      {unfit, false, "ok    kernel  new\nFAIL  BTF", "not ready to trace: 1 checks failed"},
+		"unfit JSON": {unfit, true, "{\n  \"fit\": false,", "not ready to trace"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

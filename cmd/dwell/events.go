@@ -83,7 +83,7 @@ func (p *eventPrinter) close() error {
 	select {
 	case err := <-p.done:
 		return err
-	case <-time.After(printPatience):
-		return fmt.Errorf("standard output takes nothing more, %d events are left unprinted", len(p.queue))
+	case <-time.After(printTimeout):
+		return fmt.Errorf("standard output is blocked; %d events were not printed", len(p.queue))
 	}
 }

@@ -123,7 +123,7 @@ func warnOfProtocol(log *slog.Logger) {
 	for _, name := range []string{"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"} {
 		if v := strings.TrimSpace(os.Getenv(name)); v != "" {
 			if v != "grpc" {
-				log.Warn(name + "=" + v + ": dwell speaks only grpc, whose port is 4317")
+				log.Warn(name + "=" + v + ": dwell supports only grpc, whose port is 4317")
 			}
 			return // the first one that is set wins
 		}

@@ -34,7 +34,7 @@ func (f *samplingFlags) check() error {
 	case f.keepSlower < 0:
 		return fmt.Errorf("--keep-slower-than %v: must not be negative", f.keepSlower)
 	case f.keepSlower > 0 && f.ratio == 1:
-		return fmt.Errorf("--keep-slower-than %v changes nothing while all traces are exported: add --sample-ratio 0 to export only slow, dropped and incomplete pings", f.keepSlower)
+		return fmt.Errorf("--keep-slower-than %v has no effect while all traces are exported: add --sample-ratio 0 to export only slow, dropped and incomplete pings", f.keepSlower)
 	}
 	if err := f.options().Validate(); err != nil {
 		return fmt.Errorf("--sample-ratio %v: %w", f.ratio, err)
@@ -67,6 +67,6 @@ type tellingSampler struct {
 // Shutdown implements [exporter.Exporter].
 func (s *tellingSampler) Shutdown(ctx context.Context) error {
 	err := s.Exporter.Shutdown(ctx)
-	s.log.Info("not exported, by --sample-ratio: " + s.SampledOut().String())
+	s.log.Info("not exported because of --sample-ratio: " + s.SampledOut().String())
 	return err
 }

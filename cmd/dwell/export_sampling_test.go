@@ -20,8 +20,8 @@ func TestSampling(t *testing.T) {
 		lines int
 		said  string
 	}{
-		{[]string{"--sample-ratio", "0"}, 0, "not exported, by --sample-ratio: 5 traces"},
-		{[]string{"--sample-ratio", "0", "--keep-slower-than", "1ns"}, 5, "not exported, by --sample-ratio: 0 traces"},
+		{[]string{"--sample-ratio", "0"}, 0, "not exported because of --sample-ratio: 5 traces"},
+		{[]string{"--sample-ratio", "0", "--keep-slower-than", "1ns"}, 5, "not exported because of --sample-ratio: 0 traces"},
 	} {
 		file := filepath.Join(t.TempDir(), "traces.jsonl")
 		p := dwell(t, append([]string{"demo", "--count", "5", "--prefix", testPrefix(), "--otlp-file", file}, tt.flags...)...)

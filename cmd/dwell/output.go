@@ -77,7 +77,7 @@ func newOutput(name string, w io.Writer, opts *agent.Options, failed func()) out
 func (o output) finish(stderr io.Writer) error {
 	err := o.close()
 	if n, what := o.skipped(); n > 0 {
-		fmt.Fprintf(stderr, "dwell: %d %s left out, they came faster than they could be printed; "+
+		fmt.Fprintf(stderr, "dwell: %d %s not printed because they came faster than they could be printed; "+
 			"--output none prints none\n", n, what)
 	}
 	if errors.Is(err, syscall.EPIPE) {

@@ -19,9 +19,9 @@ import (
 const (
 	// printQueue is how many traces may wait to be printed.
 	printQueue = 256
-	// printPatience is how long the end of the program waits for a reader who does not
+	// printTimeout is how long the end of the program waits for a reader who does not
 	// read.
-	printPatience = time.Second
+	printTimeout = time.Second
 )
 
 // printer prints waterfalls beside the tracing, which never waits for it: a terminal is
@@ -72,8 +72,8 @@ func (p *printer) close() error {
 	select {
 	case <-p.done:
 		return p.out.Shutdown(context.Background())
-	case <-time.After(printPatience):
-		return fmt.Errorf("standard output takes nothing more, %d waterfalls are left unprinted", len(p.queue))
+	case <-time.After(printTimeout):
+		return fmt.Errorf("standard output is blocked; %d waterfalls were not printed", len(p.queue))
 	}
 }
 

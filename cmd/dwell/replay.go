@@ -124,7 +124,7 @@ func (f *replayFlags) sinks(ctx context.Context, w io.Writer, sources []source) 
 	for _, s := range sources[1:] {
 		if !reflect.DeepEqual(s.resource(), onResource) {
 			return nil, errors.Join(shutdownUnused(sinks),
-				fmt.Errorf("%s and %s are not of one host and one version of dwell: export them one by one", sources[0].name(), s.name()))
+				fmt.Errorf("%s and %s are not from the same host and version of dwell: export them separately", sources[0].name(), s.name()))
 		}
 	}
 	return sinks, nil

@@ -69,7 +69,7 @@ func (f *replayFlags) source(name string, in io.Reader, env otlp.Environment, of
 	}
 	if recording.Is(head) {
 		if len(f.hypervisors) > 0 || f.start != "" {
-			return nil, fmt.Errorf("%s: --hypervisor and --start are for listings; a recording knows both", name)
+			return nil, fmt.Errorf("%s: --hypervisor and --start are for listings; a recording contains both", name)
 		}
 		r, err := recording.Open(name, b)
 		if err != nil {
@@ -81,7 +81,7 @@ func (f *replayFlags) source(name string, in io.Reader, env otlp.Environment, of
 	for _, text := range f.hypervisors {
 		inode, err := strconv.ParseUint(text, 10, 32)
 		if err != nil {
-			return nil, fmt.Errorf("--hypervisor %q: not the inode number of a namespace, as it stands in the listing", text)
+			return nil, fmt.Errorf("--hypervisor %q: not the inode number of a namespace as in the listing", text)
 		}
 		opts.Hypervisors = append(opts.Hypervisors, uint32(inode))
 	}

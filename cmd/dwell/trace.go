@@ -243,6 +243,6 @@ func (f *traceFlags) recording(res otlp.Options, log *slog.Logger) (*recording.W
 		info.Environment = append(info.Environment, recording.Attribute(a))
 	}
 	return recording.Create(f.record, info, func(err error) {
-		log.Warn("the recording cannot be written; tracing goes on without it", "path", f.record, "error", err)
+		log.Warn("cannot write the recording; tracing continues without it", "path", f.record, "error", err)
 	})
 }
