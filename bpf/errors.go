@@ -15,15 +15,15 @@ import (
 // returned say what to do; these are for errors.Is.
 var (
 	// ErrNoBTF: the kernel does not describe its types.
-	ErrNoBTF = errors.New("no BTF of the running kernel")
+	ErrNoBTF = errors.New("no BTF for the running kernel")
 	// ErrPermission: a capability is missing, or lockdown forbids it.
 	ErrPermission = errors.New("not permitted to trace")
 	// ErrTracepoint: the kernel does not have a tracepoint as it is needed.
 	ErrTracepoint = errors.New("tracepoint missing")
 	// ErrVerifier: the kernel's verifier refused a program.
-	ErrVerifier = errors.New("program refused by the kernel")
+	ErrVerifier = errors.New("program rejected by the kernel")
 	// ErrNetfilter: the kernel has no netfilter programs. All else works without.
-	ErrNetfilter = errors.New("no netfilter programs")
+	ErrNetfilter = errors.New("netfilter programs not supported")
 	// ErrClosed: the Tracer was closed.
 	ErrClosed = errors.New("tracer closed")
 )
@@ -36,7 +36,7 @@ func explain(err error) error {
 	case err == nil:
 		return nil
 	case errors.As(err, &verifier):
-		return fmt.Errorf("%w: please report it with the version of the kernel: %w", ErrVerifier, err)
+		return fmt.Errorf("%w: please report it with the kernel version: %w", ErrVerifier, err)
 	case errors.Is(err, os.ErrPermission) && errors.As(err, &errno):
 		return fmt.Errorf("%w (%w): run as root or grant CAP_BPF and CAP_PERFMON; "+
 			"kernel lockdown must not be at confidentiality", ErrPermission, errno)
@@ -49,7 +49,7 @@ func explainNetfilter(err error) error {
 	var verifier *ebpf.VerifierError
 	var errno syscall.Errno
 	if errors.Is(err, os.ErrPermission) && errors.As(err, &errno) && !errors.As(err, &verifier) {
-		return fmt.Errorf("%w (%w): grant CAP_NET_ADMIN besides CAP_BPF and CAP_PERFMON", ErrPermission, errno)
+		return fmt.Errorf("%w (%w): grant CAP_NET_ADMIN in addition to CAP_BPF and CAP_PERFMON", ErrPermission, errno)
 	}
 	return explain(err)
 }

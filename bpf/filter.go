@@ -130,7 +130,7 @@ func (t *Tracer) swapFilter(f Filter, running bool) error {
 		err = errors.Join(err, t.quiescence.wait(), carry())
 	}
 	if err = errors.Join(err, deleteKeys(old), t.forgetAdmitted(uint32(generation))); err != nil {
-		return fmt.Errorf("remove the old one: %w", explain(err))
+		return fmt.Errorf("remove the old filter: %w", explain(err))
 	}
 	return nil
 }

@@ -73,7 +73,7 @@ func checkTracepoint(kernel *btf.Spec, name string) error {
 	}
 	// The first parameter is the tracepoint's private data.
 	if len(proto.Params)-1 < need.n {
-		return fmt.Errorf("%w: %s has %d arguments and not %d: Linux %s or later is needed",
+		return fmt.Errorf("%w: %s has %d arguments instead of %d: Linux %s or later is needed",
 			ErrTracepoint, name, len(proto.Params)-1, need.n, need.since)
 	}
 	return nil

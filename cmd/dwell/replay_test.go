@@ -274,7 +274,7 @@ func TestReplayErrors(t *testing.T) {
 		{"", []string{transcript("nat"), "--start", "soon"}, `--start "soon": want now, or a time like`},
 		{"", []string{transcript("nat"), "--hypervisor", "99999999999"}, `--hypervisor "99999999999": not the inode number`},
 		{"", []string{rec, "--hypervisor", "1"}, "pings.rec: --hypervisor and --start are for listings"},
-		{"", []string{cut}, "cut.rec: the recording is cut off"},
+		{"", []string{cut}, "cut.rec: the recording is truncated"},
 		{"", []string{rec, transcript("nat"), "--otlp-file", os.DevNull}, "export them one by one"},
 		{"", []string{transcript("nat"), "--otlp-file", "/dev/full"}, "/dev/full"},
 	} {

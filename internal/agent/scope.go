@@ -55,7 +55,7 @@ func (s Scope) Check() error {
 	}
 	for _, p := range s.Addresses {
 		if !p.IsValid() {
-			errs = append(errs, fmt.Errorf("address prefix %v is none", p))
+			errs = append(errs, fmt.Errorf("address prefix %v is not valid", p))
 		}
 	}
 	return errors.Join(errs...)

@@ -99,7 +99,7 @@ func checkFound(v *inventory.Inventory, s Scope) error {
 			ns, err := netns.Open(ref)
 			if err == nil {
 				ns.Close()
-				err = fmt.Errorf("network namespace %s was there too late", ref)
+				err = fmt.Errorf("network namespace %s appeared only after it was looked up", ref)
 			}
 			errs = append(errs, err)
 		}

@@ -70,14 +70,14 @@ func (d *dockerAPI) describe(ctx context.Context, id string) (trace.Container, e
 	case http.StatusNotFound:
 		return trace.Container{}, errNotFound
 	default:
-		return trace.Container{}, fmt.Errorf("the container %.12s is answered with %s", id, resp.Status)
+		return trace.Container{}, fmt.Errorf("container %.12s: the runtime answered %s", id, resp.Status)
 	}
 	var answer struct {
 		Name   string
 		Config struct{ Labels map[string]string }
 	}
 	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(&answer); err != nil {
-		return trace.Container{}, fmt.Errorf("the container %.12s is answered with no JSON: %w", id, err)
+		return trace.Container{}, fmt.Errorf("container %.12s: the answer is not valid JSON: %w", id, err)
 	}
 	c := ofLabels(answer.Config.Labels)
 	c.ID, c.Runtime = id, d.name

@@ -267,7 +267,7 @@ func TestRuntimeSaysNothing(t *testing.T) {
 	if got := n.told(t, web); got != web {
 		t.Errorf("%+v", got)
 	}
-	if _, err := n.ask(t.Context(), web); err == nil || !strings.Contains(err.Error(), "not asked again") {
+	if _, err := n.ask(t.Context(), web); err == nil || !strings.Contains(err.Error(), "not queried again") {
 		t.Errorf("asked again: %v", err)
 	}
 }

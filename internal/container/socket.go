@@ -57,7 +57,7 @@ func newSocket(path string, patience time.Duration) *socket {
 // describe asks for a container. It connects if need be.
 func (s *socket) describe(ctx context.Context, id string, now time.Time) (trace.Container, error) {
 	if now.Before(s.after) {
-		return trace.Container{}, fmt.Errorf("%s is not asked again before %v", s.path, s.after)
+		return trace.Container{}, fmt.Errorf("%s is not queried again before %v", s.path, s.after)
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.patience)
 	defer cancel()

@@ -121,7 +121,7 @@ func TestExamineUnfit(t *testing.T) {
 			},
 			[]string{
 				"warn kernel release 5.4.0-150-generic is older than 5.17", "FAIL drop reasons",
-				"FAIL BPF ring buffer ring buffer: not supported → run a kernel from 5.17 on",
+				"FAIL BPF ring buffer ring buffer: not supported → run kernel 5.17 or later",
 			},
 		},
 		"odd release": {
@@ -160,7 +160,7 @@ func TestExamineUnfit(t *testing.T) {
 			func(_ *testing.T, _ *doctor.System, root fstest.MapFS) {
 				delete(root, "proc/sys/net/core/bpf_jit_enable")
 			},
-			[]string{"warn BPF JIT cannot tell"},
+			[]string{"warn BPF JIT not known"},
 		},
 		"run/netns is a file": {
 			func(_ *testing.T, _ *doctor.System, root fstest.MapFS) { root["run/netns"] = &fstest.MapFile{} },

@@ -22,7 +22,7 @@ func checkFeature(name string, caps privilege.Set, try func() error) Finding {
 	case err == nil:
 		return Finding{OK, name, "works", ""}
 	case errors.Is(err, ebpf.ErrNotSupported):
-		return Finding{Fail, name, oneLine(err), "run a kernel from " + floor().String() + " on, built with CONFIG_BPF_SYSCALL and CONFIG_BPF_EVENTS"}
+		return Finding{Fail, name, oneLine(err), "run kernel " + floor().String() + " or later, built with CONFIG_BPF_SYSCALL and CONFIG_BPF_EVENTS"}
 	case errors.Is(err, fs.ErrPermission):
 		return Finding{Fail, name, oneLine(err), "allow bpf(2): a container's seccomp profile, an LSM or lockdown forbids it"}
 	}

@@ -40,11 +40,11 @@ func checkRelease(release string) Finding {
 	v, err := parseRelease(release)
 	switch {
 	case err != nil:
-		return Finding{Warn, name, err.Error(), "trust the checks below instead"}
+		return Finding{Warn, name, err.Error(), "rely on the checks below instead"}
 	case v.less(floor()):
 		return Finding{
 			Warn, name, release + " is older than " + floor().String(),
-			"run a newer kernel, unless the checks below are ok",
+			"run a later kernel unless the checks below are ok",
 		}
 	}
 	return Finding{OK, name, release, ""}
@@ -75,7 +75,7 @@ func checkTracepoints(spec *btf.Spec) Report {
 		f := Finding{Status: OK, Name: "tracepoint", Detail: hook.String()}
 		if _, err := spec.AnyTypesByName("btf_trace_" + hook.String()); err != nil {
 			f.Status, f.Detail = Fail, hook.String()+": not in this kernel"
-			f.Remedy = "run a mainline or distribution kernel, " + floor().String() + " or newer"
+			f.Remedy = "run a mainline or distribution kernel, " + floor().String() + " or later"
 		}
 		report = append(report, f)
 	}
@@ -88,7 +88,7 @@ func checkDropReasons(spec *btf.Spec) Finding {
 	if err := spec.TypeByName("skb_drop_reason", &reasons); err != nil {
 		return Finding{
 			Fail, name, "this kernel does not say why it drops a packet",
-			"run a kernel from " + floor().String() + " on",
+			"run kernel " + floor().String() + " or later",
 		}
 	}
 	return Finding{OK, name, fmt.Sprintf("%d known", len(reasons.Values)), ""}
@@ -98,7 +98,7 @@ func checkJIT(root fs.FS) Finding {
 	const name = "BPF JIT"
 	text, err := fs.ReadFile(root, "proc/sys/net/core/bpf_jit_enable")
 	if err != nil {
-		return Finding{Warn, name, "cannot tell: " + err.Error(), "ask in the host's own network namespace"}
+		return Finding{Warn, name, "not known: " + err.Error(), "run it in the host's own network namespace"}
 	}
 	if strings.TrimSpace(string(text)) == "0" {
 		return Finding{Warn, name, "off: tracing costs several times more", "sysctl -w net.core.bpf_jit_enable=1"}

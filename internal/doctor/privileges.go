@@ -56,12 +56,12 @@ func checkUserNamespace(root fs.FS) Finding {
 	text, err := fs.ReadFile(root, "proc/self/uid_map")
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return Finding{OK, name, "the kernel has none but the initial one", ""}
+		return Finding{OK, name, "the kernel has only the initial one", ""}
 	case err != nil:
 		return Finding{Warn, name, err.Error(), "make /proc/self/uid_map readable"}
 	case strings.Join(strings.Fields(string(text)), " ") != "0 0 4294967295":
 		return Finding{
-			Fail, name, "not the initial one: its capabilities do not reach BPF",
+			Fail, name, "not the initial one: its capabilities do not cover BPF",
 			"run outside of a rootless container",
 		}
 	}
@@ -90,7 +90,7 @@ func checkNetNS(root fs.FS) Finding {
 	_, err := fs.ReadDir(root, "run/netns")
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return Finding{OK, name, "none in /run/netns yet", ""}
+		return Finding{OK, name, "/run/netns does not exist yet", ""}
 	case err != nil:
 		return Finding{Warn, name, err.Error(), "make /run/netns readable, or namespaces show as netns-<inode>"}
 	}

@@ -18,11 +18,11 @@ import (
 // [Inventory.Find].
 func CheckReference(ref string) error {
 	if ref == "" {
-		return fmt.Errorf("a network namespace is meant by its name, a path, a process number, %q "+
-			"or a pattern like tenant-*, and not by nothing", HostName)
+		return fmt.Errorf("a reference to a network namespace must not be empty: use its name, a path, a process ID, %q "+
+			"or a pattern like tenant-*", HostName)
 	}
 	if _, err := path.Match(ref, ""); err != nil && !strings.Contains(ref, "/") {
-		return fmt.Errorf("pattern %q for names of network namespaces: %w: see path.Match", ref, err)
+		return fmt.Errorf("pattern %q for names of network namespaces: %w (the syntax is that of Go's path.Match)", ref, err)
 	}
 	return nil
 }

@@ -20,7 +20,7 @@ func Agent() []Use {
 		{BPF, "no program can be loaded: nothing is traced"},
 		{Perfmon, "no program can read packets: nothing is traced"},
 		{NetAdmin, "the netfilter chains are not timed"},
-		{SysAdmin, "devices in other network namespaces are called if<index>, and netfilter is timed in none but the own"},
+		{SysAdmin, "devices in other network namespaces are called if<index>, and netfilter is timed only in the agent's own"},
 		{SysPtrace, "network namespaces are found only by their names in /run/netns and the like, not the host's nor those of processes"},
 	}
 }

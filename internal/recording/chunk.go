@@ -57,7 +57,7 @@ func Is(prefix []byte) bool { return strings.HasPrefix(string(prefix), magic) }
 var (
 	// ErrCutOff is returned for a recording without an end: the program that wrote it
 	// was killed, or the disk was full. What comes before was replayed.
-	ErrCutOff = errors.New("the recording is cut off")
+	ErrCutOff = errors.New("the recording is truncated")
 	// ErrDamaged is returned for a recording that was changed after it was written.
 	// What comes before the damage was replayed.
 	ErrDamaged = errors.New("the recording is damaged")

@@ -21,7 +21,7 @@ type decoder struct {
 	event event.Event
 }
 
-var errShort = errors.New("a record breaks off")
+var errShort = errors.New("a record is truncated")
 
 // more reports whether another record follows.
 func (d *decoder) more() bool { return d.err == nil && len(d.b) > 0 }
@@ -76,7 +76,7 @@ func (d *decoder) varint() int64 {
 func (d *decoder) upTo(limit uint64) uint64 {
 	v := d.uvarint()
 	if v > limit {
-		d.fail(fmt.Errorf("%d where at most %d is possible", v, limit))
+		d.fail(fmt.Errorf("%d: at most %d is possible", v, limit))
 		return 0
 	}
 	return v

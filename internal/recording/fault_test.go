@@ -77,7 +77,7 @@ func TestOpenErrors(t *testing.T) {
 		{"another format", bytes.NewReader(newer), `f: its format is version "3" and this dwell reads versions 1 to 2`},
 		{"something else", strings.NewReader("hello"), "f: not a recording"},
 		{"nothing", strings.NewReader(""), "f: not a recording"},
-		{"no header", bytes.NewReader(file[:20]), "f: the recording is cut off"},
+		{"no header", bytes.NewReader(file[:20]), "f: the recording is truncated"},
 		{"unreadable", iotest.ErrReader(errors.New("bad disk")), "f: bad disk"},
 	} {
 		if _, err := recording.Open("f", tt.r); err == nil || !strings.HasPrefix(err.Error(), tt.want) {

@@ -17,7 +17,7 @@ const queued = 64
 // nobody reads must not stop the tracing.
 const patience = 5 * time.Second
 
-var errStuck = errors.New("it takes nothing more")
+var errStuck = errors.New("it is blocked")
 
 // output writes chunks in a goroutine of its own.
 type output struct {

@@ -50,7 +50,7 @@ func Create(path string, info Info, failed func(error)) (*Writer, error) {
 	// Without O_NONBLOCK a pipe that nobody reads would be waited for, here and at each write.
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NONBLOCK, 0o600)
 	if errors.Is(err, unix.ENXIO) {
-		return nil, fmt.Errorf("cannot write the recording: nobody reads the pipe %s: start its reader first (--record)", path)
+		return nil, fmt.Errorf("cannot write the recording: no process is reading the pipe %s: start the reader first (--record)", path)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot write the recording: %w (--record)", err)
