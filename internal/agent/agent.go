@@ -9,9 +9,9 @@
 // The exporters send from goroutines of their own, each behind a queue. Where there is no
 // room, Export waits for as long as the exporter's [exporter.Queue] says, which for a
 // backend is not at all: a slow one never slows the reader. For a file, which may only be
-// busy for a moment, it is a few seconds in which it takes nothing. What finds no room after
-// that is dropped as whole traces and counted; and so are the events that neither the ring
-// buffer nor the memory has room for meanwhile.
+// busy for a moment, it is a few seconds in which it takes nothing. Traces that find no
+// room after that are dropped whole and counted, and so are the events for which neither
+// the ring buffer nor memory has room meanwhile.
 package agent
 
 import (
@@ -43,7 +43,7 @@ type Agent struct {
 	clock      *clock.Converter
 	// latest is up to when, on the events' clock, all events have been taken.
 	latest uint64
-	// batch holds the traces that were finished since they were last sent on.
+	// batch holds the traces finished since the last send.
 	batch []*trace.Trace
 	// waited is for how long the exporter has held up this iteration of the loop without
 	// taking what it got.
@@ -137,7 +137,7 @@ func (a *Agent) correlate() {
 	}
 }
 
-// look tells the kernel side what to look at.
+// look passes the scope to the kernel side.
 func (a *Agent) look() error {
 	var without error
 	a.watcher = &scopeWatcher{
@@ -161,7 +161,7 @@ func (a *Agent) look() error {
 	return nil
 }
 
-// begin has the scope watcher tell the kernel side what is meant first.
+// begin has the scope watcher pass the initial scope to the kernel side.
 func (a *Agent) begin() error {
 	f := a.watcher
 	if !a.opts.fixed() {

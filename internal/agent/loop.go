@@ -43,7 +43,8 @@ func (a *Agent) loop(ctx, export context.Context, news <-chan struct{}) error {
 	return nil
 }
 
-// gather empties the ring buffer when it fills up while the loop is busy, and tells it.
+// gather empties the ring buffer when it fills up while the loop is busy, and notifies
+// the loop.
 func (a *Agent) gather(ctx context.Context, news chan<- struct{}) error {
 	err := a.tracer.Gather(ctx, func() {
 		select {
@@ -109,8 +110,8 @@ func (a *Agent) take(ev *event.Event) {
 	}
 }
 
-// checkLoss tells the correlator if the kernel side has lost events since the last
-// time.
+// checkLoss reports to the correlator the events that the kernel side has lost since the
+// last call.
 func (a *Agent) checkLoss() error {
 	now, err := clock.Monotonic()
 	if err != nil {

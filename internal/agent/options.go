@@ -18,39 +18,41 @@ import (
 type Options struct {
 	// BPF is how the programs are loaded.
 	BPF bpf.Options
-	// Scope is what is looked at, by reference, unless Filter, Hypervisors or Netfilter
-	// is set.
+	// Scope says by reference what is traced, unless Filter, Hypervisors or Netfilter is
+	// set.
 	Scope Scope
 	// Strict makes it an error of Start if a reference of Scope, other than a pattern,
 	// means nothing then.
 	Strict bool
-	// Filter, Hypervisors and Netfilter are for who has made the namespaces: what is looked
-	// at, by inode number, and nothing of it is followed. The zero Filter is everything;
-	// Hypervisors default to the host's own namespace, Netfilter to none. The namespaces
-	// of Netfilter must stay open until Start returns.
+	// Filter, Hypervisors and Netfilter are for callers that made the namespaces
+	// themselves: they say by inode number what is traced, and changes are not followed.
+	// The zero Filter is everything; Hypervisors default to the host's own namespace,
+	// Netfilter to none. The namespaces of Netfilter must stay open until Start returns.
 	Filter      bpf.Filter
 	Hypervisors []uint32
 	Netfilter   []*netns.NS
-	// WithoutNetfilter, if set, is told why the chains cannot be timed in a namespace, and
-	// tracing goes on without; if nil, that is an error of Start, and later stands in
-	// [Status]. It may be called by another goroutine while the agent runs.
+	// WithoutNetfilter, if set, is called with the reason why the chains cannot be timed
+	// in a namespace, and tracing continues without them; if nil, that is an error of
+	// Start, and later is in [Status]. It may be called by another goroutine while the
+	// agent runs.
 	WithoutNetfilter func(error)
-	// Containers has namespaces named by the containers that they belong to, and looked for
-	// by those names. It costs a look at every process, at most a hundredth of the time.
-	// ContainerSockets are those of container runtimes that are asked for names, such as
-	// container.DefaultSockets; none are asked if it is empty, and containers go by
-	// their IDs.
+	// Containers names namespaces after the containers that they belong to, and finds
+	// them by those names. It costs a scan of all processes, at most one percent of the
+	// time. ContainerSockets are those of the container runtimes that are queried for
+	// names, such as container.DefaultSockets; none are queried if it is empty, and
+	// containers go by their IDs.
 	Containers       bool
 	ContainerSockets []string
 	// HostID makes span IDs unique among hosts.
 	HostID string
-	// Timeout is how long a reply is waited for. Default DefaultTimeout.
+	// Timeout is how long to wait for a reply. The default is DefaultTimeout.
 	Timeout time.Duration
 	// Count ends Run after so many pings; 0 means never.
 	Count uint64
-	// Open, if set, makes what the traces go to. Start calls it when all that can fail
-	// for want of privileges or for bad options is done, so that a run that cannot begin
-	// empties no file of an earlier one. If Open fails, it has let go of what it opened.
+	// Open, if set, makes what the traces go to. Start calls it after everything that can
+	// fail because of missing privileges or bad options, so a run that cannot start does
+	// not truncate the file of an earlier one. If Open fails, it must have closed what it
+	// opened.
 	Open func() (Sinks, error)
 	// OnEvent is called with every event in the order of the ring buffer, or nil. The
 	// event is valid until it returns, and everything waits for it.
@@ -80,13 +82,13 @@ type Sinks struct {
 	Recording *recording.Writer
 }
 
-// DefaultTimeout is how long a reply is waited for unless said otherwise.
+// DefaultTimeout is how long to wait for a reply by default.
 const DefaultTimeout = 2 * time.Second
 
 // tick is how often the ring buffer is emptied if the kernel side does not ask for it
-// before: the delay of a trace. It is as long as a person does not notice, since reading
-// disturbs what is measured: CPUs share caches and often a core, so pings are slower
-// while we work.
+// before: the delay of a trace. It is as long as a person does not notice, because
+// reading disturbs what is measured: CPUs share caches and often a core, so pings are
+// slower while we work.
 const tick = 200 * time.Millisecond
 
 // DefaultIdleTimeout is how long an exporter may go without sending anything at the end.

@@ -13,19 +13,19 @@ import (
 	"github.com/dwelltrace/dwell/internal/inventory"
 )
 
-// Scope says by reference what is looked at. The zero value is everything, with the host's
+// Scope says by reference what is traced. The zero value is everything, with the host's
 // own namespace as the hypervisor.
 //
 // A reference to network namespaces is a name, a path such as /proc/PID/ns/net, a process
 // number, "host", or a pattern of names like tenant-*; see [inventory.Inventory.Find]. It
-// means at each time the namespaces that there are: references are resolved again when
-// a namespace comes, goes or is renamed. One that means nothing now is no error; it stands
-// in [Status]. If none of NetNS means anything, nothing is looked at.
+// means the namespaces that exist at the time: references are resolved again when a
+// namespace comes, goes or is renamed. An unmatched reference is not an error; it is
+// listed in [Status]. If no reference in NetNS matches, nothing is traced.
 type Scope struct {
-	// NetNS are the namespaces to look into. Default: all.
+	// NetNS are the namespaces to trace in. Default: all.
 	NetNS []string
-	// Interfaces are the names of the network devices to look at, in any namespace.
-	// A device is looked at by the name that it has when a packet passes. Default: all.
+	// Interfaces are the names of the network devices to trace, in any namespace. A
+	// device is matched by the name that it has when a packet passes. Default: all.
 	Interfaces []string
 	// Addresses choose pings: source or destination is in one of them. Default: all.
 	Addresses []netip.Prefix
@@ -39,8 +39,8 @@ type Scope struct {
 // NoNetfilter as the only element of Scope.Netfilter means no namespace.
 const NoNetfilter = "none"
 
-// Check returns an error for what can never be, such as a pattern that is none. That
-// there is nothing of a name is no error.
+// Check returns an error for what can never match, such as an invalid pattern. A name
+// that matches nothing is not an error.
 func (s Scope) Check() error {
 	var errs []error
 	for _, refs := range [][]string{s.NetNS, s.Hypervisors, s.netfilter()} {

@@ -13,7 +13,8 @@ import (
 )
 
 // finalChunk is how many traces are exported at once when the run is over: each chunk
-// may wait in the exporter for as long as its queue says, and not all of them together.
+// may wait in the exporter for as long as its queue says, rather than all of them
+// together.
 const finalChunk = 32
 
 // iterationWait is for how long an exporter that does not take what it gets may hold up one
@@ -108,7 +109,7 @@ func (a *Agent) shutdown(ctx context.Context) (err error) {
 	return errors.Join(err, a.closeRecording())
 }
 
-// abandon lets go of sinks that nothing was given to.
+// abandon closes sinks that were never used.
 func (a *Agent) abandon() error {
 	over, cancel := context.WithCancel(context.Background())
 	cancel()

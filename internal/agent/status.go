@@ -20,8 +20,8 @@ type Status struct {
 	// Summary is what was seen up to then; Export is up to now.
 	Summary
 	Inventory inventory.Stats
-	// NetNS is the number of namespaces that are looked into, Netfilter that of those
-	// whose chains are timed.
+	// NetNS is the number of namespaces that are traced, Netfilter that of those whose
+	// chains are timed.
 	NetNS, Netfilter int
 	// Unresolved are the references of the scope that mean nothing now, in order.
 	Unresolved []string
@@ -52,14 +52,13 @@ func (a *Agent) Status() Status {
 	return s
 }
 
-// SetScope makes s what is looked at, while the agent runs or before, in place of what
-// Options said. It may be called by any goroutine, and returns when the kernel side
-// judges by s. Nothing is detached for it; traces of pings that both scopes choose
-// go on. With an error, everything is as before; nothing that s names
-// need be there.
+// SetScope replaces the scope by s, before or while the agent runs. It may be called by
+// any goroutine, and returns when the kernel side filters by s. Nothing is detached for
+// it; traces of pings that are in both scopes continue. After an error the old scope
+// stays in force. Nothing that s names needs to exist.
 func (a *Agent) SetScope(s Scope) error { return a.watcher.set(s) }
 
-// report is what the loop tells others after each chunk. It does not change.
+// report is what the loop publishes after each chunk. It is immutable.
 type report struct {
 	attached bool
 	taken    time.Time

@@ -25,10 +25,9 @@ type target struct {
 	unresolved []string
 }
 
-// resolve looks up what is meant now. Names are found anew whatever the scope says, so
-// that a namespace has its name before the first of its pings is traced. Only containers,
-// patterns, and what is not found otherwise need a look at every process, if that is
-// asked for.
+// resolve looks up what the scope means now. Names are always looked up again, so that a
+// namespace has its name before its first ping is traced. Only containers, patterns, and
+// references not found otherwise need a scan of all processes, if that is requested.
 func resolve(v *inventory.Inventory, s Scope, where inventory.Where) target {
 	v.Refresh(inventory.Names)
 	refs := slices.Concat(s.NetNS, s.Hypervisors, s.netfilter())
