@@ -8,9 +8,9 @@ import (
 	"github.com/dwelltrace/dwell/internal/privilege"
 )
 
-// tellCapabilities says which capabilities are missing and what will be for want of them.
-// It is no error: what is vital fails by itself when it is tried.
-func tellCapabilities(log *slog.Logger) {
+// logCapabilities logs which capabilities are missing and what does not work without
+// them. This is not an error: what is vital fails when it is tried.
+func logCapabilities(log *slog.Logger) {
 	have, err := privilege.Effective()
 	if err != nil {
 		log.Warn("cannot read the capabilities", "error", err)

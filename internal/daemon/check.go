@@ -13,8 +13,8 @@ import (
 	"github.com/dwelltrace/dwell/internal/config"
 )
 
-// Check reads the configuration, tries what can be tried beside a running agent, and
-// returns lines that say what would run. Nothing is made, nor connected to.
+// Check reads the configuration, tries what can be tried while an agent runs, and returns
+// lines that say what would run. It creates no files and makes no connections.
 func Check(o Options) ([]string, error) {
 	l, err := config.Load(o.File, o.Environ)
 	if err != nil {

@@ -39,7 +39,7 @@ type daemon struct {
 
 	scraped                atomic.Bool
 	reloads, failedReloads atomic.Uint64
-	// troubles are what was last told of the scope.
+	// troubles is what was last logged about the scope.
 	troublesMu sync.Mutex
 	troubles   string
 }
@@ -68,7 +68,7 @@ func Run(ctx context.Context, o Options) error {
 		err = d.trace(ctx)
 	}
 	d.close()
-	return d.tell(err)
+	return d.logError(err)
 }
 
 func newDaemon(o Options, loaded *config.Loaded) (*daemon, error) {
@@ -94,7 +94,7 @@ func (d *daemon) start(ctx context.Context, loaded *config.Loaded) error {
 	for _, w := range warnings(loaded) {
 		d.log.Warn(w)
 	}
-	tellCapabilities(d.log)
+	logCapabilities(d.log)
 	counting, err := d.telemetry.prepare(loaded)
 	if err != nil {
 		return err
@@ -152,7 +152,7 @@ func (d *daemon) trace(ctx context.Context) error {
 	}()
 	d.phase.Store(int32(running))
 	d.log.Info("attached", "version", d.opts.Resource.Version, "config", d.opts.File, "host", d.sinks.resource.Host.Name)
-	d.tellTroubles()
+	d.logTroubles()
 	d.service.ready(d.status())
 	background.Go(func() { d.service.beat(over, d.beat) })
 	if d.sinks.endpoint.open() {
@@ -235,18 +235,18 @@ func (d *daemon) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), closing)
 	defer cancel()
 	d.telemetry.stop(ctx)
-	_ = d.sinks.Shutdown(ctx) // what is lost is told already
+	_ = d.sinks.Shutdown(ctx) // what is lost is logged already
 	d.server.shutdown(ctx)
 }
 
-// tell logs an error as JSON if that is what the log is in, and returns one without text
+// logError logs an error as JSON if that is what the log is in, and returns one without text
 // then.
-func (d *daemon) tell(err error) error {
+func (d *daemon) logError(err error) error {
 	if err == nil || d.config.Log.Format != config.JSON {
 		return err
 	}
 	d.logLines("dwell failed", err)
-	return toldError{err}
+	return loggedError{err}
 }
 
 // logLines logs each of joined errors.
@@ -256,11 +256,11 @@ func (d *daemon) logLines(msg string, err error) {
 	}
 }
 
-// toldError is an error that the user knows of.
-type toldError struct{ error }
+// loggedError is an error that is logged already.
+type loggedError struct{ error }
 
-// Error returns nothing more to tell.
-func (toldError) Error() string { return "" }
+// Error returns nothing, because the text is logged already.
+func (loggedError) Error() string { return "" }
 
 // Unwrap returns the error.
-func (e toldError) Unwrap() error { return e.error }
+func (e loggedError) Unwrap() error { return e.error }

@@ -105,11 +105,11 @@ func TestEndpoint(t *testing.T) {
 func TestErrorsAreToldInTheFormatOfTheLog(t *testing.T) {
 	var h countHandler
 	d := &daemon{log: slog.New(&h), config: config.Config{Log: config.Log{Format: config.JSON}}}
-	if err := d.tell(errJoined()); err == nil || err.Error() != "" || h.n != 2 {
+	if err := d.logError(errJoined()); err == nil || err.Error() != "" || h.n != 2 {
 		t.Errorf("%q, %d lines", err, h.n)
 	}
 	d.config.Log.Format = config.Text
-	if err := d.tell(errJoined()); err == nil || err.Error() != "a\nb" || h.n != 2 {
+	if err := d.logError(errJoined()); err == nil || err.Error() != "a\nb" || h.n != 2 {
 		t.Errorf("%q, %d lines", err, h.n)
 	}
 }

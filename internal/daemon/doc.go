@@ -7,7 +7,7 @@
 // for a change: what can be swapped while traces go through it stands behind something
 // that does not change, a swappable exporter for each destination and telemetry for what counts.
 //
-// A reload has two halves. First everything that may fail is made ready beside what runs;
-// if anything does fail, it is dropped, and the old configuration stays. Then all of it is
-// put in place.
+// A reload has two halves. First everything that may fail is prepared next to what runs;
+// if anything does fail, it is discarded, and the old configuration stays. Then all of it
+// is put in place.
 package daemon

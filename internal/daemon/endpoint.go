@@ -34,8 +34,8 @@ func withScheme(to string, t config.TLS) string {
 	return to
 }
 
-// checkEndpoint tells what is wrong with where traces go. Package config has looked at its
-// own endpoint; here is that of the environment, too.
+// checkEndpoint returns what is wrong with the endpoint for traces. Package config has
+// checked its own setting; here the environment's is checked, too.
 func checkEndpoint(l *config.Loaded) error {
 	o := l.Export.OTLP
 	named, variable := otlpgrpc.EnvironmentEndpoint()
@@ -57,7 +57,7 @@ func checkEndpoint(l *config.Loaded) error {
 	return nil
 }
 
-// checkPush tells what is wrong with where metrics are pushed.
+// checkPush returns what is wrong with the endpoint for metrics.
 func checkPush(l *config.Loaded) error {
 	if !l.Metrics.OTLP.Enabled {
 		return nil
@@ -68,7 +68,8 @@ func checkPush(l *config.Loaded) error {
 	return nil
 }
 
-// warnings are those of the configuration and of what stands in it for nothing.
+// warnings returns those of the configuration and one for each setting that has no
+// effect.
 func warnings(l *config.Loaded) []string {
 	if l.Export.Spool.Dir == "" || endpoint(l.Export.OTLP) != "" {
 		return l.Warnings

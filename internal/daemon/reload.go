@@ -31,10 +31,11 @@ func (d *daemon) reload(ctx context.Context) {
 	default:
 		d.reloads.Add(1)
 	}
-	d.tellTroubles()
+	d.logTroubles()
 }
 
-// errInPart is that some of a configuration is in force, and that the rest is told.
+// errInPart means that some of a configuration is in force and that errors for the rest
+// are logged.
 var errInPart = errors.New("reloaded in part")
 
 // take puts a configuration in force.
@@ -75,13 +76,13 @@ func (d *daemon) take(ctx context.Context, loaded *config.Loaded) error {
 	return whole
 }
 
-// change makes the changes that are ready, and tells what of them cannot be after all.
+// change makes the prepared changes, and logs those that fail after all.
 func (d *daemon) change(ctx context.Context, sending *plan, counting *telemetryPlan) (whole error) {
 	if err := sending.carryOut(time.Duration(d.config.Shutdown.Timeout)); err != nil {
 		d.logLines("sending without the spool; fix this and reload", err)
 		whole = errInPart
 	}
-	// A last push that does not get through loses nothing: the next one counts on.
+	// A failed last push loses nothing: the next one continues the totals.
 	within, cancel := context.WithTimeout(ctx, closing)
 	defer cancel()
 	if err := counting.carryOut(within); err != nil {

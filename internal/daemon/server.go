@@ -42,7 +42,7 @@ const scrapes = 4
 // serve listens where the configuration says, or returns nil if it says nowhere.
 func serve(l *config.Loaded, v view) (*server, error) {
 	if l.HTTP.Listen == "" {
-		return nil, nil //nolint:nilnil // no server is no error
+		return nil, nil //nolint:nilnil // no server is not an error
 	}
 	listener, err := net.Listen("tcp", l.HTTP.Listen)
 	if err != nil {
@@ -145,7 +145,7 @@ func (v view) index(w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-// onceLog tells each error of a scrape once: it comes back every few seconds.
+// onceLog logs each error of a scrape once, because it recurs every few seconds.
 type onceLog struct {
 	log  *slog.Logger
 	mu   sync.Mutex
@@ -155,8 +155,8 @@ type onceLog struct {
 // maxSaid bounds what onceLog remembers.
 const maxSaid = 100
 
-// Println implements [promhttp.Logger]. A scraper that went away is no trouble of ours, and
-// each time comes from another port.
+// Println implements [promhttp.Logger]. A scraper that disconnects is not our error, and
+// its message differs each time by the port.
 func (l *onceLog) Println(v ...any) {
 	for _, value := range v {
 		var gone *net.OpError

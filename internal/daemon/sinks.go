@@ -106,7 +106,7 @@ func (s *sinks) prepare(l *config.Loaded) (*plan, error) {
 // openEndpoint makes the exporter to the endpoint; it returns nil if there is none.
 func (p *plan) openEndpoint() (exporter.Exporter, error) {
 	if p.endpointIs.to == "" {
-		return nil, nil //nolint:nilnil // no endpoint is no error
+		return nil, nil //nolint:nilnil // no endpoint is not an error
 	}
 	if err := writable(p.loaded.Export.Spool.Dir); err != nil {
 		return nil, p.loaded.Error("export.spool.dir", err)
@@ -142,7 +142,7 @@ func (p *plan) openFile() (exporter.Exporter, error) {
 	return e, nil
 }
 
-// drop lets go of what was opened for a change that is not made.
+// drop closes what was opened for a change that is not made.
 func (p *plan) drop() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()

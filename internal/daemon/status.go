@@ -30,7 +30,7 @@ func (d *daemon) health() health {
 	return health{phase: phase(d.phase.Load()), agent: d.agentStatus(), began: d.began, now: time.Now()}
 }
 
-// agentStatus is zero as long as there is no agent.
+// agentStatus is zero while there is no agent.
 func (d *daemon) agentStatus() agent.Status {
 	if a := d.agent.Load(); a != nil {
 		return a.Status()
@@ -60,18 +60,18 @@ func (d *daemon) status() string {
 	return fmt.Sprintf("tracing in %d network namespaces: %d pings, %d events lost", s.NetNS, s.Pings(), s.Lost())
 }
 
-// beat tells how the daemon is, and returns why it should be started again, if it should.
+// beat reports the daemon's status, and returns why it should be restarted, if it should.
 func (d *daemon) beat() error {
 	h := d.health()
 	if h.phase == running {
 		d.service.status(d.status())
-		d.tellTroubles()
+		d.logTroubles()
 	}
 	return h.alive()
 }
 
-// tellTroubles logs what of the scope cannot be looked at, when that changes.
-func (d *daemon) tellTroubles() {
+// logTroubles logs which references of the scope match nothing, when that changes.
+func (d *daemon) logTroubles() {
 	d.troublesMu.Lock()
 	defer d.troublesMu.Unlock()
 	now := strings.Join(d.agentStatus().Unresolved, ", ")

@@ -50,8 +50,8 @@ func (s *swappable) open() bool {
 	return s.current != nil
 }
 
-// swap lets traces go to next from now on, and returns what they went to before,
-// which nothing is given to any more: the caller retires it.
+// swap sends traces to next from now on, and returns the exporter before it, which gets
+// no more traces: the caller retires it.
 func (s *swappable) swap(next exporter.Exporter) (before exporter.Exporter) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -63,7 +63,7 @@ func (s *swappable) swap(next exporter.Exporter) (before exporter.Exporter) {
 }
 
 // retire lets an exporter send what it has until ctx is done, and takes over its account.
-// What it could not send is told.
+// What it could not send is logged.
 func (s *swappable) retire(ctx context.Context, e exporter.Exporter) {
 	if e == nil {
 		return
@@ -136,8 +136,8 @@ func final(s exporter.Stats) exporter.Stats {
 	return s
 }
 
-// Shutdown implements [exporter.Exporter]. What was lost is told and counted, and no
-// error: of an agent that runs for months that would be the news of a bad day long ago.
+// Shutdown implements [exporter.Exporter]. What was lost is logged and counted, but not
+// an error: for an agent that runs for months that would be news of a bad day long ago.
 func (s *swappable) Shutdown(ctx context.Context) error {
 	defer context.AfterFunc(ctx, s.hurry)()
 	s.retire(ctx, s.swap(nil))

@@ -172,8 +172,8 @@ func (p *telemetryPlan) carryOut(ctx context.Context) error {
 	return nil
 }
 
-// stop pushes a last time, if metrics are pushed. The pusher counts until it is over: its
-// last push tells of those before.
+// stop pushes a last time, if metrics are pushed. The pusher counts until it ends: its
+// last push includes those before.
 func (t *telemetry) stop(ctx context.Context) {
 	t.mu.Lock()
 	pusher := t.pusher

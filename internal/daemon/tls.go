@@ -12,7 +12,7 @@ import (
 	"github.com/dwelltrace/dwell/internal/config"
 )
 
-// digest tells the contents of the TLS files apart, which may be renewed under the same
+// digest identifies the contents of the TLS files, which may be renewed under the same
 // names.
 type digest [sha256.Size]byte
 

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// writable returns an error if files cannot be made in a directory, or in the nearest one
-// above that is there. "" is no directory and no error.
+// writable returns an error if files cannot be created in a directory, or in its nearest
+// parent that exists. "" means no directory and is not an error.
 func writable(dir string) error {
 	if dir == "" {
 		return nil
