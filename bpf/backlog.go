@@ -28,7 +28,7 @@ type backlog struct {
 	// free is how many more chunks may be taken.
 	free   int
 	chunks []*chunk // the last is being filled
-	spare  *chunk   // so that nobody asks the system in quiet times
+	spare  *chunk   // so that quiet times need no system call
 	// bytes are in chunks.
 	bytes int
 }
@@ -39,8 +39,8 @@ type chunk struct {
 	read, used int
 }
 
-// newBacklog returns an empty one for a ring of the given size. It has its first chunk, so
-// that events get through even if there is no more memory.
+// newBacklog returns an empty one for a ring of the given size. It has its first chunk,
+// so that events still pass through even when there is no more memory.
 func newBacklog(ring int) (*backlog, error) {
 	size := max(os.Getpagesize(), min(maxChunkBytes, ring/wakeFraction))
 	b := &backlog{chunkBytes: size, free: backlogFactor * ring / size}
@@ -109,7 +109,7 @@ func (b *backlog) next() *chunk {
 	return c
 }
 
-// giveBack takes a chunk that nobody needs any more.
+// giveBack returns a chunk that is no longer needed.
 func (b *backlog) giveBack(c *chunk) error {
 	if b.spare == nil {
 		c.read, c.used = 0, 0

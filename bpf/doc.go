@@ -5,15 +5,15 @@
 //
 // The programs (in c/) are attached to BTF tracepoints (tp_btf), because those
 // are allowed where kprobes and fentry are not, have stable arguments, and cost
-// the least. They know nothing of pings or traces: each writes one narrow record
-// an event into one ring buffer, and [Tracer.Drain] turns records into
-// [event.Event] values. What the records mean is the correlator's business. Who
-// needs long for them runs [Tracer.Gather] beside, which keeps the ring from running over.
+// the least. They know nothing of pings or traces: each writes one narrow record per
+// event into one ring buffer, and [Tracer.Drain] turns records into [event.Event] values.
+// What the records mean is the correlator's business. A slow consumer should run
+// [Tracer.Gather] in another goroutine, which keeps the ring from overflowing.
 //
-// Three things keep the cost low, since what is measured must not be made slow
-// by measuring it: packets that are no echoes are turned away after one read; no
-// record wakes the reader, who comes by on a tick, unless the ring fills up; and
-// filters that are not set are one comparison.
+// Three things keep the cost low, because measuring must not slow down what is measured:
+// packets that are not echoes are skipped after one read; no record wakes the reader,
+// which drains the ring on a tick, unless the ring fills up; and an unset filter costs
+// one comparison.
 //
 // Linux 5.17 or later with BTF is needed (kfree_skb got its drop reason then), on
 // amd64 or arm64; the tests are run on 6.1, 6.12 and 6.18 (see vmtest). CAP_BPF and

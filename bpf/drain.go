@@ -177,7 +177,8 @@ func (r *reader) turnPage() error {
 	return nil
 }
 
-// pageDone gives the chunk back if all of it has been read, and tells that there is room.
+// pageDone gives the chunk back if all of it has been read, and signals that there is
+// room.
 func (r *reader) pageDone() error {
 	c := r.reading
 	if c.read < c.used {

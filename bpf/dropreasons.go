@@ -56,7 +56,7 @@ func LoadDropReasons() (*DropReasons, error) {
 	return d, nil
 }
 
-// addEnum adds the reasons of a subsystem. A kernel without it is no error.
+// addEnum adds the reasons of a subsystem. A kernel without it is not an error.
 func (d *DropReasons) addEnum(kernel *btf.Spec, name, module string) error {
 	var enum *btf.Enum
 	err := kernel.TypeByName(name, &enum)
@@ -100,9 +100,9 @@ func (d *DropReasons) addSubsystems(enum *btf.Enum) {
 	}
 }
 
-// Name returns the reason without the prefix that all have: "NETFILTER_DROP". For
-// a code of a subsystem whose reasons the kernel does not tell it is
-// "<SUBSYSTEM>:<code>" or "subsys<N>:<code>"; otherwise "reason<code>".
+// Name returns the reason without the prefix that all have: "NETFILTER_DROP". For a code
+// of a subsystem whose reasons the kernel does not expose it is "<SUBSYSTEM>:<code>" or
+// "subsys<N>:<code>"; otherwise "reason<code>".
 func (d *DropReasons) Name(code uint32) string {
 	subsystem, reason := code>>subsystemShift, code&(1<<subsystemShift-1)
 	if name, ok := d.names[code]; ok && (subsystem == 0 || reason != 0) {

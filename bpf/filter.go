@@ -40,10 +40,10 @@ const (
 	generations = 256 / (int(filterAny) + 1)
 )
 
-// SetFilter replaces the filter, attached or not. An event is judged by the old
-// filter or by the new one, never by a mixture. A packet that the old filter has let pass
-// and that the new one may choose, too, passes for the rest of its way. While attached, it
-// may take the kernel some 10 ms and on a busy machine more, for which nobody else waits.
+// SetFilter replaces the filter, attached or not. An event is matched against the old
+// filter or the new one, never a mixture. A packet that passed the old filter and that
+// the new one may choose, too, passes for the rest of its way. While attached, this may
+// take the kernel some 10 ms, and more on a busy machine; nothing else waits for it.
 func (t *Tracer) SetFilter(f Filter) error {
 	t.filterMu.Lock()
 	defer t.filterMu.Unlock()
@@ -70,9 +70,9 @@ func differInPlace(old, f *Filter) bool {
 		slices.Equal(old.Interfaces, f.Interfaces) && slices.Equal(old.Addresses, f.Addresses)
 }
 
-// adjustNetNS adds namespaces to the filter and removes others. An event is of one
-// namespace, so that it cannot be judged by a mixture; and the packets that have passed
-// go on.
+// adjustNetNS adds namespaces to the filter and removes others. An event is in one
+// namespace, so it cannot be matched against a mixture; packets that have passed continue
+// to pass.
 func (t *Tracer) adjustNetNS(f Filter) error {
 	keys, _, err := t.filterEntries(f, uint32(t.generation))
 	if err != nil {

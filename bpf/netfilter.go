@@ -33,7 +33,7 @@ type netfilter struct {
 // netfilterSpace is a namespace whose hooks we are attached to.
 type netfilterSpace struct {
 	inode uint32
-	net   uint64 // address of the kernel's struct net, valid as long as the links
+	net   uint64 // address of the kernel's struct net, valid while the links exist
 	links []link.Link
 }
 
@@ -57,7 +57,7 @@ func (t *Tracer) AttachNetfilter(enter func(func() error) error) error {
 	t.netfilterMu.Lock()
 	defer t.netfilterMu.Unlock()
 	t.mu.Lock()
-	closed := t.closed // and stays so as long as netfilterMu is held
+	closed := t.closed // and stays so while netfilterMu is held
 	t.mu.Unlock()
 	if closed {
 		return ErrClosed

@@ -12,9 +12,9 @@ import (
 // quiescence waits until the programs have ended that are running: a CPU may be in the
 // middle of one for long, where a hypervisor has taken it away.
 //
-// Nothing asks the kernel for that alone. But it does so before it returns from an update of
-// a map of maps, so that nobody uses the old inner map any more: maybe_wait_bpf_programs in
-// kernel/bpf/syscall.c, Linux 4.15 and later. No program uses this one.
+// No system call does only that. But the kernel waits before it returns from an update of
+// a map of maps, so that no program still uses the old inner map: maybe_wait_bpf_programs
+// in kernel/bpf/syscall.c, Linux 4.15 and later. No program uses this one.
 type quiescence struct{ outer, inner *ebpf.Map }
 
 func newQuiescence() (*quiescence, error) {

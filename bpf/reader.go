@@ -137,7 +137,7 @@ func (r *reader) wait(ctx context.Context, tick time.Duration) error {
 	return r.waitError(ctx, err)
 }
 
-// waitError says how a wait ended: the tick and the wake-up are no errors.
+// waitError says how a wait ended: the tick and the wake-up are not errors.
 func (r *reader) waitError(ctx context.Context, err error) error {
 	if _, ok := r.unread(); !ok {
 		return ErrClosed

@@ -9,10 +9,10 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-// ReleaseNetfilter detaches from the namespaces that everybody else has left, so
-// that the kernel can destroy them, and returns how many those were. There is no
-// notification of this: whoever uses AttachNetfilter calls it now and then. It
-// costs a system call a namespace.
+// ReleaseNetfilter detaches from the namespaces that are no longer in use otherwise, so
+// that the kernel can destroy them, and returns how many those were. The kernel does not
+// notify of this: users of AttachNetfilter should call it from time to time. It costs one
+// system call per namespace.
 //
 // Others are processes in the namespace, mounts of it such as those of ip-netns(8),
 // its user sockets, its open descriptors (this process's too), and another Tracer

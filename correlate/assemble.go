@@ -50,7 +50,7 @@ type assembler struct {
 }
 
 // assemble makes the trace of p, or returns nil if nothing of p was seen but returns of
-// drivers, which are no steps of a journey.
+// drivers, which are not steps of a journey.
 func (a *assembler) assemble(p *ping) *trace.Trace {
 	a.sort(p)
 	a.reqTree = grow(a.reqTree, a.requests)

@@ -12,7 +12,7 @@ type rank int
 
 const (
 	rankNone      rank = iota
-	rankBystander      // a copy that reached somebody whom it was not for
+	rankBystander      // a copy that reached a host other than its destination
 	rankOpen           // last seen on its way
 	rankDropped
 	rankLeft      // left this host where the request came in
@@ -43,7 +43,7 @@ func (t tree) choose(reason func(uint32) string, exit *event.Event) int {
 
 // ownCopy reports whether the branch that ends at node i is only what sockets make of
 // a packet that has been taken already: each raw socket in the namespace takes a copy,
-// and then nobody is left for the original, which is freed.
+// and then no socket is left for the original, which is freed.
 func (t tree) ownCopy(i int) bool {
 	at := t.fork(i)
 	return at >= 0 && t[i].parent == at && t[i].terminal() && received(t[at].ev)

@@ -151,7 +151,7 @@ func (c *Correlator) makeRoom() {
 	}
 }
 
-// Lost tells that the kernel side lost events between from and to, on the events'
+// Lost reports that the kernel side lost events between from and to, on the events'
 // clock. Pings that were open then are marked.
 func (c *Correlator) Lost(from, to uint64) {
 	if n := len(c.losses); n > 0 && from <= c.losses[n-1].to {
@@ -218,7 +218,7 @@ func (c *Correlator) finish(p *ping, cause trace.Cause) {
 }
 
 // lossy reports whether events were lost while p was on its way: until its end if
-// that was seen, otherwise for as long as it was waited for.
+// that was seen, otherwise until the wait for it timed out.
 func (c *Correlator) lossy(p *ping) bool {
 	end := p.last
 	if p.done == 0 {

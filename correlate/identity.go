@@ -35,7 +35,7 @@ const (
 // TTL and checksums change at every router. Two hosts that see the same packet
 // compute the same ID.
 //
-// It reports false if the payload cannot tell echoes apart, see [Distinguishes].
+// It reports false if the payload cannot distinguish echoes, see [Distinguishes].
 func Identify(key Key, seq uint16, payload [event.PayloadPrefix]byte, payloadLen uint16) (trace.ID, bool) {
 	var msg [2 + event.PayloadPrefix]byte
 	binary.BigEndian.PutUint16(msg[:], seq)
@@ -43,11 +43,11 @@ func Identify(key Key, seq uint16, payload [event.PayloadPrefix]byte, payloadLen
 	return key.hash128(msg[:]), Distinguishes(payload, payloadLen)
 }
 
-// Distinguishes reports whether the beginning of an echo's payload can tell it
-// from other echoes, judged from this one packet. A payload shorter than 8 bytes
-// cannot, and neither can a filler: one that repeats with a period of at most 8
-// bytes (ping -p ff, zeros) or counts upwards (ping -s 8, Windows' alphabet).
-// ping's clock never looks like that: its seconds and microseconds differ.
+// Distinguishes reports whether the beginning of an echo's payload can distinguish it
+// from other echoes, judging by this one packet. A payload shorter than 8 bytes cannot,
+// and neither can a filler: one that repeats with a period of at most 8 bytes (ping -p
+// ff, zeros) or counts upwards (ping -s 8, Windows' alphabet). ping's clock never looks
+// like that: its seconds and microseconds differ.
 func Distinguishes(payload [event.PayloadPrefix]byte, payloadLen uint16) bool {
 	p := payload[:min(int(payloadLen), len(payload))]
 	return len(p) >= 8 && !repeats(p) && !counts(p)
@@ -77,8 +77,8 @@ func counts(p []byte) bool {
 	return true
 }
 
-// localID derives a trace ID for an echo that its payload cannot tell from others,
-// from what this host can: addresses, identifier and the time of the first event.
+// localID derives a trace ID for an echo whose payload does not distinguish it, from what
+// distinguishes it on this host: addresses, identifier and the time of the first event.
 func (k Key) localID(first *event.Event) trace.ID {
 	var msg [2 * (2 + 16 + 8)]byte
 	b := binary.BigEndian.AppendUint16(msg[:0], first.Seq)
@@ -92,14 +92,14 @@ func (k Key) localID(first *event.Event) trace.ID {
 // rootID derives the span ID of the root. That of the host that sends the ping is made
 // of the trace ID alone, so that any host can compute it. A host that the ping only
 // passes has a root of its own, made of its ID, too: its first and last events are not
-// the ping's, and one span ID must not stand for two stretches of time.
+// the ping's, and one span ID must not be used for two intervals.
 func (k Key) rootID(t trace.ID, passedHost string) trace.SpanID {
 	return k.hash64(append(append([]byte{domainRoot}, t[:]...), passedHost...))
 }
 
-// journeyID derives the span ID of a journey. The host is part of it, since a
-// journey is a packet's way through one host and a ping may pass several; n tells
-// the first reply from its duplicates.
+// journeyID derives the span ID of a journey. The host is part of it, because a journey
+// is a packet's way through one host and a ping may pass several; n distinguishes the
+// first reply from its duplicates.
 func (k Key) journeyID(t trace.ID, host string, kind trace.Kind, n int) trace.SpanID {
 	msg := append([]byte{domainJourney, byte(kind), byte(n)}, t[:]...)
 	return k.hash64(append(msg, host...))

@@ -143,7 +143,7 @@ func (t tree) take(end, owner int) path {
 }
 
 // fork returns the index of the node where the branch that ends at i leaves a journey,
-// or -1 if it is no branch of any.
+// or -1 if it is not a branch of any.
 func (t tree) fork(i int) int {
 	for i >= 0 && t[i].owner == 0 {
 		i = t[i].parent

@@ -13,9 +13,9 @@ type Stats struct {
 	Late uint64
 	// Stray events are drivers' returns of packets of which nothing else was seen.
 	Stray uint64
-	// Overflow events were not kept since their ping had Options.MaxEvents already.
+	// Overflow events were not kept because their ping had Options.MaxEvents already.
 	Overflow uint64
-	// Evicted pings were closed early since Options.MaxOpen were open.
+	// Evicted pings were closed early because Options.MaxOpen were open.
 	Evicted uint64
 	// Open is the number of pings open now.
 	Open int

@@ -9,14 +9,14 @@ import (
 	"github.com/dwelltrace/dwell/correlate/event"
 )
 
-// echoKey is an echo's identity as long as nobody else's echo looks the same.
+// echoKey is an echo's identity unless another echo looks the same.
 type echoKey struct {
 	payload [event.PayloadPrefix]byte
 	seq     uint16
 }
 
-// flowKey is what is left to tell echoes apart if their content does not. The
-// addresses are ordered, so that a reply has its request's key.
+// flowKey distinguishes echoes if their content does not. The addresses are ordered, so
+// that a reply has its request's key.
 type flowKey struct {
 	echo echoKey
 	id   uint16
@@ -94,7 +94,7 @@ func (t *table) contests(ev *event.Event, p *ping) bool {
 	return true
 }
 
-// contest makes p known by its addresses, since another ping has its content.
+// contest makes p known by its addresses, because another ping has its content.
 func (t *table) contest(p *ping) {
 	if p.local || p.contested {
 		p.contested = true
@@ -115,7 +115,7 @@ func sameOrigin(a, b *event.Event) bool {
 
 // findFlow finds a ping by addresses, or else by the buffer. Of several with the same
 // addresses it is one that has been in the event's namespace, or else the one in whose
-// buffer the packet came there; the latest, if nothing tells them apart.
+// buffer the packet came there; the latest, if nothing distinguishes them.
 func (t *table) findFlow(ev *event.Event) *ping {
 	same, hinted := t.flows[flowKeyOf(ev)], t.hinted(ev)
 	if len(same) == 0 || len(same) == 1 && hinted == same[0] {
@@ -148,8 +148,8 @@ func (t *table) hinted(ev *event.Event) *ping {
 	return s.ping
 }
 
-// insert makes a new ping known for ev, its first event. It is local if its content
-// cannot tell it from others, or if the content's key is taken.
+// insert makes a new ping known for ev, its first event. It is local if its content does
+// not distinguish it, or if the content's key is taken.
 func (t *table) insert(ev *event.Event, p *ping) {
 	p.key = echoKeyOf(ev)
 	p.local = !Distinguishes(ev.Payload, ev.PayloadLen) || t.echoes[p.key] != nil

@@ -9,14 +9,14 @@
 // recording or taken from the paper's listings.
 //
 // An [Event] holds no pointers on purpose: at flood rates millions of them are
-// kept at a time and the garbage collector need not look into any.
+// kept at a time and the garbage collector need not scan any of them.
 package event
 
 import "net/netip"
 
 // PayloadPrefix is how many bytes of the echo payload an [Event] carries. ping
 // puts a struct timeval (16 bytes on 64-bit hosts) at the front of its payload;
-// that is what tells one echo from another.
+// this distinguishes one echo from another.
 const PayloadPrefix = 16
 
 // Type says which of the two packets of a ping was seen.
@@ -54,7 +54,7 @@ const (
 	// Bridge is set when the device is itself a bridge.
 	Bridge
 	// Received is set when the packet came in through some interface of this
-	// namespace before (skb_iif is not 0). On a transmit hook it tells a
+	// namespace before (skb_iif is not 0). On a transmit hook it distinguishes a
 	// forwarded or bridged packet from one that was made here.
 	Received
 	// OuterIPv6 is set when the tunnel packet is IPv6.

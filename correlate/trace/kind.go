@@ -5,8 +5,9 @@ package trace
 // Kind is what a span is about. It is the value of dwell.kind.
 type Kind uint8
 
-// The kinds of span. From KindTransmit on they are leaves unless something looks
-// into them; then they are the parents of finer leaves that tile them. Each begins at one event and ends at another, as its comment says.
+// The kinds of span. From KindTransmit on they are leaves unless a finer hook divides
+// them; then they are the parents of finer leaves that tile them. Each begins at one
+// event and ends at another, as its comment says.
 const (
 	// KindPing is the root: sender's first event to delivery of the reply.
 	KindPing Kind = 1 + iota
@@ -46,11 +47,11 @@ const (
 	KindUnseen
 
 	// KindSend: netfilter's output hook to net_dev_queue, of a packet made here. Only
-	// seen where netfilter is looked at; elsewhere a journey begins at net_dev_queue.
+	// seen where netfilter is timed; elsewhere a journey begins at net_dev_queue.
 	KindSend
 
 	// What follows are the finer leaves of those that begin with an arrival, and of those
-	// that pass netfilter where that is looked at.
+	// that pass netfilter where that is timed.
 
 	// KindSoftirq: arrival to netif_receive_skb, waiting for the softirq.
 	KindSoftirq

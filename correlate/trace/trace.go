@@ -148,8 +148,8 @@ const (
 type Trace struct {
 	ID   ID
 	Ping Ping
-	// Local is set when the payload could not tell this echo from others, so that
-	// the IDs are only good on this host.
+	// Local is set when the payload did not distinguish this echo from others, so that
+	// the IDs are only valid on this host.
 	Local bool
 	// Sent is set if the ping was sent from this host, and not if it only passed through or
 	// its request was not seen.
@@ -197,7 +197,7 @@ type Packet struct {
 // Encapsulated reports whether the echo was inside a tunnel packet.
 func (p Packet) Encapsulated() bool { return p.OuterSrc.IsValid() }
 
-// Span is a stretch of time for which somebody is answerable.
+// Span is an interval of time that one component accounts for.
 type Span struct {
 	ID SpanID
 	// Parent is the index in Trace.Spans of the span around this one, or NoParent.
