@@ -5,9 +5,9 @@
 //
 // The work is split by what can go wrong. Package otlp only transforms and cannot
 // fail; otlpgrpc and otlpfile only carry what it made; queueing, batching and
-// shutting down are the same for both and stand in internal/batch. Packages
-// waterfall and table are for people. All of them know traces and nothing of the
-// kernel or of how traces are correlated.
+// shutting down are the same for both and are in internal/batch. Packages waterfall and
+// table are for people. All of them know traces and nothing of the kernel or of how
+// traces are correlated.
 //
 // Nothing is lost silently: every span handed to [Exporter.Export] is at any time
 // in exactly one count of [Stats], and with a [Spool] that stays true of what a
@@ -34,8 +34,8 @@ type Exporter interface {
 	// traces are already known to be lost; they are counted too.
 	Export(ctx context.Context, traces []*trace.Trace) error
 	// Shutdown sends what is still held back, until ctx is done, and releases
-	// everything. Its error says what did not get through since the start.
-	// Traces exported afterwards are counted as lost.
+	// everything. Its error says what was not delivered since the start. Traces exported
+	// afterwards are counted as lost.
 	Shutdown(ctx context.Context) error
 	// Stats returns what became of the traces so far.
 	Stats() Stats
@@ -110,7 +110,7 @@ type Stats struct {
 	SpoolBytes int64
 	// Recovered is what was left unsettled in the spool by whoever had it open before: an
 	// earlier process, or an earlier exporter of this one.
-	// It is in Sent, Queued or Lost beside what was exported since.
+	// It is in Sent, Queued or Lost along with what was exported since.
 	Recovered Count
 	// Lost is what will never be sent, by cause.
 	Lost map[Cause]Count

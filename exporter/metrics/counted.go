@@ -11,7 +11,7 @@ import "github.com/dwelltrace/dwell/correlate/trace"
 //     add up to that of the parents, and nothing is in one sum twice.
 //   - Children of a journey are hops and have no parent kind: they add up to the
 //     journeys. What is between the journeys (beyond, respond) has "ping".
-//   - Not a span in which the packet died: it did not get through, and a filter that
+//   - Not a span in which the packet died: it was not delivered, and a filter that
 //     drops half of all packets at once would look fast. dwell.drops counts these.
 //   - Not a span whose end was not seen: in an incomplete trace, the spans in which a
 //     journey was last seen, unless the packet left the host there or was taken.

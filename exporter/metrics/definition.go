@@ -32,7 +32,7 @@ type Definition struct {
 	Agent bool
 }
 
-// Attributes that are only on metrics, beside those of [trace.Attributes].
+// Attributes that are only on metrics, in addition to those of [trace.Attributes].
 const (
 	// AttrHostName is a label of every series; over OTLP it is on the resource.
 	AttrHostName = trace.AttrHostName

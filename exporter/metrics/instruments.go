@@ -57,7 +57,7 @@ func (o Options) overflowLabels() prometheus.Labels {
 	return labels
 }
 
-// ownMetrics tell of the families themselves.
+// ownMetrics describe the families themselves.
 type ownMetrics struct {
 	overflowed, expired, series *prometheus.Desc
 	started                     time.Time

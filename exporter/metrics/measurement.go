@@ -112,7 +112,7 @@ const (
 	ExemplarSpanID  = "span_id"
 )
 
-// seconds divides, since a product with 1e-9 is not the nearest number: 1,000 ns must
+// seconds divides, because a product with 1e-9 is not the nearest number: 1,000 ns must
 // be in the bucket up to 1e-6.
 func seconds(ns int64) float64 { return float64(ns) / float64(time.Second) }
 

@@ -25,8 +25,8 @@ type Options struct {
 	// most [MaxBuckets]; default [DefaultBuckets].
 	Buckets []float64
 	// Expire is how long a series is kept after the last measurement, at least
-	// [MinExpire]; default 1 h. It should be no shorter than the longest range that alerts
-	// look at.
+	// [MinExpire]; default 1 h. It should be no shorter than the longest range that
+	// alerts query.
 	Expire time.Duration
 	// ExemplarInterval is how often the exemplar of a bucket is replaced at most;
 	// default 1 s. Prometheus sees no more than one for each bucket and scrape.
@@ -48,15 +48,15 @@ const (
 const MinExpire = time.Minute
 
 // MaxBuckets is how many classic buckets a histogram may have. Each is a series for
-// Prometheus, and has an exemplar that a push must have room for; who needs finer ones
-// has the native buckets.
+// Prometheus, and has an exemplar that a push must have room for; for finer ones there
+// are the native buckets.
 const MaxBuckets = 100
 
 // DefaultBuckets returns bounds from 500 ns to 1 s in steps of 1, 2 and 5: a queue
 // that is empty takes a few hundred nanoseconds, a bridge or a link between two
 // namespaces one to five microseconds, a hypervisor from five microseconds to a
 // hundred with long rule sets, and what is above a millisecond stands out anyway.
-// Round numbers, since a threshold of an alert is exact only on a bound.
+// They are round numbers because a threshold of an alert is exact only on a bound.
 func DefaultBuckets() []float64 {
 	return []float64{
 		500e-9, 1e-6, 2e-6, 5e-6, 10e-6, 20e-6, 50e-6, 100e-6, 200e-6, 500e-6,

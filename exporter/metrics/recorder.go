@@ -67,8 +67,8 @@ func pingLabels() []labelValues {
 
 // Record counts one ping and the spans of its trace. It is to be called for every
 // trace, whatever becomes of it: with kept set if the trace is going to be exported,
-// so that exemplars lead only to traces that can be looked at. Nothing of the trace
-// is held on to but its devices and namespaces, and these no longer than Options.Expire.
+// so that exemplars lead only to traces that exist in the backend. Only the trace's
+// devices and namespaces are retained, and those no longer than Options.Expire.
 func (r *Recorder) Record(t *trace.Trace, kept bool) {
 	if len(t.Spans) == 0 {
 		return
@@ -106,7 +106,7 @@ func (r *Recorder) Describe(ch chan<- *prometheus.Desc) {
 	r.own.describe(ch)
 }
 
-// Collect implements [prometheus.Collector]. Record does not wait for who reads ch.
+// Collect implements [prometheus.Collector]. Record does not wait for the reader of ch.
 func (r *Recorder) Collect(ch chan<- prometheus.Metric) {
 	shown, accounts := r.snapshot()
 	for _, m := range shown {

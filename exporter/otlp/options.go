@@ -12,8 +12,8 @@ import (
 	"github.com/dwelltrace/dwell/correlate/trace"
 )
 
-// Options says what stands on every resource. The zero value is usable: what is
-// empty is left out.
+// Options says what is on every resource. The zero value is usable: what is empty is left
+// out.
 type Options struct {
 	// Version of dwell: service.version and the version of the scope.
 	Version string

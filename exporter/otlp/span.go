@@ -33,7 +33,7 @@ const (
 	statusCode    = 3
 )
 
-// flags of every span: W3C "sampled" and "random", since a trace ID is a hash, all of
+// flags of every span: W3C "sampled" and "random", because a trace ID is a hash, all of
 // whose bits samplers may use (https://www.w3.org/TR/trace-context-2/#trace-flags), and
 // that the parent is known to be of the same process
 // (opentelemetry/proto/trace/v1/trace.proto, SpanFlags).
@@ -109,7 +109,7 @@ func status(b []byte, t *trace.Trace, i int) []byte {
 	return closeMessage(b, start)
 }
 
-// errorType returns the drop reason to be told on a span, or "".
+// errorType returns the drop reason to put on a span, or "".
 func errorType(t *trace.Trace, i int) string {
 	if e := t.Spans[i].Error; e != "" || i > 0 || t.Outcome != trace.Dropped {
 		return e

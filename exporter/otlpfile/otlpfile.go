@@ -33,7 +33,7 @@ type Options struct {
 	Path  string
 	OTLP  otlp.Options
 	Queue exporter.Queue
-	// Logger is told of the first error; nil discards.
+	// Logger gets the first error; nil discards.
 	Logger *slog.Logger
 }
 

@@ -18,8 +18,7 @@ import (
 const CheckTimeout = 3 * time.Second
 
 // Check sends a request without spans, which an OTLP endpoint accepts and forgets,
-// and so tries address, TLS and credentials. The error is one line that tells the
-// user what to do.
+// and so tries address, TLS and credentials. The error is one line that says what to do.
 func (e *Exporter) Check(ctx context.Context) error {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc

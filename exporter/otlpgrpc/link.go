@@ -14,7 +14,7 @@ import (
 // link is the client in use. A new one takes its place when the connection seems dead:
 // if the other host has vanished, or a firewall between has forgotten the connection,
 // nothing says so, and TCP would go on trying for a quarter of an hour (tcp(7),
-// tcp_retries2). gRPC's own probes are no way out, since servers close connections that
+// tcp_retries2). gRPC's own probes do not help, because servers close connections that
 // are probed more often than every five minutes.
 type link struct {
 	make func() otlptrace.Client

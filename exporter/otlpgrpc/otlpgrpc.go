@@ -64,8 +64,8 @@ type Options struct {
 	// or 10 s. Without a spool that includes all retries, after which the batch is
 	// lost; with one it is the time for one try, and there are as many as it takes.
 	Timeout time.Duration
-	// Logger is told once when sending begins to fail and once when it is well
-	// again; nil discards.
+	// Logger gets one record when sending begins to fail and one when it recovers; nil
+	// discards.
 	Logger *slog.Logger
 }
 
@@ -202,8 +202,8 @@ func (e *Exporter) Stats() exporter.Stats {
 }
 
 // Shutdown sends what is queued until ctx is done, closes the connection, and
-// returns an error if any trace since the start did not get through. What could not be
-// sent and is in the spool is no error: it is sent when the spool is opened again.
+// returns an error if any trace since the start was not delivered. What could not be sent
+// and is in the spool is not an error: it is sent when the spool is opened again.
 func (e *Exporter) Shutdown(ctx context.Context) error {
 	ended := e.batcher.Shutdown(ctx)
 	var err error

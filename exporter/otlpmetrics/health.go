@@ -16,8 +16,8 @@ import (
 // Stats counts requests. A push is one, or several where there are many series.
 type Stats struct{ Pushed, Failed uint64 }
 
-// health knows whether pushes get through. It is well again only after a whole push
-// without an error: of several requests one may fail each time.
+// health knows whether pushes succeed. It recovers only after a whole push without an
+// error: of several requests one may fail each time.
 type health struct {
 	log *slog.Logger
 
@@ -25,7 +25,7 @@ type health struct {
 	counts Stats
 	// failing is set from the first error on until a push was well.
 	failing bool
-	// round is what became of the push that goes on.
+	// round is what became of the push in progress.
 	round Stats
 	err   error
 }
@@ -80,8 +80,8 @@ func reason(err error) string {
 	return err.Error()
 }
 
-// checked hands errors to health and to nobody else: the SDK would print each of them.
-// A push that Shutdown cancels is none: the last one follows, with the same counters.
+// checked hands errors to health only: the SDK would print each of them. A push that
+// Shutdown cancels is none: the last one follows, with the same counters.
 type checked struct {
 	sdkmetric.Exporter
 	health *health

@@ -62,8 +62,8 @@ type Options struct {
 	// several; default the shorter one of OTEL_METRIC_EXPORT_TIMEOUT, or 30 s, and
 	// OTEL_EXPORTER_OTLP_TIMEOUT, or 10 s.
 	Timeout time.Duration
-	// Logger is told once when pushing begins to fail and once when it is well again;
-	// nil discards.
+	// Logger gets one record when pushing begins to fail and one when it recovers; nil
+	// discards.
 	Logger *slog.Logger
 }
 
@@ -148,7 +148,7 @@ func (o Options) schedule() []sdkmetric.PeriodicReaderOption {
 func (p *Pusher) Stats() Stats { return p.health.stats() }
 
 // Shutdown pushes a last time and ends, soon after ctx is done at the latest. The error
-// says why the last push did not get through.
+// says why the last push failed.
 func (p *Pusher) Shutdown(ctx context.Context) error {
 	err := p.provider.Shutdown(ctx)
 	if last := p.health.lastError(); last != nil {

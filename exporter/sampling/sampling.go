@@ -7,7 +7,7 @@
 // (https://opentelemetry.io/docs/specs/otel/trace/tracestate-probability-sampling/): a
 // trace is kept if the last 56 bits of its ID are no less than a threshold. These bits
 // are a hash of what the packet carries, so that every host that the ping passes
-// decides alike, nobody has to ask another, and what a host with a lower ratio keeps is
+// decides alike, no host has to ask another, and what a host with a lower ratio keeps is
 // kept by one with a higher ratio, too.
 //
 // Every span tells in its tracestate with what probability it was kept, as ot=th:…,
@@ -85,13 +85,13 @@ func (e *Exporter) Set(o Options) error {
 	return nil
 }
 
-// Keeps reports whether Export will hand the trace on, as long as the options stay.
+// Keeps reports whether Export will hand the trace on, while the options stay the same.
 func (e *Exporter) Keeps(t *trace.Trace) bool {
 	return e.rules.Load().probability(t).keeps(t.ID)
 }
 
-// Export hands on those traces that are to be kept, as copies that tell with what
-// probability: others may have got the originals. They share the spans.
+// Export hands on those traces that are to be kept, as copies that say with what
+// probability: others may hold the originals. They share the spans.
 func (e *Exporter) Export(ctx context.Context, traces []*trace.Trace) error {
 	rules := e.rules.Load()
 	var left exporter.Count

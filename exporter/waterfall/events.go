@@ -34,7 +34,7 @@ func (d *drawing) addEvent(tree, name string, at int64, failed, follows bool) {
 	})
 }
 
-// eventText returns the lines that tell of an event.
+// eventText returns the lines that describe an event.
 func eventText(e trace.Event, into string) []string {
 	value := make(map[string]string, len(e.Attrs))
 	for _, a := range e.Attrs {

@@ -158,7 +158,7 @@ func (d *drawing) endLine() {
 	d.out.WriteByte('\n')
 }
 
-// columnHeads writes the heads of the columns; above the bars stands their scale.
+// columnHeads writes the heads of the columns; the scale is above the bars.
 func (d *drawing) columnHeads() {
 	l := d.layout
 	total := text.Nanoseconds(d.scale.end-d.scale.start, d.micro)

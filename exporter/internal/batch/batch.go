@@ -50,7 +50,7 @@ type Batcher struct {
 	closing, done chan struct{}
 	// abort cancels what the worker is sending.
 	abort context.CancelFunc
-	// grace is how long Shutdown waits for a worker that was told to give up.
+	// grace is how long Shutdown waits for a worker after cancelling it.
 	grace time.Duration
 
 	mu     sync.Mutex
@@ -168,11 +168,10 @@ func (b *Batcher) release(traces []*trace.Trace) {
 // Stats returns what became of the traces so far.
 func (b *Batcher) Stats() exporter.Stats { return b.ledger.Stats() }
 
-// Shutdown sends what is queued and ends the worker. When ctx is done first, the
-// worker is told to give up; what is still there goes to the spool or is counted as
-// lost. If it does not even do that, stuck in a write to a pipe that nobody reads for
-// example, Shutdown returns false all the same and what is there stays counted as
-// queued.
+// Shutdown sends what is queued and ends the worker. When ctx is done first, the worker
+// is cancelled; what is still there goes to the spool or is counted as lost. If the
+// worker does not even return then, for example because it is stuck in a write to a pipe
+// without a reader, Shutdown returns false and what is there stays counted as queued.
 func (b *Batcher) Shutdown(ctx context.Context) (ended bool) {
 	b.mu.Lock()
 	if !b.closed {

@@ -18,10 +18,10 @@ type Verdict struct {
 	Result
 	// Again is set if the batch may be tried again; then Result means nothing.
 	Again bool
-	// After is how long the receiver wants to be left alone before that. It gets five
-	// minutes at most.
+	// After is how long the receiver asks to wait before that, of which five minutes are
+	// granted at most.
 	After time.Duration
-	// Kept is set if somebody may still be reading the payload.
+	// Kept is set if the payload may still be in use.
 	Kept bool
 }
 
@@ -41,7 +41,7 @@ type SpoolOptions struct {
 }
 
 // Backoff grows by half with each try from First to Max. Each wait is drawn from half
-// of it to one and a half, so that those who failed together do not come back together.
+// of it to one and a half, so that clients that failed together do not retry together.
 type Backoff struct{ First, Max time.Duration }
 
 func (b Backoff) after(tries int) time.Duration {
@@ -53,8 +53,8 @@ func (b Backoff) after(tries int) time.Duration {
 	return d/2 + rand.N(d+1)
 }
 
-// maxAfter bounds Verdict.After: nobody can tell a typing error or a clock that jumped
-// from a wish to be left alone for days, and one request in five minutes harms nobody.
+// maxAfter bounds Verdict.After: a typing error or a clock that jumped looks like a
+// request to wait for days, and one request in five minutes does no harm.
 const maxAfter = 5 * time.Minute
 
 // baseTries is how many tries a batch gets before others get theirs; at the default
@@ -70,23 +70,23 @@ const stashGrace = 10 * time.Second
 
 // retrySender sends batches from memory and from the spool.
 //
-// One goroutine sends. It takes in turn what is new and what is oldest in the spool:
-// while a backlog drains, what happens now is seen now, and the backlog has at least
-// half of the way for itself. The other goroutine spills: it moves what waits in memory
-// to the spool, all of it while every send fails, and what is above half of the
-// queue while it comes faster than it goes.
+// One goroutine sends. It alternates between what is new and what is oldest in the spool:
+// while a backlog drains, new traces arrive at once, and the backlog gets at least half
+// of the requests. The other goroutine spills: it moves what waits in memory to the
+// spool, all of it while every send fails, and what is above half of the queue while
+// traces arrive faster than they are sent.
 //
-// A batch that is refused again and again does not stand in the way of all others
-// forever: after [baseTries] attempts it goes behind them. If the next one fares no better,
-// the fault is not the batch's, and it is given twice as many tries, and so on, so that
-// the order of a backlog outlives the backend's absence but for a few batches.
+// A batch that is refused again and again does not block all others forever: after
+// [baseTries] attempts it goes behind them. If the next one fares no better, the fault is
+// not the batch's, and it is given twice as many tries, and so on, so that a backlog
+// keeps its order through the backend's absence, except for a few batches.
 type retrySender struct {
 	*Batcher
 	SpoolOptions
 	encode Encoder
 	// failing is set while every send fails.
 	failing atomic.Bool
-	// old is set if it is the spool's turn.
+	// old is set if the next batch comes from the spool.
 	old bool
 	// allowed is how many tries a batch gets now.
 	allowed int
@@ -243,7 +243,7 @@ func (s *retrySender) postpone(l *inflight) bool {
 }
 
 // pause waits before the next try. It reports false if there will be none: while
-// every send fails, Shutdown need not wait, since what is held is safe.
+// every send fails, Shutdown need not wait, because what is held is safe.
 func (s *retrySender) pause(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -10,7 +10,7 @@ import (
 	"github.com/dwelltrace/dwell/exporter/internal/spool"
 )
 
-// diskPause is how long a disk that takes nothing is left alone.
+// diskPause is how long to wait after the disk refused a write.
 const diskPause = time.Second
 
 // spoolWriter moves batches from memory to the spool until the queue is closed.
@@ -50,7 +50,7 @@ func (s *spoolWriter) rest(due time.Duration) {
 }
 
 // spillAll moves what must be moved now. It returns in how long it should look again,
-// 0 if only when told, and false if the queue is closed.
+// 0 if only after a signal, and false if the queue is closed.
 func (s *spoolWriter) spillAll() (due time.Duration, ok bool) {
 	for s.needed() {
 		traces, due, closed := s.take(s.draining)

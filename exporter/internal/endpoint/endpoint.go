@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package endpoint says where OTLP goes over gRPC, for each signal. It reads the
-// environment itself, since OpenTelemetry's clients ignore there what they cannot
-// parse, 127.0.0.1:4317 for one.
+// environment itself, because OpenTelemetry's clients ignore values there that they
+// cannot parse, 127.0.0.1:4317 for one.
 package endpoint
 
 import (

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package notice keeps a log short: a bad state is told once when it begins and once
-// when it ends, and one that comes and goes is told once in a while.
+// Package notice keeps a log short: a bad state is logged once when it begins and once
+// when it ends, and one that comes and goes is logged once in a while.
 package notice
 
 import (
@@ -27,9 +27,9 @@ func (s *State) On() bool {
 	return s.on
 }
 
-// Set notes the state and reports whether to tell of it. That it is on is told if that
-// was not told yet, and not told of an earlier time within the last [Pause]; that it is
-// off, if it was told to be on.
+// Set notes the state and reports whether to log it. That it is on is logged unless that
+// was logged already, or was logged of an earlier time within the last [Pause]; that it
+// is off is logged if it was logged as on.
 func (s *State) Set(on bool) (tell bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -30,7 +30,7 @@ const (
 // causeOther is where the losses go of more causes than there is room for.
 const causeOther exporter.Cause = "other"
 
-// account is where every trace is since the directory was made.
+// account counts where every trace went since the directory was created.
 type account struct {
 	writes uint64
 	// next is the number of the next record, first that of the oldest that was not

@@ -23,12 +23,12 @@ type accountWriter struct {
 	written uint64
 	// round is closed and replaced after each write.
 	round chan struct{}
-	// stalled is set while a write takes so long that nobody waits for it who need not.
+	// stalled is set while a write takes so long that only those who must wait for it do.
 	stalled bool
 }
 
 // maxStall is how long Accept and Refuse wait for the disk, once for each time that it
-// stalls. A kill in a longer stall is told wrongly.
+// stalls. A kill in a longer stall is counted wrongly.
 const maxStall = time.Second
 
 func startAccountWriter(write func() (change uint64)) *accountWriter {

@@ -12,9 +12,9 @@
 // neither settled nor on disk at the next start has died with the process and is
 // counted as [exporter.CauseKilled].
 //
-// Who exports waits for that at most a second, once for each time that the disk stalls
-// (see accountWriter): only of a process that is killed in a stall that is longer, what it took
-// over meanwhile is in no account.
+// Callers of Export wait for that at most a second, once for each time that the disk
+// stalls (see accountWriter). Only if a process is killed in a longer stall is what it
+// took over meanwhile in no account.
 //
 // A batch is on disk before it is sent. One whose answer never came is sent again with
 // the same span IDs, so that a receiver may get it twice but its loss is never claimed.
@@ -53,9 +53,9 @@
 //	40  4  checksum of the payload
 //	44  4  checksum of the bytes before
 //
-// The running counts tell how much was in records that cannot be read any more. A
-// record is written with one write and read only up to what is whole; the rest of a
-// write that a kill has torn is cut off.
+// The running counts say how much was in records that cannot be read any more. A record
+// is written with one write and read only up to what is whole; the rest of a write that a
+// kill has torn is cut off.
 //
 // The account is written twice with one write, so that one flipped bit or one sector
 // that was not written does not lose it:

@@ -20,8 +20,8 @@ const (
 	fileMode      = 0o600
 )
 
-// lockDirectory takes the directory for this process until the file is closed. The
-// kernel lets go of it when the process dies.
+// lockDirectory takes the directory for this process until the file is closed. The kernel
+// releases it when the process dies.
 func lockDirectory(dir string) (*os.File, error) {
 	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, fileMode)
 	if err != nil {
@@ -42,8 +42,8 @@ func lockDirectory(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// unlockDirectory lets go of the directory. To close the file is not enough while a
-// child that was just forked has it open, too, until it executes another program.
+// unlockDirectory releases the directory. Closing the file is not enough while a child
+// that was just forked has it open, too, until it executes another program.
 func unlockDirectory(f *os.File) error {
 	return errors.Join(unix.Flock(int(f.Fd()), unix.LOCK_UN), f.Close())
 }

@@ -13,7 +13,7 @@ import (
 // and is lost. After an error, which is ErrDisk, the batch is in flight as before.
 //
 // A kill in the middle leaves it both in flight and as a record that is not counted
-// yet, which recovery tells by their checksums.
+// yet, which recovery detects by their checksums.
 func (s *Spool) Postpone(b Batch) error {
 	s.io.Lock()
 	defer s.io.Unlock()
@@ -40,9 +40,8 @@ func (s *Spool) Postpone(b Batch) error {
 	return nil
 }
 
-// makeRoomOfOlder drops the oldest segments, as long as what is in them came before the
-// batch in flight, until n bytes more are within the limit. It reports false if they are
-// not.
+// makeRoomOfOlder drops the oldest segments, while what is in them came before the batch
+// in flight, until n bytes more are within the limit. It reports false if they are not.
 func (s *Spool) makeRoomOfOlder(n int64) bool {
 	for s.bytes()+n > s.max {
 		s.tellFull()

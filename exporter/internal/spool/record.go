@@ -28,7 +28,7 @@ const (
 // sum returns a CRC-32C.
 func sum(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)) }
 
-// header is what stands before a payload.
+// header precedes a payload.
 type header struct {
 	length uint32
 	number uint64
@@ -83,7 +83,7 @@ func (h *header) writeAt(f *os.File, at int64, payload []byte) error {
 	return nil
 }
 
-// parseHeader decodes a header if one stands at the beginning of b.
+// parseHeader decodes a header if b begins with one.
 func parseHeader(b []byte) (h header, ok bool) {
 	if len(b) < recordHeader || string(b[:4]) != recordMagic {
 		return h, false

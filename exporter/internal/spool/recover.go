@@ -89,7 +89,7 @@ func (s *Spool) recoverSlot(unknown bool) (left, damaged exporter.Count, err err
 	return left, damaged, nil
 }
 
-// findSegments lists the segments and looks at all headers in them. If the account is
+// findSegments lists the segments and reads all headers in them. If the account is
 // unknown, everything in them is yet to be sent.
 func (s *Spool) findSegments(unknown bool) error {
 	entries, err := os.ReadDir(s.dir) // in order of names, which is that of numbers

@@ -40,8 +40,8 @@ func (s *Spool) bytes() int64 {
 // measure notes the size for who does not hold io.
 func (s *Spool) measure() { s.size.Store(s.bytes()) }
 
-// ErrDisk is returned by Append when the disk does not take a batch, which then stays
-// with the caller.
+// ErrDisk is returned by Append when a batch cannot be written to the disk, which then
+// stays with the caller.
 var ErrDisk = errors.New("cannot write to the disk")
 
 // Append writes a batch behind all others. If the limit is reached, the oldest
@@ -77,7 +77,7 @@ func (s *Spool) nextRecord(b Batch) header {
 	}
 }
 
-// overhead is the size of what are no segments.
+// overhead is the size of the files that are not segments.
 func (s *Spool) overhead() int64 { return s.slot.size + accountPage }
 
 // makeRoom drops the oldest segments until n bytes more are within the limit. It

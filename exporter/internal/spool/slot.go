@@ -70,8 +70,8 @@ type Batch struct {
 // putSlot writes to the slot. That this works says nothing of whether there is room for
 // more: the file has its size.
 //
-// The slot takes a quarter of the spool at most: it never gets smaller by itself, and one
-// huge trace would leave no room for anything else.
+// The slot takes a quarter of the spool at most: it never shrinks, and one huge trace
+// would leave no room for anything else.
 func (s *Spool) putSlot(number uint64, payload []byte, c exporter.Count) error {
 	limit := s.max / 4
 	if recordHeader+int64(len(payload)) > limit {

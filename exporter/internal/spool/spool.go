@@ -21,8 +21,8 @@ import (
 // Options of a spool.
 type Options struct {
 	exporter.Spool
-	// Logger is told once when the disk begins to fail and once when it is well
-	// again, and what was left by whoever had the spool open before; nil discards.
+	// Logger gets one record when the disk begins to fail and one when it recovers, and
+	// one about what the previous user of the spool left; nil discards.
 	Logger *slog.Logger
 }
 
@@ -33,9 +33,9 @@ type Spool struct {
 	log  *slog.Logger
 	lock *os.File
 
-	// mu guards the account. It is never held while something is written: who exports
-	// must not wait for the disk. The fields of the account that say what is in the
-	// files change only with io held, too.
+	// mu guards the account. It is never held while something is written: Export must not
+	// wait for the disk. The fields of the account that say what is in the files change
+	// only with io held, too.
 	mu      sync.Mutex
 	account account
 	// changes is how often the account has changed.
@@ -98,7 +98,7 @@ func open(o Options) (_ *Spool, err error) {
 	s.log = s.log.With("spool", o.Dir)
 	defer func() {
 		if err != nil {
-			_ = s.closeFiles() // the first error is the one to tell
+			_ = s.closeFiles() // the first error is the one to return
 		}
 	}()
 	if s.lock, err = lockDirectory(o.Dir); err != nil {
@@ -123,8 +123,8 @@ func (s *Spool) openFile(name string) (*os.File, error) {
 }
 
 // commit writes the account, and returns the last change that is in it. If that fails,
-// which takes a disk that is broken or one that copies on write and is full, traces still
-// go out, and a kill would be told wrongly.
+// which takes a disk that is broken or one that copies on write and is full, traces are
+// still sent, and a kill would be counted wrongly.
 func (s *Spool) commit() (change uint64) {
 	s.mu.Lock()
 	err := s.file.encode(&s.account)
@@ -154,7 +154,7 @@ func (s *Spool) change(change func(*account), short bool) {
 	s.changes++
 	n, closed := s.changes, s.closed
 	s.mu.Unlock()
-	if !closed { // otherwise the account on disk is somebody else's by now
+	if !closed { // otherwise the account on disk belongs to another process by now
 		s.writer.wait(n, short)
 	}
 }
@@ -232,7 +232,7 @@ func (s *Spool) Lifetime() exporter.Stats {
 	return stats
 }
 
-// Close lets go of the directory. What waits stays there.
+// Close releases the directory. What waits stays there.
 func (s *Spool) Close() error {
 	s.io.Lock()
 	defer s.io.Unlock()

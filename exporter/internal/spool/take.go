@@ -150,7 +150,7 @@ func (s *Spool) readRecord() (h header, payload []byte, ok bool) {
 		if len(s.segments) == 1 || s.read.err != nil {
 			break
 		}
-		// What was in it is told by the counts of the next record.
+		// The counts of the next record say what was in it.
 		s.removeOldest()
 	}
 	return h, nil, false
@@ -163,7 +163,7 @@ func (s *Spool) nextHeader() (h header, ok bool) {
 	err := s.read.open(s.path(oldest.id), oldest.id)
 	s.read.err = err
 	if errors.Is(err, os.ErrNotExist) {
-		s.read.err = nil // somebody has removed it; that will not pass
+		s.read.err = nil // the file was removed; that is permanent
 	}
 	if err != nil {
 		return h, false

@@ -57,8 +57,8 @@ func ASCII(s string) string {
 	}, s)
 }
 
-// Left returns s in n columns, filled up on the right. What does not fit is cut
-// out of the middle, since names mostly differ at both ends.
+// Left returns s in n columns, filled up on the right. What does not fit is cut out of
+// the middle, because names mostly differ at both ends.
 func Left(s string, n int, ellipsis string) string {
 	s = Shorten(s, n, ellipsis)
 	return s + strings.Repeat(" ", n-Width(s))
