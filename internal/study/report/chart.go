@@ -146,11 +146,13 @@ func (c *charter) bar(m *bench.Mode, d *bench.Direction) {
 func (c *charter) axis(top, longest float64) {
 	step := niceStep(longest / 1000 * pixelsATick / (chartWidth - chartLeft - chartRight))
 	bottom := c.y - groupGap/2
+	digits := max(0, -int(math.Floor(math.Log10(step))))
 	var lines []rect
-	for us := 0.0; us*1000 <= longest; us += step {
+	for i := 0; float64(i)*step*1000 <= longest; i++ {
+		us := float64(i) * step
 		x := chartLeft + us*1000*c.scale
 		lines = append(lines, rect{x: x - 0.5, y: top - groupGap/2, w: 1, h: bottom - top + groupGap/2, ink: inkRule})
-		c.text(label{x: x, y: bottom + 18, text: strconv.FormatFloat(us, 'f', -1, 64), size: 12, anchor: middle, ink: inkFaint})
+		c.text(label{x: x, y: bottom + 18, text: strconv.FormatFloat(us, 'f', digits, 64), size: 12, anchor: middle, ink: inkFaint})
 	}
 	c.text(label{x: chartWidth - chartMargin, y: bottom + 18, text: "µs", size: 12, anchor: end, ink: inkFaint})
 	c.rects = append(lines, c.rects...)

@@ -59,6 +59,9 @@ func writeMarkdown(b *bytes.Buffer, t Table) {
 	}
 }
 
+// escapeMarkdown has a text stand for itself in a line of a list or a cell of a table.
 func escapeMarkdown(s string) string {
-	return strings.NewReplacer(`\`, `\\`, "|", `\|`, "*", `\*`, "_", `\_`, "<", "&lt;", "`", "\\`").Replace(s)
+	return strings.NewReplacer(
+		`\`, `\\`, "|", `\|`, "*", `\*`, "_", `\_`, "`", "\\`", "[", `\[`, "~", `\~`, "&", "&amp;", "<", "&lt;", "\r", " ", "\n", " ",
+	).Replace(s)
 }
