@@ -92,13 +92,17 @@ func withoutMode(tables []Table, m *bench.Mode) []Table {
 	return tables
 }
 
-// headline are the figures at the top of the page.
+// headline are the figures at the top of the page. A mode of which no ping came back is
+// neither the fastest nor the slowest.
 func headline(r *bench.Result) []Fact {
 	pings, complete := 0, 0
 	var fastest, slowest *bench.Mode
 	for i := range r.Modes {
 		m := &r.Modes[i]
 		pings, complete = pings+m.Counts.Sent, complete+m.Counts.Complete
+		if m.Ping.Count == 0 {
+			continue
+		}
 		if fastest == nil || m.Ping.P50 < fastest.Ping.P50 {
 			fastest = m
 		}
@@ -106,23 +110,28 @@ func headline(r *bench.Result) []Fact {
 			slowest = m
 		}
 	}
-	if fastest == nil {
+	if len(r.Modes) == 0 {
 		return nil
 	}
+	facts := []Fact{{"modes", strconv.Itoa(len(r.Modes))}, {"pings traced completely", fmt.Sprintf("%d of %d", complete, pings)}}
 	if len(r.Modes) == 1 {
-		return []Fact{
-			{"mode", fastest.Name},
-			{"pings traced completely", fmt.Sprintf("%d of %d", complete, pings)},
-			{"ping, median", microsOf(fastest.Ping.P50) + " µs"},
-			{"ping, 99th percentile", microsOf(fastest.Ping.P99) + " µs"},
-		}
+		facts[0] = Fact{"mode", r.Modes[0].Name}
 	}
-	return []Fact{
-		{"modes", strconv.Itoa(len(r.Modes))},
-		{"pings traced completely", fmt.Sprintf("%d of %d", complete, pings)},
-		{"fastest, median ping: " + fastest.Name, microsOf(fastest.Ping.P50) + " µs"},
-		{"slowest, median ping: " + slowest.Name, microsOf(slowest.Ping.P50) + " µs"},
+	switch {
+	case fastest == nil:
+		return facts
+	case len(r.Modes) == 1:
+		return append(
+			facts,
+			Fact{"ping, median", microsOf(fastest.Ping.P50) + " µs"},
+			Fact{"ping, 99th percentile", microsOf(fastest.Ping.P99) + " µs"},
+		)
 	}
+	return append(
+		facts,
+		Fact{"fastest, median ping: " + fastest.Name, microsOf(fastest.Ping.P50) + " µs"},
+		Fact{"slowest, median ping: " + slowest.Name, microsOf(slowest.Ping.P50) + " µs"},
+	)
 }
 
 // indent is the style of a cell that stands so deep.

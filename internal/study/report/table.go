@@ -93,9 +93,12 @@ func overview(r *bench.Result) Table {
 	}
 	for i := range r.Modes {
 		m := &r.Modes[i]
-		cells := []string{
-			m.Name, strconv.Itoa(m.Counts.Sent), strconv.Itoa(m.Counts.Complete), microsOf(m.RTT.P50),
-			micros(m.Ping.Mean), microsOf(m.Ping.P50), microsOf(m.Ping.P99),
+		cells := []string{m.Name, strconv.Itoa(m.Counts.Sent), strconv.Itoa(m.Counts.Complete), "", "", "", ""}
+		if m.RTT.Count > 0 {
+			cells[3] = microsOf(m.RTT.P50)
+		}
+		if m.Ping.Count > 0 {
+			cells[4], cells[5], cells[6] = micros(m.Ping.Mean), microsOf(m.Ping.P50), microsOf(m.Ping.P99)
 		}
 		for _, name := range []string{bench.Request, bench.Reply} {
 			cell := ""
