@@ -48,7 +48,7 @@ func intervalTable(r *bench.Result) Table {
 			cells := []string{s.mode, l.from, l.to, "–", microsOf(l.ns), "", ""}
 			if row := find(m, s.rows[n-1]); row != nil {
 				cells[3], cells[5] = row.Name, microsOf(row.P50)
-				cells[6] = strconv.FormatFloat(float64(l.ns)/float64(max(row.P50, 1)), 'f', 1, 64)
+				cells[6] = ratio(float64(l.ns), float64(row.P50))
 			}
 			t.Rows = append(t.Rows, TableRow{Cells: cells})
 		}

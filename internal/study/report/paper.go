@@ -116,9 +116,17 @@ func besides(p paperRow, s studied, m *bench.Mode) TableRow {
 	cells := []string{s.mode, p.label, "–", "", strconv.FormatFloat(p.mean, 'f', 3, 64), "", ""}
 	if row := find(m, s.rows[p.position-1]); row != nil {
 		cells[2], cells[3] = row.Name, row.Role
-		cells[5], cells[6] = micros(row.Mean), strconv.FormatFloat(p.mean*1000/row.Mean, 'f', 1, 64)
+		cells[5], cells[6] = micros(row.Mean), ratio(p.mean*1000, row.Mean)
 	}
 	return TableRow{Cells: cells}
+}
+
+// ratio says how many times the paper's figure is ours; there is no saying for 0.
+func ratio(paper, here float64) string {
+	if here == 0 {
+		return ""
+	}
+	return strconv.FormatFloat(paper/here, 'f', 1, 64)
 }
 
 func modeNamed(r *bench.Result, name string) *bench.Mode {
