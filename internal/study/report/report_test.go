@@ -160,14 +160,3 @@ func TestEveryFormSaysWhatWentWrong(t *testing.T) {
 		t.Error(err)
 	}
 }
-
-func TestTextToFullDisk(t *testing.T) {
-	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer full.Close()
-	if err := report.Text(full, fixed(), report.TextOptions{}); err == nil {
-		t.Error("no error")
-	}
-}

@@ -66,7 +66,7 @@ func TestNiceStep(t *testing.T) {
 }
 
 func TestOrdinal(t *testing.T) {
-	for n, want := range map[int]string{1: "1st", 2: "2nd", 3: "3rd", 4: "4th", 11: "11th", 12: "12th", 21: "21st", 113: "113th"} {
+	for n, want := range map[int]string{1: "1st", 2: "2nd", 3: "3rd", 4: "4th", 11: "11th", 12: "12th", 21: "21st", 100: "100th", 101: "101st", 111: "111th", 112: "112th", 113: "113th", 114: "114th", 122: "122nd", 10: "10th", 13: "13th", 0: "0th"} {
 		if got := ordinal(n); got != want {
 			t.Errorf("ordinal(%d) = %s", n, got)
 		}
