@@ -95,9 +95,8 @@ type Event struct {
 	// IfIndex is the index of the network device within NetNS, or 0 where the
 	// packet was seen away from any device.
 	IfIndex uint32
-	// Code is the kernel's drop reason (enum skb_drop_reason) for KfreeSKB, the
-	// driver's return code (enum netdev_tx) for NetDevXmit, a NetfilterHook for
-	// NetfilterFirst and NetfilterLast, otherwise 0.
+	// Code is what the hook's row says (see CodeKind): the kernel's drop reason, the
+	// driver's return code or a NetfilterHook; otherwise 0.
 	Code uint32
 	// ID and Seq are the echo's identifier and sequence number in host order.
 	ID, Seq uint16
@@ -115,4 +114,14 @@ type Event struct {
 	Src, Dst Address
 	// Outer is valid if Flags has Encapsulated.
 	Outer Tunnel
+}
+
+// Place returns where on a packet's way the event was seen, by the hook's row: of two
+// events of one packet with the same time, the packet was first at the lower place.
+func (e *Event) Place() uint8 {
+	place := all.rows[e.Hook].Place
+	if all.rows[e.Hook].Code == CodeNetfilterHook {
+		place += NetfilterHook(e.Code).place()
+	}
+	return place
 }

@@ -2,11 +2,13 @@
 
 package event
 
-// Hook is a place in the kernel where a packet is seen.
+// Hook is a place in the kernel where a packet is seen. What is known of it is its row
+// in the table of [All].
 type Hook uint8
 
 // The hooks, by the names of their tracepoints or, for netfilter, of our programs.
-// The numbers are the wire values that the BPF programs write.
+// The numbers are the wire values that the BPF programs write, and mean nothing else:
+// their order is that in which the hooks were added.
 const (
 	// NetDevQueue is net:net_dev_queue: handed to a device's queueing discipline.
 	NetDevQueue Hook = 1 + iota
@@ -36,66 +38,23 @@ const (
 	NetfilterLast
 )
 
-var hookNames = [...]string{
-	NetDevQueue:          "net_dev_queue",
-	NetDevStartXmit:      "net_dev_start_xmit",
-	NetDevXmit:           "net_dev_xmit",
-	NetifRx:              "netif_rx",
-	NAPIGROReceiveEntry:  "napi_gro_receive_entry",
-	NetifReceiveSKB:      "netif_receive_skb",
-	KfreeSKB:             "kfree_skb",
-	SKBCopyDatagramIovec: "skb_copy_datagram_iovec",
-	NetfilterFirst:       "netfilter_first",
-	NetfilterLast:        "netfilter_last",
-}
+// unknown is the name of a hook that is in no table.
+const unknown = "unknown"
 
-// String returns the tracepoint's name, or our program's.
-func (h Hook) String() string {
-	if int(h) < len(hookNames) && hookNames[h] != "" {
-		return hookNames[h]
-	}
-	return "unknown"
-}
+// Info returns the hook's row in the table of [All], or one without a name.
+func (h Hook) Info() HookInfo { return all.Info(h) }
 
-// Tracepoint reports whether the hook is a tracepoint of the kernel, which every kernel
-// that is traced must have.
-func (h Hook) Tracepoint() bool { return h >= NetDevQueue && h <= SKBCopyDatagramIovec }
+// String returns the hook's name, as in its row, or "unknown".
+func (h Hook) String() string { return all.rows[h].String() }
 
 // Arrival reports whether the hook is where a packet arrives on a device.
-func (h Hook) Arrival() bool { return h == NetifRx || h == NAPIGROReceiveEntry }
+func (h Hook) Arrival() bool { return all.rows[h].Arrival }
 
-// NetfilterHook is where in the network stack a chain is called: the kernel's enum
-// nf_inet_hooks (include/uapi/linux/netfilter.h), the same for IPv4 and IPv6. It is
-// the Event.Code of NetfilterFirst and NetfilterLast.
-type NetfilterHook uint32
+// Inbound reports whether a packet at the hook is on its way into a namespace.
+func (h Hook) Inbound() bool { return all.rows[h].Inbound }
 
-// The netfilter hooks, in the order of the kernel's enum.
-const (
-	// NetfilterPreRouting: after arrival, before the first routing decision.
-	NetfilterPreRouting NetfilterHook = iota
-	// NetfilterLocalIn: routed to this namespace.
-	NetfilterLocalIn
-	// NetfilterForward: routed through this namespace.
-	NetfilterForward
-	// NetfilterLocalOut: made in this namespace, and routed.
-	NetfilterLocalOut
-	// NetfilterPostRouting: before it is handed to the device on its way out.
-	NetfilterPostRouting
-)
+// Terminal reports whether nothing can happen to the packet's buffer after the hook.
+func (h Hook) Terminal() bool { return all.rows[h].Terminal }
 
-var netfilterHookNames = [...]string{
-	NetfilterPreRouting:  "prerouting",
-	NetfilterLocalIn:     "input",
-	NetfilterForward:     "forward",
-	NetfilterLocalOut:    "output",
-	NetfilterPostRouting: "postrouting",
-}
-
-// String returns the name that nft(8) has for the hook: "prerouting", "input",
-// "forward", "output" or "postrouting".
-func (h NetfilterHook) String() string {
-	if int(h) < len(netfilterHookNames) {
-		return netfilterHookNames[h]
-	}
-	return "unknown"
-}
+// CodeKind says what the Event.Code of the hook's events means.
+func (h Hook) CodeKind() CodeKind { return all.rows[h].Code }

@@ -71,10 +71,10 @@ func checkTracepoints(spec *btf.Spec) Report {
 		return nil
 	}
 	var report Report
-	for hook := event.Hook(1); hook.Tracepoint(); hook++ {
-		f := Finding{Status: OK, Name: "tracepoint", Detail: hook.String()}
-		if _, err := spec.AnyTypesByName("btf_trace_" + hook.String()); err != nil {
-			f.Status, f.Detail = Fail, hook.String()+": not in this kernel"
+	for _, hook := range event.All().Of(event.Tracepoint) {
+		f := Finding{Status: OK, Name: "tracepoint", Detail: hook.Name}
+		if _, err := spec.AnyTypesByName("btf_trace_" + hook.Name); err != nil {
+			f.Status, f.Detail = Fail, hook.Name+": not in this kernel"
 			f.Remedy = "run a mainline or distribution kernel, " + floor().String() + " or later"
 		}
 		report = append(report, f)
