@@ -7,11 +7,6 @@ import (
 	"github.com/dwelltrace/dwell/correlate/trace"
 )
 
-// netfilter reports whether ev was seen at a netfilter hook.
-func netfilter(ev *event.Event) bool {
-	return ev.Hook == event.NetfilterFirst || ev.Hook == event.NetfilterLast
-}
-
 // parts divides a leaf at the events inside it, so that the parts tile it. It returns
 // nil if there are none.
 func (l *leaf) parts() []leaf {

@@ -55,18 +55,6 @@ func (b *builder) missing() trace.Cause {
 	return ""
 }
 
-// begins reports whether a journey on this host can begin with ev: the packet is made
-// here, or arrives, or dies where it was made.
-func begins(ev *event.Event) bool {
-	return ev.Hook.Arrival() || originates(ev) || stillborn(ev)
-}
-
-// stillborn reports whether ev is a packet's death before any device's queue had it: its
-// own namespace's filter does not let it out, or the next hop does not answer.
-func stillborn(ev *event.Event) bool {
-	return ev.Hook == event.KfreeSKB && !ev.Flags.Has(event.Received) && !encapsulated(ev)
-}
-
 // unseen reports whether the packet was somewhere, between two events, where no hook
 // saw it.
 func (b *builder) unseen() bool {

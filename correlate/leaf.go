@@ -41,17 +41,6 @@ func within(from, to *event.Event) bool {
 	return to.Hook == event.NetifReceiveSKB && received(from) && sameDevice(from, to)
 }
 
-// arrived reports whether a packet at ev has come into the namespace and may be taken
-// there.
-func arrived(ev *event.Event) bool {
-	return received(ev) || ev.Hook == event.NetfilterLast && event.NetfilterHook(ev.Code) == event.NetfilterLocalIn
-}
-
-// received reports whether ev is on the way into a namespace.
-func received(ev *event.Event) bool {
-	return ev.Hook.Arrival() || ev.Hook == event.NetifReceiveSKB
-}
-
 // kindOf says who is answerable for the time from one event to the next. The table is
 // that of docs/trace-model.md.
 func kindOf(from, to *event.Event) trace.Kind {
@@ -133,5 +122,3 @@ func switched(from, to *event.Event) bool {
 	return to.Flags.Has(event.BridgePort) && !sameDevice(from, to) || to.Flags.Has(event.Bridge) && received(to) ||
 		to.Hook == event.KfreeSKB && (to.Flags.Has(event.BridgePort) || to.Flags.Has(event.Bridge))
 }
-
-func encapsulated(ev *event.Event) bool { return ev.Flags.Has(event.Encapsulated) }

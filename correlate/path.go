@@ -113,9 +113,6 @@ func (t tree) last(ok func(*node) bool) int {
 	return -1
 }
 
-// sameDevice reports whether two events were seen on one device.
-func sameDevice(a, b *event.Event) bool { return a.IfIndex == b.IfIndex && a.NetNS == b.NetNS }
-
 // path is the events of one branch, in order. If the branch ends with a packet given
 // to a driver, the driver's return is its last event.
 type path []*event.Event

@@ -116,16 +116,3 @@ func (p *ping) began() *event.Event {
 	}
 	return nil
 }
-
-// originates reports whether ev can be the first that is seen of a packet made here: it
-// is queued for transmission in a namespace that has not received it, or passes the
-// netfilter hook of packets made here.
-func originates(ev *event.Event) bool {
-	if ev.Flags.Has(event.Encapsulated) {
-		return false
-	}
-	if ev.Hook == event.NetfilterFirst {
-		return event.NetfilterHook(ev.Code) == event.NetfilterLocalOut
-	}
-	return ev.Hook == event.NetDevQueue && !ev.Flags.Has(event.Received)
-}
