@@ -159,7 +159,7 @@ func (b *builder) addTurn() {
 	switch {
 	case out.Hook == event.SKBCopyDatagramIovec && out.NetNS == in.NetNS:
 		kind = trace.KindRespond
-	case sameDevice(out, in) && received(in) && !received(out):
+	case sameDevice(out, in) && in.Hook.Inbound() && !out.Hook.Inbound():
 		kind = trace.KindBeyond
 	}
 	s := b.newSpan(kind, out, in)

@@ -46,7 +46,7 @@ func (t tree) choose(reason func(uint32) string, exit *event.Event) int {
 // and then no socket is left for the original, which is freed.
 func (t tree) ownCopy(i int) bool {
 	at := t.fork(i)
-	return at >= 0 && t[i].parent == at && t[i].terminal() && received(t[at].ev)
+	return at >= 0 && t[i].parent == at && t[i].terminal() && t[at].ev.Hook.Inbound()
 }
 
 func (t tree) rank(n *node, reason func(uint32) string, exit *event.Event) rank {

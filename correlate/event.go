@@ -6,18 +6,13 @@ import "github.com/dwelltrace/dwell/correlate/event"
 
 // netfilter reports whether ev was seen at a netfilter hook.
 func netfilter(ev *event.Event) bool {
-	return ev.Hook == event.NetfilterFirst || ev.Hook == event.NetfilterLast
-}
-
-// received reports whether ev is on the way into a namespace.
-func received(ev *event.Event) bool {
-	return ev.Hook.Arrival() || ev.Hook == event.NetifReceiveSKB
+	return ev.Hook.CodeKind() == event.CodeNetfilterHook
 }
 
 // arrived reports whether a packet at ev has come into the namespace and may be taken
 // there.
 func arrived(ev *event.Event) bool {
-	return received(ev) || ev.Hook == event.NetfilterLast && event.NetfilterHook(ev.Code) == event.NetfilterLocalIn
+	return ev.Hook.Inbound() || ev.Hook == event.NetfilterLast && event.NetfilterHook(ev.Code) == event.NetfilterLocalIn
 }
 
 // originates reports whether ev can be the first that is seen of a packet made here: it

@@ -38,14 +38,14 @@ func within(from, to *event.Event) bool {
 	if netfilter(to) {
 		return from.NetNS == to.NetNS
 	}
-	return to.Hook == event.NetifReceiveSKB && received(from) && sameDevice(from, to)
+	return to.Hook == event.NetifReceiveSKB && from.Hook.Inbound() && sameDevice(from, to)
 }
 
 // kindOf says who is answerable for the time from one event to the next. The table is
 // that of docs/trace-model.md.
 func kindOf(from, to *event.Event) trace.Kind {
 	switch {
-	case to.Hook == event.SKBCopyDatagramIovec && received(from), answers(from, to):
+	case to.Hook == event.SKBCopyDatagramIovec && from.Hook.Inbound(), answers(from, to):
 		return trace.KindDeliver
 	case to.Type != from.Type:
 		return trace.KindUnseen
@@ -53,7 +53,7 @@ func kindOf(from, to *event.Event) trace.Kind {
 		return fromQueue(from, to)
 	case from.Hook == event.NetDevStartXmit:
 		return fromDriver(from, to)
-	case received(from) && from.NetNS == to.NetNS:
+	case from.Hook.Inbound() && from.NetNS == to.NetNS:
 		return fromArrival(from, to)
 	case netfilter(from) && from.NetNS == to.NetNS:
 		return trace.KindSend
@@ -72,7 +72,7 @@ func fromQueue(from, to *event.Event) trace.Kind {
 // fromDriver: the packet has been given to a device's driver.
 func fromDriver(from, to *event.Event) trace.Kind {
 	switch {
-	case received(to):
+	case to.Hook.Inbound():
 		return trace.KindLink
 	case to.Hook == event.KfreeSKB && from.Flags.Has(event.Bridge):
 		return trace.KindBridge
@@ -98,9 +98,9 @@ func fromArrival(from, to *event.Event) trace.Kind {
 		return trace.KindDecapsulate
 	case switched(from, to):
 		return trace.KindBridge
-	case received(to) && sameDevice(from, to):
+	case to.Hook.Inbound() && sameDevice(from, to):
 		return trace.KindSoftirq // the last that was seen of it
-	case received(to):
+	case to.Hook.Inbound():
 		return trace.KindStacked
 	}
 	return trace.KindForward
@@ -119,6 +119,6 @@ func switched(from, to *event.Event) bool {
 	if !from.Flags.Has(event.BridgePort) {
 		return false
 	}
-	return to.Flags.Has(event.BridgePort) && !sameDevice(from, to) || to.Flags.Has(event.Bridge) && received(to) ||
+	return to.Flags.Has(event.BridgePort) && !sameDevice(from, to) || to.Flags.Has(event.Bridge) && to.Hook.Inbound() ||
 		to.Hook == event.KfreeSKB && (to.Flags.Has(event.BridgePort) || to.Flags.Has(event.Bridge))
 }

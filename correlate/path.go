@@ -22,9 +22,7 @@ type node struct {
 }
 
 // terminal reports whether nothing can happen to this buffer any more.
-func (n *node) terminal() bool {
-	return n.ev.Hook == event.KfreeSKB || n.ev.Hook == event.SKBCopyDatagramIovec
-}
+func (n *node) terminal() bool { return n.ev.Hook.Terminal() }
 
 // tree holds the events of all requests or of all replies of one ping, in order of
 // time. A packet is one branch of it; a bridge that floods, a mirror and a socket
@@ -34,9 +32,11 @@ type tree []node
 // byTime orders events: by time, and where two have the same, in the order in which
 // a packet passes the hooks, so that the order never depends on who reported first.
 func byTime(a, b *event.Event) int {
+	if a.Time != b.Time {
+		return cmp.Compare(a.Time, b.Time)
+	}
 	return cmp.Or(
-		cmp.Compare(a.Time, b.Time),
-		cmp.Compare(a.Hook, b.Hook),
+		cmp.Compare(a.Place(), b.Place()),
 		cmp.Compare(a.NetNS, b.NetNS),
 		cmp.Compare(a.IfIndex, b.IfIndex),
 		cmp.Compare(a.SKB, b.SKB),

@@ -208,7 +208,7 @@ func drawEvent(t *rapid.T) event.Event {
 	return event.Event{
 		Time: rapid.Uint64Range(1, 200).Draw(t, "time"), SKB: rapid.Uint64Range(0, 3).Draw(t, "skb"),
 		NetNS: d.ns, IfIndex: d.index, Flags: d.flags | event.Flags(rapid.SampledFrom([]int{0, 0, 2, 16}).Draw(t, "flags")),
-		Hook: event.Hook(rapid.IntRange(1, 10).Draw(t, "hook")), Type: event.Type(rapid.IntRange(1, 2).Draw(t, "type")),
+		Hook: rapid.SampledFrom(event.All().List()).Draw(t, "hook").Hook, Type: event.Type(rapid.IntRange(1, 2).Draw(t, "type")),
 		ID: uint16(rapid.IntRange(1, 2).Draw(t, "id")), Seq: uint16(rapid.IntRange(1, 2).Draw(t, "seq")),
 		PayloadLen: uint16(rapid.SampledFrom([]int{0, 56}).Draw(t, "len")), Code: rapid.Uint32Range(0, 13).Draw(t, "code"),
 		Payload: [16]byte{1, 2, 4, 9, 7, 1, 1, 8, 3},
