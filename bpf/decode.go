@@ -8,14 +8,14 @@ import (
 	"github.com/dwelltrace/dwell/correlate/event"
 )
 
-// valid reports whether a record has the size that its flags ask for, and a known hook
-// and type.
-func valid(raw []byte) bool {
+// valid reports whether a record has the size that its flags ask for, a hook of the table
+// and a known type.
+func valid(raw []byte, hooks *event.Hooks) bool {
 	if len(raw) < int(unsafe.Sizeof(kernelRecord4{})) {
 		return false
 	}
 	h := head(raw)
-	return len(raw) == recordSize(event.Flags(h.Flags)) && known(h)
+	return len(raw) == recordSize(event.Flags(h.Flags)) && known(h, hooks)
 }
 
 func head(raw []byte) *kernelRecordHead {
@@ -63,8 +63,8 @@ func recordSize(f event.Flags) int {
 	}
 }
 
-func known(h *kernelRecordHead) bool {
-	return h.Hook >= uint8(event.NetDevQueue) && h.Hook <= uint8(event.NetfilterLast) &&
+func known(h *kernelRecordHead, hooks *event.Hooks) bool {
+	return hooks.Known(event.Hook(h.Hook)) &&
 		(h.Type == uint8(event.EchoRequest) || h.Type == uint8(event.EchoReply))
 }
 

@@ -9,10 +9,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/dwelltrace/dwell/correlate/event"
+	"github.com/dwelltrace/dwell/correlate/event/eventtest"
 )
 
 func TestConstantsOfKernelSide(t *testing.T) {
-	for kernel, want := range map[kernelHook]event.Hook{
+	hooks := map[kernelHook]event.Hook{
 		kernelHookHOOK_NET_DEV_QUEUE:           event.NetDevQueue,
 		kernelHookHOOK_NET_DEV_START_XMIT:      event.NetDevStartXmit,
 		kernelHookHOOK_NET_DEV_XMIT:            event.NetDevXmit,
@@ -23,10 +24,14 @@ func TestConstantsOfKernelSide(t *testing.T) {
 		kernelHookHOOK_SKB_COPY_DATAGRAM_IOVEC: event.SKBCopyDatagramIovec,
 		kernelHookHOOK_NETFILTER_FIRST:         event.NetfilterFirst,
 		kernelHookHOOK_NETFILTER_LAST:          event.NetfilterLast,
-	} {
+	}
+	for kernel, want := range hooks {
 		if event.Hook(kernel) != want {
 			t.Errorf("%s is %d in the kernel and %d here", want, kernel, want)
 		}
+	}
+	if all := len(event.All().List()); len(hooks) != all {
+		t.Errorf("%d hooks of %d were compared with the kernel's", len(hooks), all)
 	}
 	for kernel, want := range map[kernelNfInetHooks]event.NetfilterHook{
 		kernelNfInetHooksNF_INET_PRE_ROUTING:  event.NetfilterPreRouting,
@@ -97,7 +102,27 @@ func TestDecode(t *testing.T) {
 
 // decoded decodes a record as the reader does, unless it is not valid.
 func decoded(raw []byte, e *event.Event) bool {
-	return valid(raw) && decode(raw, e) == len(raw)
+	return valid(raw, event.All()) && decode(raw, e) == len(raw)
+}
+
+// A record is of a hook in the table.
+func TestDecodeKnowsTheHooksOfItsTable(t *testing.T) {
+	added := event.All().With(eventtest.MadeUp())
+	for hook, want := range map[event.Hook]struct{ all, added bool }{
+		0:                       {false, false},
+		event.NetDevQueue:       {true, true},
+		event.NetfilterLast:     {true, true},
+		eventtest.MadeUp().Hook: {false, true},
+		255:                     {false, false},
+	} {
+		raw := bytesOf(kernelRecord4{Head: kernelRecordHead{Hook: uint8(hook), Type: uint8(event.EchoReply)}})
+		if got := valid(raw, event.All()); got != want.all {
+			t.Errorf("hook %d: valid %t", hook, got)
+		}
+		if got := valid(raw, added); got != want.added {
+			t.Errorf("hook %d with one hook more: valid %t", hook, got)
+		}
+	}
 }
 
 func FuzzDecode(f *testing.F) {

@@ -99,7 +99,7 @@ func (r *reader) move() (all, full bool, err error) {
 		}
 		n := len(r.record.RawSample)
 		left -= ringHeader + (n+7)&^7
-		if valid(r.record.RawSample) { // and so no wider than the room
+		if valid(r.record.RawSample, r.hooks) { // and so no wider than the room
 			r.backlog.keep(n)
 		} else {
 			r.malformed.Add(1)

@@ -9,6 +9,8 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
+
+	"github.com/dwelltrace/dwell/correlate/event"
 )
 
 // tracepointBTF is the BTF of a kernel with one tracepoint of some arguments.
@@ -40,19 +42,18 @@ func TestCheckTracepoints(t *testing.T) {
 	for _, tt := range []struct {
 		kernel    string
 		arguments int
-		program   string
+		hook      event.Hook
 		want      error
 	}{
-		{"kfree_skb", 3, "kfree_skb", nil},
-		{"kfree_skb", 4, "kfree_skb", nil},
-		{"kfree_skb", 2, "kfree_skb", ErrTracepoint}, // before 5.17
-		{"consume_skb", 3, "kfree_skb", ErrTracepoint},
-		{"netif_rx", 1, "netif_rx", nil},
+		{"kfree_skb", 3, event.KfreeSKB, nil},
+		{"kfree_skb", 4, event.KfreeSKB, nil},
+		{"kfree_skb", 2, event.KfreeSKB, ErrTracepoint}, // before 5.17
+		{"consume_skb", 3, event.KfreeSKB, ErrTracepoint},
+		{"netif_rx", 1, event.NetifRx, nil},
 	} {
-		spec := &ebpf.CollectionSpec{Programs: map[string]*ebpf.ProgramSpec{"p": {Type: ebpf.Tracing, AttachTo: tt.program}}}
-		err := checkTracepoints(tracepointBTF(t, tt.kernel, tt.arguments), spec)
+		err := checkTracepoints(tracepointBTF(t, tt.kernel, tt.arguments), []event.HookInfo{tt.hook.Info()})
 		if !errors.Is(err, tt.want) {
-			t.Errorf("%s on a kernel with %d arguments of %s: %v", tt.program, tt.arguments, tt.kernel, err)
+			t.Errorf("%s on a kernel with %d arguments of %s: %v", tt.hook, tt.arguments, tt.kernel, err)
 		}
 	}
 }

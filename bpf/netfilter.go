@@ -12,6 +12,8 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
+
+	"github.com/dwelltrace/dwell/correlate/event"
 )
 
 // Netfilter's first and last priorities are refused by the kernel. The next may be
@@ -125,10 +127,10 @@ func (n *netfilter) attach(s *netfilterSpace) error {
 		priority int32
 		step     int32
 	}{{n.programs.NetfilterLast, lastPriority, -1}, {n.programs.NetfilterFirst, firstPriority, 1}} {
-		for hook := link.NetfilterInetPreRouting; hook <= link.NetfilterInetPostRouting; hook++ {
+		for _, hook := range event.NetfilterHooks() {
 			for _, family := range netfilterFamilies {
 				l, err := attachHook(link.NetfilterOptions{
-					Program: side.program, ProtocolFamily: family, Hook: hook, Priority: side.priority,
+					Program: side.program, ProtocolFamily: family, Hook: link.NetfilterInetHook(hook), Priority: side.priority,
 				}, side.step)
 				if err != nil {
 					return explainNetfilter(err)

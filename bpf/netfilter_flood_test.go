@@ -50,7 +50,7 @@ func TestNetfilterWhileRunning(t *testing.T) {
 	close(done)
 	wg.Wait()
 	r.drain() // in the ring's order: until sorts
-	if tracepoints := count(r.events, func(e *event.Event) bool { return e.Hook < event.NetfilterFirst }); tracepoints != 10*pings {
+	if tracepoints := count(r.events, func(e *event.Event) bool { return e.Hook.Info().Class == event.Tracepoint }); tracepoints != 10*pings {
 		t.Errorf("%d events of tracepoints, want %d", tracepoints, 10*pings)
 	}
 	checkInOrder(t, r.events)

@@ -25,7 +25,7 @@ func TestNetfilterFragments(t *testing.T) {
 	a.pinger(false).ping("198.51.100.1", 1, bytes.Repeat([]byte("f"), whole))
 	var got []string
 	for _, e := range r.until(seen(event.NetDevXmit, 2)) {
-		if e.Type == event.EchoRequest && e.Hook >= event.NetfilterFirst {
+		if e.Type == event.EchoRequest && e.Hook.Info().Class == event.NetfilterProgram {
 			got = append(got, fmt.Sprintf("%s %s %d", e.Hook, event.NetfilterHook(e.Code), e.PayloadLen))
 		}
 	}

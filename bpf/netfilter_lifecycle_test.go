@@ -146,7 +146,7 @@ func TestNetfilterBeforeAttach(t *testing.T) {
 		}
 		p.ping("192.0.2.2", i, []byte("seen"))
 		events := r.until(seen(event.NetDevXmit, i+1))
-		netfilter := count(events, func(e *event.Event) bool { return e.Hook >= event.NetfilterFirst })
+		netfilter := count(events, func(e *event.Event) bool { return e.Hook.Info().Class == event.NetfilterProgram })
 		if want := 8; netfilter != want {
 			t.Errorf("%d: %d netfilter events, want %d", i, netfilter, want)
 		}

@@ -40,7 +40,7 @@ func (r *recorder) hooks(events []event.Event) (s string) {
 	for i := range events {
 		e := &events[i]
 		s += r.line(e)
-		if e.Hook == event.NetfilterFirst || e.Hook == event.NetfilterLast {
+		if e.Hook.Info().Class == event.NetfilterProgram {
 			s += " " + event.NetfilterHook(e.Code).String()
 		}
 		s += "\n"
@@ -164,7 +164,7 @@ func TestNetfilterNAT(t *testing.T) {
 	type rewrite struct{ What, Src, Dst string }
 	var got []rewrite
 	for _, e := range r.until(seen(event.NetDevXmit, 2)) {
-		if e.Hook == event.NetfilterFirst || e.Hook == event.NetfilterLast {
+		if e.Hook.Info().Class == event.NetfilterProgram {
 			got = append(got, rewrite{
 				fmt.Sprintf("%s %s %s", e.Hook, e.Type, event.NetfilterHook(e.Code)),
 				e.Src.Addr().String(), e.Dst.Addr().String(),

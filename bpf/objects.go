@@ -3,32 +3,64 @@
 package bpf
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/cilium/ebpf"
+
+	"github.com/dwelltrace/dwell/correlate/event"
 )
 
 // objects are what every kernel has to take: all of the object file but the
 // programs of netfilterPrograms. bpf2go's own kernelObjects would load all.
 type objects struct {
-	tracepointPrograms
 	kernelMaps
 	kernelVariables
 
 	// Where the variables are.
 	Bss    *ebpf.Map `ebpf:".bss"`
 	Rodata *ebpf.Map `ebpf:".rodata"`
+
+	// tracepoints are the programs on tracepoints, in the order in which to attach them.
+	tracepoints []*ebpf.Program
 }
 
-type tracepointPrograms struct {
-	KfreeSkb             *ebpf.Program `ebpf:"kfree_skb"`
-	NapiGroReceiveEntry  *ebpf.Program `ebpf:"napi_gro_receive_entry"`
-	NetDevQueue          *ebpf.Program `ebpf:"net_dev_queue"`
-	NetDevStartXmit      *ebpf.Program `ebpf:"net_dev_start_xmit"`
-	NetDevXmit           *ebpf.Program `ebpf:"net_dev_xmit"`
-	NetifReceiveSkb      *ebpf.Program `ebpf:"netif_receive_skb"`
-	NetifRx              *ebpf.Program `ebpf:"netif_rx"`
-	SkbCopyDatagramIovec *ebpf.Program `ebpf:"skb_copy_datagram_iovec"`
+// attachOrder returns the tracepoints of a table, those last on a packet's way first: so
+// what is recorded of a packet has its end, and a driver call that is seen to begin is
+// seen to return.
+func attachOrder(hooks *event.Hooks) []event.HookInfo {
+	order := hooks.Of(event.Tracepoint)
+	slices.SortFunc(order, func(a, b event.HookInfo) int { return cmp.Compare(b.Place, a.Place) })
+	return order
+}
+
+// loadObjects loads the program of each hook, which is called like it, and what all of
+// them share. It takes the other programs out of spec.
+func loadObjects(spec *ebpf.CollectionSpec, hooks []event.HookInfo) (*objects, error) {
+	for _, hook := range hooks {
+		if spec.Programs[hook.Name] == nil {
+			return nil, fmt.Errorf("there is no program for %s", hook)
+		}
+	}
+	maps.DeleteFunc(spec.Programs, func(name string, _ *ebpf.ProgramSpec) bool {
+		return !slices.ContainsFunc(hooks, func(hook event.HookInfo) bool { return hook.Name == name })
+	})
+	loaded, err := ebpf.NewCollection(spec)
+	if err != nil {
+		return nil, explain(err)
+	}
+	defer loaded.Close() // of what is not taken out of it
+	o := &objects{}
+	if err := loaded.Assign(o); err != nil {
+		return nil, err
+	}
+	for _, hook := range hooks {
+		o.tracepoints = append(o.tracepoints, loaded.DetachProgram(hook.Name))
+	}
+	return o, nil
 }
 
 // shared are the maps that programs loaded later use too.
@@ -45,25 +77,10 @@ func (o *objects) shared() map[string]*ebpf.Map {
 	}
 }
 
-// attachOrder: the end of a driver call is watched before its beginning, so that
-// no beginning is left without its end.
-func (o *objects) attachOrder() []*ebpf.Program {
-	return []*ebpf.Program{
-		o.NetDevXmit,
-		o.NetDevStartXmit,
-		o.NetDevQueue,
-		o.NetifRx,
-		o.NapiGroReceiveEntry,
-		o.NetifReceiveSkb,
-		o.KfreeSkb,
-		o.SkbCopyDatagramIovec,
-	}
-}
-
 // Close takes out of the kernel what is loaded.
 func (o *objects) Close() error {
 	errs := []error{o.kernelMaps.Close(), o.Bss.Close(), o.Rodata.Close()}
-	for _, p := range o.attachOrder() {
+	for _, p := range o.tracepoints {
 		errs = append(errs, p.Close())
 	}
 	return errors.Join(errs...)

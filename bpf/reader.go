@@ -34,6 +34,7 @@ type reader struct {
 	wake      *os.File
 	conn      syscall.RawConn
 	threshold int // unread bytes from which on the programs wake us
+	hooks     *event.Hooks
 
 	malformed atomic.Uint64
 	// made receives when the backlog has room again.
@@ -49,7 +50,7 @@ type reader struct {
 	backlog *backlog
 }
 
-func newReader(events *ebpf.Map) (*reader, error) {
+func newReader(events *ebpf.Map, hooks *event.Hooks) (*reader, error) {
 	ring, err := ringbuf.NewReader(events)
 	if err != nil {
 		return nil, err
@@ -61,7 +62,7 @@ func newReader(events *ebpf.Map) (*reader, error) {
 	if err != nil {
 		return nil, errors.Join(err, ring.Close())
 	}
-	r := &reader{ring: ring, threshold: int(threshold), made: make(chan struct{}, 1), backlog: backlog}
+	r := &reader{ring: ring, threshold: int(threshold), hooks: hooks, made: make(chan struct{}, 1), backlog: backlog}
 	if err := r.openWake(events.FD()); err != nil {
 		return nil, errors.Join(err, backlog.close(), ring.Close())
 	}

@@ -61,7 +61,7 @@ func (t *Tracer) Stats() (Stats, error) {
 	for i, c := range cpus {
 		s.CPU[i] = CPUStats{Emitted: c.Emitted, Lost: c.Lost, XmitOverflow: c.XmitOverflow, XmitMismatch: c.XmitMismatch}
 	}
-	for _, prog := range t.order {
+	for _, prog := range t.objs.tracepoints {
 		n, err := misses(prog)
 		if err != nil {
 			return Stats{}, fmt.Errorf("read counters: %w", explain(err))

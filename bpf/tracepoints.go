@@ -7,8 +7,9 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
+
+	"github.com/dwelltrace/dwell/correlate/event"
 )
 
 // kernelBTF returns the types of the running kernel.
@@ -33,36 +34,22 @@ func checkNetfilter(kernel *btf.Spec) error {
 	return nil
 }
 
-// arguments is how many arguments of a tracepoint the programs read, where it has
-// not always had that many.
-var arguments = map[string]struct {
-	n     int
-	since string
-}{
-	"kfree_skb": {3, "5.17"},
-}
-
 // checkTracepoints finds out what the kernel lacks before its verifier says so in
 // its own words.
-func checkTracepoints(kernel *btf.Spec, spec *ebpf.CollectionSpec) error {
+func checkTracepoints(kernel *btf.Spec, hooks []event.HookInfo) error {
 	var errs []error
-	for _, prog := range spec.Programs {
-		if prog.Type != ebpf.Tracing {
-			continue
-		}
-		if err := checkTracepoint(kernel, prog.AttachTo); err != nil {
-			errs = append(errs, err)
-		}
+	for _, hook := range hooks {
+		errs = append(errs, checkTracepoint(kernel, hook))
 	}
 	return errors.Join(errs...)
 }
 
-func checkTracepoint(kernel *btf.Spec, name string) error {
+func checkTracepoint(kernel *btf.Spec, hook event.HookInfo) error {
+	name := hook.Name
 	var def *btf.Typedef
 	if err := kernel.TypeByName("btf_trace_"+name, &def); err != nil {
 		return fmt.Errorf("%w: %s: use a kernel built with CONFIG_NET and CONFIG_TRACEPOINTS: %w", ErrTracepoint, name, err)
 	}
-	need := arguments[name]
 	ptr, ok := def.Type.(*btf.Pointer)
 	if !ok {
 		return fmt.Errorf("%w: %s: its BTF is not a pointer to a function", ErrTracepoint, name)
@@ -72,9 +59,9 @@ func checkTracepoint(kernel *btf.Spec, name string) error {
 		return fmt.Errorf("%w: %s: its BTF is not a pointer to a function", ErrTracepoint, name)
 	}
 	// The first parameter is the tracepoint's private data.
-	if len(proto.Params)-1 < need.n {
+	if len(proto.Params)-1 < int(hook.Arguments) {
 		return fmt.Errorf("%w: %s has %d arguments instead of %d: Linux %s or later is needed",
-			ErrTracepoint, name, len(proto.Params)-1, need.n, need.since)
+			ErrTracepoint, name, len(proto.Params)-1, hook.Arguments, hook.Since)
 	}
 	return nil
 }

@@ -9,15 +9,17 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
+
+	"github.com/dwelltrace/dwell/correlate/event"
 )
 
 // Tracer holds the loaded programs. Its methods may be called from several
 // goroutines, except that only one may drain and one wait or gather at a time.
 type Tracer struct {
 	opts   Options
-	objs   objects
+	hooks  *event.Hooks
+	objs   *objects
 	reader *reader
-	order  []*ebpf.Program
 
 	// netfilterMu guards netfilter, and is taken before mu: attaching takes long, and who
 	// drains the ring must not wait for it.
@@ -42,34 +44,35 @@ type Tracer struct {
 // Errors are ErrNoBTF, ErrTracepoint, ErrPermission or ErrVerifier where one of
 // them is the cause.
 func Load(opts Options) (*Tracer, error) {
-	t, err := load(opts)
+	spec, err := opts.spec()
+	if err != nil {
+		return nil, fmt.Errorf("load tracing programs: %w", err)
+	}
+	t, err := load(opts, spec, event.All())
 	if err != nil {
 		return nil, fmt.Errorf("load tracing programs: %w", err)
 	}
 	return t, nil
 }
 
-func load(opts Options) (*Tracer, error) {
-	spec, err := opts.spec()
-	if err != nil {
-		return nil, err
-	}
+// load puts the programs of a table's tracepoints into the kernel.
+func load(opts Options, spec *ebpf.CollectionSpec, hooks *event.Hooks) (*Tracer, error) {
 	kernel, err := kernelBTF()
 	if err != nil {
 		return nil, err
 	}
-	if err := checkTracepoints(kernel, spec); err != nil {
+	order := attachOrder(hooks)
+	if err := checkTracepoints(kernel, order); err != nil {
 		return nil, err
 	}
-	t := &Tracer{opts: opts}
-	if err := spec.LoadAndAssign(&t.objs, nil); err != nil {
-		return nil, explain(err)
+	t := &Tracer{opts: opts, hooks: hooks}
+	if t.objs, err = loadObjects(spec, order); err != nil {
+		return nil, err
 	}
-	t.order = t.objs.attachOrder()
 	if t.quiescence, err = newQuiescence(); err != nil {
 		return nil, errors.Join(explain(err), t.objs.Close())
 	}
-	if t.reader, err = newReader(t.objs.Events); err != nil {
+	if t.reader, err = newReader(t.objs.Events, hooks); err != nil {
 		return nil, errors.Join(explain(err), t.quiescence.Close(), t.objs.Close())
 	}
 	return t, nil
@@ -93,7 +96,7 @@ func (t *Tracer) Attach() error {
 	if err := t.resetXmitStacks(); err != nil {
 		return fmt.Errorf("attach tracing programs: %w", err)
 	}
-	for _, prog := range t.order {
+	for _, prog := range t.objs.tracepoints {
 		l, err := link.AttachTracing(link.TracingOptions{Program: prog})
 		if err != nil {
 			return errors.Join(fmt.Errorf("attach tracing programs: %w", explain(err)), t.detach())
