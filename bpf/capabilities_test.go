@@ -9,6 +9,8 @@ import (
 
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
+
+	"github.com/dwelltrace/dwell/internal/privilege/privilegetest"
 )
 
 // withCapabilities runs f on a thread that has no other capabilities. The thread
@@ -97,14 +99,8 @@ func TestNetfilterCapabilities(t *testing.T) {
 		}()
 		return errors.Join(<-done, tracer.Close())
 	}
-	err := attach(unix.CAP_BPF, unix.CAP_PERFMON, unix.CAP_NET_ADMIN)
-	if errors.Is(err, ErrNetfilter) {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Errorf("with CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN: %v", err)
-	}
-	err = attach(unix.CAP_BPF, unix.CAP_PERFMON)
+	privilegetest.Kernel(t, attach(unix.CAP_BPF, unix.CAP_PERFMON, unix.CAP_NET_ADMIN))
+	err := attach(unix.CAP_BPF, unix.CAP_PERFMON)
 	if !errors.Is(err, ErrPermission) {
 		t.Errorf("with CAP_BPF and CAP_PERFMON: %v", err)
 	}

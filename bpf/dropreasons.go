@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/cilium/ebpf/btf"
+
+	"github.com/dwelltrace/dwell/correlate/event"
 )
 
 // DropReasons are the running kernel's names for the codes of event.KfreeSKB.
@@ -32,15 +34,18 @@ var subsystemEnums = []struct{ enum, module string }{
 }
 
 // LoadDropReasons reads the names from the running kernel's BTF. The error is
-// ErrNoBTF or ErrPermission if the BTF cannot be had. Linux 5.17.
+// ErrNoBTF or ErrPermission if the BTF cannot be had, and an *UnsupportedError if the
+// kernel has no drop reasons.
 func LoadDropReasons() (*DropReasons, error) {
 	kernel, err := kernelBTF()
 	if err != nil {
 		return nil, fmt.Errorf("drop reasons: %w", err)
 	}
 	var core *btf.Enum
-	if err := kernel.TypeByName("skb_drop_reason", &core); err != nil {
-		return nil, fmt.Errorf("drop reasons: Linux 5.17 or later is needed: %w", err)
+	if err := kernel.TypeByName("skb_drop_reason", &core); errors.Is(err, btf.ErrNotFound) {
+		return nil, &UnsupportedError{Feature: "drop reasons", Minimum: event.KfreeSKB.Info().Since}
+	} else if err != nil {
+		return nil, fmt.Errorf("drop reasons: %w", err)
 	}
 	d := &DropReasons{names: map[uint32]string{}}
 	d.add(core)

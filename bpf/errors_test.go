@@ -43,24 +43,67 @@ func TestCheckTracepoints(t *testing.T) {
 		kernel    string
 		arguments int
 		hook      event.Hook
-		want      error
+		want      *UnsupportedError
 	}{
 		{"kfree_skb", 3, event.KfreeSKB, nil},
 		{"kfree_skb", 4, event.KfreeSKB, nil},
-		{"kfree_skb", 2, event.KfreeSKB, ErrTracepoint}, // before 5.17
-		{"consume_skb", 3, event.KfreeSKB, ErrTracepoint},
+		{"kfree_skb", 2, event.KfreeSKB, &UnsupportedError{
+			Feature: "tracepoint kfree_skb with 3 arguments", Minimum: event.Version{Major: 5, Minor: 17}, Err: ErrTracepoint,
+		}},
+		{"consume_skb", 3, event.KfreeSKB, &UnsupportedError{
+			Feature: "tracepoint kfree_skb", Minimum: event.Version{Major: 5, Minor: 17},
+			Config: "CONFIG_NET and CONFIG_TRACEPOINTS", Err: ErrTracepoint,
+		}},
 		{"netif_rx", 1, event.NetifRx, nil},
 	} {
 		err := checkTracepoints(tracepointBTF(t, tt.kernel, tt.arguments), []event.HookInfo{tt.hook.Info()})
-		if !errors.Is(err, tt.want) {
-			t.Errorf("%s on a kernel with %d arguments of %s: %v", tt.hook, tt.arguments, tt.kernel, err)
+		if tt.want == nil {
+			if err != nil {
+				t.Errorf("%s on a kernel with %d arguments of %s: %v", tt.hook, tt.arguments, tt.kernel, err)
+			}
+			continue
+		}
+		var got *UnsupportedError
+		if !errors.As(err, &got) || *got != *tt.want {
+			t.Errorf("%s on a kernel with %d arguments of %s: %#v, want %#v", tt.hook, tt.arguments, tt.kernel, got, tt.want)
+		}
+		if !errors.Is(err, ErrUnsupported) || !errors.Is(err, ErrTracepoint) || errors.Is(err, ErrNetfilter) {
+			t.Errorf("%v is not ErrUnsupported and ErrTracepoint alone", err)
+		}
+	}
+}
+
+// A kernel that lacks several is told of all.
+func TestCheckTracepointsNamesAll(t *testing.T) {
+	err := checkTracepoints(tracepointBTF(t, "netif_rx", 1), []event.HookInfo{
+		event.NetDevQueue.Info(), event.NetifRx.Info(), event.KfreeSKB.Info(),
+	})
+	const want = "tracepoint net_dev_queue not supported: Linux 5.5 or later is needed, built with CONFIG_NET and CONFIG_TRACEPOINTS\n" +
+		"tracepoint kfree_skb not supported: Linux 5.17 or later is needed, built with CONFIG_NET and CONFIG_TRACEPOINTS"
+	if err == nil || err.Error() != want {
+		t.Errorf("got\n%v\nwant\n%s", err, want)
+	}
+}
+
+func TestNeedsNewer(t *testing.T) {
+	err := &UnsupportedError{Feature: "drop reasons", Minimum: event.Version{Major: 5, Minor: 17}}
+	if want := "drop reasons not supported: Linux 5.17 or later is needed"; err.Error() != want {
+		t.Errorf("%q, want %q", err, want)
+	}
+	for release, want := range map[string]bool{
+		"5.16.20": true, "4.19.0-25-amd64": true, "5.17.0": false, "6.1.0": false, "custom": false,
+	} {
+		if got := err.NeedsNewer(release); got != want {
+			t.Errorf("%s: needs a newer kernel %t, want %t", release, got, want)
 		}
 	}
 }
 
 func TestCheckNetfilter(t *testing.T) {
-	// Whatever else it has: before 6.4, or without the option, the type is missing.
-	if err := checkNetfilter(tracepointBTF(t, "netif_rx", 1)); !errors.Is(err, ErrNetfilter) {
+	// Whatever else it has: in older kernels, or without the option, the type is missing.
+	err := checkNetfilter(tracepointBTF(t, "netif_rx", 1), event.All())
+	var missing *UnsupportedError
+	if !errors.As(err, &missing) || !errors.Is(err, ErrNetfilter) || missing.Minimum != (event.Version{Major: 6, Minor: 4}) {
 		t.Error(err)
 	}
 }

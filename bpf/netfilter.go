@@ -54,7 +54,8 @@ type netfilterSpace struct {
 // have left it: see ReleaseNetfilter.
 //
 // It needs Linux 6.4 with CONFIG_NETFILTER_BPF_LINK, and CAP_NET_ADMIN; the errors
-// are ErrNetfilter, ErrPermission or ErrVerifier where one of them is the cause.
+// are ErrNetfilter (an *UnsupportedError), ErrPermission or ErrVerifier where one of them
+// is the cause.
 func (t *Tracer) AttachNetfilter(enter func(func() error) error) error {
 	t.netfilterMu.Lock()
 	defer t.netfilterMu.Unlock()
@@ -96,7 +97,7 @@ func (t *Tracer) loadNetfilter() error {
 	if err != nil {
 		return err
 	}
-	if err := checkNetfilter(kernel); err != nil {
+	if err := checkNetfilter(kernel, t.hooks); err != nil {
 		return err
 	}
 	spec, err := t.opts.spec()

@@ -3,7 +3,6 @@
 package bpf
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -13,6 +12,7 @@ import (
 	"github.com/google/nftables/expr"
 
 	"github.com/dwelltrace/dwell/correlate/event"
+	"github.com/dwelltrace/dwell/internal/privilege/privilegetest"
 )
 
 // enter is what AttachNetfilter asks for.
@@ -21,17 +21,11 @@ func (n *namespace) enter(f func() error) (err error) {
 	return err
 }
 
-// netfilter attaches to the hooks of namespaces. A kernel that cannot ends the test.
+// netfilter attaches to the hooks of namespaces. A kernel that is too old ends the test.
 func (r *recorder) netfilter(in ...*namespace) {
 	r.t.Helper()
 	for _, n := range in {
-		err := r.tracer.AttachNetfilter(n.enter)
-		if errors.Is(err, ErrNetfilter) {
-			r.t.Skip(err)
-		}
-		if err != nil {
-			r.t.Fatal(err)
-		}
+		privilegetest.Kernel(r.t, r.tracer.AttachNetfilter(n.enter))
 	}
 }
 

@@ -25,13 +25,17 @@ func kernelBTF() (*btf.Spec, error) {
 		ErrNoBTF, err)
 }
 
-// checkNetfilter finds out whether the kernel has netfilter programs.
-func checkNetfilter(kernel *btf.Spec) error {
+// checkNetfilter finds out whether the kernel has netfilter programs, which hooks need.
+func checkNetfilter(kernel *btf.Spec, hooks *event.Hooks) error {
 	var context *btf.Struct
-	if err := kernel.TypeByName("bpf_nf_ctx", &context); err != nil {
-		return fmt.Errorf("%w: Linux 6.4 or later is needed, built with CONFIG_NETFILTER_BPF_LINK=y: %w", ErrNetfilter, err)
+	err := kernel.TypeByName("bpf_nf_ctx", &context)
+	if errors.Is(err, btf.ErrNotFound) {
+		return &UnsupportedError{
+			Feature: "netfilter programs", Minimum: hooks.Since(event.NetfilterProgram),
+			Config: "CONFIG_NETFILTER_BPF_LINK=y", Err: ErrNetfilter,
+		}
 	}
-	return nil
+	return err
 }
 
 // checkTracepoints finds out what the kernel lacks before its verifier says so in
@@ -39,29 +43,45 @@ func checkNetfilter(kernel *btf.Spec) error {
 func checkTracepoints(kernel *btf.Spec, hooks []event.HookInfo) error {
 	var errs []error
 	for _, hook := range hooks {
-		errs = append(errs, checkTracepoint(kernel, hook))
+		errs = append(errs, CheckTracepoint(kernel, hook))
 	}
 	return errors.Join(errs...)
 }
 
-func checkTracepoint(kernel *btf.Spec, hook event.HookInfo) error {
-	name := hook.Name
+// CheckTracepoint finds out from a kernel's types whether it has a tracepoint as it is
+// needed. If it does not, the error is an *UnsupportedError and ErrTracepoint.
+func CheckTracepoint(kernel *btf.Spec, hook event.HookInfo) error {
+	missing := &UnsupportedError{
+		Feature: "tracepoint " + hook.Name, Minimum: hook.Since,
+		Config: "CONFIG_NET and CONFIG_TRACEPOINTS", Err: ErrTracepoint,
+	}
 	var def *btf.Typedef
-	if err := kernel.TypeByName("btf_trace_"+name, &def); err != nil {
-		return fmt.Errorf("%w: %s: use a kernel built with CONFIG_NET and CONFIG_TRACEPOINTS: %w", ErrTracepoint, name, err)
+	err := kernel.TypeByName("btf_trace_"+hook.Name, &def)
+	if errors.Is(err, btf.ErrNotFound) {
+		return missing
 	}
-	ptr, ok := def.Type.(*btf.Pointer)
-	if !ok {
-		return fmt.Errorf("%w: %s: its BTF is not a pointer to a function", ErrTracepoint, name)
+	if err != nil {
+		return fmt.Errorf("%s: %w", missing.Feature, err)
 	}
-	proto, ok := ptr.Target.(*btf.FuncProto)
-	if !ok {
-		return fmt.Errorf("%w: %s: its BTF is not a pointer to a function", ErrTracepoint, name)
+	arguments, err := argumentsOf(def)
+	if err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrTracepoint, hook, err)
 	}
-	// The first parameter is the tracepoint's private data.
-	if len(proto.Params)-1 < int(hook.Arguments) {
-		return fmt.Errorf("%w: %s has %d arguments instead of %d: Linux %s or later is needed",
-			ErrTracepoint, name, len(proto.Params)-1, hook.Arguments, hook.Since)
+	if arguments < int(hook.Arguments) {
+		missing.Feature += fmt.Sprintf(" with %d arguments", hook.Arguments)
+		missing.Config = ""
+		return missing
 	}
 	return nil
+}
+
+// argumentsOf counts the arguments of a tracepoint: its type is a pointer to a function
+// whose first parameter is the tracepoint's private data.
+func argumentsOf(def *btf.Typedef) (int, error) {
+	if ptr, ok := def.Type.(*btf.Pointer); ok {
+		if proto, ok := ptr.Target.(*btf.FuncProto); ok {
+			return len(proto.Params) - 1, nil
+		}
+	}
+	return 0, errors.New("its BTF is not a pointer to a function")
 }

@@ -41,8 +41,8 @@ type Tracer struct {
 
 // Load puts the programs into the kernel. Nothing is recorded before Attach.
 //
-// Errors are ErrNoBTF, ErrTracepoint, ErrPermission or ErrVerifier where one of
-// them is the cause.
+// Errors are ErrNoBTF, ErrTracepoint (an *UnsupportedError), ErrPermission or
+// ErrVerifier where one of them is the cause.
 func Load(opts Options) (*Tracer, error) {
 	spec, err := opts.spec()
 	if err != nil {

@@ -7,8 +7,11 @@
 package privilegetest
 
 import (
+	"errors"
 	"os"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/dwelltrace/dwell/internal/privilege"
 )
@@ -30,6 +33,30 @@ func BPF(tb testing.TB) {
 	if _, err := os.Stat(vmlinux); err != nil {
 		tb.Skipf("needs a kernel built with CONFIG_DEBUG_INFO_BTF: %v", err)
 	}
+}
+
+// Kernel goes on if err is nil, and otherwise ends the test. It skips it if err says that
+// what is missing came with a newer kernel than the running one. If the running kernel is
+// new enough, it should have it, and the test fails, as it does for any other error.
+func Kernel(tb testing.TB, err error) {
+	tb.Helper()
+	if err == nil {
+		return
+	}
+	var name unix.Utsname
+	if err := unix.Uname(&name); err != nil {
+		tb.Fatal(err)
+	}
+	release := unix.ByteSliceToString(name.Release[:])
+	// Of package bpf's errors; this one knows only what they can be asked.
+	var missing interface {
+		error
+		NeedsNewer(release string) bool
+	}
+	if errors.As(err, &missing) && missing.NeedsNewer(release) {
+		tb.Skipf("on Linux %s: %v", release, err)
+	}
+	tb.Fatalf("on Linux %s: %v", release, err)
 }
 
 func need(tb testing.TB, want ...privilege.Capability) {
