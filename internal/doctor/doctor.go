@@ -14,6 +14,7 @@ import (
 
 	"github.com/cilium/ebpf/btf"
 
+	"github.com/dwelltrace/dwell/correlate/event"
 	"github.com/dwelltrace/dwell/internal/privilege"
 )
 
@@ -64,7 +65,14 @@ type System struct {
 	Tracing, RingBuffer func() error
 	// Load loads and attaches dwell's own programs and takes them away again.
 	Load func() error
+	// Hooks are those that dwell's own programs are attached to.
+	Hooks *event.Hooks
 }
+
+// floor is the first release with everything that tracing needs: the last to come was
+// something about a tracepoint. Distributions backport, so that only the checks of the
+// features themselves fail: a release is a hint.
+func (s *System) floor() event.Version { return s.Hooks.Since(event.Tracepoint) }
 
 // Examine runs all checks.
 func Examine(sys System) Report {
@@ -74,17 +82,17 @@ func Examine(sys System) Report {
 		checkCapabilities(caps, capErr),
 		Report{
 			checkUserNamespace(sys.Root),
-			checkRelease(sys.Release),
+			checkRelease(sys.Release, sys.floor()),
 			checkLockdown(sys.Root),
 			checkBTF(spec, btfErr),
 		},
-		checkTracepoints(spec),
+		checkTracepoints(spec, sys.Hooks),
 		Report{
-			checkFeature("BPF tracing programs", caps, sys.Tracing),
-			checkFeature("BPF ring buffer", caps, sys.RingBuffer),
+			checkFeature("BPF tracing programs", caps, sys.floor(), sys.Tracing),
+			checkFeature("BPF ring buffer", caps, sys.floor(), sys.RingBuffer),
 			checkJIT(sys.Root),
 			checkNetNS(sys.Root),
-			checkFeature("load and attach", caps, sys.Load),
+			checkFeature("load and attach", caps, sys.floor(), sys.Load),
 		},
 	)
 }

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -16,13 +18,17 @@ import (
 	"github.com/cilium/ebpf/btf"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/dwelltrace/dwell/bpf"
+	"github.com/dwelltrace/dwell/correlate/event"
+	"github.com/dwelltrace/dwell/correlate/event/eventtest"
 	"github.com/dwelltrace/dwell/internal/doctor"
 	"github.com/dwelltrace/dwell/internal/privilege/privilegetest"
 )
 
-var hooks = []string{
-	"net_dev_queue", "net_dev_start_xmit", "net_dev_xmit", "netif_rx", "napi_gro_receive_entry",
-	"netif_receive_skb", "kfree_skb", "skb_copy_datagram_iovec",
+// arguments are the kernel's tracepoints, and how many arguments they have.
+var arguments = map[string]int{
+	"net_dev_queue": 1, "net_dev_start_xmit": 2, "net_dev_xmit": 4, "netif_rx": 1, "napi_gro_receive_entry": 1,
+	"netif_receive_skb": 1, "kfree_skb": 3, "skb_copy_datagram_iovec": 2,
 }
 
 const allCaps = "CapEff:\t000001ffffffffff\n"
@@ -34,23 +40,27 @@ func machine(t *testing.T) (doctor.System, fstest.MapFS) {
 		"proc/self/status":                 {Data: []byte(allCaps)},
 		"proc/self/uid_map":                {Data: []byte("         0          0 4294967295\n")},
 		"proc/sys/net/core/bpf_jit_enable": {Data: []byte("1\n")},
-		"sys/kernel/btf/vmlinux":           {Data: kernelTypes(t, true, hooks...)},
+		"sys/kernel/btf/vmlinux":           {Data: kernelTypes(t, true, arguments)},
 		"sys/kernel/security/lockdown":     {Data: []byte("none [integrity] confidentiality\n")},
 		"run/netns":                        {Mode: fs.ModeDir | 0o755},
 	}
 	works := func() error { return nil }
 	return doctor.System{
 		Root: root, Release: "6.1.0-41-amd64",
-		Tracing: works, RingBuffer: works, Load: works,
+		Tracing: works, RingBuffer: works, Load: works, Hooks: event.All(),
 	}, root
 }
 
-// kernelTypes is the BTF of a kernel with the given tracepoints.
-func kernelTypes(t *testing.T, reasons bool, tracepoints ...string) []byte {
+// kernelTypes is the BTF of a kernel with the given tracepoints and their arguments.
+func kernelTypes(t *testing.T, reasons bool, tracepoints map[string]int) []byte {
 	t.Helper()
 	var types []btf.Type
-	for _, name := range tracepoints {
-		types = append(types, &btf.Typedef{Name: "btf_trace_" + name, Type: &btf.Pointer{Target: &btf.Void{}}})
+	void := &btf.Pointer{Target: (*btf.Void)(nil)}
+	for name, arguments := range tracepoints {
+		// The first parameter is the tracepoint's private data.
+		params := slices.Repeat([]btf.FuncParam{{Type: void}}, 1+arguments)
+		proto := &btf.FuncProto{Return: (*btf.Void)(nil), Params: params}
+		types = append(types, &btf.Typedef{Name: "btf_trace_" + name, Type: &btf.Pointer{Target: proto}})
 	}
 	if reasons {
 		types = append(types, &btf.Enum{Name: "skb_drop_reason", Size: 4, Values: []btf.EnumValue{
@@ -66,6 +76,17 @@ func kernelTypes(t *testing.T, reasons bool, tracepoints ...string) []byte {
 		t.Fatal(err)
 	}
 	return raw
+}
+
+// with are the kernel's tracepoints, one of them with other arguments, or without it if
+// they are fewer than none.
+func with(tracepoint string, n int) map[string]int {
+	other := maps.Clone(arguments)
+	other[tracepoint] = n
+	if n < 0 {
+		delete(other, tracepoint)
+	}
+	return other
 }
 
 func TestExamineFit(t *testing.T) {
@@ -117,10 +138,12 @@ func TestExamineUnfit(t *testing.T) {
 			func(t *testing.T, sys *doctor.System, root fstest.MapFS) {
 				sys.Release = "5.4.0-150-generic"
 				sys.RingBuffer = func() error { return missing }
-				root["sys/kernel/btf/vmlinux"].Data = kernelTypes(t, false, hooks...)
+				root["sys/kernel/btf/vmlinux"].Data = kernelTypes(t, false, with("kfree_skb", 2))
 			},
 			[]string{
-				"warn kernel release 5.4.0-150-generic is older than 5.17", "FAIL drop reasons",
+				"warn kernel release 5.4.0-150-generic is older than 5.17",
+				"FAIL tracepoint kfree_skb with 3 arguments: not in this kernel → run a mainline or distribution kernel, 5.17 or later",
+				"FAIL drop reasons this kernel does not say why it drops a packet → run kernel 5.17 or later",
 				"FAIL BPF ring buffer ring buffer: not supported → run kernel 5.17 or later",
 			},
 		},
@@ -140,9 +163,26 @@ func TestExamineUnfit(t *testing.T) {
 		},
 		"a tracepoint less": {
 			func(t *testing.T, _ *doctor.System, root fstest.MapFS) {
-				root["sys/kernel/btf/vmlinux"].Data = kernelTypes(t, true, hooks[1:]...)
+				root["sys/kernel/btf/vmlinux"].Data = kernelTypes(t, true, with("net_dev_queue", -1))
 			},
 			[]string{"FAIL tracepoint net_dev_queue: not in this kernel"},
+		},
+		"a hook more than the kernel has": {
+			func(_ *testing.T, sys *doctor.System, _ fstest.MapFS) {
+				sys.Hooks = sys.Hooks.With(eventtest.MadeUp())
+			},
+			[]string{
+				"warn kernel release 6.1.0-41-amd64 is older than 99.9",
+				"FAIL tracepoint made_up: not in this kernel → run a mainline or distribution kernel, 99.9 or later",
+			},
+		},
+		"programs that the kernel lacks something for": {
+			func(_ *testing.T, sys *doctor.System, _ fstest.MapFS) {
+				sys.Load = func() error {
+					return &bpf.UnsupportedError{Feature: "magic", Minimum: event.Version{Major: 7, Minor: 1}}
+				}
+			},
+			[]string{"FAIL load and attach magic not supported: Linux 7.1 or later is needed → run kernel 7.1 or later"},
 		},
 		"locked down": {
 			func(_ *testing.T, _ *doctor.System, root fstest.MapFS) {

@@ -9,20 +9,25 @@ import (
 
 	"github.com/cilium/ebpf"
 
+	"github.com/dwelltrace/dwell/bpf"
+	"github.com/dwelltrace/dwell/correlate/event"
 	"github.com/dwelltrace/dwell/internal/privilege"
 )
 
 // checkFeature tries something that only the kernel can answer.
-func checkFeature(name string, caps privilege.Set, try func() error) Finding {
+func checkFeature(name string, caps privilege.Set, floor event.Version, try func() error) Finding {
 	if missing := caps.Missing(privilege.BPF, privilege.Perfmon); len(missing) > 0 {
 		return Finding{Warn, name, "not tried without " + missing[0].String(), "run as root"}
 	}
 	err := try()
+	var missing *bpf.UnsupportedError
 	switch {
 	case err == nil:
 		return Finding{OK, name, "works", ""}
+	case errors.As(err, &missing):
+		return Finding{Fail, name, oneLine(err), "run kernel " + missing.Minimum.String() + " or later"}
 	case errors.Is(err, ebpf.ErrNotSupported):
-		return Finding{Fail, name, oneLine(err), "run kernel " + floor().String() + " or later, built with CONFIG_BPF_SYSCALL and CONFIG_BPF_EVENTS"}
+		return Finding{Fail, name, oneLine(err), "run kernel " + floor.String() + " or later, built with CONFIG_BPF_SYSCALL and CONFIG_BPF_EVENTS"}
 	case errors.Is(err, fs.ErrPermission):
 		return Finding{Fail, name, oneLine(err), "allow bpf(2): a container's seccomp profile, an LSM or lockdown forbids it"}
 	}

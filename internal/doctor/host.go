@@ -15,8 +15,7 @@ import (
 )
 
 // Host returns the machine that this process runs on. load should load and attach
-// dwell's programs and take them away again: it is a parameter because this
-// package knows none of them.
+// dwell's programs and take them away again.
 func Host(load func() error) (System, error) {
 	var name unix.Utsname
 	if err := unix.Uname(&name); err != nil {
@@ -28,6 +27,7 @@ func Host(load func() error) (System, error) {
 		Tracing:    loadNothing,
 		RingBuffer: func() error { return features.HaveMapType(ebpf.RingBuf) },
 		Load:       load,
+		Hooks:      event.All(),
 	}, nil
 }
 

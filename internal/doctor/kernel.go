@@ -10,40 +10,19 @@ import (
 
 	"github.com/cilium/ebpf/btf"
 
+	"github.com/dwelltrace/dwell/bpf"
 	"github.com/dwelltrace/dwell/correlate/event"
 )
 
-// version is a kernel's, without the patch level.
-type version struct{ major, minor int }
-
-func (v version) less(w version) bool {
-	return v.major < w.major || v.major == w.major && v.minor < w.minor
-}
-
-func (v version) String() string { return fmt.Sprintf("%d.%d", v.major, v.minor) }
-
-// floor is the first release with everything that package bpf needs; the last to
-// come was the third argument of skb:kfree_skb. Distributions backport, so that
-// only the checks of the features themselves fail: a release is a hint.
-func floor() version { return version{5, 17} }
-
-func parseRelease(release string) (version, error) {
-	var v version
-	if _, err := fmt.Sscanf(release, "%d.%d", &v.major, &v.minor); err != nil {
-		return version{}, fmt.Errorf("kernel release %q: %w", release, err)
-	}
-	return v, nil
-}
-
-func checkRelease(release string) Finding {
+func checkRelease(release string, floor event.Version) Finding {
 	const name = "kernel release"
-	v, err := parseRelease(release)
+	v, err := event.ParseVersion(release)
 	switch {
 	case err != nil:
 		return Finding{Warn, name, err.Error(), "rely on the checks below instead"}
-	case v.less(floor()):
+	case v.Less(floor):
 		return Finding{
-			Warn, name, release + " is older than " + floor().String(),
+			Warn, name, release + " is older than " + floor.String(),
 			"run a later kernel unless the checks below are ok",
 		}
 	}
@@ -63,33 +42,42 @@ func checkBTF(spec *btf.Spec, err error) Finding {
 	return Finding{OK, name, "/sys/kernel/btf/vmlinux", ""}
 }
 
-// checkTracepoints looks for each hook's prototype, which the kernel keeps as a
-// typedef btf_trace_<name>, and for the enum of drop reasons. Without BTF there
-// is nothing to look in, and checkBTF has said so.
-func checkTracepoints(spec *btf.Spec) Report {
+// checkTracepoints looks for each hook's tracepoint and for the enum of drop reasons.
+// Without BTF there is nothing to look in, and checkBTF has said so.
+func checkTracepoints(spec *btf.Spec, hooks *event.Hooks) Report {
 	if spec == nil {
 		return nil
 	}
 	var report Report
-	for _, hook := range event.All().Of(event.Tracepoint) {
-		f := Finding{Status: OK, Name: "tracepoint", Detail: hook.Name}
-		if _, err := spec.AnyTypesByName("btf_trace_" + hook.Name); err != nil {
-			f.Status, f.Detail = Fail, hook.Name+": not in this kernel"
-			f.Remedy = "run a mainline or distribution kernel, " + floor().String() + " or later"
-		}
-		report = append(report, f)
+	for _, hook := range hooks.Of(event.Tracepoint) {
+		report = append(report, checkTracepoint(spec, hook, hooks.Since(event.Tracepoint)))
 	}
-	return append(report, checkDropReasons(spec))
+	return append(report, checkDropReasons(spec, hooks.Info(event.KfreeSKB).Since))
 }
 
-func checkDropReasons(spec *btf.Spec) Finding {
+// checkTracepoint looks for a tracepoint as it is needed. A kernel that has all that is
+// needed is of the version floor or later.
+func checkTracepoint(spec *btf.Spec, hook event.HookInfo, floor event.Version) Finding {
+	const name = "tracepoint"
+	err := bpf.CheckTracepoint(spec, hook)
+	var missing *bpf.UnsupportedError
+	switch {
+	case errors.As(err, &missing):
+		return Finding{
+			Fail, name, strings.TrimPrefix(missing.Feature, name+" ") + ": not in this kernel",
+			"run a mainline or distribution kernel, " + floor.String() + " or later",
+		}
+	case err != nil:
+		return Finding{Fail, name, oneLine(err), "report it with the output of dwell doctor --json"}
+	}
+	return Finding{OK, name, hook.Name, ""}
+}
+
+func checkDropReasons(spec *btf.Spec, since event.Version) Finding {
 	const name = "drop reasons"
 	var reasons *btf.Enum
 	if err := spec.TypeByName("skb_drop_reason", &reasons); err != nil {
-		return Finding{
-			Fail, name, "this kernel does not say why it drops a packet",
-			"run kernel " + floor().String() + " or later",
-		}
+		return Finding{Fail, name, "this kernel does not say why it drops a packet", "run kernel " + since.String() + " or later"}
 	}
 	return Finding{OK, name, fmt.Sprintf("%d known", len(reasons.Values)), ""}
 }
