@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/dwelltrace/dwell/correlate"
+	"github.com/dwelltrace/dwell/correlate/event"
 	"github.com/dwelltrace/dwell/internal/agent"
 	"github.com/dwelltrace/dwell/internal/study/listing"
 )
@@ -56,9 +57,9 @@ func newOutput(name string, w io.Writer, opts *agent.Options, failed func()) out
 			skipped: func() (int, string) { return p.skipped, "waterfalls" },
 		}
 	case outputEvents, outputJSON:
-		p := newEventPrinter(w, listing.Text, listing.Header, failed)
+		p := newEventPrinter(w, listing.Text(event.All()), listing.Header, failed)
 		if name == outputJSON {
-			p = newEventPrinter(w, listing.JSON, "", failed)
+			p = newEventPrinter(w, listing.JSON(event.All()), "", failed)
 		}
 		opts.OnEvent = p.add
 		return output{

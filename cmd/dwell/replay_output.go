@@ -51,9 +51,9 @@ func newReplayOutput(w io.Writer, format string) (*replayOutput, error) {
 		out.traces = func(ts []*trace.Trace) error { return t.Export(context.Background(), ts) }
 		out.finish = func() error { return t.Write(w, table.Options{ASCII: !utf8Locale(os.Getenv)}) }
 	case "events":
-		out.printEvents(w, listing.Header, listing.Text)
+		out.printEvents(w, listing.Header, listing.Text(event.All()))
 	case "json":
-		out.printEvents(w, "", listing.JSON)
+		out.printEvents(w, "", listing.JSON(event.All()))
 	default:
 		return nil, fmt.Errorf("no output %q; there are: waterfall, table, events, json, none", format)
 	}

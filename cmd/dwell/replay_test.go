@@ -244,7 +244,7 @@ func TestReplayJSON(t *testing.T) {
 	l := readListing(t, "bridge-ovs")
 	var want []listing.Object
 	for i := range l.Events {
-		want = append(want, listing.ObjectOf(&l.Events[i], l))
+		want = append(want, listing.ObjectOf(&l.Events[i], l.Events[i].Hook.Info(), l))
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

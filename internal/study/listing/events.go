@@ -79,7 +79,7 @@ func (f *follower) begin(echo, first Line) {
 // event makes the event of a line. What is 0 in it a listing does not tell.
 func (f *follower) event(l Line) event.Event {
 	ev := event.Event{
-		Time: l.Time, NetNS: l.NetNS, Hook: l.Hook, Code: codeOf(l, f.names.reason),
+		Time: l.Time, NetNS: l.NetNS, Hook: l.Hook.Hook, Code: codeOf(l, f.names.reason),
 		Type: event.EchoRequest, Seq: uint16(f.pings), Payload: f.payload(), PayloadLen: event.PayloadPrefix,
 		Src: event.AddressFrom(f.echo.Src), Dst: event.AddressFrom(f.echo.Dst),
 	}
@@ -100,7 +100,7 @@ func (f *follower) event(l Line) event.Event {
 	if f.midway || slices.Contains(f.visited, l.NetNS) {
 		ev.Flags |= event.Received
 	}
-	if l.Hook.Arrival() || l.Hook == event.NetifReceiveSKB {
+	if l.Hook.Inbound {
 		f.visited = append(f.visited, l.NetNS)
 	}
 	return ev

@@ -41,8 +41,8 @@ type Object struct {
 	Flags []string `json:"flags"`
 	// Code is the number of the drop reason, or the driver's return code.
 	Code uint32 `json:"code"`
-	// Reason is the drop reason's name at kfree_skb, the hook's at netfilter_first and
-	// netfilter_last.
+	// Reason is the name of the drop reason or of the netfilter hook, where the code is
+	// one of these.
 	Reason string `json:"reason,omitempty"`
 	Tunnel *Outer `json:"tunnel,omitempty"`
 }
@@ -67,10 +67,10 @@ var flagNames = []struct {
 	{event.Loopback, "loopback"},
 }
 
-// ObjectOf describes an event with all that is known of it.
-func ObjectOf(ev *event.Event, names correlate.Resolver) Object {
+// ObjectOf describes an event with all that is known of it. hook is the row of its hook.
+func ObjectOf(ev *event.Event, hook event.HookInfo, names correlate.Resolver) Object {
 	o := Object{
-		Time: ev.Time, Hook: ev.Hook.String(), Type: ev.Type.String(),
+		Time: ev.Time, Hook: hook.String(), Type: ev.Type.String(),
 		NetNS: ev.NetNS, NetNSName: names.NetNS(ev.NetNS).Name, IfIndex: ev.IfIndex,
 		Src: ev.Src.Addr().String(), Dst: ev.Dst.Addr().String(), ID: ev.ID, Seq: ev.Seq,
 		PayloadSize: ev.PayloadLen, Payload: hex.EncodeToString(ev.Payload[:min(len(ev.Payload), int(ev.PayloadLen))]),
@@ -84,18 +84,20 @@ func ObjectOf(ev *event.Event, names correlate.Resolver) Object {
 			o.Flags = append(o.Flags, f.name)
 		}
 	}
-	o.Reason = reasonOf(ev, names)
+	o.Reason = reasonOf(ev, hook, names)
 	if ev.Flags.Has(event.Encapsulated) {
 		o.Tunnel = &Outer{ev.Outer.Src.Addr().String(), ev.Outer.Dst.Addr().String(), ev.Outer.VNI}
 	}
 	return o
 }
 
-// JSON is one JSON object a line; see [Object].
-func JSON(b []byte, ev *event.Event, names correlate.Resolver) []byte {
-	line, err := json.Marshal(ObjectOf(ev, names))
-	if err != nil {
-		panic(err) // an Object has nothing in it that JSON cannot express
+// JSON returns the format of one JSON object a line; see [Object].
+func JSON(hooks *event.Hooks) Format {
+	return func(b []byte, ev *event.Event, names correlate.Resolver) []byte {
+		line, err := json.Marshal(ObjectOf(ev, hooks.Info(ev.Hook), names))
+		if err != nil {
+			panic(err) // an Object has nothing in it that JSON cannot express
+		}
+		return append(append(b, line...), '\n')
 	}
-	return append(append(b, line...), '\n')
 }

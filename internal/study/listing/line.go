@@ -43,7 +43,8 @@ type Line struct {
 	Type      Type
 	// Src and Dst are the echo's addresses, or the tunnel's.
 	Src, Dst netip.Addr
-	Hook     event.Hook
+	// Hook is the row of the tracepoint or program, by whose name it is written.
+	Hook event.HookInfo
 	// Time is in nanoseconds of the kernel's monotonic clock.
 	Time uint64
 	// Reason is the kernel's name of the drop reason, the name of the netfilter hook at
@@ -54,15 +55,13 @@ type Line struct {
 // noInterface stands in a line where there is no device.
 const noInterface = "-"
 
-// unknownHook is what the number after the last hook's is called.
-const unknownHook = "unknown"
-
 // arrow stands between the addresses.
 const arrow = "->"
 
 // Parse reads one line as [Line.Append] or the paper's script wrote it: columns
-// separated by blanks or tabs, the inode number in brackets with or without blanks.
-func Parse(s string) (Line, error) {
+// separated by blanks or tabs, the inode number in brackets with or without blanks. The
+// hook must be in the table.
+func Parse(s string, hooks *event.Hooks) (Line, error) {
 	var l Line
 	inode, rest, closed := strings.Cut(strings.TrimPrefix(strings.TrimSpace(s), "["), "]")
 	if !closed {
@@ -73,13 +72,13 @@ func Parse(s string) (Line, error) {
 		return l, fmt.Errorf("namespace %q is not an inode number", strings.TrimSpace(inode))
 	}
 	l.NetNS = uint32(n)
-	return l, l.parse(strings.Fields(rest))
+	return l, l.parse(strings.Fields(rest), hooks)
 }
 
 // parse reads the columns after the inode number:
 //
 //	[name] interface type source -> destination function timestamp [reason]
-func (l *Line) parse(f []string) (err error) {
+func (l *Line) parse(f []string, hooks *event.Hooks) (err error) {
 	if len(f) > 4 && f[4] == arrow {
 		if l.Name, err = unquote(f[0]); err != nil {
 			return err
@@ -103,7 +102,7 @@ func (l *Line) parse(f []string) (err error) {
 	if l.Dst, err = netip.ParseAddr(f[4]); err != nil {
 		return fmt.Errorf("destination %q is not an address", f[4])
 	}
-	if l.Hook, err = parseHook(f[5]); err != nil {
+	if l.Hook, err = parseHook(f[5], hooks); err != nil {
 		return err
 	}
 	if l.Time, err = strconv.ParseUint(f[6], 10, 64); err != nil {
@@ -124,13 +123,11 @@ func parseType(s string) (Type, error) {
 	return 0, fmt.Errorf("type %q: want request, reply or tunnel", s)
 }
 
-func parseHook(s string) (event.Hook, error) {
-	for h := event.NetDevQueue; h.String() != unknownHook; h++ {
-		if h.String() == s {
-			return h, nil
-		}
+func parseHook(s string, hooks *event.Hooks) (event.HookInfo, error) {
+	if hook, known := hooks.ByName(s); known {
+		return hook, nil
 	}
-	return 0, fmt.Errorf("function %q is not one of the tracepoints that dwell knows", s)
+	return event.HookInfo{}, fmt.Errorf("function %q is not one of the tracepoints that dwell knows", s)
 }
 
 // Append appends the line, with its newline, to b.

@@ -27,6 +27,8 @@ type Options struct {
 	// Hypervisors are the inode numbers of the namespaces that are hypervisors.
 	// Default: PaperHost.
 	Hypervisors []uint32
+	// Hooks are those that may stand in a line. Default: event.All().
+	Hooks *event.Hooks
 }
 
 // Listing is what was read. It is the [correlate.Resolver] of its own events.
@@ -44,7 +46,10 @@ var ErrNoEvents = errors.New("no line looks like [netns] interface type source -
 // Read reads a whole listing. The errors name the file, which is called name, and the
 // line.
 func Read(name string, r io.Reader, opts Options) (*Listing, error) {
-	lines, err := readLines(name, r)
+	if opts.Hooks == nil {
+		opts.Hooks = event.All()
+	}
+	lines, err := readLines(name, r, opts.Hooks)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +63,7 @@ func Read(name string, r io.Reader, opts Options) (*Listing, error) {
 	return l, nil
 }
 
-func readLines(name string, r io.Reader) ([]Line, error) {
+func readLines(name string, r io.Reader, hooks *event.Hooks) ([]Line, error) {
 	var lines []Line
 	scanner := bufio.NewScanner(r)
 	scanner.Buffer(nil, maxLine)
@@ -71,7 +76,7 @@ func readLines(name string, r io.Reader) ([]Line, error) {
 		if !strings.HasPrefix(text, "[") {
 			return nil, fmt.Errorf("%s:%d: not a line of a listing, which begins with a namespace in brackets", name, n)
 		}
-		l, err := Parse(text)
+		l, err := Parse(text, hooks)
 		if err != nil {
 			return nil, fmt.Errorf("%s:%d: %w", name, n, err)
 		}

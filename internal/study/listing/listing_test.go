@@ -15,6 +15,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/dwelltrace/dwell/correlate/event"
+	"github.com/dwelltrace/dwell/correlate/event/eventtest"
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/internal/study/listing"
 )
@@ -25,12 +26,12 @@ func TestParse(t *testing.T) {
 	plain := listing.Line{
 		NetNS: 4026532201, Interface: "brovsns-ns", Type: listing.Request,
 		Src: netip.MustParseAddr("192.168.0.10"), Dst: netip.MustParseAddr("8.8.8.8"),
-		Hook: event.NetDevQueue, Time: 3371013232722767,
+		Hook: event.NetDevQueue.Info(), Time: 3371013232722767,
 	}
 	named, dropped, nowhere := plain, plain, plain
 	named.Name = "dwell bridge"
-	dropped.Name, dropped.Hook, dropped.Reason = "guest", event.KfreeSKB, "NETFILTER_DROP"
-	nowhere.Interface, nowhere.Type, nowhere.Hook = "", listing.Reply, event.SKBCopyDatagramIovec
+	dropped.Name, dropped.Hook, dropped.Reason = "guest", event.KfreeSKB.Info(), "NETFILTER_DROP"
+	nowhere.Interface, nowhere.Type, nowhere.Hook = "", listing.Reply, event.SKBCopyDatagramIovec.Info()
 	nowhere.Src = netip.MustParseAddr("2001:db8::1")
 	for _, tt := range []struct {
 		text string
@@ -42,7 +43,7 @@ func TestParse(t *testing.T) {
 		{"[4026532201] guest brovsns-ns request 192.168.0.10 -> 8.8.8.8 kfree_skb 3371013232722767 NETFILTER_DROP", dropped},
 		{"[4026532201] - reply 2001:db8::1 -> 8.8.8.8 skb_copy_datagram_iovec 3371013232722767", nowhere},
 	} {
-		got, err := listing.Parse(tt.text)
+		got, err := listing.Parse(tt.text, event.All())
 		if err != nil {
 			t.Errorf("%s: %v", tt.text, err)
 		}
@@ -93,7 +94,7 @@ func drawLine(t *rapid.T) listing.Line {
 		NetNS: rapid.Uint32().Draw(t, "netns"), Name: name.Draw(t, "name"), Interface: name.Draw(t, "interface"),
 		Type: rapid.SampledFrom([]listing.Type{listing.Request, listing.Reply, listing.Tunnel}).Draw(t, "type"),
 		Src:  addr.Draw(t, "src"), Dst: addr.Draw(t, "dst"),
-		Hook: rapid.SampledFrom([]event.Hook{event.NetDevQueue, event.NetDevXmit, event.KfreeSKB, event.SKBCopyDatagramIovec}).Draw(t, "hook"),
+		Hook: rapid.SampledFrom(event.All().List()).Draw(t, "hook"),
 		Time: rapid.Uint64().Draw(t, "time"), Reason: name.Draw(t, "reason"),
 	}
 }
@@ -101,7 +102,7 @@ func drawLine(t *rapid.T) listing.Line {
 func TestRoundTripOfLines(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		want := drawLine(t)
-		got, err := listing.Parse(want.String())
+		got, err := listing.Parse(want.String(), event.All())
 		if err != nil {
 			t.Fatalf("%v in %s", err, want)
 		}
@@ -118,7 +119,7 @@ func TestWriteIsReadBack(t *testing.T) {
 		l := read(t, name)
 		var b bytes.Buffer
 		b.WriteString(listing.Header)
-		w := listing.NewWriter(&b, l, listing.Text)
+		w := listing.NewWriter(&b, l, listing.Text(event.All()))
 		for i := range l.Events {
 			if err := w.Write(&l.Events[i]); err != nil {
 				t.Fatal(err)
@@ -210,11 +211,11 @@ func TestJSON(t *testing.T) {
 	ev.SKB, ev.CPU, ev.ID = 0xffff888000000100, 3, 77
 	ev.Outer.VNI = 42
 	var got listing.Object
-	line := listing.JSON(nil, &ev, l)
+	line := listing.JSON(event.All())(nil, &ev, l)
 	if err := json.Unmarshal(line, &got); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(listing.ObjectOf(&ev, l), got); diff != "" {
+	if diff := cmp.Diff(listing.ObjectOf(&ev, ev.Hook.Info(), l), got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	want := `{"time_ns":3380054913659638,"hook":"net_dev_queue","type":"request","netns":4026532699,"netns_name":"netns-4026532699",` +
@@ -244,8 +245,8 @@ func FuzzRead(f *testing.F) {
 
 func first[A, B any](a A, _ B) A { return a }
 
-func BenchmarkText(b *testing.B) { benchmark(b, listing.Text) }
-func BenchmarkJSON(b *testing.B) { benchmark(b, listing.JSON) }
+func BenchmarkText(b *testing.B) { benchmark(b, listing.Text(event.All())) }
+func BenchmarkJSON(b *testing.B) { benchmark(b, listing.JSON(event.All())) }
 
 func benchmark(b *testing.B, format listing.Format) {
 	text := "[ 7] guest eth0 request 192.0.2.1 -> 192.0.2.2 net_dev_queue 1\n"
@@ -265,12 +266,35 @@ func TestNetfilterHooksAreReadBack(t *testing.T) {
 	l := read(t, "routed")
 	want := l.Events[2] // an arrival
 	want.Hook, want.Code = event.NetfilterLast, uint32(event.NetfilterForward)
-	line := listing.LineOf(&want, l).String()
+	line := listing.LineOf(&want, want.Hook.Info(), l).String()
 	again, err := listing.Read("netfilter", strings.NewReader(line), listing.Options{})
 	if err != nil {
 		t.Fatalf("%v in %s", err, line)
 	}
 	if got := again.Events[0]; got.Hook != want.Hook || got.Code != want.Code || !strings.HasSuffix(strings.TrimSpace(line), "forward") {
 		t.Errorf("%s reads as %v with code %d", line, got.Hook, got.Code)
+	}
+}
+
+// A hook that is added to the table is read and written by its name.
+func TestAddedHook(t *testing.T) {
+	hooks := event.All().With(eventtest.MadeUp())
+	const text = "[ 1] eth0 request 192.0.2.1 -> 192.0.2.2 made_up 5\n"
+	l, err := listing.Read("f", strings.NewReader(text), listing.Options{Hooks: hooks})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ev := &l.Events[0]
+	if ev.Hook != eventtest.MadeUp().Hook {
+		t.Errorf("read as hook %d", ev.Hook)
+	}
+	if line := listing.Text(hooks)(nil, ev, l); !bytes.Contains(line, []byte(" made_up ")) {
+		t.Errorf("written as %s", line)
+	}
+	if object := listing.JSON(hooks)(nil, ev, l); !bytes.Contains(object, []byte(`"hook":"made_up"`)) {
+		t.Errorf("written as %s", object)
+	}
+	if _, err := listing.Read("f", strings.NewReader(text), listing.Options{}); err == nil {
+		t.Error("a hook that is not in the table was read")
 	}
 }

@@ -12,16 +12,18 @@ import (
 // Format is how a [Writer] writes an event. It appends one line, with its newline.
 type Format func(b []byte, ev *event.Event, names correlate.Resolver) []byte
 
-// Text is the paper's listing; see [Line].
-func Text(b []byte, ev *event.Event, names correlate.Resolver) []byte {
-	return LineOf(ev, names).Append(b)
+// Text returns the format of the paper's listing; see [Line].
+func Text(hooks *event.Hooks) Format {
+	return func(b []byte, ev *event.Event, names correlate.Resolver) []byte {
+		return LineOf(ev, hooks.Info(ev.Hook), names).Append(b)
+	}
 }
 
-// LineOf describes an event as a listing does.
-func LineOf(ev *event.Event, names correlate.Resolver) Line {
+// LineOf describes an event as a listing does. hook is the row of its hook.
+func LineOf(ev *event.Event, hook event.HookInfo, names correlate.Resolver) Line {
 	l := Line{
 		NetNS: ev.NetNS, Name: names.NetNS(ev.NetNS).Name, Type: Request,
-		Src: ev.Src.Addr(), Dst: ev.Dst.Addr(), Hook: ev.Hook, Time: ev.Time,
+		Src: ev.Src.Addr(), Dst: ev.Dst.Addr(), Hook: hook, Time: ev.Time,
 	}
 	if ev.IfIndex != 0 {
 		l.Interface = names.Device(ev.NetNS, ev.IfIndex).Name
@@ -32,16 +34,16 @@ func LineOf(ev *event.Event, names correlate.Resolver) Line {
 	if ev.Flags.Has(event.Encapsulated) {
 		l.Type, l.Src, l.Dst = Tunnel, ev.Outer.Src.Addr(), ev.Outer.Dst.Addr()
 	}
-	l.Reason = reasonOf(ev, names)
+	l.Reason = reasonOf(ev, hook, names)
 	return l
 }
 
 // reasonOf names the event's code, or returns "" if it has none that has a name.
-func reasonOf(ev *event.Event, names correlate.Resolver) string {
-	switch ev.Hook {
-	case event.KfreeSKB:
+func reasonOf(ev *event.Event, hook event.HookInfo, names correlate.Resolver) string {
+	switch hook.Code {
+	case event.CodeDropReason:
 		return names.DropReason(ev.Code)
-	case event.NetfilterFirst, event.NetfilterLast:
+	case event.CodeNetfilterHook:
 		return event.NetfilterHook(ev.Code).String()
 	}
 	return ""
@@ -49,10 +51,10 @@ func reasonOf(ev *event.Event, names correlate.Resolver) string {
 
 // codeOf returns the code of an event that is named so, given those of drop reasons.
 func codeOf(l Line, dropReason func(string) uint32) uint32 {
-	if l.Hook != event.NetfilterFirst && l.Hook != event.NetfilterLast {
+	if l.Hook.Code != event.CodeNetfilterHook {
 		return dropReason(l.Reason)
 	}
-	for h := event.NetfilterPreRouting; h <= event.NetfilterPostRouting; h++ {
+	for _, h := range event.NetfilterHooks() {
 		if h.String() == l.Reason {
 			return uint32(h)
 		}
