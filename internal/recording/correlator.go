@@ -49,7 +49,7 @@ func (c *Correlator) introduce(ev *event.Event) {
 			c.w.deviceIs(0, k, c.names.Device(k.netns, k.ifindex))
 		}
 	}
-	if ev.Hook == event.KfreeSKB {
+	if ev.Hook.CodeKind() == event.CodeDropReason {
 		if _, known := names.reasons[ev.Code]; !known {
 			c.w.reasonIs(0, ev.Code, c.names.DropReason(ev.Code))
 		}
