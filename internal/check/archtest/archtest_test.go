@@ -64,6 +64,16 @@ func rules() map[string]struct {
 				"exporter/exporter.go:22 package variable current is assigned to: no global mutable state",
 			},
 		},
+		"hooks": {
+			onTree(archtest.CheckHookOrder),
+			[]string{
+				"cmd/dwell/main_test.go:13 compares the order of hooks: their numbers have no order, use the table (event.Hooks)",
+				"cmd/dwell/main_test.go:13 counts with hooks: their numbers have no order, use the table (event.Hooks)",
+				"cmd/dwell/main_test.go:16 counts with hooks: their numbers have no order, use the table (event.Hooks)",
+				"internal/shortcut/shortcut.go:17 compares the order of hooks: their numbers have no order, use the table (event.Hooks)",
+				"internal/shortcut/shortcut.go:23 compares the order of hooks: their numbers have no order, use the table (event.Hooks)",
+			},
+		},
 		"directories": {
 			onTree(archtest.CheckDirectories),
 			[]string{

@@ -2,3 +2,18 @@
 
 // Package event is what breaks no rule.
 package event
+
+// Hook is a number that means nothing.
+type Hook uint8
+
+// The hooks.
+const (
+	First Hook = 1 + iota
+	Last
+)
+
+// Event was seen at a hook.
+type Event struct{ Hook Hook }
+
+// known may ask for the number: this is the package of the table.
+func known(h Hook) bool { return h <= Last }
