@@ -173,8 +173,8 @@ func startRecording(s bench.Scope) (bench.Recorder, error) {
 		Netfilter:        s.Netfilter,
 		WithoutNetfilter: func(err error) { r.withoutNetfilter = err.Error() },
 		OnTrace:          s.OnTrace,
-		// A reply that the pinger waits for in vain is no longer expected here, so that
-		// its trace says that it never came and not that recording ended.
+		// A reply that never reached the pinger is no longer expected here, so its trace
+		// says that it never came rather than that recording ended.
 		Timeout: pinger.DefaultTimeout / 2,
 	})
 	if err != nil {

@@ -102,7 +102,7 @@ func (d *demo) lab(ctx context.Context) (*lab.Lab, func() error, error) {
 	opts := lab.Options{Prefix: d.prefix}
 	keep := false
 	if _, err := lab.Get(demoTopology, opts); err == nil {
-		keep = true // somebody works in it
+		keep = true // it is in use
 	}
 	l, err := lab.Up(ctx, demoTopology, opts)
 	if err != nil {
@@ -135,7 +135,7 @@ func (d *demo) trace(ctx context.Context, l *lab.Lab, onResource otlp.Options) (
 		if err != nil {
 			stop()
 		} else {
-			// A lost reply is waited for, but not for ever.
+			// Wait for a lost reply, but not for ever.
 			time.AfterFunc(agent.DefaultTimeout+time.Second, stop)
 		}
 		pinging <- err
@@ -208,8 +208,8 @@ func (d *demo) keep(t *trace.Trace) {
 	}
 }
 
-// show prints the waterfall, the table and the summary. That a reader has seen enough
-// (dwell demo | head) is no error.
+// show prints the waterfall, the table and the summary. A reader that stops early (dwell
+// demo | head) is not an error.
 func (d *demo) show(summary agent.Summary) error {
 	err := unlessSeenEnough(d.print())
 	fmt.Fprintln(d.err, "dwell:", summary)

@@ -11,7 +11,7 @@ import (
 )
 
 // lockDemo keeps a second demo out of the lab of the first, whose pings would count as
-// its own and which would be removed under it. The kernel lets go of the lock when the
+// its own and which would be removed under it. The kernel releases the lock when the
 // process dies.
 func lockDemo(prefix string) (unlock func(), err error) {
 	path := "/run/" + prefix + "-demo.lock"

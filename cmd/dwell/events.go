@@ -16,8 +16,8 @@ import (
 // eventQueue is how many events may wait to be printed.
 const eventQueue = 1 << 16
 
-// eventPrinter prints a line an event beside the tracing, which never waits for it. What
-// there is no time for is left out and counted.
+// eventPrinter prints a line per event without ever delaying the tracing. Events for
+// which there is no time are skipped and counted.
 type eventPrinter struct {
 	w       io.Writer
 	format  listing.Format
@@ -42,7 +42,7 @@ func (p *eventPrinter) start(names correlate.Resolver) {
 		if err != nil {
 			p.failed()
 		}
-		for range p.queue { // nobody is left to read it
+		for range p.queue { // there is no reader any more
 		}
 		p.done <- err
 	}()

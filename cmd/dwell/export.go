@@ -22,7 +22,7 @@ import (
 )
 
 // liveFileWait is how long tracing waits, each time it has traces, for room in the queue
-// of a file that is slow or stuck; a replay waits as long as it takes.
+// of a file that is slow or stuck; a replay waits without limit.
 const liveFileWait = 5 * time.Second
 
 // checkTimeout bounds how long a command waits to learn whether the endpoint answers.
@@ -137,7 +137,7 @@ func shutdownUnused(sinks exporter.Multi) error {
 	return sinks.Shutdown(ctx)
 }
 
-// otlpOptions gathers what stands on every resource.
+// otlpOptions gathers what is on every resource.
 func otlpOptions(ctx context.Context) (otlp.Options, error) {
 	opts := otlp.Options{Version: version}
 	env, err := otlp.FromEnvironment(ctx)

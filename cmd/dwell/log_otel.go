@@ -22,9 +22,9 @@ func routeOpenTelemetry(log *slog.Logger) {
 	}))
 }
 
-// onceHandler says everything once: each client that is made reads the environment anew,
-// and that of Check is another one. What is wrong there is never worse than a warning,
-// since the program goes on without it.
+// onceHandler logs everything once: each new client reads the environment again, and
+// Check makes one of its own. A mistake there is never worse than a warning, because the
+// program continues without the setting.
 type onceHandler struct {
 	slog.Handler
 	mu   sync.Mutex

@@ -73,8 +73,8 @@ func newOutput(name string, w io.Writer, opts *agent.Options, failed func()) out
 	}
 }
 
-// finish ends the printing and says on stderr what was left out. That a reader has seen
-// enough (dwell trace | head) is no error.
+// finish ends the printing and says on stderr what was skipped. A reader that stops early
+// (dwell trace | head) is not an error.
 func (o output) finish(stderr io.Writer) error {
 	err := o.close()
 	if n, what := o.skipped(); n > 0 {

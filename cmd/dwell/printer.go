@@ -19,14 +19,14 @@ import (
 const (
 	// printQueue is how many traces may wait to be printed.
 	printQueue = 256
-	// printTimeout is how long the end of the program waits for a reader who does not
+	// printTimeout is how long the program waits at its end for a reader that does not
 	// read.
 	printTimeout = time.Second
 )
 
-// printer prints waterfalls beside the tracing, which never waits for it: a terminal is
-// slow, and a pager does not read before its user pages down. Traces for which there is
-// no time are left out and counted.
+// printer prints waterfalls without ever delaying the tracing: a terminal is slow, and a
+// pager does not read until its user pages down. Traces for which there is no time are
+// skipped and counted.
 type printer struct {
 	out   *waterfall.Printer
 	queue chan *trace.Trace

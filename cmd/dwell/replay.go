@@ -113,7 +113,7 @@ func unlessSeenEnough(err error) error {
 	return err
 }
 
-// sinks opens the exporters of the flags. What stands on every resource is that of the
+// sinks opens the exporters of the flags. What is on every resource comes from the
 // sources, which must therefore agree if anything is exported.
 func (f *replayFlags) sinks(ctx context.Context, w io.Writer, sources []source) (exporter.Multi, error) {
 	onResource := sources[0].resource()

@@ -22,7 +22,7 @@ import (
 // source is a file that can be replayed.
 type source interface {
 	name() string
-	// resource is what stands on every resource of its traces.
+	// resource is what is on every resource of its traces.
 	resource() otlp.Options
 	// play gives everything in it to the sink, once.
 	play(recording.Sink) error
@@ -152,7 +152,7 @@ func (s *recordingSource) play(sink recording.Sink) error {
 	return err
 }
 
-// listingSource is a listing of tracepoint hits. It does not tell of which host.
+// listingSource is a listing of tracepoint hits. It does not name its host.
 type listingSource struct {
 	file
 	l      *listing.Listing

@@ -142,7 +142,7 @@ func (f *traceFlags) options() (opts agent.Options, err error) {
 		}
 		opts.Scope.Addresses = append(opts.Scope.Addresses, prefix)
 	}
-	opts.Strict = true // a slip of the pen should not look as if nobody pings
+	opts.Strict = true // a misspelled name should not look like a lack of pings
 	opts.Containers, opts.ContainerSockets = true, f.sockets
 	if slices.Equal(f.sockets, []string{"auto"}) {
 		opts.ContainerSockets = container.DefaultSockets()
@@ -177,7 +177,7 @@ func runTrace(cmd *cobra.Command, f traceFlags) error {
 	log := newLogger(cmd.ErrOrStderr())
 	out := newOutput(f.output, cmd.OutOrStdout(), &opts, cancel)
 	opts.Open = func() (agent.Sinks, error) { return f.sinks(ctx, onResource, log) }
-	if len(f.netfilter) == 0 { // nobody asked for it
+	if len(f.netfilter) == 0 { // it was not asked for
 		opts.WithoutNetfilter = func(err error) { log.Warn("netfilter chains are not timed: " + err.Error()) }
 	}
 	a, err := agent.Start(opts)

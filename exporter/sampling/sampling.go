@@ -10,12 +10,12 @@
 // decides alike, no host has to ask another, and what a host with a lower ratio keeps is
 // kept by one with a higher ratio, too.
 //
-// Every span tells in its tracestate with what probability it was kept, as ot=th:…,
-// and one over that is how many spans it stands for. What is always kept has
-// probability one, whatever its ID: th:0. It is decided by what the trace is and not by
-// its randomness, so that sums over these numbers, by outcome and by duration, are
-// those of all pings without bias. They are worth having where only the traces are;
-// package metrics counts all pings anyway.
+// Every span says in its tracestate with what probability it was kept, as ot=th:…, and
+// one over that is how many spans it represents. What is always kept has probability one,
+// whatever its ID: th:0. It is decided by what the trace is and not by its randomness, so
+// that sums over these numbers, by outcome and by duration, are those of all pings
+// without bias. They are worth having where only the traces are; package metrics counts
+// all pings anyway.
 //
 // Slow, dropped and incomplete are what this host saw. Another host of the same ping
 // may have seen nothing remarkable; then of that trace only this host's part may be
