@@ -23,7 +23,7 @@ const tries = 8
 // parts per million (adjtimex(2)), so this keeps the error below 1 ms.
 const resyncAfter = uint64(time.Second)
 
-// Reading is one look at a clock, in nanoseconds.
+// Reading is one reading of a clock, in nanoseconds.
 type Reading func() (uint64, error)
 
 // Monotonic reads CLOCK_MONOTONIC, which is what bpf_ktime_get_ns returns.

@@ -27,7 +27,7 @@ const (
 	minInterval   = Duration(100 * time.Millisecond)
 )
 
-// check tells what cannot be, of values that are well formed each.
+// check reports values that are well formed but not allowed.
 func check(c *Config, bad report) {
 	printable("host.id", c.Host.ID, bad)
 	printable("host.name", c.Host.Name, bad)
@@ -156,14 +156,14 @@ func checkPort(at, port string, bad report) {
 	}
 }
 
-// printable is for names that stand in labels and lines of the log.
+// printable is for names that appear in labels and log lines.
 func printable(at, name string, bad report) {
 	if strings.ContainsFunc(name, unicode.IsControl) {
 		bad(at, "%q contains line breaks or control characters", name)
 	}
 }
 
-// absolute is for files: a daemon's working directory is nobody's choice.
+// absolute is for files, because no one chooses a daemon's working directory.
 func absolute(at, path string, bad report) {
 	if path != "" && !filepath.IsAbs(path) {
 		bad(at, "%q is not an absolute path", path)

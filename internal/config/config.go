@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package config is what the agent is told by its YAML file and by DWELL_* variables.
+// Package config reads the agent's configuration from its YAML file and from DWELL_*
+// variables.
 //
-// A daemon's configuration is written on one machine and read on hundreds, by somebody
-// who is not there. So nothing is guessed: a name that is not known is an error, as is a
-// value that cannot be, all of them are told at once, and each with the line and column,
-// or the variable, that has to be mended. Each setting is documented in one place,
-// [Fields], from which the reference page and the example are made.
+// A daemon's configuration is written on one machine and read on hundreds, by someone who
+// is not there. So nothing is guessed: an unknown name is an error, as is an invalid
+// value. All of them are reported at once, each with the line and column, or the
+// variable, to fix. Each setting is documented in one place, [Fields], from which the
+// reference page and the example are made.
 package config
 
 //go:generate go run ./configdoc ../../docs/configuration.md ../../examples/agent/dwell.yaml
 
-// Config is all that can be configured. What the settings mean stands in [Fields].
+// Config is all that can be configured. [Fields] says what the settings mean.
 type Config struct {
 	Host       Host       `yaml:"host"`
 	Trace      Trace      `yaml:"trace"`
@@ -30,7 +31,7 @@ type Host struct {
 	Name string `yaml:"name"`
 }
 
-// Trace says what is looked at.
+// Trace says what is traced.
 type Trace struct {
 	NetNS       []Ref       `yaml:"netns"`
 	Interfaces  []Interface `yaml:"interfaces"`

@@ -78,8 +78,8 @@ func afterEmpty(tokens token.Tokens) *token.Token {
 	return nil
 }
 
-// parse returns the syntax tree, and what it was made of. A parser that panics is no
-// reason for a daemon to end.
+// parse returns the syntax tree, and what it was made of. A panic of the parser must not
+// end a daemon.
 func parse(text []byte) (file *ast.File, tokens token.Tokens, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -116,7 +116,7 @@ func indentedByTab(text []byte, line int) bool {
 	return found && len(bytes.TrimLeft(before, " ")) == 0
 }
 
-// at returns where a node stands.
+// at returns the position of a node.
 func (d *decoder) at(n ast.Node) Origin {
 	at := Origin{File: d.file, Line: 1, Column: 1}
 	if values, ok := n.(*ast.MappingNode); ok && !values.IsFlowStyle && len(values.Values) > 0 {

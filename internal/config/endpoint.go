@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// checkEndpoint tells what an endpoint has that OTLP over gRPC does not use. Nothing of
+// checkEndpoint reports what an endpoint has that OTLP over gRPC does not use. Nothing of
 // it is ignored, and what may be a password is not repeated.
 func checkEndpoint(at, endpoint string, bad report) {
 	if endpoint == "" {

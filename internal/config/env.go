@@ -20,9 +20,9 @@ func Variable(path string) string {
 }
 
 // environment overrides settings of c by variables, given as [os.Environ] gives them. As
-// everywhere in OpenTelemetry, an empty variable is as one that is not set. It returns
-// warnings of variables that are no setting: whoever set them believes that they are. No
-// more than a warning, because the environment may be somebody else's.
+// everywhere in OpenTelemetry, an empty variable counts as not set. It returns warnings
+// about variables that do not name a setting, because whoever set them believes that they
+// do. They are only warnings, because the variables may belong to another program.
 func (d *decoder) environment(environ []string, c *Config) (warnings []string) {
 	all := settings(c)
 	names := make([]string, len(all))

@@ -117,7 +117,7 @@ func about(errs []error, path string) bool {
 	})
 }
 
-// unused warns of values that nothing looks at because of another one.
+// unused warns of values that have no effect because of another one.
 func (l *Loaded) unused() {
 	if !l.Metrics.OTLP.Enabled && l.Metrics.OTLP.Endpoint != "" {
 		l.Warn("metrics.otlp.endpoint", "not used: metrics.otlp.enabled is false")

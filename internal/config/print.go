@@ -20,8 +20,8 @@ func (c Config) YAML() []byte {
 	return w.b.Bytes()
 }
 
-// Example returns a file in which every setting stands as a comment, with its default,
-// below what it means.
+// Example returns a file in which every setting is a comment, with its default, below its
+// description.
 func Example() []byte {
 	w := yamlWriter{docs: map[string]Field{}}
 	for _, f := range Fields() {

@@ -5,8 +5,8 @@
 //
 // Runtimes differ in everything but one thing: each puts a container into a cgroup of its
 // own and its ID, 64 hexadecimal digits, into the cgroup's path. That needs no rights
-// beyond reading /proc and asks nobody. Names are known to the runtime alone; it is asked
-// through its socket, if that is wanted: see [Names].
+// beyond reading /proc and no request. Only the runtime knows names; it is queried
+// through its socket, if that is enabled: see [Names].
 package container
 
 import (
@@ -44,8 +44,8 @@ func runtimeOf(mark string) string {
 	return ""
 }
 
-// monitor marks the process beside a container that holds its terminal and exit status:
-// it is not in the container.
+// monitor marks the helper process of a container that holds its terminal and exit
+// status: it is not in the container.
 const monitor = "conmon"
 
 // unit matches the part of a path that a container gives: the ID with what the runtime

@@ -39,7 +39,7 @@ func dialCRI(ctx context.Context, socket string) (*criAPI, error) {
 	return c, nil
 }
 
-// describe implements runtime by ContainerStatus or, since the pod's own process is in
+// describe implements runtime by ContainerStatus or, because the pod's own process is in
 // a sandbox with an ID like a container's, by PodSandboxStatus.
 func (c *criAPI) describe(ctx context.Context, id string) (trace.Container, error) {
 	answer, err := c.client.ContainerStatus(ctx, &cri.ContainerStatusRequest{ContainerId: id})

@@ -18,7 +18,7 @@ const (
 	goodFor    = 5 * time.Minute
 	missingFor = 30 * time.Second
 	failedFor  = 10 * time.Second
-	// forgetAfter is for how long an answer is kept that nobody asks for.
+	// forgetAfter is how long an unused answer is kept.
 	forgetAfter = 15 * time.Minute
 	// rest is the shortest time between two questions: 50 a second.
 	rest = 20 * time.Millisecond
@@ -49,7 +49,7 @@ type question struct {
 	done      chan<- struct{}
 }
 
-// answer is what was told of a container.
+// answer is what a runtime said about a container.
 type answer struct {
 	container trace.Container
 	// asked is when the question was put last; until is how long the answer is good.
@@ -58,7 +58,7 @@ type answer struct {
 }
 
 // NewNames returns Names that asks the runtimes at these sockets, paths with or without
-// unix:// before them, in this order. A socket at which nobody listens is tried again later.
+// unix:// before them, in this order. A socket without a listener is tried again later.
 // The caller must call Close.
 func NewNames(sockets []string) *Names { return newNames(sockets, time.Now, patience) }
 
@@ -75,9 +75,9 @@ func newNames(sockets []string, now func() time.Time, patience time.Duration) *N
 	return n
 }
 
-// Complete returns the container with what the runtime has told of it so far, and has it
-// asked if that is nothing or was long ago. What the cgroup says of the pod stands if the
-// runtime says nothing of it.
+// Complete returns the container with what the runtime has said about it so far, and
+// queries it if that is nothing or is out of date. What the cgroup says about the pod is
+// kept if the runtime says nothing about it.
 func (n *Names) Complete(c trace.Container) trace.Container {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -98,7 +98,7 @@ func (n *Names) Complete(c trace.Container) trace.Container {
 	return a.container
 }
 
-// Answers returns a number that is another one when somebody may be told more than before.
+// Answers returns a number that changes when Complete may return more than before.
 func (n *Names) Answers() uint64 { return n.answers.Load() }
 
 // Settle waits until everything has been asked that was to be, or until ctx is done.
@@ -170,8 +170,8 @@ func (n *Names) ask(ctx context.Context, c trace.Container) (trace.Container, er
 	return c, errors.Join(failures...)
 }
 
-// merge adds what a runtime tells to what the cgroup does. Who put the ID into the cgroup's
-// path is the runtime, even if another answers for it.
+// merge adds what a runtime says to what the cgroup says. The runtime is the one that put
+// the ID into the cgroup's path, even if another answers for it.
 func merge(c, told trace.Container) trace.Container {
 	told.ID = c.ID
 	if c.Runtime != "" {
@@ -183,7 +183,7 @@ func merge(c, told trace.Container) trace.Container {
 	return told
 }
 
-// learn keeps an answer, and forgets those that nobody has wanted for long.
+// learn keeps an answer, and drops those that have been unused for long.
 func (n *Names) learn(id string, told trace.Container, err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -13,8 +13,7 @@ import (
 // Process is a process in a container.
 type Process struct {
 	Container trace.Container
-	// Started is when, in clock ticks since the machine was: two processes may have
-	// the same.
+	// Started is the start time in clock ticks since boot; two processes may share it.
 	Started uint64
 	// Sandbox is set if it is one that only holds on to a pod's namespaces.
 	Sandbox bool

@@ -34,8 +34,8 @@ var errNotFound = errors.New("no such container")
 const (
 	// patience bounds a question to one socket.
 	patience = 2 * time.Second
-	// A socket at which nobody answers is tried again after retryFirst, then after twice
-	// as long each time, up to retryLast.
+	// A socket that does not answer is tried again after retryFirst, then after twice as
+	// long each time, up to retryLast.
 	retryFirst = 5 * time.Second
 	retryLast  = 5 * time.Minute
 )
@@ -44,7 +44,7 @@ const (
 type socket struct {
 	path     string
 	patience time.Duration // bounds a question
-	runtime  runtime       // nil while nobody answers
+	runtime  runtime       // nil while none answers
 	// after is when to try again, wait how long that was from the last failure.
 	after time.Time
 	wait  time.Duration

@@ -37,7 +37,7 @@ type Finding struct {
 	Remedy string `json:"remedy,omitempty"`
 }
 
-// Report holds the findings in the order in which they should be mended.
+// Report holds the findings in the order in which they should be fixed.
 type Report []Finding
 
 // Fit reports whether nothing failed.

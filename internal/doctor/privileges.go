@@ -48,9 +48,9 @@ func checkCapabilities(caps privilege.Set, err error) Report {
 	return report
 }
 
-// checkUserNamespace tells when capabilities are worth nothing: the kernel wants
-// CAP_BPF of the initial user namespace. Its uid_map is the identity over all
-// 2³²-1 IDs (user_namespaces(7)).
+// checkUserNamespace detects when capabilities are worth nothing: the kernel requires
+// CAP_BPF in the initial user namespace. Its uid_map is the identity over all 2³²-1 IDs
+// (user_namespaces(7)).
 func checkUserNamespace(root fs.FS) Finding {
 	const name = "user namespace"
 	text, err := fs.ReadFile(root, "proc/self/uid_map")
@@ -68,8 +68,8 @@ func checkUserNamespace(root fs.FS) Finding {
 	return Finding{OK, name, "the initial one", ""}
 }
 
-// checkLockdown reads the state that lockdown(7) chose, which stands in brackets:
-// "none [integrity] confidentiality". The last forbids BPF to read kernel memory.
+// checkLockdown reads the state that lockdown(7) chose, which is in brackets: "none
+// [integrity] confidentiality". The last forbids BPF to read kernel memory.
 func checkLockdown(root fs.FS) Finding {
 	const name = "kernel lockdown"
 	text, err := fs.ReadFile(root, "sys/kernel/security/lockdown")

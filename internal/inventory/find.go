@@ -111,7 +111,7 @@ func (f *finder) all(now time.Time) []uint32 {
 	return slices.Sorted(maps.Keys(f.titles()))
 }
 
-// refresh reads what it is told to, early or not.
+// refresh reads where it is asked to, early or not.
 func (f *finder) refresh(where Where, now time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -8,16 +8,16 @@
 // reused: a namespace deleted and made anew often gets the same inode number
 // within milliseconds. So what is known has an age.
 //
-//   - What was looked at longer than Config.MaxAge ago is looked at again.
+//   - What was last scanned longer than Config.MaxAge ago is scanned again.
 //   - Whenever a name appears in or vanishes from /run/netns, everything is.
 //   - A number that is not known is looked for at once, but a namespace is never
-//     looked at more often than Config.MinInterval allows.
+//     scanned more often than Config.MinInterval allows.
 //   - No answer takes longer than Config.MaxWait: then the old one is given.
 //
 // A namespace that belongs to a container is named by that, if Config.Containers is set:
-// the file on which a runtime mounts it has a name that means nothing to people. Which one
-// it belongs to is told by the processes in it, see claims; what the container is called is
-// told by its runtime, if it may be asked.
+// the file on which a runtime mounts it has a name that means nothing to people. The
+// processes in it say which container it belongs to, see claims; the runtime says what
+// the container is called, if it may be queried.
 //
 // Subscribing to each namespace's netlink notifications would be quicker to see
 // a renamed device, and wrong: a socket keeps its namespace alive, and so the
@@ -54,9 +54,9 @@ type Config struct {
 	Sockets    []string
 	// MaxAge is for how long an answer is good without another look. Default 1 s.
 	MaxAge time.Duration
-	// MinInterval is the shortest time from one look at a namespace to the next;
-	// a look that took long makes it longer, so that looking takes a twentieth of
-	// the time at most. Default 20 ms.
+	// MinInterval is the shortest time from one scan of a namespace to the next; a scan
+	// that took long makes it longer, so that scanning takes at most a twentieth of the
+	// time. Default 20 ms.
 	MinInterval time.Duration
 	// MaxWait bounds how long an answer waits for a look. Default 20 ms.
 	MaxWait time.Duration
@@ -84,15 +84,15 @@ func (c Config) withDefaults() Config {
 type Stats struct {
 	// Unknown counts the answers that were numbers for want of a name.
 	Unknown uint64
-	// Looks counts the looks at namespaces, Failed those that saw nothing of it or
-	// not all: mostly because it was gone.
+	// Looks counts the scans of namespaces, Failed those that were not complete, mostly
+	// because the namespace was gone.
 	Looks, Failed uint64
 }
 
 // Inventory answers from what it has seen. It is safe for concurrent use.
 type Inventory struct {
 	cfg    Config
-	self   uint32 // the process's own namespace, which needs no rights to look at
+	self   uint32 // the process's own namespace, which needs no rights to scan
 	finder *finder
 	dirs   *watch
 
@@ -106,8 +106,8 @@ type Inventory struct {
 	hypervisors atomic.Pointer[[]uint32]
 }
 
-// New returns an Inventory that has looked at every namespace that it could find.
-// CAP_SYS_ADMIN is needed to look into others than the process's own, and
+// New returns an Inventory that has scanned every namespace that it could find.
+// CAP_SYS_ADMIN is needed to scan namespaces other than the process's own, and
 // CAP_SYS_PTRACE to find the unnamed ones of other users' processes.
 func New(cfg Config) (*Inventory, error) {
 	self := netns.MountedInode("/proc/self/ns/net")

@@ -12,12 +12,12 @@ import (
 	"github.com/dwelltrace/dwell/internal/netns"
 )
 
-// netlinkTimeout bounds a request to the kernel, in a namespace whose locks are
-// held by somebody else.
+// netlinkTimeout bounds a request to the kernel, in a namespace whose locks are held by
+// another process.
 const netlinkTimeout = 2 * time.Second
 
-// look finds the namespace, lists its devices and replaces the snapshot. Only one
-// look at a namespace is under way at a time.
+// look finds the namespace, lists its devices and replaces the snapshot. Only one scan of
+// a namespace is under way at a time.
 func (v *Inventory) look(s *space) {
 	v.looks.Add(1)
 	start := v.cfg.Now()
@@ -33,7 +33,7 @@ func (v *Inventory) look(s *space) {
 	}
 	now := v.cfg.Now()
 	rest := now.Add(max(v.cfg.MinInterval, restFactor*now.Sub(start)))
-	for { // until nobody has changed the namespace's role meanwhile
+	for { // until the namespace's role has not changed meanwhile
 		old := s.snapshot.Load()
 		snap := &snapshot{netns: old.netns, devices: old.devices, looked: start, generation: generation, rest: rest}
 		if found {

@@ -15,8 +15,8 @@ import (
 //
 // Several containers may have one namespace: those of a pod, and with docker
 // run --network container:NAME. Then it belongs to the one whose process is the oldest,
-// which stays so until it ends. The sandbox of a pod is older than all, but nothing that
-// anybody has asked for: it only counts while there is no other.
+// which stays so until it ends. The sandbox of a pod is older than all, but is not a
+// container that a user started: it only counts while there is no other.
 type claims struct{ oldest map[string]claim } // by container ID
 
 // claim is a container's process and its namespace.

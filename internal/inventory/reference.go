@@ -32,7 +32,7 @@ func IsPattern(ref string) bool {
 	return strings.ContainsAny(ref, "*?[") && !strings.Contains(ref, "/")
 }
 
-// Find returns the inode numbers of the namespaces that somebody means by a reference now:
+// Find returns the inode numbers of the namespaces that a reference means now:
 //
 //   - "host" is the host's own.
 //   - What has a slash in it is a path, such as /proc/PID/ns/net.
@@ -84,8 +84,8 @@ const (
 // time it may take.
 func (v *Inventory) Refresh(where Where) { v.finder.refresh(where, v.cfg.Now()) }
 
-// LookAtNew looks at the namespaces that were found under a name by which they are not
-// known yet, so that answers about them need not wait.
+// LookAtNew scans the namespaces that were found under a name by which they are not known
+// yet, so that answers about them need not wait.
 func (v *Inventory) LookAtNew() {
 	for inode, name := range v.finder.titles() {
 		s := v.space(inode)
@@ -108,7 +108,7 @@ var ErrGone = errors.New("is gone")
 // if it is not there any more.
 func (v *Inventory) Open(inode uint32) (*netns.NS, error) {
 	where, ok := v.finder.find(inode, v.cfg.Now())
-	if !ok { // or not looked for since it came
+	if !ok { // or not scanned for since it appeared
 		v.Refresh(Everywhere)
 		where, ok = v.finder.find(inode, v.cfg.Now())
 	}

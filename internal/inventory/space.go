@@ -18,7 +18,8 @@ const (
 	// maxPlaceholders bounds the unknown devices remembered of one namespace, so
 	// that the same number is the same pointer.
 	maxPlaceholders = 1024
-	// restFactor is how many times as long as the last look took comes no other.
+	// restFactor is the least pause before the next scan, in multiples of how long the
+	// last one took.
 	restFactor = 20
 )
 
@@ -109,7 +110,7 @@ func (v *Inventory) await(s *space) *snapshot {
 	return s.snapshot.Load()
 }
 
-// lookAside looks at the namespace and tells those who wait.
+// lookAside scans the namespace and wakes those that wait.
 func (v *Inventory) lookAside(s *space, done chan struct{}) {
 	defer v.looking.Done()
 	v.look(s)

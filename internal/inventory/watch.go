@@ -10,15 +10,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// watchInterval is how often the directories are looked at, at most: a few system
-// calls in each, whatever the number of questions.
+// watchInterval is how often the directories are checked, at most: a few system calls in
+// each, whatever the number of questions.
 const watchInterval = 5 * time.Millisecond
 
-// watch tells when a name came to or went from a directory, by the time of its
-// last modification. inotify would tell no more, and not of directories that are
-// not there yet.
+// watch detects that a name was added to or removed from a directory, by the time of its
+// last modification. inotify would report no more, and nothing about directories that do
+// not exist yet.
 type watch struct {
-	next  atomic.Int64 // time of the next look, in ns since the Unix epoch
+	next  atomic.Int64 // time of the next check, in ns since the Unix epoch
 	count atomic.Uint64
 
 	mu   sync.Mutex

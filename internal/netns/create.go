@@ -87,8 +87,8 @@ func mountNew(path string) error {
 }
 
 // prepareDir makes /run/netns a shared mount, as ip-netns(8) does and expects to
-// find: otherwise its first run would mount the directory on top of itself and
-// hide our mounts below, where nobody can delete them. The lock is ip-netns's.
+// find: otherwise its first run would mount the directory on top of itself and hide our
+// mounts below, where they cannot be deleted. The lock is ip-netns's.
 func prepareDir() error {
 	if err := os.MkdirAll(Dir, 0o755); err != nil {
 		return err

@@ -9,11 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Mounts tells when something is mounted or unmounted in the process's mount namespace:
+// Mounts reports when something is mounted or unmounted in the process's mount namespace:
 // the moment in which a namespace gets or loses its name, be it by ip-netns(8), by docker
-// or by a Kubernetes runtime. The kernel tells so through poll(2) on /proc/PID/mountinfo,
-// see proc_pid_mounts(5); inotify would tell of the file before anything is mounted on it,
-// and of nothing afterwards.
+// or by a Kubernetes runtime. The kernel signals it through poll(2) on
+// /proc/PID/mountinfo, see proc_pid_mounts(5); inotify would report the file before
+// anything is mounted on it, and nothing afterwards.
 type Mounts struct {
 	mountinfo int    // no os.File, whose descriptor the Go runtime would poll as well: whoever polls first takes the news
 	stop      [2]int // a pipe, closed to end the waiting

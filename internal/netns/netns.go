@@ -50,7 +50,7 @@ func (ns *NS) Inode() uint32 { return ns.inode }
 // FD returns the file descriptor. It is valid until Close.
 func (ns *NS) FD() int { return int(ns.file.Fd()) }
 
-// Close lets go of the namespace.
+// Close releases the namespace.
 func (ns *NS) Close() error { return ns.file.Close() }
 
 // Do runs fn in the namespace, on an operating system thread of its own. Sockets

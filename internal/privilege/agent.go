@@ -13,8 +13,8 @@ type Use struct {
 // after the other to see what happens.
 //
 // In the kernel CAP_SYS_ADMIN stands for the first three (bpf_capable, perfmon_capable and
-// bpf_token_capable); they are named all the same, for what CAP_SYS_ADMIN is needed for is
-// the one that a deployment may want to do without.
+// bpf_token_capable); they are named all the same, because CAP_SYS_ADMIN is the one that
+// a deployment may want to do without.
 func Agent() []Use {
 	return []Use{
 		{BPF, "no program can be loaded: nothing is traced"},

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package privilege tells what this process may do.
+// Package privilege says what this process may do.
 //
 // It asks for capabilities and never for user ID 0: an agent that was given
 // CAP_BPF and its like runs as any user, and root in a container may hold
@@ -28,7 +28,7 @@ const (
 	NetRaw    Capability = unix.CAP_NET_RAW
 	SysPtrace Capability = unix.CAP_SYS_PTRACE
 	SysAdmin  Capability = unix.CAP_SYS_ADMIN
-	// Perfmon and BPF are split off CAP_SYS_ADMIN since Linux 5.8.
+	// Perfmon and BPF were split off from CAP_SYS_ADMIN in Linux 5.8.
 	Perfmon Capability = unix.CAP_PERFMON
 	BPF     Capability = unix.CAP_BPF
 )

@@ -24,7 +24,7 @@ const (
 )
 
 const (
-	// frame is the size of what stands before the contents: length and checksum.
+	// frame is the size of what precedes the contents: length and checksum.
 	frame = 8
 	// chunkSize is at how many bytes a chunk is written.
 	chunkSize = 64 << 10
@@ -131,7 +131,7 @@ func (c *chunks) damaged(what string) error {
 	return fmt.Errorf("%w: %s after byte %d", ErrDamaged, what, c.offset)
 }
 
-// cutOff tells the end of the file from a failed read.
+// cutOff distinguishes the end of the file from a failed read.
 func cutOff(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return ErrCutOff

@@ -8,8 +8,8 @@ import (
 	"github.com/dwelltrace/dwell/correlate/trace"
 )
 
-// Correlator is a [correlate.Correlator] whose calls are recorded. Each is recorded
-// when it is over, so that the answers of its resolver stand before it.
+// Correlator is a [correlate.Correlator] whose calls are recorded. Each is recorded when
+// it is over, so that the answers of its resolver precede it.
 type Correlator struct {
 	*correlate.Correlator
 	w     *Writer

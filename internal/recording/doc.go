@@ -3,10 +3,10 @@
 // Package recording keeps what the correlator was given in a file, and gives it to
 // a correlator again later: the same traces come out, to the byte.
 //
-// The correlator has no clock and asks nobody but its resolver. So the calls of its
-// methods in their order, and the resolver's answers, are all that there is to keep.
-// An answer is only written if it is not the one given before; it carries the number
-// of the question, since names may change between two traces of one iteration.
+// The correlator has no clock and queries only its resolver. So the calls of its methods
+// in their order, and the resolver's answers, are all that must be kept. An answer is
+// only written if it is not the one given before; it carries the number of the question,
+// because names may change between two traces of one iteration.
 //
 // # Format
 //
@@ -19,9 +19,9 @@
 //
 // The first chunk is "H" and a [Header] in JSON. "R" chunks hold records, see
 // opcode. An "E" chunk with the number of events ends a recording that was closed;
-// one without it was cut off, and is good up to its last whole chunk. Integers are
-// varints as in encoding/binary, signed ones in zigzag; a string is its length and
-// its bytes.
+// one without it was cut off, and is valid up to its last whole chunk. Integers are
+// varints as in encoding/binary, signed ones in zigzag; a string is its length and its
+// bytes.
 //
 // An event is written as its difference to the one before in the same chunk: a mask
 // of the fields that changed, the difference in time, and those fields. That is about

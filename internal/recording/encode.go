@@ -95,7 +95,7 @@ func appendEvent(b []byte, prev, ev *event.Event) []byte {
 	return b
 }
 
-// appendPacket appends the fields that tell one packet from another.
+// appendPacket appends the fields that distinguish one packet from another.
 func appendPacket(b []byte, mask uint64, ev *event.Event) []byte {
 	if mask&changedType != 0 {
 		b = append(b, byte(ev.Type))

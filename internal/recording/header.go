@@ -58,8 +58,8 @@ type Options struct {
 	Start  uint64 `json:"start"`
 }
 
-// Limits on what a recording may ask of the one who replays it: the correlator keeps
-// some kilobytes of an open ping, and looks at each event of a ping for each other.
+// Limits on what replaying a recording may cost: the correlator keeps some kilobytes per
+// open ping, and compares each event of a ping with each other.
 const (
 	maxOpen   = 1 << 17
 	maxEvents = 1 << 12

@@ -12,7 +12,7 @@ import (
 // held is written again when it is next asked for.
 const maxKnown = 1 << 16
 
-// memory is what a Writer has told the reader about names.
+// memory is what a Writer has already written about names.
 type memory struct {
 	// questions counts the questions of the correlator.
 	questions uint64
@@ -20,8 +20,8 @@ type memory struct {
 	netns   map[uint32]*trace.NetNS
 	devices map[deviceKey]*trace.Device
 	reasons map[uint32]string
-	// The numbers of what was defined. Namespaces and devices are told apart by their
-	// addresses, as exporters tell them apart.
+	// The numbers of what was defined. Namespaces and devices are distinguished by their
+	// addresses, as exporters do.
 	netnsIDs   map[*trace.NetNS]uint64
 	deviceIDs  map[*trace.Device]uint64
 	lastNetNS  uint64

@@ -28,8 +28,8 @@ type output struct {
 	done   chan struct{}
 	lost   atomic.Uint64
 	bytes  atomic.Int64
-	// stuck is set once the file was given up, and ending if the write that is under way
-	// was told to end; only the caller of write looks at them.
+	// stuck is set once the file was given up, and ending if the write under way was
+	// cancelled; only the caller of write reads them.
 	stuck    bool
 	ending   bool
 	patience time.Duration
@@ -99,7 +99,7 @@ func (o *output) giveUp() {
 	}
 }
 
-// fail tells of the first error.
+// fail reports the first error.
 func (o *output) fail(err error) {
 	if o.failed != nil {
 		o.tell.Do(func() { o.failed(err) })
@@ -155,8 +155,8 @@ func (o *output) close() error {
 	return o.err
 }
 
-// ended waits until the goroutine has ended and everything is counted: as long as that
-// takes if its write was told to end, which may be long on a busy machine but is certain.
+// ended waits until the goroutine has ended and everything is counted: without limit if
+// its write was cancelled, which may take long on a busy machine but is certain.
 func (o *output) ended() bool {
 	var limit <-chan time.Time
 	if !o.ending {
@@ -172,7 +172,7 @@ func (o *output) ended() bool {
 	}
 }
 
-// finished waits until everything is written, as long as something is.
+// finished waits until everything is written, while writes make progress.
 func (o *output) finished() bool {
 	ticker := time.NewTicker(o.patience)
 	defer ticker.Stop()

@@ -47,7 +47,7 @@ type Writer struct {
 // addresses and payloads in it. The caller must call Close. failed is called at most
 // once, from a goroutine of the Writer, when the file cannot be written to.
 func Create(path string, info Info, failed func(error)) (*Writer, error) {
-	// Without O_NONBLOCK a pipe that nobody reads would be waited for, here and at each write.
+	// Without O_NONBLOCK a pipe without a reader would block, here and at each write.
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NONBLOCK, 0o600)
 	if errors.Is(err, unix.ENXIO) {
 		return nil, fmt.Errorf("cannot write the recording: no process is reading the pipe %s: start the reader first (--record)", path)
@@ -69,7 +69,7 @@ func New(w io.WriteCloser, info Info, failed func(error)) *Writer {
 type Stats struct {
 	// Events were recorded. The last of them may not be in the file yet.
 	Events uint64
-	// Lost events are not in the file since it could not be written.
+	// Lost events are not in the file because it could not be written.
 	Lost uint64
 	// Bytes is the size of the file.
 	Bytes int64
@@ -129,8 +129,8 @@ func (w *Writer) record(op opcode, fields ...uint64) {
 	w.sealIfFull()
 }
 
-// advance records a call of Advance, or remembers it if nothing was lost: as long as
-// no trace comes of it, the next one says it all.
+// advance records a call of Advance, or remembers it if nothing was lost: while no trace
+// results from it, the next call includes it.
 func (w *Writer) advance(now uint64) {
 	if w.lossy {
 		w.settle()

@@ -58,7 +58,7 @@ func mountpoint(t testing.TB) string {
 	return ""
 }
 
-// remove removes a cgroup, once the kernel has let go of the processes in it.
+// remove removes a cgroup, once the kernel has released the processes in it.
 func remove(t testing.TB, dir string) {
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)
