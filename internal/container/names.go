@@ -60,16 +60,16 @@ type answer struct {
 // NewNames returns Names that asks the runtimes at these sockets, paths with or without
 // unix:// before them, in this order. A socket without a listener is tried again later.
 // The caller must call Close.
-func NewNames(sockets []string) *Names { return newNames(sockets, time.Now, patience) }
+func NewNames(sockets []string) *Names { return newNames(sockets, time.Now, queryTimeout) }
 
-func newNames(sockets []string, now func() time.Time, patience time.Duration) *Names {
+func newNames(sockets []string, now func() time.Time, timeout time.Duration) *Names {
 	ctx, cancel := context.WithCancel(context.Background())
 	n := &Names{
 		waiting: make(chan question, maxWaiting), known: map[string]*answer{},
 		cancel: cancel, done: make(chan struct{}), now: now,
 	}
 	for _, s := range sockets {
-		n.sockets = append(n.sockets, newSocket(s, patience))
+		n.sockets = append(n.sockets, newSocket(s, timeout))
 	}
 	go n.run(ctx)
 	return n

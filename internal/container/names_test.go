@@ -128,11 +128,11 @@ func ask(t *testing.T, sockets ...string) (*Names, *clock) {
 	return askFor(t, time.Minute, sockets...) // a machine may be busy
 }
 
-// askFor asks with so much patience.
-func askFor(t *testing.T, patience time.Duration, sockets ...string) (*Names, *clock) {
+// askFor asks with this timeout.
+func askFor(t *testing.T, timeout time.Duration, sockets ...string) (*Names, *clock) {
 	t.Helper()
 	c := &clock{}
-	n := newNames(sockets, c.now, patience)
+	n := newNames(sockets, c.now, timeout)
 	t.Cleanup(n.Close)
 	return n, c
 }

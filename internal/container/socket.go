@@ -32,8 +32,8 @@ type runtime interface {
 var errNotFound = errors.New("no such container")
 
 const (
-	// patience bounds a question to one socket.
-	patience = 2 * time.Second
+	// queryTimeout bounds a query of one socket.
+	queryTimeout = 2 * time.Second
 	// A socket that does not answer is tried again after retryFirst, then after twice as
 	// long each time, up to retryLast.
 	retryFirst = 5 * time.Second
@@ -42,16 +42,16 @@ const (
 
 // socket is where a runtime listens. One goroutine uses it.
 type socket struct {
-	path     string
-	patience time.Duration // bounds a question
-	runtime  runtime       // nil while none answers
+	path    string
+	timeout time.Duration // bounds a query
+	runtime runtime       // nil while none answers
 	// after is when to try again, wait how long that was from the last failure.
 	after time.Time
 	wait  time.Duration
 }
 
-func newSocket(path string, patience time.Duration) *socket {
-	return &socket{path: strings.TrimPrefix(path, "unix://"), patience: patience}
+func newSocket(path string, timeout time.Duration) *socket {
+	return &socket{path: strings.TrimPrefix(path, "unix://"), timeout: timeout}
 }
 
 // describe asks for a container. It connects if need be.
@@ -59,7 +59,7 @@ func (s *socket) describe(ctx context.Context, id string, now time.Time) (trace.
 	if now.Before(s.after) {
 		return trace.Container{}, fmt.Errorf("%s is not queried again before %v", s.path, s.after)
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.patience)
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	err := s.connect(ctx)
 	if err == nil {
@@ -84,7 +84,7 @@ func (s *socket) connect(ctx context.Context) error {
 		return err
 	}
 	// Half of the time for each, as the one may just say nothing to the other's client.
-	half, cancel := context.WithTimeout(ctx, s.patience/2)
+	half, cancel := context.WithTimeout(ctx, s.timeout/2)
 	defer cancel()
 	docker, dockerErr := dialDocker(half, s.path)
 	if dockerErr == nil {

@@ -34,7 +34,7 @@ type clock struct{ ns atomic.Int64 }
 func (c *clock) now() time.Time          { return time.Unix(1e9, c.ns.Load()) }
 func (c *clock) advance(d time.Duration) { c.ns.Add(int64(d)) }
 
-// newInventory returns an inventory with a clock of its own and much patience, so
+// newInventory returns an inventory with a clock of its own and a long timeout, so
 // that a test does not depend on the speed of the machine.
 func newInventory(t *testing.T, cfg Config) (*Inventory, *clock) {
 	t.Helper()

@@ -104,9 +104,9 @@ func (v *Inventory) await(s *space) *snapshot {
 		s.underway, s.deadline = done, now.Add(v.cfg.MaxWait)
 		go v.lookAside(s, done)
 	}
-	patience := s.deadline.Sub(now)
+	limit := s.deadline.Sub(now)
 	s.mu.Unlock()
-	waitFor(done, patience)
+	waitFor(done, limit)
 	return s.snapshot.Load()
 }
 
@@ -120,11 +120,11 @@ func (v *Inventory) lookAside(s *space, done chan struct{}) {
 	close(done)
 }
 
-func waitFor(done <-chan struct{}, patience time.Duration) {
-	if patience <= 0 {
+func waitFor(done <-chan struct{}, limit time.Duration) {
+	if limit <= 0 {
 		return
 	}
-	timer := time.NewTimer(patience)
+	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
 	case <-done:

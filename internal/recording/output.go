@@ -13,9 +13,9 @@ import (
 // queued is how many chunks may wait to be written: 4 MiB.
 const queued = 64
 
-// patience is for how long a file may take nothing before it is given up: a pipe that
-// nobody reads must not stop the tracing.
-const patience = 5 * time.Second
+// stallTimeout is how long a write may block before the file is given up: a pipe without
+// a reader must not stop the tracing.
+const stallTimeout = 5 * time.Second
 
 var errStuck = errors.New("it is blocked")
 
@@ -30,10 +30,10 @@ type output struct {
 	bytes  atomic.Int64
 	// stuck is set once the file was given up, and ending if the write under way was
 	// cancelled; only the caller of write reads them.
-	stuck    bool
-	ending   bool
-	patience time.Duration
-	tell     sync.Once
+	stuck        bool
+	ending       bool
+	stallTimeout time.Duration
+	tell         sync.Once
 	// err is the first error; it may be read once done is closed.
 	err error
 }
@@ -48,14 +48,14 @@ func newOutput(w io.WriteCloser, failed func(error)) *output {
 	o := &output{
 		w: w, failed: failed,
 		queue: make(chan chunk, queued), free: make(chan []byte, queued), done: make(chan struct{}),
-		patience: patience,
+		stallTimeout: stallTimeout,
 	}
 	go o.run()
 	return o
 }
 
 // write takes over a chunk, and returns memory for another. It waits for room no longer than
-// patience, and after that never again.
+// stallTimeout, and after that never again.
 func (o *output) write(b []byte, events uint64) []byte {
 	if !o.enqueue(chunk{b, events}) {
 		o.lost.Add(events)
@@ -78,7 +78,7 @@ func (o *output) enqueue(c chunk) bool {
 		return true
 	default:
 	}
-	timer := time.NewTimer(o.patience)
+	timer := time.NewTimer(o.stallTimeout)
 	defer timer.Stop()
 	select {
 	case o.queue <- c:
@@ -160,7 +160,7 @@ func (o *output) close() error {
 func (o *output) ended() bool {
 	var limit <-chan time.Time
 	if !o.ending {
-		timer := time.NewTimer(o.patience)
+		timer := time.NewTimer(o.stallTimeout)
 		defer timer.Stop()
 		limit = timer.C
 	}
@@ -174,7 +174,7 @@ func (o *output) ended() bool {
 
 // finished waits until everything is written, while writes make progress.
 func (o *output) finished() bool {
-	ticker := time.NewTicker(o.patience)
+	ticker := time.NewTicker(o.stallTimeout)
 	defer ticker.Stop()
 	for before := o.bytes.Load(); ; {
 		select {

@@ -45,7 +45,7 @@ func TestPipeThatNobodyReadsAnyMore(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			w.out.patience = 200 * time.Millisecond
+			w.out.stallTimeout = 200 * time.Millisecond
 			for range n {
 				w.total++
 				w.out.write(make([]byte, chunkSize), 1)
