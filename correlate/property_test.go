@@ -127,7 +127,7 @@ func TestOrderOfEventsDoesNotMatter(t *testing.T) {
 		w := drawWorld(t)
 		want := renderAll(run(w.events, correlate.Options{}))
 		// The kernel's reordering: what two CPUs do at a time is reported in any order. A
-		// packet's own steps stay in order, since each is reported before the next can
+		// packet's own steps stay in order, because each is reported before the next can
 		// happen; but for the driver's return, which comes when the packet is elsewhere.
 		mixed := slices.Clone(w.events)
 		for i := range mixed[1:] {

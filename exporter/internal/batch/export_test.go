@@ -7,8 +7,8 @@ import (
 	"github.com/dwelltrace/dwell/exporter"
 )
 
-// WokenByPutBack reports whether a worker that found the queue empty, since somebody
-// else had taken all of it, hears of it when that comes back.
+// WokenByPutBack reports whether a worker that found the queue empty, because another
+// goroutine had taken all of it, is woken when that comes back.
 func WokenByPutBack(traces []*trace.Trace) bool {
 	b, _ := prepare(exporter.Queue{}, newMemory())
 	defer b.abort()

@@ -15,7 +15,7 @@ import (
 
 // CheckGlobals finds package-level variables that are written to, whose address is
 // taken, or that exist to be changed (sync, sync/atomic). Tables that are only
-// read are fine. Tests are not looked at.
+// read are fine. Tests are not checked.
 func CheckGlobals(root fs.FS) ([]string, error) {
 	byDir, err := sources(root)
 	if err != nil {

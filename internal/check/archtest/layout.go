@@ -17,7 +17,7 @@ import (
 const MaxLines = 400
 
 // CheckDirectories finds top-level directories that the layout does not know.
-// Hidden ones and those that git ignores are not looked at.
+// Hidden ones and those that git ignores are not checked.
 func CheckDirectories(root fs.FS) ([]string, error) {
 	known := []string{"LICENSES", "bpf", "cmd", "correlate", "docs", "examples", "exporter", "fastpath", "internal"}
 	entries, err := fs.ReadDir(root, ".")

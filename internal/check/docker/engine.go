@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	// pollInterval is how often is looked for something that nothing tells of.
+	// pollInterval is how often to check for something that sends no notification.
 	pollInterval = 100 * time.Millisecond
 	startTimeout = time.Minute
 	stopTimeout  = 30 * time.Second

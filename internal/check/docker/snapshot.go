@@ -72,7 +72,7 @@ func (s *snapshot) String() string {
 	return strings.Join(names, ", ")
 }
 
-// compare tells what came and went.
+// compare returns what came and went.
 func (s *snapshot) compare(after *snapshot) error {
 	if after == nil {
 		return nil

@@ -7,15 +7,15 @@
 // All three get the same spans, ready-made, and send them to the same sink in a process
 // of its own. What is counted is the CPU time, user and system, of the exporting
 // process from the first span to the end of the shutdown, so that neither the sink nor
-// the making of the spans is in it. Rounds take turns, since the speed of a machine
+// the making of the spans is in it. Rounds alternate, because the speed of a machine
 // drifts, and the ratios are of pairs of one round. Queues and batches have the same
 // sizes, and a test holds what arrives from one against what arrives from the others.
 //
-// All pings take one way, which is what dwell's encoder is best at, since it keeps what
-// repeats in encoded form. The SDK could do the same and does not; but a host that sees
-// thousands of different ways at once gets less out of it than stands here. With the
-// spool, batches go straight through: what it costs to fill it up and to drain it while
-// a backend is away is not measured.
+// All pings take one way, which suits dwell's encoder best, because it keeps what repeats
+// in encoded form. The SDK could do the same and does not; but a host that sees thousands
+// of different ways at once gets less out of it than stands here. With the spool, batches
+// go straight through: what it costs to fill it up and to drain it while a backend is
+// away is not measured.
 //
 //	go run ./internal/check/exportbench --rounds 5 --spans 500000
 package main

@@ -22,7 +22,7 @@ import (
 )
 
 // startSDK makes the SDK's spans of what dwell would send: the same names, times,
-// attributes, events, resources. Starting and ending them is not measured, since dwell
+// attributes, events, resources. Starting and ending them is not measured, because dwell
 // has nothing like it.
 func startSDK(ctx context.Context, cfg config, traces []*trace.Trace) (func(int) error, func() error, error) {
 	client, err := otlptracegrpc.New(ctx, otlptracegrpc.WithEndpoint(cfg.endpoint), otlptracegrpc.WithInsecure())

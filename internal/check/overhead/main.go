@@ -3,9 +3,9 @@
 // Command overhead measures what watching a ping costs the ping.
 //
 // In the bridge lab it floods pings unwatched, under dwell trace and under perf
-// record of the same tracepoints, in turns, since times drift with the machine
-// and only ratios within one run mean anything. It prints the medians over the
-// rounds. Everything that it starts and makes is gone when it ends.
+// record of the same tracepoints, in alternation, because times drift with the machine
+// and only ratios within one run mean anything. It prints the medians over the rounds.
+// Everything that it starts and makes is gone when it ends.
 //
 //	go run ./internal/check/overhead --dwell bin/dwell --rounds 3 --count 20000
 package main

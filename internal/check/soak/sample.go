@@ -35,7 +35,7 @@ func (s sample) print(w io.Writer, elapsed time.Duration) {
 }
 
 // verdict says by how much memory grew after the first quarter. Medians of quarters are
-// compared, since a single look falls anywhere between two garbage collections.
+// compared, because a single sample falls anywhere between two garbage collections.
 func verdict(w io.Writer, samples []sample, allow float64) error {
 	quarter := len(samples) / 4
 	second, last := samples[quarter:2*quarter], samples[len(samples)-quarter:]

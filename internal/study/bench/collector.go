@@ -11,8 +11,8 @@ import (
 	"github.com/dwelltrace/dwell/correlate/trace"
 )
 
-// Collector makes rows of traces. It has no clock and asks nobody: the same traces
-// in the same batches give the same rows. The zero value is not usable.
+// Collector makes rows of traces. It has no clock and no other input: the same traces in
+// the same batches give the same rows. The zero value is not usable.
 type Collector struct {
 	batches int
 	roles   map[uint32]string
@@ -162,7 +162,7 @@ func (c *Collector) Directions() []Direction {
 	return out
 }
 
-// Mode fills in what the traces tell of a mode.
+// Mode fills in what the traces say about a mode.
 func (c *Collector) Mode() Mode {
 	return Mode{
 		Counts: c.counts, RTT: c.rtt.finish(), Ping: c.ping.finish(), Directions: c.Directions(),

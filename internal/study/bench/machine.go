@@ -25,8 +25,8 @@ type Machine struct {
 	Load string `json:"load"`
 }
 
-// ThisMachine describes the machine that it runs on. What the kernel does not tell is
-// left empty; the error is about the kernel's release, which it always tells.
+// ThisMachine describes the machine that it runs on. What the kernel does not report is
+// left empty; the error is about the kernel's release, which it always reports.
 func ThisMachine() (Machine, error) {
 	var name unix.Utsname
 	if err := unix.Uname(&name); err != nil {

@@ -15,8 +15,8 @@ type step struct {
 }
 
 // steps returns the spans of a trace below its root, in order: journeys, and what
-// they are made of. Duplicate replies are no part of the way there and back, and
-// left out. name names a span.
+// they are made of. Duplicate replies are not part of the way there and back, and left
+// out. name names a span.
 func steps(t *trace.Trace, name func(*trace.Span) string) []step {
 	var out []step
 	seen := map[string]int{}

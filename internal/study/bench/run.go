@@ -52,7 +52,7 @@ func (c Config) interval(flood bool) time.Duration {
 }
 
 // Modes returns the names of the modes in the paper's order: the bridge in a
-// namespace of its own comes first, since its table is the paper's first.
+// namespace of its own comes first, because its table is the paper's first.
 func Modes() []string {
 	var names []string
 	for _, t := range lab.Topologies() {

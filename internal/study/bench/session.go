@@ -17,8 +17,8 @@ import (
 
 // Scope is what is to be recorded.
 type Scope struct {
-	// NetNS are the namespaces to look into, Hypervisors those of them that are one,
-	// by inode.
+	// NetNS are the namespaces to trace in, Hypervisors those of them that are one, by
+	// inode.
 	NetNS, Hypervisors []uint32
 	// Netfilter are the namespaces whose netfilter chains are to be timed. They are open
 	// until StartFunc returns.
@@ -155,7 +155,7 @@ func (s *session) ping(ctx context.Context, id uint16, flood bool) (*pinger.Repo
 // batchID returns the echo identifier of a batch.
 func (s *session) batchID(batch int) uint16 { return s.firstID + uint16(batch) }
 
-// batchOf tells the batch of a trace.
+// batchOf returns the batch of a trace.
 func (s *session) batchOf(t *trace.Trace, batches int) (int, bool) {
 	batch := int(t.Ping.ID) - int(s.firstID)
 	return batch, batch >= 0 && batch < batches

@@ -124,7 +124,7 @@ func (s *space) link(name string) (netlink.Link, error) {
 }
 
 // remove deletes a device. With one end of a veth pair goes the other, which
-// may be the next to be removed; one that is gone is no error.
+// may be the next to be removed; one that is gone is not an error.
 func (s *space) remove(link netlink.Link) error {
 	if link == nil {
 		return nil

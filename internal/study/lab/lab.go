@@ -9,8 +9,8 @@
 // hypervisor is a namespace of its own too: nothing here ever touches the host's
 // network.
 //
-// What belongs to a lab is told by the names of its namespaces alone, and all
-// else lives in them. So whatever a crash leaves behind, [Down] finds it.
+// What belongs to a lab is determined by the names of its namespaces alone, and all else
+// lives in them. So whatever a crash leaves behind, [Down] finds it.
 package lab
 
 import (
@@ -29,7 +29,7 @@ const DefaultPrefix = "dwell"
 
 // Options of a lab. The zero value is the default.
 type Options struct {
-	// Prefix begins the names of the namespaces and tells several labs of one
+	// Prefix begins the names of the namespaces and distinguishes several labs of one
 	// topology apart. Default: DefaultPrefix.
 	Prefix string
 
@@ -111,11 +111,10 @@ func (l *Lab) Down(ctx context.Context) error {
 	return err
 }
 
-// Up makes the named topology and returns when packets get through. On a lab that
-// is up it changes nothing, on one that is damaged it makes what is missing. If it
-// fails or ctx ends, the namespaces that this call made are gone again. Labs with
-// different prefixes can be made at the same time; with the same one they wait for
-// each other.
+// Up makes the named topology and returns when packets arrive. On a lab that is up it
+// changes nothing, on one that is damaged it makes what is missing. If it fails or ctx
+// ends, the namespaces that this call made are gone again. Labs with different prefixes
+// can be made at the same time; with the same one they wait for each other.
 //
 // It needs CAP_SYS_ADMIN and CAP_NET_ADMIN, and a kernel with veth, bridge and
 // nf_tables.

@@ -283,9 +283,9 @@ func TestInParallel(t *testing.T) {
 	wg.Wait()
 }
 
-// The very first packet gets through: no device throws it away since its carrier has
-// not been noticed, and no address is silent since its turn has not come. Either would
-// cost a second, until the neighbour is asked for again.
+// The very first packet arrives: no device drops it because its carrier has not been
+// noticed, and no address is silent because its work queue has not run. Either would cost
+// a second, until the neighbour is asked for again.
 func TestFirstPacketGetsThrough(t *testing.T) {
 	for range 20 {
 		l := up(t, "bridge", options(t, "f"))

@@ -19,10 +19,10 @@ import (
 // milliseconds; on a busy machine its work queues can be late.
 const readyTimeout = 10 * time.Second
 
-// awaitReady waits until the first packet gets through. A device that has been brought
-// up throws packets away until the kernel's link watch has seen its carrier, and a new
-// IPv6 address does not answer until a work queue has had its turn; a packet lost to
-// either is sent again only after a second.
+// awaitReady waits until the first packet arrives. A device that has been brought up
+// throws packets away until the kernel's link watch has seen its carrier, and a new IPv6
+// address does not answer until a work queue has had its turn; a packet lost to either is
+// sent again only after a second.
 func (b *builder) awaitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, readyTimeout, errors.New("they do not come up"))
 	defer cancel()

@@ -32,8 +32,8 @@ type Status struct {
 	Missing []string
 }
 
-// List returns the status of every topology. It needs CAP_SYS_ADMIN to look into
-// the namespaces.
+// List returns the status of every topology. It needs CAP_SYS_ADMIN to inspect the
+// namespaces.
 func List(opts Options) ([]Status, error) {
 	prefix, err := opts.prefix()
 	if err != nil {

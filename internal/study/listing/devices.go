@@ -8,8 +8,8 @@ import (
 	"github.com/dwelltrace/dwell/correlate/event"
 )
 
-// bridge is what the kernel would have told of a bridge and the paper's listings
-// leave out.
+// bridge is what the kernel would have said about a bridge and the paper's listings leave
+// out.
 type bridge struct {
 	// name of the bridge's own device.
 	name string

@@ -11,8 +11,7 @@
 // hold besides: a header or none, blanks or tabs, and the figures that their script
 // printed between the lines.
 //
-// A listing is for people. It tells neither sequence numbers nor payloads nor
-// buffers, so that pings that were under way at the same time cannot be told apart
-// in it. For a copy that loses nothing there is package recording, and for other
-// programs [JSON].
+// A listing is for people. It has neither sequence numbers nor payloads nor buffers, so
+// that pings that were under way at the same time cannot be distinguished in it. For a
+// copy that loses nothing there is package recording, and for other programs [JSON].
 package listing

@@ -13,7 +13,7 @@ import (
 // errNoEcho is for a listing of nothing but tunnel packets.
 var errNoEcho = errors.New("only tunnel packets: it is not known which echo they carry")
 
-// follower turns lines into events. It follows one packet at a time, since a listing
+// follower turns lines into events. It follows one packet at a time, because a listing
 // says no more than in which order the lines were printed.
 type follower struct {
 	names *names
@@ -76,7 +76,7 @@ func (f *follower) begin(echo, first Line) {
 	f.visited, f.midway = f.visited[:0], echo.Type == Reply
 }
 
-// event makes the event of a line. What is 0 in it a listing does not tell.
+// event makes the event of a line. A listing does not contain what is 0 in it.
 func (f *follower) event(l Line) event.Event {
 	ev := event.Event{
 		Time: l.Time, NetNS: l.NetNS, Hook: l.Hook.Hook, Code: codeOf(l, f.names.reason),

@@ -32,7 +32,7 @@ func (t Type) String() string {
 	return "unknown"
 }
 
-// Line is one tracepoint hit, with everything that a listing tells of it.
+// Line is one tracepoint hit, with everything that a listing says about it.
 type Line struct {
 	// NetNS is the inode number of the network namespace.
 	NetNS uint32

@@ -3,11 +3,11 @@
 // Package pinger sends ICMP and ICMPv6 echo requests from a network namespace
 // and times the replies.
 //
-// It is not a library's pinger because of what goes into the packets: dwell tells
-// echoes apart by the clock that iputils ping puts at the front of the payload,
-// and the demo and the benchmarks must exercise just that. pro-bing writes a
-// payload of its own (a tracking UUID) and opens its sockets on whatever thread it
-// happens to run. So only the wire formats are borrowed, from golang.org/x/net.
+// It is not a library's pinger because of what goes into the packets: dwell distinguishes
+// echoes by the clock that iputils ping puts at the front of the payload, and the
+// demo and the benchmarks must exercise just that. pro-bing writes a payload of its own
+// (a tracking UUID) and opens its sockets on whatever thread it happens to run. So only
+// the wire formats are borrowed, from golang.org/x/net.
 package pinger
 
 import (
@@ -102,7 +102,7 @@ func (c Config) check() error {
 }
 
 // Run sends the requests and waits for the replies. If the context ends it
-// returns early with what there is and no error: a ping that is interrupted is
+// returns early with what there is and without an error: a ping that is interrupted is
 // not a failure.
 //
 // The error says why nothing could be sent at all; what befell single requests

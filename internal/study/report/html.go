@@ -76,7 +76,7 @@ func HTML(w io.Writer, r *bench.Result) error {
 	return err
 }
 
-// withoutNetfilter says why a hypervisor is not looked into.
+// withoutNetfilter says why a hypervisor's netfilter is not timed.
 func withoutNetfilter(c bench.Counts) string {
 	if c.WithoutNetfilter == "" {
 		return ""

@@ -36,7 +36,8 @@ const (
 	end    anchor = "end"
 )
 
-// ink is a colour by what it is for, since it is another by day and by night.
+// ink is a colour by its purpose, because it differs between the light and the dark
+// scheme.
 type ink string
 
 const (
@@ -51,9 +52,9 @@ const (
 // shade is an ink's colour in the light and the dark scheme.
 type shade struct{ light, dark string }
 
-// shades of all inks. Those of the categories are told apart by lightness as well as
-// hue where they are neighbours, for readers who see few hues; the light ones carry
-// white text, the dark ones black, at a contrast of 4.5 or more (WCAG 2.2, 1.4.3).
+// shades of all inks. Those of the categories are distinguished by lightness as well as
+// hue where they are neighbours, for readers who see few hues; the light ones carry white
+// text, the dark ones black, at a contrast of 4.5 or more (WCAG 2.2, 1.4.3).
 func shades() map[ink]shade {
 	return map[ink]shade{
 		inkPaper: {"#ffffff", "#15181d"},
