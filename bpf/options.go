@@ -24,8 +24,8 @@ const (
 // maxRingBytes is the kernel's limit for max_entries rounded to a power of two.
 const maxRingBytes = 1 << 30
 
-// Options say how to load the programs. The zero value is the default. They need
-// no newer kernel than the package does.
+// Options say how to load the programs. The zero value is the default. They need no later
+// kernel than the package does.
 type Options struct {
 	// RingBytes is the size of the ring buffer in bytes, rounded up to a power of
 	// two and at least a page. The kernel allocates it at once. 0 means

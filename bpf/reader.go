@@ -26,9 +26,9 @@ import (
 // wake-up, where ringbuf.Reader's level-triggered one returns as soon as there is
 // one unread byte, which on a busy host is always.
 //
-// Between the ring and whoever takes the events is a backlog in memory of our own: to
-// move a record there takes some ten nanoseconds, to make traces of it a microsecond and
-// more, and a flood of pings writes several in a microsecond.
+// Between the ring and the consumer of events is a backlog in our own memory: moving a
+// record there takes some ten nanoseconds, making traces of it a microsecond or more, and
+// a flood of pings writes several in a microsecond.
 type reader struct {
 	ring      *ringbuf.Reader
 	wake      *os.File

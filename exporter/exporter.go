@@ -108,9 +108,9 @@ type Stats struct {
 	Spooled Count
 	// SpoolBytes is the size of the spool on disk.
 	SpoolBytes int64
-	// Recovered is what was left unsettled in the spool by whoever had it open before: an
-	// earlier process, or an earlier exporter of this one.
-	// It is in Sent, Queued or Lost along with what was exported since.
+	// Recovered is what the previous user of the spool left unsettled in it: an earlier
+	// process, or an earlier exporter of this one. It is in Sent, Queued or Lost along
+	// with what was exported since.
 	Recovered Count
 	// Lost is what will never be sent, by cause.
 	Lost map[Cause]Count

@@ -135,7 +135,7 @@ func (d *demo) trace(ctx context.Context, l *lab.Lab, onResource otlp.Options) (
 		if err != nil {
 			stop()
 		} else {
-			// Wait for a lost reply, but not for ever.
+			// Wait for a lost reply, but not forever.
 			time.AfterFunc(agent.DefaultTimeout+time.Second, stop)
 		}
 		pinging <- err

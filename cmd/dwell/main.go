@@ -46,8 +46,8 @@ func run(args []string) int {
 	return 1
 }
 
-// endSignals are what ends the program in good order. A session that is closed (SIGHUP)
-// must not leave a lab; but nohup asks to outlive it.
+// endSignals shut the program down cleanly. Closing the session (SIGHUP) must not leave a
+// lab behind; but nohup asks to outlive it.
 func endSignals() []os.Signal {
 	signals := []os.Signal{unix.SIGINT, unix.SIGTERM}
 	if !signal.Ignored(unix.SIGHUP) {

@@ -65,10 +65,10 @@ func pingLabels() []labelValues {
 	return list
 }
 
-// Record counts one ping and the spans of its trace. It is to be called for every
-// trace, whatever becomes of it: with kept set if the trace is going to be exported,
-// so that exemplars lead only to traces that exist in the backend. Only the trace's
-// devices and namespaces are retained, and those no longer than Options.Expire.
+// Record counts one ping and the spans of its trace. It must be called for every trace,
+// whatever becomes of it: with kept set if the trace is going to be exported, so that
+// exemplars lead only to traces that exist in the backend. Only the trace's devices and
+// namespaces are retained, and those no longer than Options.Expire.
 func (r *Recorder) Record(t *trace.Trace, kept bool) {
 	if len(t.Spans) == 0 {
 		return

@@ -22,8 +22,8 @@ const (
 	forgetAfter = 15 * time.Minute
 	// rest is the shortest time between two questions: 50 a second.
 	rest = 20 * time.Millisecond
-	// maxWaiting bounds the questions that wait; what finds no room is asked again by
-	// whoever wants to know.
+	// maxWaiting bounds the queries that wait; one that finds no room is asked again by
+	// its caller.
 	maxWaiting = 1024
 )
 

@@ -50,7 +50,7 @@ type result struct {
 	err     error
 }
 
-// Run traces until ctx is done, and then ends in good order: the programs are detached,
+// Run traces until ctx is done, and then shuts down cleanly: the programs are detached,
 // the open pings closed, and what waits is sent, within shutdown.timeout. An error of the
 // configuration, of the start or of tracing ends it; that something could not be sent at
 // the end is one, too.
@@ -170,7 +170,7 @@ func (d *daemon) trace(ctx context.Context) error {
 	}
 }
 
-// stop ends the agent in good order.
+// stop shuts the agent down cleanly.
 func (d *daemon) stop(end func(), done <-chan result) error {
 	limit := time.Duration(d.config.Shutdown.Timeout)
 	d.phase.Store(int32(stopping))

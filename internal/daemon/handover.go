@@ -11,8 +11,8 @@ import (
 	"github.com/dwelltrace/dwell/exporter"
 )
 
-// handOverBuffer keeps traces while the exporter that they are for cannot be there: two
-// cannot have the same spool.
+// handOverBuffer keeps traces while the exporter for them cannot be open yet, because two
+// cannot share a spool.
 type handOverBuffer struct {
 	limit int64 // spans
 

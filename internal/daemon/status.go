@@ -15,7 +15,7 @@ import (
 	"github.com/dwelltrace/dwell/internal/agent"
 )
 
-// checkWithin is how long an endpoint may take to answer that it is there.
+// checkWithin is how long an endpoint may take to answer a check.
 const checkWithin = 5 * time.Second
 
 // view is what the HTTP server shows.

@@ -24,10 +24,10 @@ type swappable struct {
 	current exporter.Exporter
 	// draining are those before it that are still sending.
 	draining []exporter.Exporter
-	// gone is the account of those that are over.
+	// gone is the account of those that have ended.
 	gone exporter.Stats
 	work sync.WaitGroup
-	// stops end the time that those in the background were granted.
+	// stops cancel the exporters that are retiring in the background.
 	stops map[exporter.Exporter]func()
 }
 
@@ -100,7 +100,7 @@ func (s *swappable) retireLater(ctx context.Context, stop func(), e exporter.Exp
 	})
 }
 
-// hurry ends the time of those that are retired in the background.
+// hurry cancels the exporters that are retiring in the background.
 func (s *swappable) hurry() {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -124,8 +124,8 @@ func (s *swappable) handOver(ctx context.Context, spans int64, open func() (expo
 	return err
 }
 
-// final is the account of an exporter that is over. What is in the spool is for whoever
-// opens it next; what was not taken at all is lost.
+// final is the account of an exporter that has ended. What is in the spool belongs to the
+// next user of it; what was not taken at all is lost.
 func final(s exporter.Stats) exporter.Stats {
 	var none exporter.Stats
 	left := s.Queued.Minus(s.Spooled)

@@ -47,9 +47,9 @@ type Config struct {
 	// Hypervisors are the inode numbers of the namespaces that are hypervisors.
 	// Default: the host's own.
 	Hypervisors []uint32
-	// Containers has namespaces named by the containers that they belong to. Sockets are
-	// those of container runtimes that are asked for names, none for none; without, or
-	// until they have answered, a container goes by its ID.
+	// Containers names namespaces after the containers that they belong to. Sockets are
+	// those of the container runtimes to query for names; if it is empty, or until they
+	// have answered, a container goes by its ID.
 	Containers bool
 	Sockets    []string
 	// MaxAge is for how long an answer is good without another look. Default 1 s.

@@ -80,8 +80,8 @@ const (
 	Everywhere
 )
 
-// Refresh finds namespaces anew. Whoever calls it often decides how much of the machine's
-// time it may take.
+// Refresh looks for namespaces again. Its caller decides how often, and so how much of
+// the machine's time it takes.
 func (v *Inventory) Refresh(where Where) { v.finder.refresh(where, v.cfg.Now()) }
 
 // LookAtNew scans the namespaces that were found under a name by which they are not known

@@ -9,9 +9,8 @@ import (
 
 // accountWriter writes the account in a goroutine of its own. A write to the page cache
 // takes a microsecond, but it waits for the journal of a busy disk, or for the end of a
-// freeze (fsfreeze(8), as for a snapshot of the machine), and whoever exports must not:
-// an agent that does not read its ring buffer loses events. One write may carry several
-// changes.
+// freeze (fsfreeze(8), as for a snapshot of the machine), and Export must not: an agent
+// that does not read its ring buffer loses events. One write may carry several changes.
 type accountWriter struct {
 	write func() (change uint64)
 
@@ -46,7 +45,7 @@ func (w *accountWriter) work() {
 		select {
 		case <-w.wake:
 		case <-w.stop:
-			w.note(w.write()) // of those who did not wait
+			w.note(w.write()) // for callers that did not wait
 			return
 		}
 		w.note(w.write())

@@ -40,7 +40,7 @@ type header struct {
 // end returns the counts of all records up to and with this one.
 func (h *header) end() exporter.Count { return h.before.Plus(h.count) }
 
-// size returns how long the record is.
+// size returns the length of the record.
 func (h *header) size() int64 { return recordHeader + int64(h.length) }
 
 // same reports whether both are of the same batch.

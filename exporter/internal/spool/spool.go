@@ -41,7 +41,7 @@ type Spool struct {
 	// changes is how often the account has changed.
 	changes uint64
 	closed  bool
-	// writer, the only one who uses file then, is there from the end of Open on.
+	// writer is set at the end of Open; from then on only it uses file.
 	writer *accountWriter
 	file   accountFile
 	// held is the count of the batch in flight if that is on disk outside of segments.
