@@ -45,7 +45,7 @@ build: ## Build the static binary bin/dwell
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/dwell ./cmd/dwell
 
 .PHONY: doctor
-doctor: build ## Check whether this machine is fit to trace
+doctor: build ## Check whether this machine is ready to trace
 	bin/dwell doctor $(ARGS)
 
 ##@ Work on it

@@ -19,9 +19,9 @@ func newDoctorCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Check whether this machine is fit to trace",
+		Short: "Check whether this machine is ready to trace",
 		Long: `Check what this kernel and these privileges allow, and print one line per check, with
-the remedy for whatever is missing. The exit status is 0 if this machine is fit to
+the remedy for whatever is missing. The exit status is 0 if this machine is ready to
 trace, otherwise 1.`,
 		Example: `  dwell doctor            what you may do as this user
   sudo dwell doctor       what root may do

@@ -71,7 +71,7 @@ func newRootCommand() *cobra.Command {
 		Short: "Turn every ping into a distributed trace",
 		Long: `dwell turns every ping into a distributed trace. Each span is the time that the packet
 spent in one network device on its way, measured from kernel tracepoints.`,
-		Example: `  dwell doctor            check whether this machine is fit to trace
+		Example: `  dwell doctor            check whether this machine is ready to trace
   sudo dwell demo         see it work, in a virtual network
   sudo dwell trace        trace the pings of this host, live`,
 		Version:       version,
