@@ -3,12 +3,12 @@
 // Package otlpmetrics sends the metrics of a Prometheus registry over OTLP, under the
 // names, units and attribute keys that OpenTelemetry has for them.
 //
-// Counting is done once, in package metrics, and shown twice: a scrape and a push tell
-// the same numbers. The conversion is that of OpenTelemetry's Prometheus bridge, and
-// what sends is the SDK's periodic reader with the otlpmetricgrpc exporter, and with
-// that the OTEL_EXPORTER_OTLP_* and OTEL_METRIC_EXPORT_* variables, but for the
-// preferred temporality. What is ours is what the bridge cannot know: the names, and
-// trace IDs of exemplars as bytes.
+// Counting is done once, in package metrics, and shown twice: a scrape and a push report
+// the same numbers. The conversion is that of OpenTelemetry's Prometheus bridge, and what
+// sends is the SDK's periodic reader with the otlpmetricgrpc exporter, and with that the
+// OTEL_EXPORTER_OTLP_* and OTEL_METRIC_EXPORT_* variables, but for the preferred
+// temporality. What is ours is what the bridge cannot know: the names, and trace IDs of
+// exemplars as bytes.
 //
 // Histograms go out with explicit buckets, which every backend takes, or as exponential
 // ones if OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION is

@@ -41,8 +41,8 @@ type Options struct {
 	// out are each rounded to four significant hexadecimal digits or better, as
 	// OpenTelemetry recommends.
 	Ratio float64
-	// KeepSlowerThan keeps every ping whose root span on this host lasted longer; 0 is
-	// no such rule.
+	// KeepSlowerThan keeps every ping whose root span on this host lasted longer; 0
+	// disables the rule.
 	KeepSlowerThan time.Duration
 }
 

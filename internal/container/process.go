@@ -13,7 +13,7 @@ import (
 // Process is a process in a container.
 type Process struct {
 	Container trace.Container
-	// Started is the start time in clock ticks since boot; two processes may share it.
+	// Started is the start time in clock ticks since boot; it is not unique.
 	Started uint64
 	// Sandbox is set if it is one that only holds on to a pod's namespaces.
 	Sandbox bool

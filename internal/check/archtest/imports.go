@@ -18,7 +18,7 @@ import (
 // Module is the path before the packages that the rules name.
 const Module = "github.com/dwelltrace/dwell/"
 
-// Package is what `go list -json` tells of a package, without its tests.
+// Package is what `go list -json` says about a package, without its tests.
 type Package struct {
 	ImportPath string
 	Standard   bool

@@ -59,8 +59,8 @@ func CheckFiles(root fs.FS) ([]string, error) {
 	return broken, nil
 }
 
-// licence returns the SPDX expression that a file must have, or "" for a file that
-// is no source.
+// licence returns the SPDX expression that a file must have, or "" for a file that is not
+// source.
 func licence(name string) string {
 	switch path.Ext(name) {
 	case ".c", ".h":

@@ -29,7 +29,7 @@ func between(from, to string) func(*journey) bool {
 }
 
 // checkContainers lets one container ping the other and the outside. The traces must name
-// both, and show the bridge, the NAT and the namespace that is no container's.
+// both, and show the bridge, the NAT and the namespace that belongs to no container.
 func (s *scene) checkContainers(ctx context.Context) error {
 	if err := s.up(ctx, s.containers(), nil, "dwell"); err != nil {
 		return err

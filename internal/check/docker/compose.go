@@ -17,13 +17,13 @@ import (
 const (
 	// underTest is the container that docker-compose.yml's service dwell becomes.
 	underTest = "dwell-under-test"
-	// seeTimeout bounds how long is waited for what dwell should do or write.
+	// seeTimeout bounds how long to wait for what dwell should do or write.
 	seeTimeout = 30 * time.Second
 )
 
-// override is what is laid over docker-compose.yml. Traces go to a file, and are not
-// waited for by a Collector that is not there. The scope is so that what others ping on
-// this machine meanwhile, which dwell would trace too, does not fill the file.
+// override is what is laid over docker-compose.yml. Traces go to a file, and no Collector
+// is needed for them. The scope is so that what others ping on this machine meanwhile,
+// which dwell would trace too, does not fill the file.
 const override = `services:
   dwell:
     container_name: ` + underTest + `

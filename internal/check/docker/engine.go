@@ -57,7 +57,7 @@ func startEngine(ctx context.Context, dir, programs string, out io.Writer) (*eng
 	}
 	go func() {
 		defer close(e.exited)
-		_ = e.daemon.Wait() // it was asked to end, or await tells what it said
+		_ = e.daemon.Wait() // it was asked to end, or await reports what it said
 	}()
 	if err := e.await(ctx); err != nil {
 		return nil, errors.Join(err, e.stop())

@@ -22,8 +22,8 @@ type part struct {
 	lines []string
 }
 
-// takeSnapshot looks at the host. What a program would tell that is not installed is left
-// out, and its name with it.
+// takeSnapshot records the state of the host. What a program that is not installed would
+// report is left out, and its name with it.
 func takeSnapshot(ctx context.Context) (*snapshot, error) {
 	s := &snapshot{}
 	for _, command := range []struct{ name, line string }{
@@ -63,7 +63,7 @@ func takeSnapshot(ctx context.Context) (*snapshot, error) {
 
 func (s *snapshot) add(name string, lines []string) { s.parts = append(s.parts, part{name, lines}) }
 
-// String says what was looked at.
+// String says what was recorded.
 func (s *snapshot) String() string {
 	names := make([]string, len(s.parts))
 	for i, p := range s.parts {

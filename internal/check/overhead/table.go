@@ -34,7 +34,7 @@ func (r result) rtt() time.Duration {
 	return median(r.samples, func(s sample) time.Duration { return s.rtt })
 }
 
-// sum adds up over the rounds: what is lost is no matter for a median.
+// sum adds up over the rounds: losses do not matter for a median.
 func (r result) sum(of func(sample) int) int {
 	total := 0
 	for _, s := range r.samples {
@@ -84,8 +84,8 @@ func writeTable(w io.Writer, cfg config, results []result) error {
 
 func ratio(d, base time.Duration) float64 { return float64(d) / float64(base) }
 
-// verdict fails if a ping has no complete trace: what costs little because it
-// misses much is no measurement.
+// verdict fails if a ping has no complete trace: what costs little because it misses much
+// is not a measurement.
 func verdict(results []result) error {
 	var errs []error
 	for _, r := range results {

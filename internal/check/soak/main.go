@@ -98,7 +98,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 // its queue.
 const batch = 5000
 
-// watch pings, and looks at the agent's memory at even intervals.
+// watch pings, and samples the agent's memory at even intervals.
 func watch(ctx context.Context, cfg config, l *lab.Lab, a *agent, w io.Writer) ([]sample, error) {
 	guest, err := l.Open(lab.Guest)
 	if err != nil {

@@ -52,8 +52,8 @@ type session struct {
 	// hypervisor is nil where the topology has none.
 	hypervisor *netns.NS
 	roles      map[uint32]string
-	// firstID is the echo identifier of batch 0; each batch has its own, by which
-	// its traces are told.
+	// firstID is the echo identifier of batch 0; each batch has its own, which identifies
+	// its traces.
 	firstID uint16
 }
 

@@ -13,7 +13,7 @@ import (
 )
 
 // lock keeps two processes from making or removing labs of one prefix at the same
-// time. The kernel lets go of it when the process dies.
+// time. The kernel releases it when the process dies.
 func lock(ctx context.Context, prefix string) (unlock func(), err error) {
 	path := "/run/" + prefix + "-lab.lock"
 	type result struct {
@@ -35,7 +35,7 @@ func lock(ctx context.Context, prefix string) (unlock func(), err error) {
 		}
 		return func() { release(path, r.f) }, nil
 	case <-ctx.Done():
-		// flock cannot be called off: let go of the lock as soon as it is ours.
+		// flock cannot be cancelled: release the lock as soon as it is ours.
 		go func() {
 			if r := <-got; r.err == nil {
 				release(path, r.f)

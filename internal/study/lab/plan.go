@@ -107,7 +107,7 @@ func (b *builder) undo() error {
 	return errors.Join(errs...)
 }
 
-// close lets go of the namespaces.
+// close releases the namespaces.
 func (b *builder) close() {
 	for role, s := range b.spaces {
 		s.nl.Close()
