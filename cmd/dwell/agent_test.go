@@ -264,7 +264,7 @@ func TestAgentErrors(t *testing.T) {
 		"port by env":     {"", "DWELL_HTTP_LISTEN=" + taken.Addr().String(), []string{"dwell: DWELL_HTTP_LISTEN: http.listen", "address already in use"}},
 		"spool in a file": {"export: {otlp: {endpoint: \"a:1\"}, spool: {dir: " + file + "/spool}}\n" + anyPort, "", []string{"c.yaml:1:", "export.spool.dir", "not a directory"}},
 		"no CA":           {"export: {otlp: {endpoint: \"a:1\", tls: {ca_file: /nowhere}}}\n" + anyPort, "", []string{"export.otlp.tls.ca_file", "/nowhere", "no such file"}},
-		"bad CA":          {"export: {otlp: {endpoint: \"a:1\", tls: {ca_file: " + file + "}}}\n" + anyPort, "", []string{"export.otlp.tls.ca_file", "no certificate as PEM"}},
+		"bad CA":          {"export: {otlp: {endpoint: \"a:1\", tls: {ca_file: " + file + "}}}\n" + anyPort, "", []string{"export.otlp.tls.ca_file", "no PEM certificate"}},
 		"file in nothing": {"export: {file: /nowhere/x}\n" + anyPort, "", []string{"c.yaml:1:16: export.file", "no such file"}},
 	} {
 		t.Run(name, func(t *testing.T) {

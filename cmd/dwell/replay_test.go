@@ -275,7 +275,7 @@ func TestReplayErrors(t *testing.T) {
 		{"", []string{transcript("nat"), "--hypervisor", "99999999999"}, `--hypervisor "99999999999": not the inode number`},
 		{"", []string{rec, "--hypervisor", "1"}, "pings.rec: --hypervisor and --start are for listings"},
 		{"", []string{cut}, "cut.rec: the recording is truncated"},
-		{"", []string{rec, transcript("nat"), "--otlp-file", os.DevNull}, "export them one by one"},
+		{"", []string{rec, transcript("nat"), "--otlp-file", os.DevNull}, "export them separately"},
 		{"", []string{transcript("nat"), "--otlp-file", "/dev/full"}, "/dev/full"},
 	} {
 		_, _, err := runReplayed(t, tt.stdin, tt.args...)

@@ -24,7 +24,7 @@ func pipe(t *testing.T) string {
 }
 
 func TestPipeThatNobodyReads(t *testing.T) {
-	if _, err := Create(pipe(t), Info{}, nil); err == nil || !strings.Contains(err.Error(), "start its reader first") {
+	if _, err := Create(pipe(t), Info{}, nil); err == nil || !strings.Contains(err.Error(), "start the reader first") {
 		t.Errorf("error %v", err)
 	}
 }
