@@ -161,8 +161,10 @@ func (d *drawing) endLine() {
 // columnHeads writes the heads of the columns; the scale is above the bars.
 func (d *drawing) columnHeads() {
 	l := d.layout
-	total := text.Nanoseconds(d.scale.end-d.scale.start, d.micro)
-	scale := "0" + text.Right(total, l.bar-1)
+	scale := text.Left("0", l.bar, "")
+	if total := text.Nanoseconds(d.scale.end-d.scale.start, d.micro); text.Width(total) < l.bar-1 {
+		scale = "0" + text.Right(total, l.bar-1)
+	}
 	d.put(text.Left("SPAN", l.name, "")+gap+text.Left("SERVICE", l.service, "")+gap+scale+gap+text.Right("DWELL", l.dwell), dim)
 	d.endLine()
 	d.put(strings.Repeat(d.rule, l.total()), dim)

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/exporter/internal/text"
@@ -20,7 +21,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-func draw(t *testing.T, tr *trace.Trace, o waterfall.Options) string {
+func draw(t rapid.TB, tr *trace.Trace, o waterfall.Options) string {
 	t.Helper()
 	var b bytes.Buffer
 	if err := waterfall.Write(&b, tr, o); err != nil {
