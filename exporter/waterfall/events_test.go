@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package waterfall_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/dwelltrace/dwell/correlate/trace"
+	"github.com/dwelltrace/dwell/exporter/internal/text"
+	"github.com/dwelltrace/dwell/exporter/waterfall"
+)
+
+// withEvents is a ping of 1 ms with one leaf, in which the events happen.
+func withEvents(failure string, events ...trace.Event) *trace.Trace {
+	tr := &trace.Trace{}
+	ns := &trace.NetNS{Name: "guest"}
+	root := tr.Add(trace.NoParent, trace.Span{Kind: trace.KindPing, Title: "ping", Start: begin, End: begin + 1_000_000, NetNS: ns})
+	tr.Add(root, trace.Span{Kind: trace.KindForward, Start: begin, End: begin + 900_000, NetNS: ns, Leaf: true, Error: failure, Events: events})
+	return tr
+}
+
+func event(name string, ns int64, attrs ...string) trace.Event {
+	e := trace.Event{Name: name, Time: begin + ns}
+	for i := 0; i < len(attrs); i += 2 {
+		e.Attrs = append(e.Attrs, trace.String(attrs[i], attrs[i+1]))
+	}
+	return e
+}
+
+// What the lines below a span say of its events, for each kind, and for an event that
+// has not what its kind has.
+func TestEvents(t *testing.T) {
+	for name, tt := range map[string]struct {
+		trace *trace.Trace
+		want  []string
+	}{
+		"none":                     {withEvents(""), nil},
+		"drop":                     {withEvents("", event(trace.EventDrop, 7, trace.AttrDropReason, "NO_SOCKET")), []string{"◆ dropped: NO_SOCKET +7 ns"}},
+		"drop with its error":      {withEvents("X", event(trace.EventDrop, 7, trace.AttrDropReason, "NO_SOCKET")), []string{"◆ dropped: NO_SOCKET +7 ns"}},
+		"drop among others":        {withEvents("X", event(trace.EventDrop, 7), event("later", 8)), []string{"◆ " + trace.EventDrop + " +7 ns", "◆ later +8 ns"}},
+		"drop without a reason":    {withEvents("", event(trace.EventDrop, 7, "k", "v")), []string{"◆ " + trace.EventDrop + " k=v +7 ns"}},
+		"failure without an event": {withEvents("NO_ROUTE"), []string{"◆ dropped: NO_ROUTE +900.000 µs"}},
+		"failure beside a copy": {
+			withEvents("NO_ROUTE", event(trace.EventCopy, 1, trace.AttrNetworkInterface, "eth1")),
+			[]string{"◆ copied to eth1 +1 ns", "◆ dropped: NO_ROUTE +900.000 µs"},
+		},
+		"nat":                        {withEvents("", event(trace.EventNAT, 1500, trace.AttrNATBefore, "a", trace.AttrNATAfter, "b")), []string{"◆ nat a +1.500 µs", "    → b"}},
+		"nat from nowhere":           {withEvents("", event(trace.EventNAT, 0, trace.AttrNATAfter, "b")), []string{"◆ " + trace.EventNAT + " " + trace.AttrNATAfter + "=b +0 ns"}},
+		"copy to nowhere":            {withEvents("", event(trace.EventCopy, 0)), []string{"◆ " + trace.EventCopy + " +0 ns"}},
+		"others":                     {withEvents("", event("gro", 2, "a", "1", "b", "2"), event("gso", 1)), []string{"◆ gro a=1 b=2 +2 ns", "◆ gso +1 ns"}},
+		"with another's reason":      {withEvents("", event("other", 0, trace.AttrDropReason, "X")), []string{"◆ other " + trace.AttrDropReason + "=X +0 ns"}},
+		"with another's NAT":         {withEvents("", event("other", 0, trace.AttrNATBefore, "X")), []string{"◆ other " + trace.AttrNATBefore + "=X +0 ns"}},
+		"with another's copy":        {withEvents("", event("other", 0, trace.AttrNetworkInterface, "X")), []string{"◆ other " + trace.AttrNetworkInterface + "=X +0 ns"}},
+		"that would move the cursor": {withEvents("", event("\x1b[1A\r\n", 0)), []string{"◆ \ufffd[1A\ufffd\ufffd +0 ns"}},
+	} {
+		p := readPicture(t, draw(t, tt.trace, waterfall.Options{}))
+		var got []string
+		for _, l := range p.lines[2:] {
+			name := strings.TrimPrefix(cut(l.all, 0, p.bar), "   ")
+			if l.dwell == "" {
+				name = strings.TrimPrefix(l.all, "   ") // what follows on a second line
+			}
+			got = append(got, strings.TrimRight(strings.TrimRight(name, " ")+" "+l.dwell, " "))
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// The same in ASCII: the second side of a NAT stands below the first there, too.
+func TestNATInASCII(t *testing.T) {
+	tr := withEvents("", event(trace.EventNAT, 1500, trace.AttrNATBefore, "before", trace.AttrNATAfter, "after"))
+	for _, ascii := range []bool{false, true} {
+		lines := readPicture(t, draw(t, tr, waterfall.Options{ASCII: ascii})).lines
+		before, _, _ := strings.Cut(lines[2].all, "before")
+		after, _, _ := strings.Cut(lines[3].all, "after")
+		if text.Width(before) != text.Width(after) {
+			t.Errorf("ASCII %t: %q above %q", ascii, lines[2].all, lines[3].all)
+		}
+	}
+}
+
+// The mark of an event stands in the column of its time, which is inside of its span's
+// bar or beside it, and its figure is the time since the ping began.
+func TestMarks(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		total := rapid.Int64Range(1, 10_000_000_000).Draw(t, "total")
+		at := rapid.Int64Range(0, total).Draw(t, "at")
+		tr := withEvents("", event("here", at))
+		tr.Root().End = begin + total
+		tr.Spans[1].End = begin + total
+		p := readPicture(t, draw(t, tr, waterfall.Options{Width: rapid.IntRange(60, 200).Draw(t, "width")}))
+		mark := p.lines[2]
+		first, last := extent(mark.bar)
+		want := min(int(float64(at)/float64(total)*float64(p.columns())), p.columns()-1)
+		if first != last || first < want-1 || first > want+1 || strings.Trim(mark.bar, " ") != "◆" {
+			t.Errorf("the mark of %d of %d stands at %d, want %d of %d: %q", at, total, first, want, p.columns(), mark.all)
+		}
+		if offset, ok := strings.CutPrefix(mark.dwell, "+"); !ok || nanoseconds(t, offset) != at {
+			t.Errorf("%d ns are written %q", at, mark.dwell)
+		}
+	})
+}
+
+// An event outside of the ping's time, as clocks that are read on two CPUs can make it,
+// is drawn at the edge.
+func TestMarksAtTheEdge(t *testing.T) {
+	for ns, want := range map[int64]string{-5: "left", 1_000_005: "right", 0: "left", 1_000_000: "right"} {
+		p := readPicture(t, draw(t, withEvents("", event("here", ns)), waterfall.Options{}))
+		first, _ := extent(p.lines[2].bar)
+		if column := map[string]int{"left": 0, "right": p.columns() - 1}[want]; first != column {
+			t.Errorf("%d ns: the mark stands at %d of %d", ns, first, p.columns())
+		}
+	}
+}
+
+// A span that reaches out of the root, as a reply that was seen too late, widens the
+// scale: nothing is drawn as if it were at the edge.
+func TestScaleHoldsEverySpan(t *testing.T) {
+	tr := withEvents("")
+	tr.Spans[1].Start, tr.Spans[1].End = begin-1_000_000, begin+3_000_000
+	p, spans := rows(t, tr, waterfall.Options{Width: 140})
+	if p.total != "4.000000 ms" {
+		t.Errorf("the scale ends with %q", p.total)
+	}
+	rootFirst, rootLast := extent(spans[0].bar)
+	first, last := extent(spans[1].bar)
+	quarter := p.columns() / 4
+	if first != 0 || last != p.columns()-1 || rootFirst < quarter-1 || rootFirst > quarter+1 || rootLast < 2*quarter-1 || rootLast > 2*quarter+2 {
+		t.Errorf("the span stands from %d to %d, the root from %d to %d of %d", first, last, rootFirst, rootLast, p.columns())
+	}
+	if got := fmt.Sprint(spans[0].dwell, spans[1].dwell); got != "1.000000 ms4.000000 ms" {
+		t.Errorf("dwells %s", got)
+	}
+}
