@@ -4,6 +4,7 @@ package table_test
 
 import (
 	"bytes"
+	"context"
 	"flag"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/exporter/table"
@@ -31,7 +33,7 @@ func stretched(seq uint16, factor int64) *trace.Trace {
 	return tr
 }
 
-func write(t *testing.T, tb *table.Table, o table.Options) string {
+func write(t rapid.TB, tb *table.Table, o table.Options) string {
 	t.Helper()
 	var b bytes.Buffer
 	if err := tb.Write(&b, o); err != nil {
@@ -40,9 +42,9 @@ func write(t *testing.T, tb *table.Table, o table.Options) string {
 	return b.String()
 }
 
-func fill(t *testing.T, tb *table.Table, traces ...*trace.Trace) {
+func fill(t rapid.TB, tb *table.Table, traces ...*trace.Trace) {
 	t.Helper()
-	if err := tb.Export(t.Context(), traces); err != nil {
+	if err := tb.Export(context.Background(), traces); err != nil {
 		t.Fatal(err)
 	}
 }
