@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"github.com/dwelltrace/dwell/correlate/trace"
@@ -147,7 +148,11 @@ func TestDwells(t *testing.T) {
 				t.Errorf("%d ns are written %q", tr.Spans[i].Duration(), l.dwell)
 			}
 		}
-		if whole := spans[0].dwell; text.Width(whole) < p.columns()-1 && p.total != whole || p.total != "" && p.total != whole {
+		whole := spans[0].dwell
+		if text.Width(whole) >= p.columns()-1 {
+			whole = "" // it would stick to the 0
+		}
+		if p.total != whole {
 			t.Errorf("the scale ends with %q instead of %q in %d columns", p.total, whole, p.columns())
 		}
 	})
@@ -191,4 +196,65 @@ func TestTree(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The lines of an event stand within the branch of their span: below its name, with the
+// lines of the tree that go on to what follows.
+func TestTreePassesEvents(t *testing.T) {
+	nat := event(trace.EventNAT, 1, trace.AttrNATBefore, "a", trace.AttrNATAfter, "b")
+	tr := withEvents("", nat)
+	tr.Spans[0].Events = []trace.Event{nat}
+	leaf := tr.Spans[1]
+	tr.Add(1, leaf)
+	tr.Add(0, leaf)
+	var got []string
+	for _, l := range readPicture(t, draw(t, tr, waterfall.Options{})).lines {
+		got = append(got, strings.TrimRight(l.name, " "))
+	}
+	want := []string{
+		"ping", "│  ◆ nat a", "│      → b",
+		"├─ forward", "│  │  ◆ nat a", "│  │      → b",
+		"│  └─ forward", "│     ◆ nat a", "│         → b",
+		"└─ forward", "   ◆ nat a", "       → b",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// In a narrow terminal services give way first, down to 10 columns, then names, down to
+// 18; an event's text gives way before either. In a wide one nothing is cut.
+func TestWhatGivesWay(t *testing.T) {
+	for _, tt := range []struct {
+		width, name, service int
+		names, services      int // columns
+	}{
+		{60, 30, 30, 23, 10},
+		{60, 40, 10, 23, 10},
+		{60, 12, 40, 12, 21},
+		{60, 12, 20, 12, 20},
+		{72, 50, 50, 32, 10},
+		{200, 50, 50, 50, 50},
+		{100, 3, 3, 4, 7},
+	} {
+		tr := withEvents("")
+		tr.Spans = tr.Spans[:1]
+		tr.Root().Title, tr.Root().NetNS.Name = strings.Repeat("n", tt.name), strings.Repeat("s", tt.service)
+		p := readPicture(t, draw(t, tr, waterfall.Options{Width: tt.width}))
+		if names, services := p.service-2, p.bar-2-p.service; names != tt.names || services != tt.services {
+			t.Errorf("%d columns: names of %d take %d, want %d; services of %d take %d, want %d", tt.width, tt.name, names, tt.names, tt.service, services, tt.services)
+		}
+	}
+}
+
+// An event whose text is longer than the names gets what the bars can spare, which is all
+// but a quarter of what is left beside the figures.
+func TestEventsAreCutLast(t *testing.T) {
+	for _, tt := range []struct{ width, columns, want int }{{100, 20, 20}, {100, 34, 34}, {60, 35, 35}, {60, 36, 35}, {60, 5, 19}} {
+		tr := withEvents("", event(strings.Repeat("e", tt.columns-5), 1)) // behind "   ◆ "
+		p := readPicture(t, draw(t, tr, waterfall.Options{Width: tt.width}))
+		if got := p.bar - 2; got != tt.want || strings.Contains(p.lines[2].all, "…") != (tt.columns > tt.want) {
+			t.Errorf("%d columns: the event has %d, want %d: %q", tt.width, got, tt.want, p.lines[2].all)
+		}
+	}
 }

@@ -45,7 +45,7 @@ func TestTitle(t *testing.T) {
 	complete, dropped := tracetest.Complete(65535), tracetest.Dropped(0)
 	dropped.DropReason = "\x1b[31mred"
 	twice := tracetest.Complete(1)
-	twice.Duplicates = 3
+	twice.Duplicates = 1
 	for name, tt := range map[string]struct {
 		trace *trace.Trace
 		has   []string
@@ -54,7 +54,7 @@ func TestTitle(t *testing.T) {
 		"complete":   {complete, []string{"ping 192.168.0.10 -> 203.0.113.8", "seq 65535", "rtt 28.976 µs", "complete"}, []string{"dropped", "duplicate"}},
 		"dropped":    {dropped, []string{"seq 0", "dropped: \ufffd[31mred"}, []string{"rtt", "complete", "\x1b"}},
 		"incomplete": {tracetest.NoReply(2), []string{"seq 2", "incomplete: "}, []string{"rtt", "dropped"}},
-		"twice":      {twice, []string{"complete", "duplicate replies: 3"}, nil},
+		"twice":      {twice, []string{"complete", "duplicate replies: 1"}, nil},
 	} {
 		got := title(t, tt.trace)
 		for _, part := range tt.has {
