@@ -5,6 +5,8 @@ package bpf
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/cilium/ebpf"
 )
@@ -22,7 +24,8 @@ func (t *Tracer) ReleaseNetfilter() (int, error) {
 	defer t.netfilterMu.Unlock()
 	var errs []error
 	released := 0
-	for inode, s := range t.netfilter.spaces {
+	for _, inode := range slices.Sorted(maps.Keys(t.netfilter.spaces)) { // so that the same errors are the same text
+		s := t.netfilter.spaces[inode]
 		refs, err := t.netfilter.references(s.net)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("release network namespace %d: %w", inode, err))
