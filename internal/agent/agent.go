@@ -140,23 +140,21 @@ func (a *Agent) correlate() {
 // look passes the scope to the kernel side.
 func (a *Agent) look() error {
 	var without error
-	a.watcher = &scopeWatcher{
-		tracer: a.tracer, inventory: a.inventory, refused: map[uint32]error{},
-		without: func(err error) { without = errors.Join(without, err) },
+	a.watcher = &scopeWatcher{kernel: a.tracer, inventory: a.inventory, refused: map[uint32]error{}}
+	if a.opts.Kernel != nil {
+		a.watcher.kernel = a.opts.Kernel(a.tracer)
 	}
+	a.watcher.reports.refused = a.opts.onRefused
+	a.watcher.reports.without = func(err error) { without = errors.Join(without, err) }
 	if err := a.begin(); err != nil {
 		return err
 	}
 	if without != nil && a.opts.WithoutNetfilter == nil {
 		return without
 	}
-	a.watcher.without = func(err error) {
-		if a.opts.WithoutNetfilter != nil {
-			a.opts.WithoutNetfilter(err)
-		}
-	}
+	a.watcher.reports.without = a.opts.withoutNetfilter
 	if without != nil {
-		a.watcher.without(without)
+		a.opts.withoutNetfilter(without)
 	}
 	return nil
 }
@@ -171,8 +169,8 @@ func (a *Agent) begin() error {
 		return err
 	}
 	for _, ns := range a.opts.Netfilter {
-		if err := attachNetfilter(a.tracer, ns); err != nil {
-			f.without(err)
+		if err := attachNetfilter(f.kernel, ns); err != nil {
+			f.reports.without(err)
 		}
 	}
 	f.publish()

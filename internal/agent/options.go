@@ -34,8 +34,16 @@ type Options struct {
 	// WithoutNetfilter, if set, is called with the reason why the chains cannot be timed
 	// in a namespace, and tracing continues without them; if nil, that is an error of
 	// Start, and later is in [Status]. It may be called by another goroutine while the
-	// agent runs.
+	// agent runs, and must not call SetScope.
 	WithoutNetfilter func(error)
+	// OnRefused, if set, is called when the kernel refuses to change what is traced or to
+	// release a namespace, again when the error's text changes, and with nil when it is
+	// over; see [Refused.Err]. The agent continues and tries again. It is called by other
+	// goroutines while the agent runs, by one at a time, and must not call SetScope.
+	OnRefused func(error)
+	// Kernel, if set, returns what the scope is applied to in place of the kernel side that
+	// it is given. It is for tests.
+	Kernel func(Kernel) Kernel
 	// Containers names namespaces after the containers that they belong to, and finds
 	// them by those names. It costs a scan of all processes, at most one percent of the
 	// time. ContainerSockets are those of the container runtimes that are queried for
@@ -64,6 +72,19 @@ type Options struct {
 	// over. While it does send, it may take as long as it needs. The default is
 	// DefaultIdleTimeout.
 	IdleTimeout time.Duration
+}
+
+// onRefused calls OnRefused if it is set, and withoutNetfilter WithoutNetfilter.
+func (o *Options) onRefused(err error) {
+	if o.OnRefused != nil {
+		o.OnRefused(err)
+	}
+}
+
+func (o *Options) withoutNetfilter(err error) {
+	if o.WithoutNetfilter != nil {
+		o.WithoutNetfilter(err)
+	}
 }
 
 // fixed reports whether the namespaces are given by number.

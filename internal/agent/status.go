@@ -19,15 +19,15 @@ type Status struct {
 	LastIteration time.Time
 	// Summary is what was seen up to then; Export is up to now.
 	Summary
+	// Inventory is how well names of namespaces and devices are known, up to now.
 	Inventory inventory.Stats
 	// NetNS is the number of namespaces that are traced, Netfilter that of those whose
 	// chains are timed.
 	NetNS, Netfilter int
 	// Unresolved are the references of the scope that mean nothing now, in order.
 	Unresolved []string
-	// Trouble is why the scope is not followed to the letter, nil if it is: mostly that
-	// netfilter's chains cannot be timed in some namespace.
-	Trouble error
+	// Refused is what the kernel refuses now.
+	Refused Refused
 }
 
 // Status returns how the agent does. It may be called at any time, by any goroutine, and
@@ -48,7 +48,7 @@ func (a *Agent) Status() Status {
 	case slices.Equal(f.filter.NetNS, []uint32{nowhere}):
 		s.NetNS = 0
 	}
-	s.Unresolved, s.Trouble = slices.Clone(f.unresolved), f.err
+	s.Unresolved, s.Refused = slices.Clone(f.unresolved), f.refused
 	return s
 }
 

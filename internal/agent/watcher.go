@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"runtime"
 	"slices"
@@ -15,7 +16,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/dwelltrace/dwell/bpf"
 	"github.com/dwelltrace/dwell/internal/inventory"
 	"github.com/dwelltrace/dwell/internal/netns"
 )
@@ -40,20 +40,21 @@ const (
 // scopeWatcher keeps the kernel side and the inventory at what the scope means. It works
 // beside the loop: looking takes milliseconds, in which the loop reads on.
 type scopeWatcher struct {
-	tracer    *bpf.Tracer
+	kernel    Kernel
 	inventory *inventory.Inventory
-	// without is told why netfilter's chains cannot be timed in a namespace.
-	without func(error)
+	reports   reports
 
 	mu sync.Mutex // guards what follows, and orders what the kernel is told
 	// scope is nil as long as the namespaces are fixed by Options.
 	scope   *Scope
 	current target
 	// refused are namespaces in which netfilter cannot be attached, as long as they
-	// are wanted; untold those of which nobody has been told yet.
-	refused map[uint32]error
-	untold  []error
-	err     error
+	// are wanted; unreported those that have not been reported yet.
+	refused    map[uint32]error
+	unreported []error
+	// scopeErr is why the scope could not be applied when it was last resolved, releaseErr
+	// why a namespace could not be released the last time that was tried.
+	scopeErr, releaseErr error
 
 	// state is read without waiting.
 	state atomic.Pointer[applied]
@@ -64,7 +65,7 @@ type applied struct {
 	target
 	// known is the number of all namespaces, timed that of those whose chains are.
 	known, timed int
-	err          error
+	refused      Refused
 }
 
 // addresses returns the prefixes that choose pings, none for all.
@@ -76,20 +77,21 @@ func (f *scopeWatcher) set(s Scope) error {
 		return err
 	}
 	s = s.clone()
-	defer f.tell()
+	defer f.report()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.apply(resolve(f.inventory, s, inventory.Everywhere)); err != nil {
 		return err
 	}
-	f.scope = &s
+	f.scope, f.scopeErr = &s, nil
+	f.publish()
 	return nil
 }
 
 // resolve applies what the scope means now, and returns how long it kept a CPU busy to find
 // that out.
 func (f *scopeWatcher) resolve(where inventory.Where) (looked time.Duration) {
-	defer f.tell()
+	defer f.report()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.scope == nil {
@@ -97,7 +99,7 @@ func (f *scopeWatcher) resolve(where inventory.Where) (looked time.Duration) {
 	}
 	var meant target
 	looked = busy(func() { meant = resolve(f.inventory, *f.scope, where) })
-	f.err = f.apply(meant)
+	f.scopeErr = f.apply(meant)
 	f.publish()
 	f.inventory.LookAtNew()
 	return looked
@@ -119,21 +121,11 @@ func threadTime() time.Duration {
 	return time.Duration(ts.Nano())
 }
 
-// tell tells what was found out while nobody else could be listened to.
-func (f *scopeWatcher) tell() {
-	f.mu.Lock()
-	untold := f.untold
-	f.untold = nil
-	f.mu.Unlock()
-	for _, err := range untold {
-		f.without(err)
-	}
-}
-
-// apply tells the kernel side and the inventory what is different from before.
+// apply tells the kernel side and the inventory what is different from before. What the
+// kernel refuses is not in current, so that the next call tries it again.
 func (f *scopeWatcher) apply(t target) error {
 	if !sameFilter(t.filter, f.current.filter) {
-		if err := f.tracer.SetFilter(t.filter); err != nil {
+		if err := f.kernel.SetFilter(t.filter); err != nil {
 			return err
 		}
 	}
@@ -147,21 +139,26 @@ func (f *scopeWatcher) apply(t target) error {
 
 // publish makes known how things are.
 func (f *scopeWatcher) publish() {
-	state := applied{f.current, f.inventory.Count(), len(f.tracer.NetfilterAttached()), f.err}
-	for _, refused := range f.refused {
-		state.err = errors.Join(state.err, refused)
+	f.state.Store(&applied{f.current, f.inventory.Count(), len(f.kernel.NetfilterAttached()), f.refusals()})
+}
+
+// refusals returns what the kernel refuses now, in the same order each time.
+func (f *scopeWatcher) refusals() Refused {
+	r := Refused{Scope: f.scopeErr, Release: f.releaseErr}
+	for _, inode := range slices.Sorted(maps.Keys(f.refused)) {
+		r.Netfilter = append(r.Netfilter, f.refused[inode])
 	}
-	f.state.Store(&state)
+	return r
 }
 
 // applyNetfilter attaches and detaches the netfilter chains of namespaces. That they cannot
 // be timed somewhere is no error.
 func (f *scopeWatcher) applyNetfilter(wanted []uint32) error {
 	var errs []error
-	attached := f.tracer.NetfilterAttached()
+	attached := f.kernel.NetfilterAttached()
 	for _, inode := range attached {
 		if !slices.Contains(wanted, inode) {
-			errs = append(errs, f.tracer.DetachNetfilter(inode))
+			errs = append(errs, f.kernel.DetachNetfilter(inode))
 		}
 	}
 	for inode := range f.refused {
@@ -177,7 +174,7 @@ func (f *scopeWatcher) applyNetfilter(wanted []uint32) error {
 			continue // the number may be another's next
 		} else if err != nil {
 			f.refused[inode] = err
-			f.untold = append(f.untold, err)
+			f.unreported = append(f.unreported, err)
 		}
 	}
 	return errors.Join(errs...)
@@ -189,11 +186,11 @@ func (f *scopeWatcher) attachNetfilter(inode uint32) error {
 		return err
 	}
 	defer ns.Close()
-	return attachNetfilter(f.tracer, ns)
+	return attachNetfilter(f.kernel, ns)
 }
 
-func attachNetfilter(tracer *bpf.Tracer, ns *netns.NS) error {
-	if err := tracer.AttachNetfilter(ns.Do); err != nil {
+func attachNetfilter(kernel Kernel, ns *netns.NS) error {
+	if err := kernel.AttachNetfilter(ns.Do); err != nil {
 		return fmt.Errorf("network namespace %s: %w", ns.Name(), err)
 	}
 	return nil
@@ -247,10 +244,9 @@ func pause(ctx context.Context, d time.Duration) bool {
 // release lets go of namespaces that everybody else has left, and that are kept alive only
 // because their netfilter chains are timed.
 func (f *scopeWatcher) release() {
+	defer f.report()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if _, err := f.tracer.ReleaseNetfilter(); err != nil {
-		f.err = errors.Join(f.err, err)
-	}
+	_, f.releaseErr = f.kernel.ReleaseNetfilter()
 	f.publish()
 }
