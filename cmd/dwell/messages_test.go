@@ -32,6 +32,19 @@ func TestJoinedErrorsAreOneLineEach(t *testing.T) {
 	}
 }
 
+// What the kernel refuses while tracing goes on is a warning for each reason.
+func TestRefusalsAreOneLineEach(t *testing.T) {
+	var b bytes.Buffer
+	logRefused(newLogger(&b), errors.Join(errors.New("no room"), errors.New("held")))
+	logRefused(newLogger(&b), nil)
+	const want = "dwell: warning: the kernel refuses a change to what is traced; trying again: no room\n" +
+		"dwell: warning: the kernel refuses a change to what is traced; trying again: held\n" +
+		"dwell: the kernel no longer refuses changes to what is traced\n"
+	if b.String() != want {
+		t.Errorf("%q, want %q", &b, want)
+	}
+}
+
 func TestUnknownSubcommand(t *testing.T) {
 	for _, test := range []struct {
 		args string

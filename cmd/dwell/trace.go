@@ -180,6 +180,7 @@ func runTrace(cmd *cobra.Command, f traceFlags) error {
 	if len(f.netfilter) == 0 { // it was not asked for
 		opts.WithoutNetfilter = func(err error) { log.Warn("netfilter chains are not timed: " + err.Error()) }
 	}
+	opts.OnRefused = func(err error) { logRefused(log, err) }
 	a, err := agent.Start(opts)
 	if err != nil {
 		return err
@@ -194,6 +195,17 @@ func runTrace(cmd *cobra.Command, f traceFlags) error {
 	err = errors.Join(err, out.finish(cmd.ErrOrStderr()))
 	fmt.Fprintln(cmd.ErrOrStderr(), "dwell:", summary)
 	return err
+}
+
+// logRefused says what the kernel refuses, and when that is over.
+func logRefused(log *slog.Logger, err error) {
+	if err == nil {
+		log.Info("the kernel no longer refuses changes to what is traced")
+		return
+	}
+	for line := range strings.Lines(err.Error()) {
+		log.Warn("the kernel refuses a change to what is traced; trying again: " + strings.TrimSpace(line))
+	}
 }
 
 // sinks opens what the traces go to.

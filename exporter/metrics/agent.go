@@ -39,6 +39,14 @@ type AgentStats struct {
 	Reloads, ReloadsFailed uint64
 	// ScopeUnresolved is how many references of the scope are to nothing now.
 	ScopeUnresolved int
+	// RefusedScope and RefusedRelease are set while the kernel refuses to change what is
+	// traced and to release a namespace; RefusedNetfilter is the number of namespaces whose
+	// netfilter chains cannot be timed.
+	RefusedScope, RefusedRelease bool
+	RefusedNetfilter             int
+	// NamesUnknown is how often a namespace or a device had no known name. Lookups are the
+	// reads of what is in a namespace, LookupsFailed those of them that did not see all.
+	NamesUnknown, Lookups, LookupsFailed uint64
 	// MetricPushes and MetricPushesFailed are requests with these metrics over OTLP, see
 	// otlpmetrics.Stats.
 	MetricPushes, MetricPushesFailed uint64
@@ -48,6 +56,13 @@ type AgentStats struct {
 const (
 	ResultSuccess = "success"
 	ResultFailure = "failure"
+)
+
+// The values of the label operation.
+const (
+	OperationScope     = "scope"
+	OperationNetfilter = "netfilter"
+	OperationRelease   = "release"
 )
 
 // agentMetric is a metric that is read from a snapshot.

@@ -21,7 +21,7 @@ func agentDefinitions() []Definition {
 
 // agentMetrics lists what is read from a snapshot, in the order of the page.
 func agentMetrics() []agentMetric {
-	return slices.Concat(eventMetrics(), exportMetrics(), controlMetrics())
+	return slices.Concat(eventMetrics(), exportMetrics(), controlMetrics(), nameMetrics())
 }
 
 func eventMetrics() []agentMetric {
@@ -73,9 +73,37 @@ func controlMetrics() []agentMetric {
 			func(s AgentStats) (ok, failed uint64) { return s.Reloads, s.ReloadsFailed }),
 		gauge("dwell.agent.scope.unresolved", "{reference}", "References of the configured scope that are to nothing now.",
 			func(s AgentStats) float64 { return float64(s.ScopeUnresolved) }),
+		{
+			Definition: Definition{
+				Name: "dwell.agent.scope.refused", Instrument: Gauge, Unit: "{refusal}", Attributes: []string{"operation"}, Agent: true,
+				Meaning: `What the kernel refuses now. operation is "scope" (1 if what is traced could not be changed), ` +
+					`"netfilter" (the number of namespaces whose chains cannot be timed) or "release" (1 if a namespace that everybody else has left is kept alive).`,
+			},
+			read: func(s AgentStats, emit func(float64, ...string)) {
+				emit(oneIf(s.RefusedScope), OperationScope)
+				emit(float64(s.RefusedNetfilter), OperationNetfilter)
+				emit(oneIf(s.RefusedRelease), OperationRelease)
+			},
+		},
 		results("dwell.agent.metrics.pushes", "{request}", "Requests with these metrics over OTLP, of which a push with many series takes several.",
 			func(s AgentStats) (ok, failed uint64) { return s.MetricPushes, s.MetricPushesFailed }),
 	}
+}
+
+func nameMetrics() []agentMetric {
+	return []agentMetric{
+		counter("dwell.agent.names.unknown", "{name}", "Times that the name of a namespace or device was not known, so that a trace has its number instead.",
+			func(s AgentStats) uint64 { return s.NamesUnknown }),
+		results("dwell.agent.names.lookups", "{lookup}", "Times that a namespace was inspected for the names in it; mostly one that fails is gone.",
+			func(s AgentStats) (ok, failed uint64) { return s.Lookups - s.LookupsFailed, s.LookupsFailed }),
+	}
+}
+
+func oneIf(set bool) float64 {
+	if set {
+		return 1
+	}
+	return 0
 }
 
 func counter(name, unit, meaning string, value func(AgentStats) uint64) agentMetric {

@@ -89,7 +89,7 @@ func TestLint(t *testing.T) {
 }
 
 func TestAttributesAreKnown(t *testing.T) {
-	known := map[string]bool{AttrParentKind: true, AttrMetric: true, "cause": true, "result": true, "version": true}
+	known := map[string]bool{AttrParentKind: true, AttrMetric: true, "cause": true, "result": true, "operation": true, "version": true}
 	for _, a := range trace.Attributes {
 		known[a.Key] = true
 	}
@@ -111,6 +111,7 @@ func TestAgentCollector(t *testing.T) {
 			Lost: map[exporter.Cause]exporter.Count{exporter.CauseQueueFull: {Spans: 13}, "unavailable": {Spans: 14}},
 		},
 		SpoolLimitBytes: 15, Reloads: 16, ReloadsFailed: 17, ScopeUnresolved: 18, MetricPushes: 19, MetricPushesFailed: 20,
+		RefusedScope: true, RefusedRelease: true, RefusedNetfilter: 21, NamesUnknown: 22, Lookups: 47, LookupsFailed: 24,
 	}
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(NewAgentCollector(Options{Version: "1.2.3", HostID: "5b0b"}, func() AgentStats { return stats }))
@@ -136,6 +137,9 @@ func TestAgentCollector(t *testing.T) {
 		"dwell_agent_config_reloads_total":     {"result=success": 16, "result=failure": 17},
 		"dwell_agent_scope_unresolved":         {"": 18},
 		"dwell_agent_metrics_pushes_total":     {"result=success": 19, "result=failure": 20},
+		"dwell_agent_scope_refused":            {"operation=scope": 1, "operation=netfilter": 21, "operation=release": 1},
+		"dwell_agent_names_unknown_total":      {"": 22},
+		"dwell_agent_names_lookups_total":      {"result=success": 23, "result=failure": 24},
 		"dwell_build_info":                     {"host_id=5b0b version=1.2.3": 1},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

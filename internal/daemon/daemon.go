@@ -37,6 +37,9 @@ type daemon struct {
 	phase     atomic.Int32
 	began     time.Time
 
+	// startAgent is agent.Start, but for tests.
+	startAgent func(agent.Options) (*agent.Agent, error)
+
 	scraped                atomic.Bool
 	reloads, failedReloads atomic.Uint64
 	// troubles is what was last logged about the scope.
@@ -72,7 +75,7 @@ func Run(ctx context.Context, o Options) error {
 }
 
 func newDaemon(o Options, loaded *config.Loaded) (*daemon, error) {
-	d := &daemon{opts: o, config: loaded.Config, began: time.Now()}
+	d := &daemon{opts: o, config: loaded.Config, began: time.Now(), startAgent: agent.Start}
 	d.log, d.level = o.logger(d.config.Log)
 	if o.OnLogger != nil {
 		o.OnLogger(d.log)
@@ -109,7 +112,7 @@ func (d *daemon) start(ctx context.Context, loaded *config.Loaded) error {
 	if d.server != nil {
 		d.log.Info("serving metrics and health", "address", d.server.addr.String())
 	}
-	a, err := agent.Start(d.agentOptions(loaded))
+	a, err := d.startAgent(d.agentOptions(loaded))
 	if err != nil {
 		return err
 	}
@@ -124,6 +127,7 @@ func (d *daemon) agentOptions(loaded *config.Loaded) agent.Options {
 	opts.WithoutNetfilter = func(err error) {
 		d.log.Warn("netfilter chains are not timed", "error", err)
 	}
+	opts.OnRefused = d.logRefused
 	opts.OnTrace = func(t *trace.Trace) {
 		d.telemetry.record(t, d.sinks.open() && d.sampler.Keeps(t))
 	}

@@ -50,7 +50,10 @@ func (d *daemon) stats() metrics.AgentStats {
 		Export:           d.sinks.Stats(), SpoolLimitBytes: d.sinks.spoolLimit.Load(),
 		Reloads: d.reloads.Load(), ReloadsFailed: d.failedReloads.Load(),
 		ScopeUnresolved: len(s.Unresolved),
-		MetricPushes:    pushes.Pushed, MetricPushesFailed: pushes.Failed,
+		RefusedScope:    s.Refused.Scope != nil, RefusedRelease: s.Refused.Release != nil,
+		RefusedNetfilter: len(s.Refused.Netfilter),
+		NamesUnknown:     s.Inventory.Unknown, Lookups: s.Inventory.Looks, LookupsFailed: s.Inventory.Failed,
+		MetricPushes: pushes.Pushed, MetricPushesFailed: pushes.Failed,
 	}
 }
 
@@ -84,6 +87,15 @@ func (d *daemon) logTroubles() {
 		return
 	}
 	d.log.Warn("no network namespace matches these references; they are resolved again as namespaces come and go", "names", now)
+}
+
+// logRefused logs what the kernel refuses, when that changes.
+func (d *daemon) logRefused(err error) {
+	if err == nil {
+		d.log.Info("the kernel no longer refuses changes to what is traced")
+		return
+	}
+	d.log.Warn("the kernel refuses a change to what is traced; trying again", "error", err)
 }
 
 // checkEndpoint warns of an endpoint that does not answer. It may come up while we run.

@@ -172,7 +172,8 @@ func (v *Inventory) Device(inode, ifindex uint32) *trace.Device {
 
 // Stats returns what was counted so far.
 func (v *Inventory) Stats() Stats {
-	return Stats{Unknown: v.unknown.Load(), Looks: v.looks.Load(), Failed: v.failed.Load()}
+	failed := v.failed.Load() // before looks, of which it is a part
+	return Stats{Unknown: v.unknown.Load(), Looks: v.looks.Load(), Failed: failed}
 }
 
 // Close waits until no look is under way. Afterwards answers come from what is
