@@ -70,34 +70,6 @@ func CountOf(traces ...*trace.Trace) Count {
 	return c
 }
 
-// Cause says why traces were lost. Beside the ones below, it may be the name of a
-// gRPC status code in lower case, such as "unavailable" or "deadline_exceeded".
-type Cause string
-
-// The causes that do not come from the other side.
-const (
-	// CauseQueueFull: they came faster than they could be sent.
-	CauseQueueFull Cause = "queue_full"
-	// CauseRejected: the receiver accepted a request but not all of its spans
-	// (OTLP's partial success). It does not say to which traces these belong, so
-	// that only their spans are counted, unless all spans were rejected.
-	CauseRejected Cause = "rejected"
-	// CauseShutdown: they were not yet sent when the time for Shutdown was over,
-	// or came after it.
-	CauseShutdown Cause = "shutdown"
-	// CauseWrite: they could not be written.
-	CauseWrite Cause = "write"
-	// CauseSpoolFull: the spool had reached its limit, and these were its oldest.
-	CauseSpoolFull Cause = "spool_full"
-	// CauseSpoolWrite: the queue in memory was full and the disk took no more of it.
-	CauseSpoolWrite Cause = "spool_write"
-	// CauseSpoolCorrupt: they were in the spool and could not be read back.
-	CauseSpoolCorrupt Cause = "spool_corrupt"
-	// CauseKilled: they were in the memory of an earlier process that used the same
-	// spool and died without a Shutdown.
-	CauseKilled Cause = "killed"
-)
-
 // Stats says what became of all traces that were exported.
 type Stats struct {
 	// Sent is what the other side has taken.

@@ -133,11 +133,8 @@ func (o Options) hostLabel() prometheus.Labels {
 // that the first loss is an increase.
 func lostByCause(s AgentStats, emit func(float64, ...string)) {
 	lost := map[exporter.Cause]int64{}
-	for _, cause := range []exporter.Cause{
-		exporter.CauseQueueFull, exporter.CauseRejected, exporter.CauseShutdown, exporter.CauseWrite,
-		exporter.CauseSpoolFull, exporter.CauseSpoolWrite, exporter.CauseSpoolCorrupt, exporter.CauseKilled,
-	} {
-		lost[cause] = 0
+	for _, known := range exporter.Causes() {
+		lost[known.Cause] = 0
 	}
 	for cause, c := range s.Export.Lost {
 		lost[cause] = c.Spans

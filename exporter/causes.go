@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package exporter
+
+// Cause says why traces were lost. Beside the ones below, it may be the name of a
+// gRPC status code in lower case, such as "unavailable" or "deadline_exceeded".
+type Cause string
+
+// The causes that do not come from the other side.
+const (
+	// CauseQueueFull: they came faster than they could be sent.
+	CauseQueueFull Cause = "queue_full"
+	// CauseRejected: the receiver accepted a request but not all of its spans
+	// (OTLP's partial success). It does not say to which traces these belong, so
+	// that only their spans are counted, unless all spans were rejected.
+	CauseRejected Cause = "rejected"
+	// CauseShutdown: they were not yet sent when the time for Shutdown was over,
+	// or came after it.
+	CauseShutdown Cause = "shutdown"
+	// CauseWrite: they could not be written.
+	CauseWrite Cause = "write"
+	// CauseSpoolFull: the spool had reached its limit, and these were its oldest.
+	CauseSpoolFull Cause = "spool_full"
+	// CauseSpoolWrite: the queue in memory was full and the disk took no more of it.
+	CauseSpoolWrite Cause = "spool_write"
+	// CauseSpoolCorrupt: they were in the spool and could not be read back.
+	CauseSpoolCorrupt Cause = "spool_corrupt"
+	// CauseKilled: they were in the memory of an earlier process that used the same
+	// spool and died without a Shutdown.
+	CauseKilled Cause = "killed"
+)
+
+// KnownCause documents a [Cause].
+type KnownCause struct {
+	Cause Cause
+	// Where is the part that loses them.
+	Where string
+	// Meaning says why, and Remedy what to do about it.
+	Meaning, Remedy string
+}
+
+// Causes returns all causes that do not come from the other side. Metrics show each from
+// the beginning.
+func Causes() []KnownCause {
+	return []KnownCause{
+		{
+			CauseQueueFull, "queue", "the backend or the disk was slower than the traces came",
+			"Use a spool (`export.spool.dir`), send fewer traces (`--sample-ratio`, `sampling.ratio`), or enlarge the queue (`export.queue`).",
+		},
+		{
+			CauseSpoolFull, "spool", "the spool had reached its limit, and these were its oldest",
+			"Bring the backend back, or raise `export.spool.max_bytes`.",
+		},
+		{
+			CauseSpoolWrite, "spool", "the queue in memory was full, and the disk took no more",
+			"Make room on the spool's disk.",
+		},
+		{
+			CauseSpoolCorrupt, "spool", "a record on disk was not what had been written",
+			"Check the spool's disk.",
+		},
+		{
+			CauseKilled, "spool", "they were only in memory when the process was killed; counted at the next start",
+			"Find out who kills it: the kernel for want of memory, or the service manager after its time-out.",
+		},
+		{
+			CauseRejected, "backend", "the backend accepted a request, but not all spans in it",
+			"The log has the backend's reason.",
+		},
+		{
+			CauseWrite, "file", "the file could not be written",
+			"Make room on the file's disk.",
+		},
+		{
+			CauseShutdown, "exporter", "they had not been sent when the time to end was over",
+			"Use a spool (`export.spool.dir`), or allow more time (`shutdown.timeout`).",
+		},
+	}
+}
