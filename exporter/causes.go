@@ -39,8 +39,8 @@ type KnownCause struct {
 	Meaning, Remedy string
 }
 
-// Causes returns all causes that do not come from the other side. Metrics show each from
-// the beginning.
+// Causes returns all causes that do not come from the other side. The page docs/losses.md
+// is made from them, and metrics show each from the beginning.
 func Causes() []KnownCause {
 	return []KnownCause{
 		{

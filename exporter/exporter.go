@@ -25,6 +25,7 @@ import (
 )
 
 //go:generate go run ./internal/attrdoc ../docs/attributes.md
+//go:generate go run ./internal/lossdoc ../docs/losses.md
 
 // Exporter takes finished traces. All methods may be called concurrently.
 type Exporter interface {

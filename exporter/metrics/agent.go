@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/dwelltrace/dwell/exporter"
+	"github.com/dwelltrace/dwell/internal/loss"
 )
 
 // AgentStats is how the agent is at one moment. Whoever runs one fills it in from
@@ -20,15 +21,12 @@ type AgentStats struct {
 	// a second collector of the same totals has to say, or else backends that read the
 	// start time take all that was counted before for new.
 	Since time.Time
-	// Events is what the kernel side has handed on, EventsLost what found no room in
-	// the ring buffer, and times that a program did not run.
-	Events, EventsLost uint64
-	// EventsLate, EventsStray and EventsOverflow are in no trace, see correlate.Stats.
-	EventsLate, EventsStray, EventsOverflow uint64
+	// Events is what the kernel side has handed on.
+	Events uint64
+	// Losses is what was lost before the traces were finished.
+	Losses loss.Counts
 	// TracesOpen is the number of pings on their way now.
 	TracesOpen uint64
-	// TracesEvicted is the number of pings closed early since too many were open.
-	TracesEvicted uint64
 	// TracesSampledOut is the number of traces that sampling left out.
 	TracesSampledOut uint64
 	// Export is what became of the traces that were to be sent.

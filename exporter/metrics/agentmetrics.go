@@ -2,7 +2,11 @@
 
 package metrics
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/dwelltrace/dwell/internal/loss"
+)
 
 // defBuild is shown once and does not change.
 var defBuild = Definition{
@@ -21,28 +25,27 @@ func agentDefinitions() []Definition {
 
 // agentMetrics lists what is read from a snapshot, in the order of the page.
 func agentMetrics() []agentMetric {
-	return slices.Concat(eventMetrics(), exportMetrics(), controlMetrics(), nameMetrics())
+	return slices.Concat(eventMetrics(), lossMetrics(), exportMetrics(), controlMetrics(), nameMetrics())
 }
 
 func eventMetrics() []agentMetric {
 	return []agentMetric{
 		counter("dwell.agent.events", "{event}", "Events that the kernel side handed on.",
 			func(s AgentStats) uint64 { return s.Events }),
-		counter("dwell.agent.events.lost", "{event}", "Events that found no room in the ring buffer, and times that a program did not run.",
-			func(s AgentStats) uint64 { return s.EventsLost }),
-		counter("dwell.agent.events.late", "{event}", "Events that came after the trace of their ping was closed.",
-			func(s AgentStats) uint64 { return s.EventsLate }),
-		counter("dwell.agent.events.stray", "{event}", "Returns of drivers for packets of which nothing else was seen.",
-			func(s AgentStats) uint64 { return s.EventsStray }),
-		counter("dwell.agent.events.overflow", "{event}", "Events not kept since their ping had as many as one may have.",
-			func(s AgentStats) uint64 { return s.EventsOverflow }),
 		gauge("dwell.agent.traces.open", "{trace}", "Pings on their way now.",
 			func(s AgentStats) float64 { return float64(s.TracesOpen) }),
-		counter("dwell.agent.traces.evicted", "{trace}", "Pings closed early since too many were open.",
-			func(s AgentStats) uint64 { return s.TracesEvicted }),
 		counter("dwell.agent.traces.sampled_out", "{trace}", "Traces that sampling left out.",
 			func(s AgentStats) uint64 { return s.TracesSampledOut }),
 	}
+}
+
+// lossMetrics has a counter for each kind of loss.
+func lossMetrics() []agentMetric {
+	var all []agentMetric
+	for _, l := range loss.Table() {
+		all = append(all, counter(l.Metric, l.Unit, l.Meaning, func(s AgentStats) uint64 { return *l.Of(&s.Losses) }))
+	}
+	return all
 }
 
 func exportMetrics() []agentMetric {

@@ -15,6 +15,7 @@ import (
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/exporter"
 	"github.com/dwelltrace/dwell/internal/check/tracetest"
+	"github.com/dwelltrace/dwell/internal/loss"
 )
 
 // everything gathers all metrics, with a measurement in each.
@@ -104,14 +105,16 @@ func TestAttributesAreKnown(t *testing.T) {
 
 func TestAgentCollector(t *testing.T) {
 	stats := AgentStats{
-		Events: 1, EventsLost: 2, EventsLate: 3, EventsStray: 4, EventsOverflow: 5,
-		TracesOpen: 6, TracesEvicted: 7, TracesSampledOut: 8,
+		Events: 1, TracesOpen: 6, TracesSampledOut: 8,
 		Export: exporter.Stats{
 			Sent: exporter.Count{Spans: 9}, Queued: exporter.Count{Spans: 10}, Spooled: exporter.Count{Spans: 11}, SpoolBytes: 12,
 			Lost: map[exporter.Cause]exporter.Count{exporter.CauseQueueFull: {Spans: 13}, "unavailable": {Spans: 14}},
 		},
 		SpoolLimitBytes: 15, Reloads: 16, ReloadsFailed: 17, ScopeUnresolved: 18, MetricPushes: 19, MetricPushesFailed: 20,
 		RefusedScope: true, RefusedRelease: true, RefusedNetfilter: 21, NamesUnknown: 22, Lookups: 47, LookupsFailed: 24,
+	}
+	for i, l := range loss.Table() {
+		*l.Of(&stats.Losses) = uint64(100 + i)
 	}
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(NewAgentCollector(Options{Version: "1.2.3", HostID: "5b0b"}, func() AgentStats { return stats }))
@@ -121,12 +124,7 @@ func TestAgentCollector(t *testing.T) {
 	}
 	want := map[string]map[string]float64{
 		"dwell_agent_events_total":             {"": 1},
-		"dwell_agent_events_lost_total":        {"": 2},
-		"dwell_agent_events_late_total":        {"": 3},
-		"dwell_agent_events_stray_total":       {"": 4},
-		"dwell_agent_events_overflow_total":    {"": 5},
 		"dwell_agent_traces_open":              {"": 6},
-		"dwell_agent_traces_evicted_total":     {"": 7},
 		"dwell_agent_traces_sampled_out_total": {"": 8},
 		"dwell_agent_export_spans_sent_total":  {"": 9},
 		"dwell_agent_export_spans_queued":      {"": 10},
@@ -141,6 +139,9 @@ func TestAgentCollector(t *testing.T) {
 		"dwell_agent_names_unknown_total":      {"": 22},
 		"dwell_agent_names_lookups_total":      {"result=success": 23, "result=failure": 24},
 		"dwell_build_info":                     {"host_id=5b0b version=1.2.3": 1},
+	}
+	for i, l := range loss.Table() {
+		want[Definition{Name: l.Metric, Unit: l.Unit, Instrument: Counter}.Prometheus()] = map[string]float64{"": float64(100 + i)}
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("metrics (-want +got):\n%s", diff)

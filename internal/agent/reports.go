@@ -16,7 +16,7 @@ type reports struct {
 	last string
 }
 
-// report reports what has changed since the last time. The follower is not locked
+// report reports what has changed since the last time. The scope watcher is not locked
 // meanwhile: what it calls may ask for the [Status], but not change the scope.
 func (f *scopeWatcher) report() {
 	r := &f.reports

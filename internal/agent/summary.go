@@ -12,6 +12,7 @@ import (
 	"github.com/dwelltrace/dwell/correlate"
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/exporter"
+	"github.com/dwelltrace/dwell/internal/loss"
 )
 
 // Summary is what a run saw.
@@ -48,8 +49,19 @@ func (s Summary) Pings() uint64 { return s.Complete + sum(s.Dropped) + sum(s.Inc
 // Lost returns the number of events that the kernel side could not hand over.
 func (s Summary) Lost() uint64 { return s.Kernel.Total().Lost + s.Kernel.Missed }
 
-// String returns the summary on one line, and on a second one what went wrong in
-// tracing, if anything did:
+// Losses returns what was lost before the traces were finished.
+func (s Summary) Losses() loss.Counts {
+	kernel := s.Kernel.Total()
+	return loss.Counts{
+		RingFull: kernel.Lost, Missed: s.Kernel.Missed,
+		XmitOverflow: kernel.XmitOverflow, XmitMismatch: kernel.XmitMismatch,
+		Malformed: s.Kernel.Malformed,
+		Late:      s.Correlator.Late, Stray: s.Correlator.Stray,
+		Overflow: s.Correlator.Overflow, Evicted: s.Correlator.Evicted,
+	}
+}
+
+// String returns the summary on one line, and below it a line for each kind of loss:
 //
 //	100 pings: 98 complete, 1 dropped (NETFILTER_DROP: 1), 1 incomplete (no_reply: 1); 2400 events, 0 lost
 func (s Summary) String() string {
@@ -66,28 +78,9 @@ func (s Summary) String() string {
 	return b.String()
 }
 
-// troubles lists what was counted and should not have been.
+// troubles lists what was lost, of events and of what should have been exported.
 func (s Summary) troubles() []string {
-	total := s.Kernel.Total()
-	var out []string
-	for _, c := range []struct {
-		n    uint64
-		what string
-	}{
-		{total.Lost, "events lost in the ring buffer: make it larger with --ring-size"},
-		{s.Kernel.Missed, "events lost since a program was interrupted by itself"},
-		{total.XmitOverflow, "driver calls nested too deep to be timed"},
-		{total.XmitMismatch, "driver calls whose end was not seen"},
-		{s.Kernel.Malformed, "records that could not be decoded"},
-		{s.Correlator.Late, "events came after their trace was closed"},
-		{s.Correlator.Stray, "events without a journey"},
-		{s.Correlator.Overflow, "events beyond the limit of one ping"},
-		{s.Correlator.Evicted, "pings evicted since too many were open"},
-	} {
-		if c.n > 0 {
-			out = append(out, fmt.Sprintf("%d %s", c.n, c.what))
-		}
-	}
+	out := s.Losses().Advice()
 	if lost := s.Export.LostString(); lost != "" {
 		out = append(out, "not exported: "+lost)
 	}

@@ -39,13 +39,13 @@ func (d *daemon) agentStatus() agent.Status {
 }
 
 // stats is what the metrics of the agent show.
-func (d *daemon) stats() metrics.AgentStats {
-	s, pushes := d.agentStatus(), d.telemetry.pushes()
+func (d *daemon) stats() metrics.AgentStats { return d.statsOf(d.agentStatus()) }
+
+func (d *daemon) statsOf(s agent.Status) metrics.AgentStats {
+	pushes := d.telemetry.pushes()
 	return metrics.AgentStats{
 		Since:  d.began,
-		Events: s.Kernel.Total().Emitted, EventsLost: s.Lost(),
-		EventsLate: s.Correlator.Late, EventsStray: s.Correlator.Stray, EventsOverflow: s.Correlator.Overflow,
-		TracesOpen: uint64(s.Correlator.Open), TracesEvicted: s.Correlator.Evicted,
+		Events: s.Kernel.Total().Emitted, Losses: s.Losses(), TracesOpen: uint64(s.Correlator.Open),
 		TracesSampledOut: uint64(d.sampler.SampledOut().Traces),
 		Export:           d.sinks.Stats(), SpoolLimitBytes: d.sinks.spoolLimit.Load(),
 		Reloads: d.reloads.Load(), ReloadsFailed: d.failedReloads.Load(),
@@ -64,8 +64,9 @@ func (d *daemon) status() string {
 }
 
 // beat reports the daemon's status, and returns why it should be restarted, if it should.
-func (d *daemon) beat() error {
-	h := d.health()
+func (d *daemon) beat() error { return d.report(d.health()) }
+
+func (d *daemon) report(h health) error {
 	if h.phase == running {
 		d.service.status(d.status())
 		d.logTroubles()

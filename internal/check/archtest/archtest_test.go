@@ -44,6 +44,7 @@ func rules() map[string]struct {
 				"fastpath depends on bpf: the fast path loads, fails and is tested without the tracing",
 				"internal/agent depends on internal/check/probe: what checks the project is not part of the program",
 				"internal/agent depends on internal/study/lab: what runs in production does without the study",
+				"internal/loss depends on correlate/event: the list of losses is data, for every side to read",
 				"internal/shortcut joins bpf and exporter: only cmd, internal/agent and internal/daemon see all",
 				"internal/study/lab depends on bpf: the lab is a network and not a tracer",
 				"internal/study/lab depends on bpf: the study reproduces the paper from traces alone",

@@ -81,6 +81,10 @@ func ImportRules() []ImportRule {
 			Why:   "a configuration is data, and tested as such",
 		},
 		{
+			Of: []string{"internal/loss/..."}, Only: []string{"internal/loss/..."},
+			Why: "the list of losses is data, for every side to read",
+		},
+		{
 			Of:    []string{"internal/study/..."},
 			Never: []string{"bpf/...", "exporter/...", "fastpath/...", "internal/agent/...", "internal/daemon/...", "internal/config/..."},
 			Why:   "the study reproduces the paper from traces alone",

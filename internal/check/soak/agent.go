@@ -137,7 +137,7 @@ func (a *agent) sample(ctx context.Context) (sample, error) {
 	s := sample{
 		rss: value("process_resident_memory_bytes"), heap: value("go_memstats_heap_alloc_bytes"),
 		goroutines: value("go_goroutines"), files: value("process_open_fds"), open: value("dwell_agent_traces_open"),
-		traced: value("dwell_pings_total"), lost: value("dwell_agent_events_lost_total"),
+		traced: value("dwell_pings_total"), lost: value("dwell_agent_events_lost_total") + value("dwell_agent_events_missed_total"),
 		queued: value("dwell_agent_export_spans_queued"),
 	}
 	return s, err
