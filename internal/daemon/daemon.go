@@ -45,6 +45,7 @@ type daemon struct {
 	// troubles is what was last logged about the scope.
 	troublesMu sync.Mutex
 	troubles   string
+	losses     lossLog // the beat's
 }
 
 // result is what a run of the agent returns.
@@ -220,6 +221,9 @@ func (d *daemon) sumUp(s agent.Summary) {
 		"pings", s.Pings(), "complete", s.Complete, "dropped", total(s.Dropped), "incomplete", total(s.Incomplete),
 		"sampled_out", d.sampler.SampledOut().Traces, "events", s.Kernel.Total().Emitted, "events_lost", s.Lost(),
 		"spans_sent", s.Export.Sent.Spans,
+	}
+	if losses := s.Losses().String(); losses != "" {
+		attrs = append(attrs, "losses", losses)
 	}
 	if lost := s.Export.LostString(); lost != "" {
 		attrs = append(attrs, "lost", lost)

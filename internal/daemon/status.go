@@ -70,6 +70,7 @@ func (d *daemon) report(h health) error {
 	if h.phase == running {
 		d.service.status(d.status())
 		d.logTroubles()
+		d.losses.log(d.log, h.now, h.agent.Losses())
 	}
 	return h.alive()
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dwelltrace/dwell/bpf"
 	"github.com/dwelltrace/dwell/exporter"
 	"github.com/dwelltrace/dwell/exporter/sampling"
 	"github.com/dwelltrace/dwell/internal/agent"
@@ -50,7 +51,7 @@ func TestLossAtTheEnd(t *testing.T) {
 	d.sinks.endpoint.swap(lossy)
 	d.sinks.endpointIs.to = "a:1"
 	done := make(chan result, 1)
-	end := func() { done <- result{summary: agent.Summary{Complete: 3}} }
+	end := func() { done <- result{summary: agent.Summary{Complete: 3, Kernel: bpf.Stats{Missed: 4}}} }
 	if err := d.stop(end, done); err != nil {
 		t.Errorf("of a loss long ago: %v", err)
 	}
@@ -63,7 +64,8 @@ func TestLossAtTheEnd(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "2 traces (4 spans) were lost on shutdown") || !strings.Contains(err.Error(), "export.spool.dir") {
 		t.Errorf("%v", err)
 	}
-	if !strings.Contains(log.String(), "pings=3 complete=3") || !strings.Contains(log.String(), "queue_full: 9 traces (99 spans)") {
+	if !strings.Contains(log.String(), "pings=3 complete=3") || !strings.Contains(log.String(), "queue_full: 9 traces (99 spans)") ||
+		!strings.Contains(log.String(), `losses="4 events missed because`) {
 		t.Errorf("log: %s", log)
 	}
 }
