@@ -3,8 +3,6 @@
 package recording
 
 import (
-	"strconv"
-
 	"github.com/dwelltrace/dwell/correlate"
 	"github.com/dwelltrace/dwell/correlate/trace"
 )
@@ -96,7 +94,7 @@ func (c current) NetNS(inode uint32) *trace.NetNS {
 	if ns := c.netns[inode]; ns != nil {
 		return ns
 	}
-	ns := &trace.NetNS{Inode: inode, Name: "netns-" + strconv.FormatUint(uint64(inode), 10)}
+	ns := correlate.Numbers{}.NetNS(inode)
 	remember(c.netns, inode, ns)
 	return ns
 }
@@ -110,7 +108,8 @@ func (c current) Device(netns, ifindex uint32) *trace.Device {
 	if d := c.device[k]; d != nil {
 		return d
 	}
-	d := &trace.Device{NetNS: c.NetNS(netns), Index: ifindex, Name: "if" + strconv.FormatUint(uint64(ifindex), 10)}
+	d := correlate.Numbers{}.Device(netns, ifindex)
+	d.NetNS = c.NetNS(netns)
 	remember(c.device, k, d)
 	return d
 }

@@ -4,7 +4,6 @@ package listing
 
 import (
 	"slices"
-	"strconv"
 
 	"github.com/dwelltrace/dwell/correlate"
 	"github.com/dwelltrace/dwell/correlate/event"
@@ -66,10 +65,8 @@ func (n *names) newSpace(l Line, interfaces []string) *space {
 
 // unknown describes a namespace of which only the number is known.
 func (n *names) unknown(inode uint32) *trace.NetNS {
-	ns := &trace.NetNS{
-		Inode: inode, Name: "netns-" + strconv.FormatUint(uint64(inode), 10),
-		Hypervisor: slices.Contains(n.hypervisors, inode),
-	}
+	ns := correlate.Numbers{}.NetNS(inode)
+	ns.Hypervisor = slices.Contains(n.hypervisors, inode)
 	if inode == PaperHost {
 		ns.Name = "host"
 	}
@@ -102,7 +99,9 @@ func (n *names) Device(inode, ifindex uint32) *trace.Device {
 	if s := n.spaces[inode]; s != nil && ifindex > 0 && int(ifindex) <= len(s.devices) {
 		return s.devices[ifindex-1]
 	}
-	return &trace.Device{NetNS: n.NetNS(inode), Index: ifindex, Name: "if" + strconv.FormatUint(uint64(ifindex), 10)}
+	d := correlate.Numbers{}.Device(inode, ifindex)
+	d.NetNS = n.NetNS(inode)
+	return d
 }
 
 // DropReason implements [correlate.Resolver].
