@@ -4,28 +4,30 @@ package agent
 
 import "sync"
 
-// reports hands on what the scope watcher could not do. Its calls are one after the other, in
+// reports passes on what the scope watcher could not do. Its callbacks run one at a time, in
 // the order of what they report.
 type reports struct {
-	// without is called with each namespace's reason why its chains cannot be timed.
+	// without is called once for each namespace whose netfilter chains cannot be timed, with
+	// the reason.
 	without func(error)
-	// refused is called when the text of [Refused.Err] changes, with nil when it is over.
+	// refused is called when the text of [Refused.Err] changes, and with nil when nothing is
+	// refused any more.
 	refused func(error)
 
 	mu   sync.Mutex
 	last string
 }
 
-// report reports what has changed since the last time. The scope watcher is not locked
-// meanwhile: what it calls may ask for the [Status], but not change the scope.
-func (f *scopeWatcher) report() {
-	r := &f.reports
+// report reports what has changed since the last call. The scope watcher is not locked while
+// the callbacks run: they may ask for the [Status], but not change the scope.
+func (w *scopeWatcher) report() {
+	r := &w.reports
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	f.mu.Lock()
-	unreported, now := f.unreported, f.refusals().Err()
-	f.unreported = nil
-	f.mu.Unlock()
+	w.mu.Lock()
+	unreported, now := w.unreported, w.refusals().Err()
+	w.unreported = nil
+	w.mu.Unlock()
 	for _, err := range unreported {
 		r.without(err)
 	}

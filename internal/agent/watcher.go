@@ -20,92 +20,93 @@ import (
 	"github.com/dwelltrace/dwell/internal/netns"
 )
 
-// The kernel tells at once when something is mounted or unmounted, and so of namespaces with
-// a name in a directory: then names are looked at, which is quick. It does not tell of
-// a process that enters a namespace, by which others and containers are found, and which
-// follows within moments: so after news every process is looked at soon, and then at
-// doubled intervals.
+// The kernel reports every mount and unmount at once, and so every namespace that gets or
+// loses a name in a directory. Names alone are then looked up, which is quick. The kernel
+// does not report a process that enters a namespace, which is how containers and unnamed
+// namespaces are found, and which happens moments later. So after a report every process
+// is examined soon, and then at doubled intervals.
 const (
 	watchSoon   = 20 * time.Millisecond
 	watchSteady = time.Second
-	// watchRest is how many times as long as the last look at names kept a CPU busy comes
-	// no other, but no longer than watchSteady; watchRestProcs as long as the last look at
-	// every process. What the kernel takes to attach and detach does not count, nor for how
-	// long others have the CPU: on a busy machine that is seconds, after which there is all
-	// the more to catch up on.
+	// watchRest limits the share of a CPU that looking up names takes: after each time,
+	// the watcher rests for that many times the CPU time it took, but no longer than
+	// watchSteady. watchRestProcs does the same for examining every process. Attaching and
+	// detaching do not count, and neither does time for which others had the CPU: on a
+	// busy machine that is seconds, after which there is all the more to catch up on.
 	watchRest      = 20
 	watchRestProcs = 100
 )
 
-// scopeWatcher keeps the kernel side and the inventory at what the scope means. It works
-// beside the loop: looking takes milliseconds, in which the loop reads on.
+// scopeWatcher keeps the kernel side and the inventory in step with the scope. It runs
+// beside the loop, because resolving the scope takes milliseconds and the loop must keep
+// reading.
 type scopeWatcher struct {
 	kernel    Kernel
 	inventory *inventory.Inventory
 	reports   reports
 
-	mu sync.Mutex // guards what follows, and orders what the kernel is told
-	// scope is nil as long as the namespaces are fixed by Options.
+	mu sync.Mutex // guards the fields below, and keeps changes of the kernel side in order
+	// scope is nil while the namespaces are fixed by Options.
 	scope   *Scope
 	current target
-	// refused are namespaces in which netfilter cannot be attached, as long as they
-	// are wanted; unreported those that have not been reported yet.
+	// refused holds the error of each wanted namespace whose netfilter chains cannot be
+	// timed; unreported holds those of them that have not been reported yet.
 	refused    map[uint32]error
 	unreported []error
 	// scopeErr is why the scope could not be applied when it was last resolved, releaseErr
 	// why a namespace could not be released the last time that was tried.
 	scopeErr, releaseErr error
 
-	// state is read without waiting.
+	// state is read without taking mu.
 	state atomic.Pointer[applied]
 }
 
-// applied is what the kernel was told last. It does not change.
+// applied is what the kernel side was set to last. It is never modified.
 type applied struct {
 	target
-	// known is the number of all namespaces, timed that of those whose chains are.
+	// known is the number of all namespaces, timed of those whose netfilter chains are timed.
 	known, timed int
 	refused      Refused
 }
 
-// addresses returns the prefixes that choose pings, none for all.
-func (f *scopeWatcher) addresses() []netip.Prefix { return f.state.Load().filter.Addresses }
+// addresses returns the prefixes that select pings; none selects all.
+func (w *scopeWatcher) addresses() []netip.Prefix { return w.state.Load().filter.Addresses }
 
-// set makes s the scope, and returns when the kernel knows.
-func (f *scopeWatcher) set(s Scope) error {
+// set makes s the scope, and returns when the kernel side applies it.
+func (w *scopeWatcher) set(s Scope) error {
 	if err := s.Check(); err != nil {
 		return err
 	}
 	s = s.clone()
-	defer f.report()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if err := f.apply(resolve(f.inventory, s, inventory.Everywhere)); err != nil {
+	defer w.report()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.apply(resolve(w.inventory, s, inventory.Everywhere)); err != nil {
 		return err
 	}
-	f.scope, f.scopeErr = &s, nil
-	f.publish()
+	w.scope, w.scopeErr = &s, nil
+	w.publish()
 	return nil
 }
 
-// resolve applies what the scope means now, and returns how long it kept a CPU busy to find
+// resolve applies what the scope matches now, and returns the CPU time that it took to find
 // that out.
-func (f *scopeWatcher) resolve(where inventory.Where) (looked time.Duration) {
-	defer f.report()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.scope == nil {
+func (w *scopeWatcher) resolve(where inventory.Where) (looked time.Duration) {
+	defer w.report()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.scope == nil {
 		return 0
 	}
 	var meant target
-	looked = busy(func() { meant = resolve(f.inventory, *f.scope, where) })
-	f.scopeErr = f.apply(meant)
-	f.publish()
-	f.inventory.LookAtNew()
+	looked = busy(func() { meant = resolve(w.inventory, *w.scope, where) })
+	w.scopeErr = w.apply(meant)
+	w.publish()
+	w.inventory.LookAtNew()
 	return looked
 }
 
-// busy returns how long f keeps a CPU busy.
+// busy returns the CPU time that f takes.
 func busy(f func()) time.Duration {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -114,79 +115,79 @@ func busy(f func()) time.Duration {
 	return threadTime() - begin
 }
 
-// threadTime returns how much time of CPUs this thread has had.
+// threadTime returns the CPU time that this thread has used.
 func threadTime() time.Duration {
 	var ts unix.Timespec
-	_ = unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &ts) // fails only for clocks that there are not
+	_ = unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &ts) // fails only for a clock that does not exist
 	return time.Duration(ts.Nano())
 }
 
-// apply tells the kernel side and the inventory what is different from before. What the
-// kernel refuses is not in current, so that the next call tries it again.
-func (f *scopeWatcher) apply(t target) error {
-	if !sameFilter(t.filter, f.current.filter) {
-		if err := f.kernel.SetFilter(t.filter); err != nil {
+// apply sets the kernel side and the inventory to t. Only what differs is changed. What the
+// kernel refuses is not kept in current, so that the next call tries it again.
+func (w *scopeWatcher) apply(t target) error {
+	if !sameFilter(t.filter, w.current.filter) {
+		if err := w.kernel.SetFilter(t.filter); err != nil {
 			return err
 		}
 	}
-	f.inventory.SetHypervisors(t.hypervisors)
-	f.current = t
-	f.publish()
-	err := f.applyNetfilter(t.netfilter)
-	f.publish()
+	w.inventory.SetHypervisors(t.hypervisors)
+	w.current = t
+	w.publish()
+	err := w.applyNetfilter(t.netfilter)
+	w.publish()
 	return err
 }
 
-// publish makes known how things are.
-func (f *scopeWatcher) publish() {
-	f.state.Store(&applied{f.current, f.inventory.Count(), len(f.kernel.NetfilterAttached()), f.refusals()})
+// publish stores the present state for readers that do not wait.
+func (w *scopeWatcher) publish() {
+	w.state.Store(&applied{w.current, w.inventory.Count(), len(w.kernel.NetfilterAttached()), w.refusals()})
 }
 
 // refusals returns what the kernel refuses now, in the same order each time.
-func (f *scopeWatcher) refusals() Refused {
-	r := Refused{Scope: f.scopeErr, Release: f.releaseErr}
-	for _, inode := range slices.Sorted(maps.Keys(f.refused)) {
-		r.Netfilter = append(r.Netfilter, f.refused[inode])
+func (w *scopeWatcher) refusals() Refused {
+	r := Refused{Scope: w.scopeErr, Release: w.releaseErr}
+	for _, inode := range slices.Sorted(maps.Keys(w.refused)) {
+		r.Netfilter = append(r.Netfilter, w.refused[inode])
 	}
 	return r
 }
 
-// applyNetfilter attaches and detaches the netfilter chains of namespaces. That they cannot
-// be timed somewhere is no error.
-func (f *scopeWatcher) applyNetfilter(wanted []uint32) error {
+// applyNetfilter attaches to the netfilter chains of the wanted namespaces and detaches from
+// the others. A namespace whose chains cannot be timed is not an error; see refused.
+func (w *scopeWatcher) applyNetfilter(wanted []uint32) error {
 	var errs []error
-	attached := f.kernel.NetfilterAttached()
+	attached := w.kernel.NetfilterAttached()
 	for _, inode := range attached {
 		if !slices.Contains(wanted, inode) {
-			errs = append(errs, f.kernel.DetachNetfilter(inode))
+			errs = append(errs, w.kernel.DetachNetfilter(inode))
 		}
 	}
-	for inode := range f.refused {
+	for inode := range w.refused {
 		if !slices.Contains(wanted, inode) {
-			delete(f.refused, inode)
+			delete(w.refused, inode)
 		}
 	}
 	for _, inode := range wanted {
-		if slices.Contains(attached, inode) || f.refused[inode] != nil {
+		if slices.Contains(attached, inode) || w.refused[inode] != nil {
 			continue
 		}
-		if err := f.attachNetfilter(inode); errors.Is(err, inventory.ErrGone) {
-			continue // the number may be another's next
+		if err := w.attachNetfilter(inode); errors.Is(err, inventory.ErrGone) {
+			continue // the inode number may be reused
 		} else if err != nil {
-			f.refused[inode] = err
-			f.unreported = append(f.unreported, err)
+			w.refused[inode] = err
+			w.unreported = append(w.unreported, err)
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func (f *scopeWatcher) attachNetfilter(inode uint32) error {
-	ns, err := f.inventory.Open(inode)
+func (w *scopeWatcher) attachNetfilter(inode uint32) error {
+	ns, err := w.inventory.Open(inode)
 	if err != nil {
 		return err
 	}
 	defer ns.Close()
-	return attachNetfilter(f.kernel, ns)
+	return attachNetfilter(w.kernel, ns)
 }
 
 func attachNetfilter(kernel Kernel, ns *netns.NS) error {
@@ -197,9 +198,9 @@ func attachNetfilter(kernel Kernel, ns *netns.NS) error {
 }
 
 // watch resolves the scope whenever there is news, until ctx is done.
-func (f *scopeWatcher) watch(ctx context.Context, news <-chan struct{}) {
-	interval := watchSoon // something may have come since the scope was set
-	var rested time.Time  // when every process may be looked at again
+func (w *scopeWatcher) watch(ctx context.Context, news <-chan struct{}) {
+	interval := watchSoon // namespaces may have appeared after the scope was set
+	var rested time.Time  // when every process may be examined again
 	timer := time.NewTimer(interval)
 	defer timer.Stop()
 	for {
@@ -207,17 +208,17 @@ func (f *scopeWatcher) watch(ctx context.Context, news <-chan struct{}) {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
-			looked := f.resolve(inventory.Everywhere)
-			f.release()
+			looked := w.resolve(inventory.Everywhere)
+			w.release()
 			rested = time.Now().Add(watchRestProcs * looked)
 			interval = min(2*interval, watchSteady)
 			timer.Reset(max(interval, time.Until(rested)))
 		case _, watched := <-news:
 			if !watched {
-				news = nil // what is left is the timer
+				news = nil // only the timer is left
 				continue
 			}
-			looked := f.resolve(inventory.Names)
+			looked := w.resolve(inventory.Names)
 			if !pause(ctx, min(watchRest*looked, watchSteady)) {
 				return
 			}
@@ -241,12 +242,12 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// release lets go of namespaces that everybody else has left, and that are kept alive only
+// release detaches from namespaces that nothing else uses any more and that exist only
 // because their netfilter chains are timed.
-func (f *scopeWatcher) release() {
-	defer f.report()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	_, f.releaseErr = f.kernel.ReleaseNetfilter()
-	f.publish()
+func (w *scopeWatcher) release() {
+	defer w.report()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	_, w.releaseErr = w.kernel.ReleaseNetfilter()
+	w.publish()
 }
