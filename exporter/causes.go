@@ -19,7 +19,7 @@ const (
 	CauseShutdown Cause = "shutdown"
 	// CauseWrite: they could not be written.
 	CauseWrite Cause = "write"
-	// CauseSpoolFull: the spool had reached its limit, and these were its oldest.
+	// CauseSpoolFull: the spool was full, and these were the oldest traces in it.
 	CauseSpoolFull Cause = "spool_full"
 	// CauseSpoolWrite: the queue in memory was full and the disk took no more of it.
 	CauseSpoolWrite Cause = "spool_write"
@@ -44,16 +44,16 @@ type KnownCause struct {
 func Causes() []KnownCause {
 	return []KnownCause{
 		{
-			CauseQueueFull, "queue", "the backend or the disk was slower than the traces came",
+			CauseQueueFull, "queue", "the backend or the disk could not keep up with the traces",
 			"Use a spool (`export.spool.dir`), send fewer traces (`--sample-ratio`, `sampling.ratio`), or enlarge the queue (`export.queue`).",
 		},
 		{
-			CauseSpoolFull, "spool", "the spool had reached its limit, and these were its oldest",
-			"Bring the backend back, or raise `export.spool.max_bytes`.",
+			CauseSpoolFull, "spool", "the spool was full, and these were the oldest traces in it",
+			"Restore the backend, or raise `export.spool.max_bytes`.",
 		},
 		{
-			CauseSpoolWrite, "spool", "the queue in memory was full, and the disk took no more",
-			"Make room on the spool's disk.",
+			CauseSpoolWrite, "spool", "the queue in memory was full, and the disk accepted no more",
+			"Free space on the spool's disk.",
 		},
 		{
 			CauseSpoolCorrupt, "spool", "a record on disk was not what had been written",
@@ -61,18 +61,18 @@ func Causes() []KnownCause {
 		},
 		{
 			CauseKilled, "spool", "they were only in memory when the process was killed; counted at the next start",
-			"Find out who kills it: the kernel for want of memory, or the service manager after its time-out.",
+			"Find out what kills it: the kernel when it runs out of memory, or the service manager after a timeout.",
 		},
 		{
 			CauseRejected, "backend", "the backend accepted a request, but not all spans in it",
-			"The log has the backend's reason.",
+			"The log shows the backend's reason.",
 		},
 		{
 			CauseWrite, "file", "the file could not be written",
-			"Make room on the file's disk.",
+			"Free space on the file's disk.",
 		},
 		{
-			CauseShutdown, "exporter", "they had not been sent when the time to end was over",
+			CauseShutdown, "exporter", "they had not been sent when the time for shutdown was over",
 			"Use a spool (`export.spool.dir`), or allow more time (`shutdown.timeout`).",
 		},
 	}

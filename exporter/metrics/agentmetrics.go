@@ -12,7 +12,7 @@ import (
 var defBuild = Definition{
 	Name: "dwell.build.info", Instrument: Gauge, Unit: "",
 	Attributes: []string{"version", "host.id"}, Agent: true,
-	Meaning: "Always 1; its labels say which version of dwell runs on which machine.",
+	Meaning: "Always 1; the labels state which version of dwell runs on which machine.",
 }
 
 func agentDefinitions() []Definition {
@@ -30,11 +30,11 @@ func agentMetrics() []agentMetric {
 
 func eventMetrics() []agentMetric {
 	return []agentMetric{
-		counter("dwell.agent.events", "{event}", "Events that the kernel side handed on.",
+		counter("dwell.agent.events", "{event}", "Events received from the kernel.",
 			func(s AgentStats) uint64 { return s.Events }),
-		gauge("dwell.agent.traces.open", "{trace}", "Pings on their way now.",
+		gauge("dwell.agent.traces.open", "{trace}", "Pings that are currently open.",
 			func(s AgentStats) float64 { return float64(s.TracesOpen) }),
-		counter("dwell.agent.traces.sampled_out", "{trace}", "Traces that sampling left out.",
+		counter("dwell.agent.traces.sampled_out", "{trace}", "Traces that were not exported because of sampling.",
 			func(s AgentStats) uint64 { return s.TracesSampledOut }),
 	}
 }
@@ -50,37 +50,37 @@ func lossMetrics() []agentMetric {
 
 func exportMetrics() []agentMetric {
 	return []agentMetric{
-		counter("dwell.agent.export.spans.sent", "{span}", "Spans that the other side has taken.",
+		counter("dwell.agent.export.spans.sent", "{span}", "Spans that the backend has accepted.",
 			func(s AgentStats) uint64 { return uint64(s.Export.Sent.Spans) }),
 		{
 			Definition: Definition{
 				Name: "dwell.agent.export.spans.lost", Instrument: Counter, Unit: "{span}", Attributes: []string{"cause"}, Agent: true,
-				Meaning: "Spans that will never be sent, by cause: one of dwell's own or a gRPC status code in lower case.",
+				Meaning: "Spans that are lost and will not be sent, by cause: one of dwell's own, or a gRPC status code in lower case.",
 			},
 			read: lostByCause,
 		},
-		gauge("dwell.agent.export.spans.queued", "{span}", "Spans that wait to be sent, those in the spool included.",
+		gauge("dwell.agent.export.spans.queued", "{span}", "Spans waiting to be sent, including those in the spool.",
 			func(s AgentStats) float64 { return float64(s.Export.Queued.Spans) }),
-		gauge("dwell.agent.export.spans.spooled", "{span}", "The part of the queued spans that is on disk.",
+		gauge("dwell.agent.export.spans.spooled", "{span}", "Queued spans that are on disk.",
 			func(s AgentStats) float64 { return float64(s.Export.Spooled.Spans) }),
 		gauge("dwell.agent.spool", "By", "Size of the spool on disk.",
 			func(s AgentStats) float64 { return float64(s.Export.SpoolBytes) }),
-		gauge("dwell.agent.spool.limit", "By", "How large the spool may get; 0 if there is none.",
+		gauge("dwell.agent.spool.limit", "By", "Size limit of the spool; 0 if there is no spool.",
 			func(s AgentStats) float64 { return float64(s.SpoolLimitBytes) }),
 	}
 }
 
 func controlMetrics() []agentMetric {
 	return []agentMetric{
-		results("dwell.agent.config.reloads", "{reload}", "Times that the configuration was read again.",
+		results("dwell.agent.config.reloads", "{reload}", "Reloads of the configuration.",
 			func(s AgentStats) (ok, failed uint64) { return s.Reloads, s.ReloadsFailed }),
-		gauge("dwell.agent.scope.unresolved", "{reference}", "References of the configured scope that are to nothing now.",
+		gauge("dwell.agent.scope.unresolved", "{reference}", "References in the configured scope that currently match no namespace.",
 			func(s AgentStats) float64 { return float64(s.ScopeUnresolved) }),
 		{
 			Definition: Definition{
 				Name: "dwell.agent.scope.refused", Instrument: Gauge, Unit: "{refusal}", Attributes: []string{"operation"}, Agent: true,
-				Meaning: `What the kernel refuses now. operation is "scope" (1 if what is traced could not be changed), ` +
-					`"netfilter" (the number of namespaces whose chains cannot be timed) or "release" (1 if a namespace that everybody else has left is kept alive).`,
+				Meaning: `What the kernel currently refuses. operation is "scope" (1 if what is traced could not be changed), ` +
+					`"netfilter" (the number of namespaces whose chains cannot be timed) or "release" (1 if a namespace that nobody else uses any more cannot be released).`,
 			},
 			read: func(s AgentStats, emit func(float64, ...string)) {
 				emit(oneIf(s.RefusedScope), OperationScope)
@@ -88,16 +88,16 @@ func controlMetrics() []agentMetric {
 				emit(oneIf(s.RefusedRelease), OperationRelease)
 			},
 		},
-		results("dwell.agent.metrics.pushes", "{request}", "Requests with these metrics over OTLP, of which a push with many series takes several.",
+		results("dwell.agent.metrics.pushes", "{request}", "Requests that push these metrics over OTLP; a push with many series takes several.",
 			func(s AgentStats) (ok, failed uint64) { return s.MetricPushes, s.MetricPushesFailed }),
 	}
 }
 
 func nameMetrics() []agentMetric {
 	return []agentMetric{
-		counter("dwell.agent.names.unknown", "{name}", "Times that the name of a namespace or device was not known, so that a trace has its number instead.",
+		counter("dwell.agent.names.unknown", "{name}", "Times that the name of a namespace or device was not known, so a trace has its number instead.",
 			func(s AgentStats) uint64 { return s.NamesUnknown }),
-		results("dwell.agent.names.lookups", "{lookup}", "Times that a namespace was inspected for the names in it; mostly one that fails is gone.",
+		results("dwell.agent.names.lookups", "{lookup}", "Times that a namespace was inspected for the names in it. Most failures are of namespaces that no longer exist.",
 			func(s AgentStats) (ok, failed uint64) { return s.Lookups - s.LookupsFailed, s.LookupsFailed }),
 	}
 }

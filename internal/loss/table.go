@@ -22,7 +22,7 @@ func kernelLosses() []Loss {
 			Sentence: "events missed because the program was already running on that CPU",
 			Meaning:  "Times that the kernel did not run a program because it was already running on that CPU; each may have been an event.",
 			Traces:   "Those open at the time are incomplete, `events_lost`.",
-			Remedy:   "Nothing, if it is rare: an interrupt came at the wrong moment. If it is not, please report it.",
+			Remedy:   "Nothing if it is rare: an interrupt came at the wrong moment. Otherwise, please report it.",
 			Of:       func(c *Counts) *uint64 { return &c.Missed },
 		},
 		{
@@ -30,7 +30,7 @@ func kernelLosses() []Loss {
 			Sentence: "driver calls not timed because too many were nested",
 			Meaning:  "Calls of drivers' transmit functions that were not timed because more were nested than are kept.",
 			Traces:   "They lack the driver's part of the device.",
-			Remedy:   "Stack fewer devices on each other: at most 8 transmit functions may call one another.",
+			Remedy:   "Stack fewer devices on each other: at most 8 transmit functions may be nested.",
 			Of:       func(c *Counts) *uint64 { return &c.XmitOverflow },
 		},
 		{
@@ -38,7 +38,7 @@ func kernelLosses() []Loss {
 			Sentence: "driver calls not timed because their end was not seen",
 			Meaning:  "Calls of drivers' transmit functions that were not timed because their end was not seen.",
 			Traces:   "They lack the driver's part of the device.",
-			Remedy:   "Nothing, if it is rare; otherwise please report it with the device's driver.",
+			Remedy:   "Nothing if it is rare. Otherwise, please report it and name the device's driver.",
 			Of:       func(c *Counts) *uint64 { return &c.XmitMismatch },
 		},
 		{
@@ -46,7 +46,7 @@ func kernelLosses() []Loss {
 			Sentence: "records that could not be decoded",
 			Meaning:  "Records of the ring buffer that could not be decoded.",
 			Traces:   "Each may lack an event.",
-			Remedy:   "Please report it with the version of the kernel: it is a fault of dwell.",
+			Remedy:   "Please report it with the kernel version: it is a bug in dwell.",
 			Of:       func(c *Counts) *uint64 { return &c.Malformed },
 		},
 	}
@@ -67,7 +67,7 @@ func correlatorLosses() []Loss {
 			Sentence: "driver returns for packets of which nothing else was seen",
 			Meaning:  "Returns of drivers for packets of which nothing else was seen.",
 			Traces:   "None: there is no trace of such a packet.",
-			Remedy:   "Nothing, if it is only when tracing begins. If it goes on, include the device that sends (`--interface`, `trace.interfaces`).",
+			Remedy:   "Nothing if it happens only when tracing begins. If it continues, include the sending device (`--interface`, `trace.interfaces`).",
 			Of:       func(c *Counts) *uint64 { return &c.Stray },
 		},
 		{
@@ -75,7 +75,7 @@ func correlatorLosses() []Loss {
 			Sentence: "events discarded because their ping already had as many as are kept",
 			Meaning:  "Events discarded because their ping already had as many as are kept.",
 			Traces:   "They end early.",
-			Remedy:   "Look for a packet that goes in circles: a bridge or routing loop.",
+			Remedy:   "Look for a bridge or routing loop in which packets circulate.",
 			Of:       func(c *Counts) *uint64 { return &c.Overflow },
 		},
 		{
@@ -83,7 +83,7 @@ func correlatorLosses() []Loss {
 			Sentence: "pings evicted because too many were open",
 			Meaning:  "Pings closed early because too many were open.",
 			Traces:   "They are incomplete, `evicted`.",
-			Remedy:   "Wait less long for replies (`--timeout`, `trace.timeout`), or trace less (`--address`, `trace.addresses`).",
+			Remedy:   "Wait for replies for a shorter time (`--timeout`, `trace.timeout`), or trace less (`--address`, `trace.addresses`).",
 			Of:       func(c *Counts) *uint64 { return &c.Evicted },
 		},
 	}
