@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package archtest holds the rules that the compiler does not: which package may
-// know which, who may read the clock, where files go and how long they get.
+// know which, who may read the clock, where files go, how long they get, and which phrases readers
+// are spared.
 //
 // The correlator is worth testing without a kernel only as long as it cannot
 // reach one; a rule that nobody checks is a wish. Each rule returns what breaks

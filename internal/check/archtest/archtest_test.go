@@ -78,7 +78,7 @@ func rules() map[string]struct {
 		"directories": {
 			onTree(archtest.CheckDirectories),
 			[]string{
-				"misc is no top-level directory of this project: LICENSES bpf cmd correlate docs examples exporter fastpath internal",
+				"misc is not a top-level directory of this project: LICENSES bpf cmd correlate docs examples exporter fastpath internal",
 			},
 		},
 		"map": {
@@ -87,6 +87,17 @@ func rules() map[string]struct {
 				"docs/architecture.md names correlate/gone.go, which does not exist",
 				"internal/shortcut is not in the map of docs/architecture.md: say there what it is for",
 				"misc is not in the map of docs/architecture.md: say there what it is for",
+			},
+		},
+		"wording": {
+			onTree(archtest.CheckWording),
+			[]string{
+				`docs/wording.md:5 says "is no error": write "is not a" or "there is no"`,
+				`docs/wording.md:5 says "is waited for": write "wait for", in the active voice`,
+				`examples/wording.yaml:3 says "are looked into": write "traced", "read" or "inspected"`,
+				`examples/wording.yaml:4 says "means nothing": write "matches nothing" or "has no meaning"`,
+				`exporter/wording.go:10 says "since too many": write "because"`,
+				`exporter/wording.go:13 says "is no duration": write "is not a" or "there is no"`,
 			},
 		},
 		"files": {

@@ -27,7 +27,7 @@ func CheckDirectories(root fs.FS) ([]string, error) {
 	var broken []string
 	for _, e := range entries {
 		if e.IsDir() && !source.Skipped(e.Name()) && e.Name() != ".ci" && !slices.Contains(known, e.Name()) {
-			broken = append(broken, e.Name()+" is no top-level directory of this project: "+strings.Join(known, " "))
+			broken = append(broken, e.Name()+" is not a top-level directory of this project: "+strings.Join(known, " "))
 		}
 	}
 	return broken, nil

@@ -64,7 +64,7 @@ func decode(r *resource.Resource) ([]Container, error) {
 	case "rbac.authorization.k8s.io/v1 ClusterRoleBinding":
 		into = &rbacv1.ClusterRoleBinding{}
 	default:
-		return nil, fmt.Errorf("%s is no kind that this program knows", kind)
+		return nil, fmt.Errorf("%s is not a kind that this program knows", kind)
 	}
 	if err := yaml.UnmarshalStrict(text, into); err != nil {
 		return nil, err
