@@ -71,6 +71,16 @@ func TestMarkdownHasTheFacts(t *testing.T) {
 	}
 }
 
+// A line end in an argument does not end the line of the list, and no argument is markup.
+func TestMarkdownOfACommand(t *testing.T) {
+	r := fixed()
+	r.Tool.Command = "dwell bench --out 'a\r\n- b' *c* ~~d~~ [e](f)"
+	want := `- command: dwell bench --out 'a  - b' \*c\* \~\~d\~\~ \[e](f)`
+	if text := render(t, report.Markdown, r); !strings.Contains(text, "\n"+want+"\n") {
+		t.Errorf("no line %s in\n%s", want, text)
+	}
+}
+
 // What became of a mode's pings stands below its name, with the reason if its chains
 // were not timed.
 func TestOutcome(t *testing.T) {
