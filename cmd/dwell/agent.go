@@ -31,21 +31,23 @@ func newAgentCommand() *cobra.Command {
 		Use:   "agent",
 		Short: "Run as a daemon: trace, export, serve metrics",
 		Long: `Run as a daemon: trace the pings of this host, send the traces to an OpenTelemetry
-endpoint, and serve metrics to Prometheus. One YAML file configures it; environment
-variables override the file (docs/configuration.md lists every setting).
+endpoint, and serve metrics to Prometheus. It is configured by one YAML file, whose
+settings can be overridden by environment variables (docs/configuration.md lists every
+setting). Needs root, or at least CAP_BPF and CAP_PERFMON; see dwell doctor.
 
 On SIGHUP the agent reloads the file without losing a trace. If the new file is invalid,
 the agent reports the errors and keeps its current configuration. On SIGTERM or SIGINT it
-shuts down in an orderly way: queued traces are sent, or stay in the spool. Besides
-/metrics, the HTTP server offers /readyz (pings are being traced) and /livez (no restart
-is needed). systemd receives the same state (Type=notify-reload).
+shuts down cleanly: queued traces are sent, or stay in the spool. Besides /metrics, the
+HTTP server offers /readyz (pings are being traced) and /livez (no restart is needed).
+systemd receives the same state (Type=notify-reload).
 
-The exit status after SIGTERM or SIGINT is 0 if nothing was lost during shutdown, else 1.`,
-		Example: `  dwell agent --print-defaults > /etc/dwell/dwell.yaml   start from a file with every setting
-  dwell agent --config dwell.yaml --check                validate it, and show what would run
+The exit status after SIGTERM or SIGINT is 0 if nothing was lost during shutdown,
+otherwise 1.`,
+		Example: `  dwell agent --print-defaults > /etc/dwell/dwell.yaml   # start from a file with every setting
+  dwell agent --config dwell.yaml --check                # validate it, and show what would run
   dwell agent --config dwell.yaml
   DWELL_EXPORT_OTLP_ENDPOINT=collector:4317 dwell agent --config /dev/null
-  kill -HUP "$(pidof dwell)"                             apply a changed file`,
+  kill -HUP "$(pidof dwell)"                             # apply a changed file`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}

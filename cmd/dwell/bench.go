@@ -30,7 +30,7 @@ func newBenchCommand() *cobra.Command {
 measure how long they spent in each part of the path. For each topology, a table like
 the paper's is printed on standard output; with --out, a report is written as HTML,
 Markdown, CSV and JSON, and a chart as SVG and PNG. The networks are made of namespaces
-and removed afterwards; the host's own network is not touched.
+and removed afterwards; the host's own network is not touched. Needs root.
 
 With --rules, dwell bench also measures how the spans grow with the number of rules in
 the hypervisor's FORWARD chain, none of which matches; unless --modes is given, only the
@@ -73,7 +73,7 @@ func (f *benchFlags) register(cmd *cobra.Command) {
 // check says what cannot be done before anything is.
 func (f *benchFlags) check() error {
 	if len(f.modes) == 0 {
-		return fmt.Errorf("--modes: none given; there are: %v", bench.Modes())
+		return fmt.Errorf("--modes: none given; choose from: %v", bench.Modes())
 	}
 	if f.Protocol.IPv6 && slices.Equal(f.modes, bench.Modes()) {
 		f.modes = slices.DeleteFunc(f.modes, func(mode string) bool { return f.Check(mode) != nil })

@@ -130,7 +130,7 @@ func TestBenchInterrupted(t *testing.T) {
 
 func TestBenchErrors(t *testing.T) {
 	for want, args := range map[string][]string{
-		`no topology "ring"`:       {"--modes", "ring"},
+		`unknown topology "ring"`:  {"--modes", "ring"},
 		"nat is given twice":       {"--modes", "nat,nat"},
 		"--batches 0":              {"--batches", "0"},
 		"nat has no IPv6":          {"--modes", "nat", "--ipv6"},

@@ -23,9 +23,9 @@ func newDoctorCommand() *cobra.Command {
 		Long: `Check what this kernel and these privileges allow, and print one line per check, with
 the remedy for whatever is missing. The exit status is 0 if this machine is ready to
 trace, otherwise 1.`,
-		Example: `  dwell doctor            what you may do as this user
-  sudo dwell doctor       what root may do
-  dwell doctor --json     the same for scripts`,
+		Example: `  dwell doctor            # what you may do as this user
+  sudo dwell doctor       # what root may do
+  dwell doctor --json     # the same for scripts`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			sys, err := doctor.Host(loadAndAttach)

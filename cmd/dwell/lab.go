@@ -22,7 +22,7 @@ func newLabCommand() *cobra.Command {
 		Short: "Create and remove virtual networks to ping through",
 		Long: `Create and remove virtual networks to ping through: the paper's topologies, made of
 network namespaces. The hypervisor is a namespace, too; the host's own network is
-never touched. Needs root. Topologies:
+never touched. Needs root. The topologies are:
 
 ` + topologyList(),
 		Example: `  dwell lab up bridge
@@ -188,7 +188,7 @@ func privileges(command string) error {
 
 func oneTopology(_ *cobra.Command, args []string) error {
 	if len(args) != 1 {
-		return fmt.Errorf("name one topology; there are: %s", strings.Join(topologyNames(), ", "))
+		return fmt.Errorf("name one topology: %s", strings.Join(topologyNames(), ", "))
 	}
 	return nil
 }

@@ -35,7 +35,7 @@ func newLabRunCommand(opts *lab.Options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run TOPOLOGY",
 		Short: "Ping through a topology until stopped, then remove it",
-		Long: `Create a topology, ping through it from the guest until --count pings were sent or
+		Long: `Create a topology, ping through it from the guest until --count pings have been sent or
 until Ctrl-C or SIGTERM, and then remove it. dwell lab run needs no shell and repairs
 what a killed run has left behind; docker compose --profile demo runs it in a container.
 It does not trace: dwell agent or dwell trace does that.`,

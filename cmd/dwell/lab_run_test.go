@@ -60,7 +60,7 @@ func TestLabRunErrors(t *testing.T) {
 		want string
 	}{
 		{nil, "name one topology"},
-		{[]string{"brigde"}, `no topology "brigde"`},
+		{[]string{"brigde"}, `unknown topology "brigde"`},
 		{[]string{"bridge", "--count", "-1"}, "--count -1"},
 		{[]string{"bridge", "--interval", "0s"}, "--interval 0s"},
 	} {

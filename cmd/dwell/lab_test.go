@@ -131,7 +131,7 @@ func TestLabExec(t *testing.T) {
 		{"not found", []string{"bridge", "--", "no-such-command"}, "", 127, "", "no-such-command"},
 		{"not executable", []string{"bridge", "--", "/etc/passwd"}, "", 126, "", "permission denied"},
 		{"unknown role", []string{"bridge", "--in", "gest", "--", "true"}, "", 1, "", "guest, hypervisor, outside"},
-		{"unknown topology", []string{"brigde", "--", "true"}, "", 1, "", "no topology"},
+		{"unknown topology", []string{"brigde", "--", "true"}, "", 1, "", "unknown topology"},
 		{"unknown flag", []string{"bridge", "--out", "guest"}, "", 1, "", "unknown flag: --out"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -187,13 +187,13 @@ func TestLabExecPassesSignals(t *testing.T) {
 func TestLabErrors(t *testing.T) {
 	prefix := labPrefix(t)
 	for _, tc := range []struct{ args, want string }{
-		{"up", "name one topology; there are: bridge"},
+		{"up", "name one topology: bridge"},
 		{"up bridge bridge", "name one topology"},
-		{"up brigde", `no topology "brigde"; there are: bridge`},
-		{"down brigde", `no topology "brigde"`},
+		{"up brigde", `unknown topology "brigde"; choose one of: bridge`},
+		{"down brigde", `unknown topology "brigde"`},
 		{"list --prefix=", "1 to 64"},
 		{"exec", "at least 1 arg"},
-		{"exec bridge -- true", "lab bridge is not up (dwell lab up bridge makes it)"},
+		{"exec bridge -- true", "lab bridge is not up (dwell lab up bridge creates it)"},
 	} {
 		out, err := runLab(append(strings.Fields(tc.args), "--prefix", prefix)...)
 		if strings.HasPrefix(tc.args, "exec bridge") {

@@ -71,9 +71,9 @@ func newRootCommand() *cobra.Command {
 		Short: "Turn every ping into a distributed trace",
 		Long: `dwell turns every ping into a distributed trace. Each span is the time that the packet
 spent in one network device on its way, measured from kernel tracepoints.`,
-		Example: `  dwell doctor            check whether this machine is ready to trace
-  sudo dwell demo         see it work, in a virtual network
-  sudo dwell trace        trace the pings of this host, live`,
+		Example: `  dwell doctor            # check whether this machine is ready to trace
+  sudo dwell demo         # see it work, in a virtual network
+  sudo dwell trace        # trace the pings of this host, live`,
 		Version:       version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -102,6 +102,6 @@ func nameSubcommands(group *cobra.Command) {
 		if len(args) == 0 {
 			return cmd.Help()
 		}
-		return fmt.Errorf("no command %q; there are: %s %s", cmd.CommandPath()+" "+args[0], cmd.CommandPath(), strings.Join(names, ", "))
+		return fmt.Errorf("unknown command %q; choose one of: %s %s", cmd.CommandPath()+" "+args[0], cmd.CommandPath(), strings.Join(names, ", "))
 	}
 }

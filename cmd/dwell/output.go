@@ -30,7 +30,7 @@ func traceOutputs() []string {
 
 func checkOutput(name string) error {
 	if !slices.Contains(traceOutputs(), name) {
-		return fmt.Errorf("no output %q; there are: %s", name, strings.Join(traceOutputs(), ", "))
+		return fmt.Errorf("unknown output %q; choose one of: %s", name, strings.Join(traceOutputs(), ", "))
 	}
 	return nil
 }

@@ -40,14 +40,14 @@ events as the paper prints them and dwell trace --output events writes them. The
 a file is recognised from its content; - is standard input. Needs no privileges.
 
 The traces of a recording are identical to those of the live run, byte for byte; if the
-recording was cut off, they go up to its last complete chunk. A listing holds one ping
-after the other, without sequence numbers and payloads: dwell makes these up, and with
-them the trace IDs.`,
-		Example: `  dwell replay paper/bridge-ovs.txt                    waterfalls from a listing
-  dwell replay pings.rec --output table                time spent in each device, over all pings
+recording was cut off, the traces end with its last complete chunk. A listing contains
+one ping after another, without sequence numbers and payloads: dwell makes these up,
+so the trace IDs are made up as well.`,
+		Example: `  dwell replay pings.rec                               # print the waterfalls of a recording
+  dwell replay pings.rec --output table                # time spent in each device, over all pings
   dwell replay pings.rec --output none --otlp-file pings.jsonl
   dwell replay pings.rec --otlp-endpoint localhost:4317
-  dwell replay guest.txt --hypervisor 4026532208 --start now`,
+  dwell replay listing.txt --hypervisor 4026532208     # from a listing of events`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, files []string) error { return runReplay(cmd, f, files) },
 	}

@@ -55,7 +55,7 @@ func newReplayOutput(w io.Writer, format string) (*replayOutput, error) {
 	case "json":
 		out.printEvents(w, "", listing.JSON(event.All()))
 	default:
-		return nil, fmt.Errorf("no output %q; there are: waterfall, table, events, json, none", format)
+		return nil, fmt.Errorf("unknown output %q; choose one of: waterfall, table, events, json, none", format)
 	}
 	return out, nil
 }

@@ -270,7 +270,7 @@ func TestReplayErrors(t *testing.T) {
 		{"hello\n", []string{"-"}, "standard input:1: not a line of a listing"},
 		{"", []string{"nothing.txt"}, "replay: open nothing.txt: no such file or directory"},
 		{"", []string{t.TempDir()}, "is a directory"},
-		{"", []string{transcript("nat"), "-o", "xml"}, `no output "xml"; there are: waterfall, table, events, json, none`},
+		{"", []string{transcript("nat"), "-o", "xml"}, `unknown output "xml"; choose one of: waterfall, table, events, json, none`},
 		{"", []string{transcript("nat"), "--start", "soon"}, `--start "soon": want now, or a time like`},
 		{"", []string{transcript("nat"), "--hypervisor", "99999999999"}, `--hypervisor "99999999999": not the inode number`},
 		{"", []string{rec, "--hypervisor", "1"}, "pings.rec: --hypervisor and --start are for listings"},

@@ -49,16 +49,17 @@ func newTraceCommand() *cobra.Command {
 		Short: "Trace the pings of this host, live",
 		Long: `Trace the pings of this host, live. Each ping becomes one trace, whose spans are the time
 that the packet spent in each device. Tracing ends after --count pings, after --duration
-or with Ctrl-C; a summary is then printed on standard error.
+or with Ctrl-C; a summary is then printed on standard error. Needs root, or at least
+CAP_BPF and CAP_PERFMON; see dwell doctor.
 
 --netns and --interface select where packets are observed, --address selects the pings.
 These filters work in the kernel, so what they exclude costs next to nothing. Network
 namespaces that are created, removed or renamed while dwell runs are taken into account.`,
-		Example: `  dwell trace                                          print waterfalls
+		Example: `  dwell trace                                          # print waterfalls
   dwell trace --count 100 --otlp-file pings.jsonl --output none
-  dwell trace --otlp-endpoint localhost:4317           to Jaeger, Tempo or a Collector
-  dwell trace --address 203.0.113.8                    only pings from or to this address
-  dwell trace --hypervisor dwell-bridge-hypervisor     in the lab`,
+  dwell trace --otlp-endpoint localhost:4317           # to Jaeger, Tempo or a Collector
+  dwell trace --address 203.0.113.8                    # only pings from or to this address
+  dwell trace --hypervisor dwell-bridge-hypervisor     # in the lab`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runTrace(cmd, f) },
 	}
@@ -77,9 +78,9 @@ func (f *traceFlags) register(cmd *cobra.Command) {
 	flags.StringSliceVar(&f.interfaces, "interface", nil, "trace only on `interfaces` with these names (default: all)")
 	flags.StringSliceVar(&f.prefixes, "address", nil, "trace only pings from or to these `addresses` or prefixes (default: all)")
 	flags.StringSliceVar(&f.hypervisors, "hypervisor", nil,
-		"network `namespaces` that are hypervisors, given as for --netns (default: the host's own)")
+		"network `namespaces` that are hypervisors, specified as in --netns (default: the host's own)")
 	flags.StringSliceVar(&f.netfilter, "netfilter", nil,
-		"network `namespaces` in which to time the netfilter chains, given as for --netns, or none\n"+
+		"network `namespaces` in which to time the netfilter chains, specified as in --netns, or none\n"+
 			"(default: the hypervisors, if the kernel supports it)")
 	flags.StringSliceVar(&f.sockets, "container-socket", nil,
 		"`sockets` of the container runtimes to ask for container names; auto: the usual paths\n"+
@@ -87,7 +88,7 @@ func (f *traceFlags) register(cmd *cobra.Command) {
 	flags.StringVarP(&f.output, "output", "o", outputWaterfall, "what to print on standard output: waterfall, events (one line per event),\n"+
 		"json (one object per event) or none")
 	flags.IntVar(&f.ringMiB, "ring-size", bpf.DefaultRingBytes>>20, "size of the kernel's ring buffer, in `MiB` (1 to 1024);\n"+
-		"in a flood of pings, up to three times as much is held in memory")
+		"in a flood of pings, up to three times as much memory is used in addition")
 	flags.UintSliceVar(&f.vxlanPorts, "vxlan-port", []uint{bpf.VXLANPort, bpf.LegacyVXLANPort}, "UDP `ports` that carry VXLAN, at most 8")
 	flags.StringVar(&f.record, "record", "", "write a recording to this `file`, for dwell replay; an existing file is overwritten")
 	f.exportFlags.register(cmd)

@@ -17,7 +17,7 @@ func uses() []use {
 		{privilege.Perfmon, true, "attaching them to tracepoints"},
 		{privilege.SysAdmin, false, "device names in other network namespaces, lab, demo"},
 		{privilege.SysPtrace, false, "finding the namespaces of other users' processes"},
-		{privilege.NetAdmin, false, "making devices: lab, demo"},
+		{privilege.NetAdmin, false, "timing the netfilter chains, lab, demo"},
 		{privilege.NetRaw, false, "sending pings: demo"},
 	}
 }

@@ -44,7 +44,7 @@ func TestCheck(t *testing.T) {
 		"--count 65536":      {change(func(p *bench.Protocol) { p.Count = 65536 }), nil, nil},
 		"--interval 0s":      {change(func(p *bench.Protocol) { p.Interval = 0 }), nil, nil},
 		"--warmup -1":        {change(func(p *bench.Protocol) { p.Warmup = -1 }), nil, nil},
-		"no topology":        {bench.Config{Protocol: ok}, []string{"ring"}, nil},
+		"unknown topology":   {bench.Config{Protocol: ok}, []string{"ring"}, nil},
 		"no hypervisor":      {bench.Config{Protocol: ok}, []string{"vxlan"}, []int{1}},
 		"--rules -1":         {bench.Config{Protocol: ok}, []string{"bridge"}, []int{0, -1}},
 		"batches are too ma": {change(func(p *bench.Protocol) { p.Batches = 15_000 }), []string{"bridge"}, []int{0, 1}},

@@ -65,7 +65,7 @@ func Find(name string) (Topology, error) {
 		}
 		names = append(names, t.Name)
 	}
-	return Topology{}, fmt.Errorf("no topology %q; there are: %s", name, strings.Join(names, ", "))
+	return Topology{}, fmt.Errorf("unknown topology %q; choose one of: %s", name, strings.Join(names, ", "))
 }
 
 // Lab is a topology that is up.
@@ -158,7 +158,7 @@ func Get(name string, opts Options) (*Lab, error) {
 	for _, role := range t.Roles() {
 		ns, err := netns.OpenName(spaceName(prefix, name, role))
 		if err != nil {
-			return nil, fmt.Errorf("lab %s is not up (dwell lab up %s makes it): %w", name, name, err)
+			return nil, fmt.Errorf("lab %s is not up (dwell lab up %s creates it): %w", name, name, err)
 		}
 		l.inodes[role] = ns.Inode()
 		ns.Close()

@@ -97,7 +97,7 @@ func checkRoutes(t *testing.T, top lab.Topology) {
 
 func TestFindErrors(t *testing.T) {
 	_, err := lab.Find("brigde")
-	if err == nil || !strings.Contains(err.Error(), `no topology "brigde"; there are: bridge`) {
+	if err == nil || !strings.Contains(err.Error(), `unknown topology "brigde"; choose one of: bridge`) {
 		t.Errorf("Find: %v", err)
 	}
 }
