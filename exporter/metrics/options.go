@@ -54,8 +54,8 @@ const MaxBuckets = 100
 
 // DefaultBuckets returns bounds from 500 ns to 1 s in steps of 1, 2 and 5: a queue
 // that is empty takes a few hundred nanoseconds, a bridge or a link between two
-// namespaces one to five microseconds, a hypervisor from five microseconds to a
-// hundred with long rule sets, and what is above a millisecond stands out anyway.
+// namespaces one to ten microseconds, a hypervisor five to fifty, or several hundred
+// with thousands of firewall rules, and what is above a millisecond stands out anyway.
 // They are round numbers because a threshold of an alert is exact only on a bound.
 func DefaultBuckets() []float64 {
 	return []float64{

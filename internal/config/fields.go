@@ -41,14 +41,14 @@ func hostFields() []Field {
 
 func traceFields() []Field {
 	return []Field{
-		{Path: "trace", Doc: "What is traced. Network namespaces are given by their name in /run/netns, the name of their container, a path, the PID of a process in them, or `host`; a name with `*`, `?` or `[...]` is a pattern. These references are resolved again whenever namespaces are created, removed or renamed. A reference that matches nothing is not an error; it is counted in `dwell_agent_scope_unresolved`."},
+		{Path: "trace", Doc: "What is traced. Network namespaces are specified by their name in /run/netns, the name of their container, a path, the PID of a process in them, or `host`; a name with `*`, `?` or `[...]` is a pattern. These references are resolved again whenever namespaces are created, removed or renamed. A reference that matches nothing is not an error; it is counted in `dwell_agent_scope_unresolved`."},
 		{Path: "trace.netns", Example: `["host", "tenant-*"]`, Doc: "Trace only in these network namespaces. If none of them exists, nothing is traced. Default: all namespaces."},
 		{Path: "trace.interfaces", Example: `["ens3", "br0"]`, Doc: "Trace only on interfaces with these names, in any namespace. Default: all interfaces."},
 		{Path: "trace.addresses", Example: `["192.0.2.0/24", "2001:db8::1"]`, Doc: "Trace only pings from or to these addresses or prefixes. Default: all pings."},
 		{Path: "trace.hypervisors", Example: `["hypervisor"]`, Doc: "The network namespaces that are hypervisors. Default: the host's own."},
 		{Path: "trace.netfilter", Example: `["none"]`, Doc: "The network namespaces in which the netfilter chains are timed, or `none`. This requires Linux 6.4 and CAP_NET_ADMIN. Default: the hypervisors, if the kernel supports it."},
 		{Path: "trace.timeout", Example: "5s", Restart: true, Doc: "How long to wait for a reply; more than 0. A ping without a reply is then closed as incomplete."},
-		{Path: "trace.ring_size", Example: "128MiB", Restart: true, Doc: "Size of the kernel's ring buffer, from 1MiB to 1GiB, rounded up to a power of two. During a flood of pings, up to three times as much is held in the agent's memory as well. Increase it if `dwell_agent_events_lost_total` grows."},
+		{Path: "trace.ring_size", Example: "128MiB", Restart: true, Doc: "Size of the kernel's ring buffer, from 1MiB to 1GiB, rounded up to a power of two. During a flood of pings, the agent uses up to three times as much memory in addition. Increase it if `dwell_agent_events_lost_total` grows."},
 		{Path: "trace.vxlan_ports", Example: "[4789]", Restart: true, Doc: "The UDP ports that carry VXLAN, at most 8. If the list is empty, VXLAN is not decoded."},
 	}
 }
@@ -73,7 +73,7 @@ func exportFields() []Field {
 			Path: "export.otlp.headers", Example: `{authorization: "Bearer ${file:/etc/dwell/token}"}`,
 			Doc: "Headers to add to each request. In a value, `${env:NAME}` is replaced by an environment variable and `${file:PATH}` by the content of a file, which is read again on each reload; `$$` is a dollar sign. Default: `OTEL_EXPORTER_OTLP_HEADERS`.",
 		},
-		{Path: "export.otlp.timeout", Example: "30s", Doc: "How long to try to send one batch. Without a spool this includes all retries, after which the batch is dropped; with a spool it limits each attempt, and there are as many attempts as needed. With 0s, `OTEL_EXPORTER_OTLP_TIMEOUT` decides, or else 10s."},
+		{Path: "export.otlp.timeout", Example: "30s", Doc: "How long to try to send one batch. Without a spool this includes all retries, after which the batch is dropped; with a spool it limits each attempt, and there are as many attempts as needed. With 0s, `OTEL_EXPORTER_OTLP_TIMEOUT` applies or, if it is not set, 10s."},
 		{Path: "export.otlp.tls", Doc: "TLS settings of the endpoint. The files are read again on each reload."},
 		{Path: "export.otlp.tls.ca_file", Example: "/etc/dwell/ca.pem", Doc: "PEM file with the CA certificates used to verify the endpoint. Default: the system's."},
 		{Path: "export.otlp.tls.cert_file", Example: "/etc/dwell/agent.pem", Doc: "PEM file with the agent's client certificate, for endpoints that require one. Needs key_file."},
@@ -105,7 +105,7 @@ func metricsFields() []Field {
 		{Path: "metrics.otlp.endpoint", Example: "http://collector.example.net:4317", Doc: "The endpoint to push to. Default: export.otlp.endpoint, then `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT`, then `OTEL_EXPORTER_OTLP_ENDPOINT`."},
 		{Path: "metrics.otlp.interval", Example: "15s", Doc: "How often to push; at least 100ms."},
 		{Path: "metrics.max_series", Example: "10000", Doc: "How many series one metric may have; at least 2. Further measurements are counted in a single series with the attribute `otel.metric.overflow`."},
-		{Path: "metrics.buckets", Example: "[1us, 10us, 100us, 1ms, 10ms]", Doc: "The upper bounds of the histograms' classic buckets, ascending, at most 100. Native histograms are not affected. Default: the bounds listed in metrics.md."},
+		{Path: "metrics.buckets", Example: "[1us, 10us, 100us, 1ms, 10ms]", Doc: "The upper bounds of the histograms' classic buckets, ascending, at most 100. Native histograms are not affected. Default: the bounds listed in [metrics.md](metrics.md)."},
 		{Path: "metrics.expire", Example: "10m", Doc: "How long to keep a series to which nothing is added, for example that of a removed namespace; at least 1m. It should not be shorter than the longest time range used in alerts."},
 	}
 }

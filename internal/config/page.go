@@ -18,23 +18,23 @@ configuration: it traces every ping of the host and serves metrics at http://127
 ` + "`dwell agent --config FILE --check`" + ` validates a file and shows what would run. It reports every mistake with line and column;
 an unknown setting is a mistake, too.
 
-**Environment.** An environment variable overrides each setting: ` + "`DWELL_`" + ` followed by the path in upper case, with ` + "`_`" + ` for each dot.
-Lists are written ` + "`a,b`" + `, maps ` + "`name=value,name=value`" + `. An empty variable counts as unset. A variable that begins with
-` + "`DWELL_`" + ` but does not name a setting causes a warning. OpenTelemetry's own variables apply where this page says so, and only
-if the setting itself is not set.
+**Environment.** Each setting can be overridden by an environment variable: ` + "`DWELL_`" + ` followed by the setting's path in upper
+case, with ` + "`_`" + ` instead of dots. Lists are written ` + "`a,b`" + `, maps ` + "`name=value,name=value`" + `. An empty variable counts as unset. A
+variable that begins with ` + "`DWELL_`" + ` but does not name a setting causes a warning. OpenTelemetry's own variables apply where this
+page says so, and only if the setting itself is not set.
 
-**Reload.** On SIGHUP the agent reads the file again (the environment of a running process cannot change). If the file is invalid, the agent
-logs the errors, counts the failure in ` + "`dwell_agent_config_reloads_total{result=\"failure\"}`" + ` and keeps its current
-configuration. Otherwise it applies the changes without detaching, so no trace is lost. Settings marked *restart* below take effect only
-when the agent is restarted; the log says so if one has changed.
+**Reload.** On SIGHUP the agent reads the file again (the environment of a running process cannot change). If the file is
+invalid, the agent logs the errors, counts the failure in ` + "`dwell_agent_config_reloads_total{result=\"failure\"}`" + ` and keeps its current
+configuration. Otherwise it applies the changes without detaching, so no trace is lost. Settings marked *restart* below take
+effect only when the agent is restarted; the log says so if one has changed.
 
-**Health.** The HTTP server at http.listen offers ` + "`/readyz`" + ` (200 while pings are being traced: the programs are attached, and the ring
-buffer was read within the last 10 s), ` + "`/livez`" + ` (503 if it has not been read for a minute, in which case a restart may help),
+**Health.** The HTTP server at http.listen offers ` + "`/readyz`" + ` (200 while pings are being traced: the programs are attached, and
+the ring buffer was read within the last 10 s), ` + "`/livez`" + ` (503 if it has not been read for a minute, in which case a restart may help),
 ` + "`/metrics`" + ` (text, OpenMetrics with exemplars, or protobuf with native histograms, whichever the scraper asks for) and a page
 with links to these. systemd receives the same state through sd_notify: use ` + "`Type=notify-reload`" + ` and, optionally, ` + "`WatchdogSec=`" + `.
 
-**Signals.** SIGHUP reloads. SIGTERM and SIGINT shut the agent down in an orderly way; a second one ends it at once. The exit status is 0 if
-nothing was lost during shutdown, else 1.
+**Signals.** SIGHUP reloads. SIGTERM and SIGINT shut the agent down cleanly; a second one terminates it at once. The exit status
+is 0 if nothing was lost during shutdown, otherwise 1.
 
 **Values.** A duration needs a unit: ` + "`200ms`, `2s`, `1m30s`" + `. A size is a number of bytes, optionally with a unit:
 ` + "`64MiB`" + ` (powers of 1024) or ` + "`64MB`" + ` (powers of 1000).
