@@ -26,6 +26,7 @@ func (s *slot) put(number uint64, payload []byte, c exporter.Count) error {
 	s.number = 0
 	h := header{length: uint32(len(payload)), number: number, count: c, sum: sum(payload)}
 	if err := h.writeAt(s.file, 0, payload); err != nil {
+		_ = s.file.Truncate(s.size) // what was written in part would take room that nobody counts
 		return err
 	}
 	s.size = max(s.size, h.size())

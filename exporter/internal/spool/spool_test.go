@@ -63,6 +63,29 @@ func balance(s exporter.Stats) exporter.Count {
 	return s.Sent.Plus(s.Queued).Plus(s.TotalLost())
 }
 
+// usage returns how much of the disk a spool has, and in how many segments.
+func usage(t rapid.TB, dir string) (bytes int64, segments int) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Name() != "lock" {
+			bytes += info.Size()
+		}
+		if isSegment(e.Name()) {
+			segments++
+		}
+	}
+	return bytes, segments
+}
+
+func isSegment(name string) bool { return filepath.Ext(name) == ".seg" }
+
 func TestOldestFirstAcrossProcesses(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a", "spool")
 	var want []int
