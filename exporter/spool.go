@@ -13,7 +13,9 @@ type Spool struct {
 	// Dir is made if need be, for this user only. One process at a time may use it.
 	Dir string
 	// MaxBytes bounds the size on disk; default 256 MiB, at least 1 MiB. When it is
-	// reached, the oldest traces make room and are counted as lost.
+	// reached, the oldest traces make room and are counted as lost. The copy of the batch
+	// that is being sent may exceed it, by a quarter at most, until the next batch is
+	// written.
 	MaxBytes int64
 }
 
