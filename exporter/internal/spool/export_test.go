@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"os"
 	"path/filepath"
+
+	"golang.org/x/sys/unix"
 )
 
 // Upgrade makes the account of a directory one of a later version.
@@ -34,3 +36,32 @@ func Stall(s *Spool) (release func()) {
 	}
 	return func() { close(gate) }
 }
+
+// OnAccount has f called before and after each write of the account of s, while whatever
+// changed it waits. s must not be in use yet.
+func OnAccount(s *Spool, f func()) {
+	write := s.writer.write
+	s.writer.write = func() uint64 {
+		f()
+		defer f()
+		return write()
+	}
+}
+
+// FailAccount makes writes of the account of s fail until mend is called. s must not be
+// in use.
+func FailAccount(s *Spool) (mend func(), err error) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	good := s.file.file
+	s.file.file = full
+	return func() {
+		s.file.file = good
+		full.Close()
+	}, nil
+}
+
+// ForkLock opens the lock of s once more, as a child does that was just forked.
+func ForkLock(s *Spool) (fd int, err error) { return unix.Dup(int(s.lock.Fd())) }
