@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package spool_test
+
+import (
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/dwelltrace/dwell/exporter"
+	"github.com/dwelltrace/dwell/exporter/internal/spool"
+)
+
+// TestConcurrently: who exports, who sends, who writes to disk and who asks do so at the
+// same time, and every look at the account finds it whole.
+func TestConcurrently(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, limit)
+	one := exporter.Count{Traces: 1, Spans: 10}
+	const rounds = 200
+	var work sync.WaitGroup
+	for range 3 {
+		work.Go(func() {
+			for range rounds {
+				s.Accept(one)
+				s.Refuse(exporter.CauseQueueFull, one)
+				if got := s.Stats(); got.Queued.Traces < 0 || got.Spooled.Traces > got.Queued.Traces || got.Queued.Spans != 10*got.Queued.Traces {
+					t.Errorf("%+v", got)
+				}
+			}
+		})
+	}
+	work.Go(func() {
+		for range rounds {
+			b := spool.Batch{Payload: make([]byte, 30_000), Count: one}
+			s.Accept(one)
+			if err := s.Append(b); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	work.Go(func() {
+		for range rounds {
+			if b := s.Take(); b.Payload != nil {
+				s.Settle(b.Count, exporter.Count{}, "")
+			}
+		}
+	})
+	work.Wait()
+	waiting := exporter.Count{Traces: 3 * rounds, Spans: 30 * rounds} // in memory
+	s.Lose(exporter.CauseShutdown, waiting)
+	for b := s.Take(); b.Payload != nil; b = s.Take() {
+		s.Settle(b.Count, exporter.Count{}, "")
+	}
+	got := s.Lifetime()
+	s.Close()
+	if in := (exporter.Count{Traces: 7 * rounds, Spans: 70 * rounds}); balance(got) != in || got.Queued != (exporter.Count{}) || got.Lost[exporter.CauseQueueFull] != waiting {
+		t.Errorf("%v came in: %+v", in, got)
+	}
+	if again := open(t, dir, limit).Lifetime(); again.Sent != got.Sent || balance(again) != balance(got) {
+		t.Errorf("%+v, opened again %+v", got, again)
+	}
+}
+
+// TestWhoSendsWaitsForTheDisk: a batch is not on its way before it is in the account,
+// however long the disk stalls.
+func TestWhoSendsWaitsForTheDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, t.TempDir(), 0)
+		release := spool.Stall(s)
+		done := false
+		go func() {
+			_ = s.Hold(batch(1, 100)) // is checked by Stats
+			done = true
+		}()
+		time.Sleep(time.Hour) //nolint:forbidigo // the bubble's clock, not ours
+		synctest.Wait()
+		if done {
+			t.Error("held before the account was written")
+		}
+		release()
+		synctest.Wait()
+		if !done || s.Stats().Spooled != batch(1, 8).Count {
+			t.Errorf("held: %v; %+v", done, s.Stats())
+		}
+		s.Close()
+	})
+}
+
+// TestEachStallIsWaitedForOnce: a disk that has recovered is waited for again.
+func TestEachStallIsWaitedForOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, t.TempDir(), 0)
+		one := exporter.Count{Traces: 1, Spans: 10}
+		for n := range 3 {
+			release, begin := spool.Stall(s), time.Now()
+			s.Accept(one)
+			s.Accept(one)
+			if took := time.Since(begin); took != time.Second {
+				t.Errorf("stall %d: waited %v", n, took)
+			}
+			release()
+			s.Lose("test", one) // waits until all is written
+		}
+		s.Close()
+	})
+}
+
+// TestCloseWritesWhatIsLeft: a change that no caller waits for is in the account of the next process.
+func TestCloseWritesWhatIsLeft(t *testing.T) {
+	one := exporter.Count{Traces: 1, Spans: 10}
+	for range 10 { // the last write may come in two ways
+		synctest.Test(t, func(t *testing.T) {
+			dir := t.TempDir()
+			s := open(t, dir, 0)
+			release := spool.Stall(s)
+			for range 3 {
+				s.Refuse("test", one) // only the first waits, and not to the end
+			}
+			release()
+			s.Close()
+			s = open(t, dir, 0)
+			if got := s.Lifetime().Lost["test"]; got.Traces != 3 {
+				t.Errorf("%v are known", got)
+			}
+			s.Close()
+		})
+	}
+}
+
+// TestManyChangesOneWrite: what comes while the account is being written goes with one
+// write after it.
+func TestManyChangesOneWrite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, t.TempDir(), 0)
+		release, writes := spool.Stall(s), 0
+		spool.OnAccount(s, func() { writes++ })
+		one := exporter.Count{Traces: 1, Spans: 10}
+		var work sync.WaitGroup
+		for range 100 {
+			work.Go(func() { s.Lose("test", one) })
+		}
+		synctest.Wait() // all wait for the disk
+		release()
+		work.Wait()
+		if writes > 2*2 { // before and after each
+			t.Errorf("100 changes took %d writes", writes/2)
+		}
+		if got := s.Stats().Lost["test"]; got.Traces != 100 {
+			t.Errorf("%v are counted", got)
+		}
+		s.Close()
+	})
+}
