@@ -33,12 +33,11 @@ type daemon struct {
 	sampler   *sampling.Exporter
 	telemetry *telemetry
 	server    *server
-	agent     atomic.Pointer[agent.Agent]
+	agent     atomic.Pointer[tracing]
 	phase     atomic.Int32
 	began     time.Time
-
-	// startAgent is agent.Start, but for tests.
-	startAgent func(agent.Options) (*agent.Agent, error)
+	// startAgent is [agent.Start], but for tests.
+	startAgent func(agent.Options) (tracing, error)
 
 	scraped                atomic.Bool
 	reloads, failedReloads atomic.Uint64
@@ -47,6 +46,15 @@ type daemon struct {
 	troubles   string
 	losses     lossLog // the beat's
 }
+
+// tracing is what the daemon needs of an [agent.Agent].
+type tracing interface {
+	Run(context.Context) (agent.Summary, error)
+	Status() agent.Status
+	SetScope(agent.Scope) error
+}
+
+func startAgent(o agent.Options) (tracing, error) { return agent.Start(o) }
 
 // result is what a run of the agent returns.
 type result struct {
@@ -67,7 +75,11 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	err = d.start(ctx, loaded)
+	return d.run(ctx, loaded)
+}
+
+func (d *daemon) run(ctx context.Context, loaded *config.Loaded) error {
+	err := d.start(ctx, loaded)
 	if err == nil {
 		err = d.trace(ctx)
 	}
@@ -76,7 +88,7 @@ func Run(ctx context.Context, o Options) error {
 }
 
 func newDaemon(o Options, loaded *config.Loaded) (*daemon, error) {
-	d := &daemon{opts: o, config: loaded.Config, began: time.Now(), startAgent: agent.Start}
+	d := &daemon{opts: o, config: loaded.Config, began: time.Now(), startAgent: startAgent}
 	d.log, d.level = o.logger(d.config.Log)
 	if o.OnLogger != nil {
 		o.OnLogger(d.log)
@@ -117,7 +129,7 @@ func (d *daemon) start(ctx context.Context, loaded *config.Loaded) error {
 	if err != nil {
 		return err
 	}
-	d.agent.Store(a)
+	d.agent.Store(&a)
 	return nil
 }
 
@@ -152,7 +164,7 @@ func (d *daemon) trace(ctx context.Context) error {
 	defer end()
 	done := make(chan result, 1)
 	go func() {
-		summary, err := d.agent.Load().Run(over)
+		summary, err := (*d.agent.Load()).Run(over)
 		done <- result{summary, err}
 	}()
 	d.phase.Store(int32(running))

@@ -3,13 +3,11 @@
 package daemon
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -23,35 +21,17 @@ import (
 // patience is how long a test waits for what mostly takes a second.
 const patience = time.Minute
 
-// syncBuffer is a log that may be read while it is written.
-type syncBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
-}
-
 // traceWith runs a daemon on a kernel side until the test ends.
-func traceWith(t *testing.T, kernel *agenttest.Refusing, config string) (*daemon, *syncBuffer) {
+func traceWith(t *testing.T, kernel *agenttest.Refusing, config string) (*daemon, *logBuffer) {
 	t.Helper()
 	privilegetest.BPF(t)
-	log := &syncBuffer{}
+	log := &logBuffer{}
 	loaded := parse(t, config)
 	d, err := newDaemon(Options{Stderr: log}, loaded)
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.startAgent = func(o agent.Options) (*agent.Agent, error) {
+	d.startAgent = func(o agent.Options) (tracing, error) {
 		o.Kernel = kernel.Wrap
 		return agent.Start(o)
 	}

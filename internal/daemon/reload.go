@@ -58,7 +58,7 @@ func (d *daemon) take(ctx context.Context, loaded *config.Loaded) error {
 		sending.drop()
 		return loaded.Error("sampling", err)
 	}
-	if err := d.agent.Load().SetScope(scope(next.Trace)); err != nil {
+	if err := (*d.agent.Load()).SetScope(scope(next.Trace)); err != nil {
 		sending.drop()
 		return errors.Join(loaded.Error("trace", err), d.sampler.Set(samplingOptions(d.config.Sampling)))
 	}

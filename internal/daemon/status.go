@@ -33,7 +33,7 @@ func (d *daemon) health() health {
 // agentStatus is zero while there is no agent.
 func (d *daemon) agentStatus() agent.Status {
 	if a := d.agent.Load(); a != nil {
-		return a.Status()
+		return (*a).Status()
 	}
 	return agent.Status{}
 }
