@@ -21,7 +21,7 @@ func Check(o Options) ([]string, error) {
 		return nil, err
 	}
 	_, _, tlsErr := loadTLS(l)
-	err = errors.Join(tlsErr, checkEndpoint(l), checkPush(l), checkDirs(l))
+	err = errors.Join(checkSampling(l), tlsErr, checkEndpoint(l), checkPush(l), checkDirs(l))
 	if err != nil {
 		return nil, err
 	}
@@ -36,6 +36,14 @@ func Check(o Options) ([]string, error) {
 		"export:   "+exported(l.Export),
 		"metrics:  "+measured(l.Config),
 	), nil
+}
+
+// checkSampling tells which ratio can be written down and not be sampled by.
+func checkSampling(l *config.Loaded) error {
+	if err := samplingOptions(l.Sampling).Validate(); err != nil {
+		return l.Error("sampling", err)
+	}
+	return nil
 }
 
 // checkDirs tries whether files can be made where they are to be.
