@@ -20,13 +20,18 @@ func newLogger(to *logBuffer) *slog.Logger {
 }
 
 // The service manager hears of the daemon at least twice in the time after which it would
-// start it again; without a watchdog the status line is still renewed.
+// start it again, unless it is not well; without a watchdog it is asked all the same, for
+// its status line.
 func TestHowOftenItBeats(t *testing.T) {
-	for _, test := range []struct{ watchdog, every time.Duration }{
-		{0, 10 * time.Second},
-		{time.Second, 500 * time.Millisecond},
-		{time.Minute, 10 * time.Second},
+	for _, test := range []struct {
+		watchdog, every time.Duration
+		notified        int
+	}{
+		{0, 10 * time.Second, 0},
+		{time.Second, 500 * time.Millisecond, 2},
+		{time.Minute, 10 * time.Second, 2},
 	} {
+		l := begin(t, "")
 		synctest.Test(t, func(t *testing.T) {
 			s := service{quiet(), test.watchdog}
 			ctx, cancel := context.WithCancel(t.Context())
@@ -36,14 +41,32 @@ func TestHowOftenItBeats(t *testing.T) {
 				beats = append(beats, time.Since(began))
 				if len(beats) == 3 {
 					cancel()
+					return nil
 				}
-				return nil
+				return []error{nil, errors.New("stuck")}[len(beats)-1]
 			})
 			if len(beats) != 3 || beats[0] != test.every || beats[2] != 3*test.every {
 				t.Errorf("watchdog %v: beats at %v", test.watchdog, beats)
 			}
+			s.notify("LAST=1")
 		})
+		notified := 0
+		for l.state() == "WATCHDOG=1" {
+			notified++
+		}
+		if notified != test.notified {
+			t.Errorf("watchdog %v: notified %d times, want %d", test.watchdog, notified, test.notified)
+		}
 	}
+}
+
+// The watchdog is served for as long as the daemon runs.
+func TestDaemonBeats(t *testing.T) {
+	t.Setenv("WATCHDOG_USEC", "20000")
+	t.Setenv("WATCHDOG_PID", "")
+	l := live(t, "")
+	l.await("STATUS=tracing")
+	l.await("WATCHDOG=1")
 }
 
 // What the daemon says at a beat: its status while it runs, and why it should be started

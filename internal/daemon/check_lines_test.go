@@ -110,6 +110,23 @@ func TestCheckRefusesWhatAStartRefuses(t *testing.T) {
 	}
 }
 
+// Certificates for an endpoint of the environment that is plain text are a mistake.
+func TestCertificatesForPlainText(t *testing.T) {
+	t.Setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://a:1")
+	cert, key := keyPair(t, t.TempDir())
+	for _, files := range []string{"ca_file: " + cert, "cert_file: " + cert + ", key_file: " + key} {
+		l := parse(t, "export: {otlp: {tls: {"+files+"}}}\n")
+		if err := checkEndpoint(l); err == nil {
+			t.Errorf("%s: no error", files)
+		} else {
+			says(t, err.Error(), "export.otlp.tls", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+		}
+	}
+	if err := checkEndpoint(parse(t, "export: {otlp: {endpoint: \"https://b:1\", tls: {ca_file: "+cert+"}}}\n")); err != nil {
+		t.Errorf("an endpoint of its own: %v", err)
+	}
+}
+
 // asNobody calls f with a thread that has no privileges; access(2) goes by the real user.
 func asNobody(t *testing.T, f func()) {
 	t.Helper()

@@ -129,6 +129,13 @@ func TestStartFails(t *testing.T) {
 		want   string
 	}{
 		"the agent": {"", func(agent.Options) (tracing, error) { return nil, errors.New("needs root") }, "needs root"},
+		"the agent, late": {
+			"export: {otlp: {endpoint: \"127.0.0.1:1\"}, spool: {dir: " + spool + "}}",
+			func(o agent.Options) (tracing, error) {
+				_, err := o.Open()
+				return nil, errors.Join(err, errors.New("cannot attach"))
+			}, "cannot attach",
+		},
 		"the file": {
 			"export: {otlp: {endpoint: \"127.0.0.1:1\"}, spool: {dir: " + spool + "}, file: /nowhere/x}", nil, "export.file",
 		},
@@ -153,7 +160,7 @@ func TestStartFails(t *testing.T) {
 					t.Error("the server still runs")
 				}
 			}
-			if name == "the file" && !isFree(t, spool) {
+			if strings.Contains(test.config, spool) && !isFree(t, spool) {
 				t.Error("the spool is still held")
 			}
 		})
