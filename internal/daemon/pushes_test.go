@@ -5,7 +5,6 @@ package daemon
 import (
 	"context"
 	"net"
-	"strings"
 	"sync"
 	"testing"
 
@@ -68,8 +67,8 @@ func TestPushesFollowTheConfiguration(t *testing.T) {
 	one, atOne := collector(t)
 	other, atOther := collector(t)
 	m := newTelemetry(log)
-	to := func(address string) string {
-		return "metrics: {otlp: {enabled: true, endpoint: \"" + address + "\", interval: 1h}}"
+	to := func(address, interval string) string {
+		return "metrics: {otlp: {enabled: true, endpoint: \"" + address + "\", interval: " + interval + "}}"
 	}
 	for i, step := range []struct {
 		text      string
@@ -77,16 +76,14 @@ func TestPushesFollowTheConfiguration(t *testing.T) {
 		pushing   bool
 	}{
 		{"", false, false},
-		{to(one), true, true},
-		{to(one) + "\nmetrics: {}", false, true},
-		{to(other), true, true},
+		{to(one, "1h"), true, true},
+		{to(one, "1h") + "\nlog: {level: debug}", false, true},
+		{to(one, "2h"), true, true},
+		{to(other, "2h"), true, true},
 		{"", true, false},
 		{"", false, false},
-		{to(one), true, true},
+		{to(one, "1h"), true, true},
 	} {
-		if strings.Contains(step.text, "metrics: {}") {
-			step.text = to(one) + "\nlog: {level: debug}"
-		}
 		before := m.pusher
 		if err := setTelemetry(t, m, step.text); err != nil {
 			t.Fatal(err)
@@ -96,11 +93,9 @@ func TestPushesFollowTheConfiguration(t *testing.T) {
 		}
 	}
 	m.stop(t.Context())
-	<-atOne // before it went to the other one
-	<-atOther
-	<-atOne // at the end
-	if got := m.pushes(); got != (otlpmetrics.Stats{Pushed: 3}) || len(atOne)+len(atOther) != 0 {
-		t.Errorf("%+v, and %d more came", got, len(atOne)+len(atOther))
+	// At one: with each interval, and at the end.
+	if got := m.pushes(); got != (otlpmetrics.Stats{Pushed: 4}) || len(atOne) != 3 || len(atOther) != 1 {
+		t.Errorf("%+v, %d and %d came", got, len(atOne), len(atOther))
 	}
 	if text := log.String(); text != "" {
 		t.Errorf("logged:\n%s", text)

@@ -221,3 +221,15 @@ func TestServerIsQuiet(t *testing.T) {
 		t.Errorf("a normal end is logged:\n%s", log)
 	}
 }
+
+// An error that is another each time does not fill the memory, nor the log.
+func TestManyScrapeErrors(t *testing.T) {
+	log := &logBuffer{}
+	l := &onceLog{log: newLogger(log), said: map[string]bool{}}
+	for n := range 3 * maxSaid {
+		l.Println("error gathering metrics:", n)
+	}
+	if lines := strings.Count(log.String(), "\n"); lines != maxSaid || len(l.said) != maxSaid {
+		t.Errorf("%d are logged and %d remembered, want %d", lines, len(l.said), maxSaid)
+	}
+}

@@ -3,6 +3,7 @@
 package daemon
 
 import (
+	"crypto/tls"
 	"os"
 	"path/filepath"
 	"testing"
@@ -196,5 +197,13 @@ func TestEndpointOptions(t *testing.T) {
 	}
 	if q := queue(config.Default().Export.Queue, time.Second); q.Wait != time.Second {
 		t.Errorf("%+v", q)
+	}
+}
+
+// TLS without any file is that of the system's certificates, and no older than 1.2.
+func TestTLSWithoutFiles(t *testing.T) {
+	c, _, err := loadTLS(parse(t, "export: {otlp: {tls: {insecure: false}}}\n"))
+	if err != nil || c == nil || c.RootCAs != nil || c.MinVersion != tls.VersionTLS12 {
+		t.Errorf("%+v, %v", c, err)
 	}
 }
