@@ -42,7 +42,7 @@ func newLabExecCommand(opts *lab.Options) *cobra.Command {
 The command replaces dwell, so terminal, signals and exit status are its own. The exit
 status is 127 if the command is not found, and 126 if it cannot be run.`,
 		Example: `  dwell lab exec bridge -- ping -c 3 203.0.113.8
-  dwell lab exec bridge --in hypervisor -- nft list ruleset
+  dwell lab exec bridge --in hypervisor -- ip route
   dwell lab exec bridge --in outside`,
 		Args:      cobra.MinimumNArgs(1),
 		ValidArgs: topologyNames(),

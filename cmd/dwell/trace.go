@@ -190,7 +190,7 @@ func runTrace(cmd *cobra.Command, f traceFlags) error {
 		ctx, cancel = context.WithTimeout(ctx, f.duration)
 		defer cancel()
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "dwell: attached, tracing %s; Ctrl-C ends\n", f.scope())
+	fmt.Fprintf(cmd.ErrOrStderr(), "dwell: attached, tracing %s; press Ctrl-C to stop\n", f.scope())
 	out.start(a.Resolver())
 	summary, err := a.Run(ctx)
 	err = errors.Join(err, out.finish(cmd.ErrOrStderr()))
