@@ -45,8 +45,8 @@ func Identify(key Key, seq uint16, payload [event.PayloadPrefix]byte, payloadLen
 
 // Distinguishes reports whether the beginning of an echo's payload can distinguish it
 // from other echoes, judging by this one packet. A payload shorter than 8 bytes cannot,
-// and neither can a filler: one that repeats with a period of at most 8 bytes (ping -p
-// ff, zeros) or counts upwards (ping -s 8, Windows' alphabet). ping's clock never looks
+// and neither can a filler: one that repeats with a period of at most 8 bytes
+// (zeros) or counts upwards (ping -s 8, Windows' alphabet). ping's clock never looks
 // like that: its seconds and microseconds differ.
 func Distinguishes(payload [event.PayloadPrefix]byte, payloadLen uint16) bool {
 	p := payload[:min(int(payloadLen), len(payload))]

@@ -73,7 +73,7 @@ func TestDistinguishes(t *testing.T) {
 		{"empty: ping -s 0", "", 0, false},
 		{"too short", "8fd12269000000", 7, false},
 		{"zeros", "", 56, false},
-		{"ping -p ff", "ffffffffffffffffffffffffffffffff", 56, false},
+		{"one byte repeated", "ffffffffffffffffffffffffffffffff", 56, false},
 		{"pattern of two bytes", "abcdabcdabcdabcdabcdabcdabcdabcd", 56, false},
 		{"pattern of three bytes, cut off", "abcdefabcdefabcdefabcdefabcdefab", 56, false},
 		{"pattern of eight bytes", "01020305080d152201020305080d1522", 56, false},
