@@ -279,7 +279,8 @@ func TestNetfilterHooksAreReadBack(t *testing.T) {
 // A hook that is added to the table is read and written by its name.
 func TestAddedHook(t *testing.T) {
 	hooks := event.All().With(eventtest.MadeUp())
-	const text = "[ 1] eth0 request 192.0.2.1 -> 192.0.2.2 made_up 5\n"
+	const text = "[ 1] eth0 request 192.0.2.1 -> 192.0.2.2 made_up 5\n" +
+		"[ 1] eth1 request 192.0.2.1 -> 192.0.2.2 net_dev_queue 6\n"
 	l, err := listing.Read("f", strings.NewReader(text), listing.Options{Hooks: hooks})
 	if err != nil {
 		t.Fatal(err)
@@ -287,6 +288,9 @@ func TestAddedHook(t *testing.T) {
 	ev := &l.Events[0]
 	if ev.Hook != eventtest.MadeUp().Hook {
 		t.Errorf("read as hook %d", ev.Hook)
+	}
+	if !l.Events[1].Flags.Has(event.Received) {
+		t.Error("the packet came into the namespace at the added hook, and is not seen as received afterwards")
 	}
 	if line := listing.Text(hooks)(nil, ev, l); !bytes.Contains(line, []byte(" made_up ")) {
 		t.Errorf("written as %s", line)
