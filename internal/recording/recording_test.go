@@ -153,6 +153,10 @@ func TestEvents(t *testing.T) {
 			if name := names.Device(ev.NetNS, ev.IfIndex).Name; !strings.HasPrefix(name, "eth-") {
 				return fmt.Errorf("device %q", name)
 			}
+			dropped := ev.Hook.CodeKind() == event.CodeDropReason
+			if name := names.DropReason(ev.Code); dropped && name != reason(ev.Code) {
+				return fmt.Errorf("drop reason %q", name)
+			}
 			return nil
 		}})
 		if err != nil {
