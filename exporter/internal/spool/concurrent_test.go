@@ -92,9 +92,11 @@ func TestWhoSendsWaitsForTheDisk(t *testing.T) {
 func TestEachStallIsWaitedForOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, t.TempDir(), 0)
+		stall := spool.Stalls(s)
 		one := exporter.Count{Traces: 1, Spans: 10}
 		for n := range 3 {
-			release, begin := spool.Stall(s), time.Now()
+			synctest.Wait() // until nothing is being written
+			release, begin := stall(), time.Now()
 			s.Accept(one)
 			s.Accept(one)
 			if took := time.Since(begin); took != time.Second {

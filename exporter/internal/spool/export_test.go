@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -27,14 +28,29 @@ func Upgrade(dir string) error {
 
 // Stall makes the disk stall when the account of s is written next, until release is
 // called. s must not be in use yet.
-func Stall(s *Spool) (release func()) {
+func Stall(s *Spool) (release func()) { return Stalls(s)() }
+
+// Stalls is Stall for a disk that stalls again and again: whenever stall is called. s must
+// not be in use yet.
+func Stalls(s *Spool) (stall func() (release func())) {
+	var mu sync.Mutex
 	gate := make(chan struct{})
+	close(gate)
 	write := s.writer.write
 	s.writer.write = func() uint64 {
-		<-gate
+		mu.Lock()
+		wait := gate
+		mu.Unlock()
+		<-wait
 		return write()
 	}
-	return func() { close(gate) }
+	return func() (release func()) {
+		mu.Lock()
+		defer mu.Unlock()
+		next := make(chan struct{})
+		gate = next
+		return func() { close(next) }
+	}
 }
 
 // OnAccount has f called before and after each write of the account of s, while whatever

@@ -177,6 +177,7 @@ func TestAccountCannotBeWritten(t *testing.T) {
 	l.expect(t, "failing", "WARN error=")
 	mend()
 	s.Refuse("refused", batch(4, 8).Count)
+	s.Lose("", exporter.Count{}) // waits until it is written
 	l.expect(t, "mended", "INFO ")
 	want := s.Lifetime()
 	s.Close()

@@ -130,14 +130,20 @@ func (c *machine) put(size int) {
 	c.last++
 	i := item{c.last, size}
 	c.s.Accept(i.count())
+	c.written()
 	c.m.accepted = c.m.accepted.Plus(i.count())
 	c.m.pending = append(slices.Clip(c.m.pending), i)
 }
+
+// written returns when the account is on disk, which Accept and Refuse do not wait for
+// where the machine is too slow.
+func (c *machine) written() { c.s.Lose("", exporter.Count{}) }
 
 func (c *machine) refuse(*rapid.T) {
 	c.last++
 	n := item{number: c.last}.count()
 	c.s.Refuse(exporter.CauseQueueFull, n)
+	c.written()
 	c.m.accepted = c.m.accepted.Plus(n)
 	c.m.lose(exporter.CauseQueueFull, n)
 }
@@ -308,18 +314,18 @@ func (c *machine) restart(t *rapid.T) {
 func (c *machine) killDuring(t *rapid.T) {
 	before, files := c.m.clone(), snap(t, c.dir)
 	moment := rapid.IntRange(0, 5).Draw(t, "moment")
-	c.kill.taken, c.kill.after = nil, moment
+	c.kill.arm(moment)
 	actions := []func(*rapid.T){c.accept, c.append, c.hold, c.take, c.settle, c.postpone}
 	actions[rapid.IntRange(0, len(actions)-1).Draw(t, "action")](t)
-	c.kill.after = -1
-	if c.kill.taken == nil { // was done before the moment came
+	taken := c.kill.disarm()
+	if taken == nil { // was done before the moment came
 		return
 	}
 	c.s.Close()
 	if moment%2 == 0 { // before a write of the account, which comes after the others
-		c.kill.taken.tear(t, files)
+		taken.tear(t, files)
 	}
-	c.kill.taken.restore(t, c.dir)
+	taken.restore(t, c.dir)
 	candidates := c.m.killed()
 	for n := range len(before.queue) + 1 {
 		half := before.clone()

@@ -39,6 +39,7 @@ func TestChild(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Refuse(exporter.CauseQueueFull, batch(5, 8).Count)
+	s.Lose("", exporter.Count{}) // waits until all is written, however long it takes
 	fmt.Fprintln(os.Stdout, "ready")
 	select {}
 }

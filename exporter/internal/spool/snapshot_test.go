@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -63,6 +64,7 @@ func (s snapshot) tear(t *rapid.T, before snapshot) {
 
 // killer takes a snapshot at a moment within what a spool does.
 type killer struct {
+	mu sync.Mutex
 	// after is how many moments are to pass, negative if it is not armed.
 	after int
 	taken snapshot
@@ -71,13 +73,30 @@ type killer struct {
 // watch has the killer count moments: before and after each write of the account, between
 // which the spool does one thing to its other files.
 func (k *killer) watch(t rapid.TB, s *spool.Spool, dir string) {
-	k.after = -1
+	k.arm(-1)
 	spool.OnAccount(s, func() {
+		k.mu.Lock()
+		defer k.mu.Unlock()
 		if k.after == 0 {
 			k.taken = snap(t, dir)
 		}
 		k.after--
 	})
+}
+
+// arm has it take a snapshot after so many moments.
+func (k *killer) arm(after int) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.after, k.taken = after, nil
+}
+
+// disarm returns the snapshot, nil if the moment has not come.
+func (k *killer) disarm() snapshot {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.after = -1
+	return k.taken
 }
 
 // TestSnapshotTears tests the tool itself: only what grew is torn, and not below what was
