@@ -160,10 +160,25 @@ func deleteKeys(keys []filterKey) error {
 	return errors.Join(errs...)
 }
 
+// checkSize returns an error if the filter has more entries than the programs' tables have
+// room for. It does not say how many there are: the number changes with each namespace that
+// appears, and what is refused should be one message for as long as it lasts.
+func (f *Filter) checkSize() error {
+	for _, list := range []struct {
+		what string
+		n    int
+	}{{"network namespaces", len(f.NetNS)}, {"interfaces", len(f.Interfaces)}, {"addresses", len(f.Addresses)}} {
+		if list.n > maxFilterEntries {
+			return fmt.Errorf("more than %d %s", maxFilterEntries, list.what)
+		}
+	}
+	return nil
+}
+
 // filterEntries returns the keys to add and the flags to set for a filter.
 func (t *Tracer) filterEntries(f Filter, generation uint32) (keys []filterKey, flags uint8, err error) {
-	if n := max(len(f.NetNS), len(f.Interfaces), len(f.Addresses)); n > maxFilterEntries {
-		return nil, 0, fmt.Errorf("%d entries of one kind: at most %d", n, maxFilterEntries)
+	if err := f.checkSize(); err != nil {
+		return nil, 0, err
 	}
 	for _, inode := range f.NetNS {
 		key := kernelNetnsKey{Generation: generation, Inode: inode}

@@ -163,3 +163,19 @@ func TestFilterInvalid(t *testing.T) {
 		}
 	}
 }
+
+// A filter that is too large gives the same error whatever its size: a scope may grow by
+// one namespace after the other, and each error with another text is another line in a log.
+func TestFilterTooLarge(t *testing.T) {
+	for want, filter := range map[string]func(n int) Filter{
+		"more than 4096 network namespaces": func(n int) Filter { return Filter{NetNS: make([]uint32, n)} },
+		"more than 4096 interfaces":         func(n int) Filter { return Filter{Interfaces: make([]string, n)} },
+		"more than 4096 addresses":          func(n int) Filter { return Filter{Addresses: make([]netip.Prefix, n)} },
+	} {
+		for _, n := range []int{maxFilterEntries + 1, maxFilterEntries + 2} {
+			if _, _, err := new(Tracer).filterEntries(filter(n), 0); err == nil || err.Error() != want {
+				t.Errorf("with %d entries: %v, want %s", n, err, want)
+			}
+		}
+	}
+}
