@@ -84,8 +84,8 @@ func (c Config) withDefaults() Config {
 type Stats struct {
 	// Unknown counts the answers that were numbers for want of a name.
 	Unknown uint64
-	// Looks counts the scans of namespaces, Failed those that were not complete, mostly
-	// because the namespace was gone.
+	// Looks counts the scans of namespaces that have ended, Failed those of them that were
+	// not complete, mostly because the namespace was gone.
 	Looks, Failed uint64
 }
 
@@ -96,7 +96,9 @@ type Inventory struct {
 	finder *finder
 	dirs   *watch
 
-	unknown, looks, failed atomic.Uint64
+	// unknown is Stats.Unknown; complete and failed count scans once they have ended, so
+	// that neither ever decreases.
+	unknown, complete, failed atomic.Uint64
 
 	mu      sync.RWMutex
 	spaces  map[uint32]*space // one an inode number; the kernel reuses the lowest
@@ -172,8 +174,8 @@ func (v *Inventory) Device(inode, ifindex uint32) *trace.Device {
 
 // Stats returns what was counted so far.
 func (v *Inventory) Stats() Stats {
-	failed := v.failed.Load() // before looks, of which it is a part
-	return Stats{Unknown: v.unknown.Load(), Looks: v.looks.Load(), Failed: failed}
+	failed := v.failed.Load()
+	return Stats{Unknown: v.unknown.Load(), Looks: v.complete.Load() + failed, Failed: failed}
 }
 
 // Close waits until no look is under way. Afterwards answers come from what is

@@ -218,6 +218,37 @@ func TestStormOfUnknownNumbers(t *testing.T) {
 	}
 }
 
+// Neither the scans that were complete nor those that failed are ever fewer than before:
+// they are counters in the metrics, for which that would be a restart of the agent.
+func TestCountsNeverDecrease(t *testing.T) {
+	var v *Inventory
+	var last Stats
+	now := func() time.Time { // is called while a scan is under way, too
+		if v == nil {
+			return time.Now()
+		}
+		s := v.Stats()
+		if s.Failed < last.Failed || s.Looks-s.Failed < last.Looks-last.Failed {
+			t.Errorf("first %+v, then %+v", last, s)
+		}
+		last = s
+		return time.Now()
+	}
+	made, err := New(Config{Now: now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer made.Close()
+	v = made
+	before := v.Stats()
+	for _, inode := range []uint32{5, v.self} { // there is no namespace 5
+		v.look(v.space(inode))
+	}
+	if got := v.Stats(); got.Looks-before.Looks != 2 || got.Failed-before.Failed != 1 {
+		t.Errorf("first %+v, then %+v, want two scans more, one of them failed", before, got)
+	}
+}
+
 // The inventory holds no namespace: when one is deleted, its end of a veth pair
 // goes and so does the other.
 func TestDoesNotKeepNamespacesAlive(t *testing.T) {

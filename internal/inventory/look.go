@@ -19,7 +19,6 @@ const netlinkTimeout = 2 * time.Second
 // look finds the namespace, lists its devices and replaces the snapshot. Only one scan of
 // a namespace is under way at a time.
 func (v *Inventory) look(s *space) {
-	v.looks.Add(1)
 	start := v.cfg.Now()
 	generation := v.generation(start)
 	where, found := v.finder.find(s.inode, start)
@@ -28,7 +27,9 @@ func (v *Inventory) look(s *space) {
 	if found {
 		links, err = v.links(s.inode, where.path)
 	}
-	if !found || err != nil {
+	if found && err == nil {
+		v.complete.Add(1)
+	} else {
 		v.failed.Add(1)
 	}
 	now := v.cfg.Now()
