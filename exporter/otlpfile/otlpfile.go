@@ -33,18 +33,19 @@ type Options struct {
 	Path  string
 	OTLP  otlp.Options
 	Queue exporter.Queue
-	// Logger gets the first error; nil discards.
+	// Logger gets the first error, and a warning when the queue is full; nil discards.
 	Logger *slog.Logger
 }
 
 // Exporter writes traces to a file.
 type Exporter struct {
-	path    string
-	log     *slog.Logger
-	encoder encoder
-	buf     []byte
-	lines   lineWriter
-	batcher *batch.Batcher
+	path     string
+	log      *slog.Logger
+	encoder  encoder
+	buf      []byte
+	lines    lineWriter
+	batcher  *batch.Batcher
+	overflow *batch.Overflow
 
 	mu  sync.Mutex
 	err error
@@ -73,6 +74,7 @@ func New(o Options) (*Exporter, error) {
 		o.Queue.BatchSpans = writeSpans
 	}
 	e := &Exporter{path: o.Path, log: o.Logger, encoder: newEncoder(o.OTLP), lines: lineWriter{file: file}}
+	e.overflow = batch.NewOverflow(o.Logger.With("path", o.Path), o.Queue)
 	e.batcher = batch.New(o.Queue, e.write)
 	return e, nil
 }
@@ -95,7 +97,9 @@ func (nopCloser) Close() error { return nil }
 
 // Export queues the traces and waits for room in the queue as Options.Queue says.
 func (e *Exporter) Export(ctx context.Context, traces []*trace.Trace) error {
-	return e.batcher.Export(ctx, traces)
+	err := e.batcher.Export(ctx, traces)
+	e.overflow.Note(err, e.Stats)
+	return err
 }
 
 // Stats returns what became of the traces so far; sent is what the operating

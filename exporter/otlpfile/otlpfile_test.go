@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -186,6 +187,67 @@ func TestShutdownFromAReaderThatStopped(t *testing.T) {
 	if took := time.Since(start); took > 30*time.Second {
 		t.Errorf("took %v", took)
 	}
+}
+
+// fullPipe returns the path of a pipe that takes nothing more until it is read from.
+func fullPipe(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "pipe")
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.Open(path, unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Close(fd) }) // it has kept what is in the pipe
+	for err == nil {
+		_, err = unix.Write(fd, make([]byte, 4096))
+	}
+	if !errors.Is(err, unix.EAGAIN) {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// That a full queue loses traces is logged once, and that it has room again.
+func TestOverflowIsLogged(t *testing.T) {
+	path := fullPipe(t)
+	var log bytes.Buffer // written to by Export alone
+	e, err := otlpfile.New(otlpfile.Options{
+		Path: path, Queue: exporter.Queue{Spans: 100, BatchSpans: 1, Wait: time.Millisecond},
+		Logger: slog.New(slog.NewTextHandler(&log, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	export := func() { _ = e.Export(t.Context(), []*trace.Trace{tracetest.Complete(1)}) } // most find no room
+	for range 20 {
+		export()
+	}
+	if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "level=WARN") ||
+		!strings.Contains(got, "the queue is full") || !strings.Contains(got, "path="+path) {
+		t.Fatalf("logged %q, want one warning of the full queue", got)
+	}
+	reader, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		_, _ = io.Copy(io.Discard, reader) // until reader is closed
+	}()
+	for deadline := time.Now().Add(time.Minute); !strings.Contains(log.String(), "the queue has room again"); export() {
+		if time.Now().After(deadline) {
+			t.Fatalf("logged %q a minute later", &log)
+		}
+	}
+	if err := e.Shutdown(t.Context()); err == nil || !strings.Contains(err.Error(), "queue_full") {
+		t.Errorf("Shutdown: %v", err)
+	}
+	reader.Close()
+	<-read
 }
 
 func TestNewReplacesTheFile(t *testing.T) {

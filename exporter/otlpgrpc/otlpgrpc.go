@@ -82,7 +82,8 @@ type Exporter struct {
 	spool    *spool.Spool // nil if there is none
 
 	// What was logged as a bad state and is not yet well again.
-	failing, rejecting, overflowing notice.State
+	failing, rejecting notice.State
+	overflow           *batch.Overflow
 
 	stop sync.Once
 
@@ -108,6 +109,7 @@ func New(o Options) (*Exporter, error) {
 	}
 	o.Queue = o.Queue.WithDefaults()
 	e := &Exporter{endpoint: ep, options: o.withDefaults(), log: o.Logger.With("endpoint", ep.Display)}
+	e.overflow = batch.NewOverflow(e.log, o.Queue)
 	begin := e.start
 	if o.Spool.Enabled() {
 		begin = e.startSpooled
@@ -178,18 +180,7 @@ func (e *Exporter) startSpooled() error {
 // Options.Queue.Wait; traces that find none are dropped whole and counted.
 func (e *Exporter) Export(ctx context.Context, traces []*trace.Trace) error {
 	err := e.batcher.Export(ctx, traces)
-	switch {
-	case errors.Is(err, batch.ErrDropped):
-		if e.overflowing.Set(true) {
-			e.log.Warn("traces arrive faster than they can be sent; the queue is full and traces are dropped",
-				"queue_spans", e.options.Queue.Spans)
-		}
-	case err == nil && e.overflowing.On():
-		s := e.Stats()
-		if s.Queued.Spans <= int64(e.options.Queue.Spans/2) && e.overflowing.Set(false) {
-			e.log.Info("the queue has room again", "dropped", s.Lost[exporter.CauseQueueFull].String())
-		}
-	}
+	e.overflow.Note(err, e.Stats)
 	return err
 }
 
