@@ -5,6 +5,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/dwelltrace/dwell/correlate/trace"
@@ -39,12 +40,16 @@ func (h *handOverBuffer) Export(_ context.Context, traces []*trace.Trace) error 
 	return nil
 }
 
-// Shutdown implements [exporter.Exporter]; what is still held is lost.
+// Shutdown implements [exporter.Exporter]; what is still held is lost. The error says what
+// was lost in all.
 func (h *handOverBuffer) Shutdown(context.Context) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.lost = h.lost.Plus(h.count)
 	h.traces, h.count = nil, exporter.Count{}
+	if h.lost != (exporter.Count{}) {
+		return fmt.Errorf("%v were lost while the exporter was replaced", h.lost)
+	}
 	return nil
 }
 

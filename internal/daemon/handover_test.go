@@ -5,6 +5,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/dwelltrace/dwell/correlate/trace"
@@ -32,8 +33,8 @@ func TestHandOverBuffer(t *testing.T) {
 	if err := h.Export(t.Context(), []*trace.Trace{small}); err != nil || h.Stats().Queued.Spans != 7 {
 		t.Errorf("after that: %v, %+v", err, h.Stats())
 	}
-	if err := h.Shutdown(t.Context()); err != nil {
-		t.Error(err)
+	if err := h.Shutdown(t.Context()); err == nil || !strings.Contains(err.Error(), "3 traces (11 spans) were lost") {
+		t.Errorf("Shutdown: %v", err)
 	}
 	want := exporter.CountOf(all[3:5]...).Plus(exporter.CountOf(small))
 	if got := h.Stats(); got.Queued != (exporter.Count{}) || got.Lost[exporter.CauseQueueFull] != want || len(h.take()) != 0 {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -109,7 +110,7 @@ func TestExchangeLosesNothing(t *testing.T) {
 }
 
 // What comes while the spool is handed over is held for the next one; what is too much is
-// counted.
+// counted and logged.
 func TestHandOver(t *testing.T) {
 	for _, test := range []struct {
 		name      string
@@ -123,7 +124,8 @@ func TestHandOver(t *testing.T) {
 		{"no next one", 100, 0, 5, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			o, next := &swappable{log: quiet()}, &fake{}
+			log := &logBuffer{}
+			o, next := &swappable{log: newLogger(log)}, &fake{}
 			o.swap(&fake{
 				onShutdown: func(ctx context.Context) { _ = o.Export(ctx, pings(5)) }, // counted
 				stats:      exporter.Stats{Queued: exporter.Count{Traces: 7, Spans: 14}, Spooled: exporter.Count{Traces: 7, Spans: 14}},
@@ -149,6 +151,9 @@ func TestHandOver(t *testing.T) {
 			}
 			if diff := cmp.Diff(want, o.Stats()); diff != "" {
 				t.Errorf("account (-want +got):\n%s", diff)
+			}
+			if got := strings.Count(log.String(), "were lost while the exporter was replaced"); got != min(int(test.lost), 1) {
+				t.Errorf("%d traces lost, logged: %s", test.lost, log)
 			}
 		})
 	}
