@@ -3,9 +3,17 @@
 package spool_test
 
 import (
+	"fmt"
+	"os"
 	"testing"
 
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(childVariable); dir != "" {
+		fmt.Fprintln(os.Stderr, user(dir)) // returns only if it fails
+		os.Exit(1)
+	}
+	goleak.VerifyTestMain(m)
+}

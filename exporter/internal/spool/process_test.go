@@ -19,24 +19,27 @@ import (
 	"github.com/dwelltrace/dwell/exporter/internal/spool"
 )
 
-// childVariable has this program be another process that uses a spool.
+// childVariable has this program be another process, which uses the spool in that
+// directory, and run no tests.
 const childVariable = "DWELL_TEST_SPOOL"
 
-// TestChild is that process, and no test: it does a bit of everything and waits to be
-// killed.
-func TestChild(t *testing.T) {
-	dir := os.Getenv(childVariable)
-	if dir == "" {
-		t.Skip("is run by other tests")
+// user is that process: it does a bit of everything and waits to be killed.
+func user(dir string) error {
+	s, err := spool.Open(spool.Options{Spool: exporter.Spool{Dir: dir}})
+	if err != nil {
+		return err
 	}
-	s := open(t, dir, 0)
-	add(t, s, batch(1, 1000))
-	add(t, s, batch(2, 1000))
+	for n := 1; n <= 2; n++ {
+		s.Accept(batch(n, 1000).Count)
+		if err := s.Append(batch(n, 1000)); err != nil {
+			return err
+		}
+	}
 	s.Settle(s.Take().Count, exporter.Count{}, "")
 	s.Accept(batch(3, 1000).Count) // waits in memory
 	s.Accept(batch(4, 1000).Count)
 	if err := s.Hold(batch(4, 1000)); err != nil {
-		t.Fatal(err)
+		return err
 	}
 	s.Refuse(exporter.CauseQueueFull, batch(5, 8).Count)
 	s.Lose("", exporter.Count{}) // waits until all is written, however long it takes
@@ -51,7 +54,7 @@ func startChild(t *testing.T, dir string) *exec.Cmd {
 	if err != nil {
 		t.Fatal(err)
 	}
-	child := exec.CommandContext(t.Context(), exe, "-test.run=^TestChild$", "-test.v")
+	child := exec.CommandContext(t.Context(), exe)
 	child.Env = append(os.Environ(), childVariable+"="+dir)
 	out, err := child.StdoutPipe()
 	if err != nil {
