@@ -73,6 +73,9 @@ func rules() map[string]struct {
 				"cmd/dwell/main_test.go:16 counts with hooks: their numbers have no order, use the table (event.Hooks)",
 				"internal/shortcut/shortcut.go:17 compares the order of hooks: their numbers have no order, use the table (event.Hooks)",
 				"internal/shortcut/shortcut.go:23 compares the order of hooks: their numbers have no order, use the table (event.Hooks)",
+				"internal/shortcut/shortcut.go:28 counts with hooks: their numbers have no order, use the table (event.Hooks)",
+				"internal/shortcut/shortcut.go:29 compares the order of hooks: their numbers have no order, use the table (event.Hooks)",
+				"internal/shortcut/shortcut.go:32 counts with hooks: their numbers have no order, use the table (event.Hooks)",
 			},
 		},
 		"directories": {

@@ -140,29 +140,49 @@ func (m *moduleTypes) hookOrder(dir string, names []string) ([]string, error) {
 
 // ordersHooks says what a piece of code does with the order of hooks, or "".
 func ordersHooks(n ast.Node, of map[ast.Expr]types.TypeAndValue) string {
+	const compares, counts = "compares the order of", "counts with"
 	switch n := n.(type) {
 	case *ast.BinaryExpr:
-		ordered := []token.Token{token.LSS, token.LEQ, token.GTR, token.GEQ}
-		if slices.Contains(ordered, n.Op) && (isHook(n.X, of) || isHook(n.Y, of)) {
-			return "compares the order of"
+		if !isHook(n.X, of) && !isHook(n.Y, of) {
+			return ""
+		}
+		switch n.Op {
+		case token.LSS, token.LEQ, token.GTR, token.GEQ:
+			return compares
+		case token.ADD, token.SUB:
+			return counts
+		}
+	case *ast.AssignStmt:
+		if (n.Tok == token.ADD_ASSIGN || n.Tok == token.SUB_ASSIGN) && isHook(n.Lhs[0], of) {
+			return counts
 		}
 	case *ast.CallExpr:
-		if fun, isSelector := n.Fun.(*ast.SelectorExpr); isSelector && len(n.Args) == 2 {
-			pkg, isName := fun.X.(*ast.Ident)
-			if isName && pkg.Name == "cmp" && (isHook(n.Args[0], of) || isHook(n.Args[1], of)) {
-				return "compares the order of"
-			}
+		if ordering(n.Fun) && slices.ContainsFunc(n.Args, func(arg ast.Expr) bool { return isHook(arg, of) }) {
+			return compares
 		}
 	case *ast.IncDecStmt:
 		if isHook(n.X, of) {
-			return "counts with"
+			return counts
 		}
 	case *ast.RangeStmt:
 		if isHook(n.X, of) {
-			return "counts with"
+			return counts
 		}
 	}
 	return ""
+}
+
+// ordering reports whether a function compares the order of its arguments: those of
+// package cmp, and the built-in ones.
+func ordering(fun ast.Expr) bool {
+	switch fun := fun.(type) {
+	case *ast.Ident:
+		return fun.Name == "min" || fun.Name == "max"
+	case *ast.SelectorExpr:
+		pkg, isName := fun.X.(*ast.Ident)
+		return isName && pkg.Name == "cmp" && (fun.Sel.Name == "Compare" || fun.Sel.Name == "Less")
+	}
+	return false
 }
 
 // isHook reports whether an expression is a hook, or one that is converted to a number.
@@ -175,7 +195,7 @@ func isHook(expr ast.Expr, of map[ast.Expr]types.TypeAndValue) bool {
 }
 
 func hookType(t types.Type) bool {
-	named, isNamed := t.(*types.Named)
+	named, isNamed := types.Unalias(t).(*types.Named)
 	if !isNamed || named.Obj().Pkg() == nil {
 		return false
 	}

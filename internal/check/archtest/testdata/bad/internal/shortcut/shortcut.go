@@ -21,3 +21,12 @@ func seen(events []event.Event, wire uint8) bool {
 }
 
 func order(a, b *event.Event) int { return cmp.Compare(a.Hook, b.Hook) }
+
+type alias = event.Hook
+
+func next(h alias) alias {
+	h += 1
+	return max(cmp.Or(h, event.First), event.Last) // Or compares no order
+}
+
+func distance(a, b event.Hook) int { return int(a) - int(b) }
