@@ -184,6 +184,14 @@ func TestExamineUnfit(t *testing.T) {
 			},
 			[]string{"FAIL load and attach magic not supported: Linux 7.1 or later is needed → run kernel 7.1 or later"},
 		},
+		"programs that the kernel was built without something for": {
+			func(_ *testing.T, sys *doctor.System, _ fstest.MapFS) {
+				sys.Load = func() error {
+					return &bpf.UnsupportedError{Feature: "magic", Minimum: event.Version{Major: 5, Minor: 5}, Config: "CONFIG_MAGIC"}
+				}
+			},
+			[]string{"FAIL load and attach magic not supported: Linux 5.5 or later is needed, built with CONFIG_MAGIC → run kernel 5.5 or later, built with CONFIG_MAGIC"},
+		},
 		"locked down": {
 			func(_ *testing.T, _ *doctor.System, root fstest.MapFS) {
 				root["sys/kernel/security/lockdown"].Data = []byte("none integrity [confidentiality]\n")

@@ -25,13 +25,23 @@ func checkFeature(name string, caps privilege.Set, floor event.Version, try func
 	case err == nil:
 		return Finding{OK, name, "works", ""}
 	case errors.As(err, &missing):
-		return Finding{Fail, name, oneLine(err), "run kernel " + missing.Minimum.String() + " or later"}
+		return Finding{Fail, name, oneLine(err), remedy(missing)}
 	case errors.Is(err, ebpf.ErrNotSupported):
 		return Finding{Fail, name, oneLine(err), "run kernel " + floor.String() + " or later, built with CONFIG_BPF_SYSCALL and CONFIG_BPF_EVENTS"}
 	case errors.Is(err, fs.ErrPermission):
 		return Finding{Fail, name, oneLine(err), "allow bpf(2): a container's seccomp profile, an LSM or lockdown forbids it"}
 	}
 	return Finding{Fail, name, oneLine(err), "report it with the output of dwell doctor --json"}
+}
+
+// remedy says which kernel has what is missing. The running one may be new enough and built
+// without it.
+func remedy(missing *bpf.UnsupportedError) string {
+	text := "run kernel " + missing.Minimum.String() + " or later"
+	if missing.Config != "" {
+		text += ", built with " + missing.Config
+	}
+	return text
 }
 
 // oneLine cuts a verifier's log off an error.
