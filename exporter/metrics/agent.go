@@ -13,6 +13,10 @@ import (
 	"github.com/dwelltrace/dwell/internal/loss"
 )
 
+// Losses counts what an agent loses before its traces are finished, since tracing began.
+// docs/losses.md explains each field.
+type Losses = loss.Counts
+
 // AgentStats is how the agent is at one moment. Whoever runs one fills it in from
 // what the parts say of themselves; numbers that have no meaning there stay zero.
 // All are totals since the start, unless it says otherwise.
@@ -24,7 +28,7 @@ type AgentStats struct {
 	// Events is what the kernel side has handed on.
 	Events uint64
 	// Losses is what was lost before the traces were finished.
-	Losses loss.Counts
+	Losses Losses
 	// TracesOpen is the number of pings on their way now.
 	TracesOpen uint64
 	// TracesSampledOut is the number of traces that sampling left out.

@@ -37,3 +37,23 @@ func Example() {
 	}
 	// Output: dwell_ping_duration_seconds: count 1, sum 1.4e-05
 }
+
+// An agent's own metrics are read from what it says of itself whenever they are gathered.
+func ExampleNewAgentCollector() {
+	stats := func() metrics.AgentStats {
+		return metrics.AgentStats{Events: 1200, Losses: metrics.Losses{RingFull: 3}}
+	}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(metrics.NewAgentCollector(metrics.Options{HostName: "worker-1"}, stats))
+
+	families, err := registry.Gather()
+	if err != nil {
+		fmt.Println(err)
+	}
+	for _, family := range families {
+		if family.GetName() == "dwell_agent_events_lost_total" {
+			fmt.Println(family.GetHelp(), family.GetMetric()[0].GetCounter().GetValue())
+		}
+	}
+	// Output: Events lost because the ring buffer was full. 3
+}
