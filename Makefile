@@ -119,6 +119,7 @@ soak: $(if $(ROOT),build) ## Measure the agent's memory under an hour's worth of
 .PHONY: verify-docker
 verify-docker: build ## Test the image in a real Docker engine of its own (root)
 	$(need_root)
+	.ci/install docker
 	internal/check/docker/verify.sh $(ARGS)
 
 .PHONY: clean
