@@ -121,7 +121,7 @@ func TestSample(t *testing.T) {
 	}
 	// The median of 100 of 20,000: its standard deviation is 5 % of the range.
 	if got.p50 < 0.3*pings || got.p50 > 0.7*pings || got.p99 < 0.9*pings || got.p99 >= pings {
-		t.Errorf("%+v is no sample of all", got)
+		t.Errorf("%+v is not a sample of all pings", got)
 	}
 	note := fmt.Sprintf("random sample of %d", limit)
 	if text := write(t, tb, table.Options{}); strings.Count(text, note) != 1 {
@@ -150,7 +150,7 @@ func TestLimit(t *testing.T) {
 		}
 		fill(t, tb, traces[0])
 		if want := fmt.Sprintf("sample of %d ", last); !strings.Contains(write(t, tb, table.Options{}), want) {
-			t.Errorf("limit %d: %d pings are no sample", samples, last+1)
+			t.Errorf("limit %d: %d pings are not a sample", samples, last+1)
 		}
 	}
 }

@@ -88,8 +88,8 @@ func TestWhoSendsWaitsForTheDisk(t *testing.T) {
 	})
 }
 
-// TestEachStallIsWaitedForOnce: a disk that has recovered is waited for again.
-func TestEachStallIsWaitedForOnce(t *testing.T) {
+// TestEachStallTakesOneWait: once a disk has recovered, its next stall is given time again.
+func TestEachStallTakesOneWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, t.TempDir(), 0)
 		stall := spool.Stalls(s)
