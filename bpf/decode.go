@@ -8,6 +8,12 @@ import (
 	"github.com/dwelltrace/dwell/correlate/event"
 )
 
+// Flags of the record that are not the event's.
+const (
+	encapsulated = event.Flags(kernelRecordFlagFLAG_ENCAPSULATED)
+	outerIPv6    = event.Flags(kernelRecordFlagFLAG_OUTER_IPV6)
+)
+
 // valid reports whether a record has the size that its flags ask for, a hook of the table
 // and a known type.
 func valid(raw []byte, hooks *event.Hooks) bool {
@@ -31,18 +37,17 @@ func decode(raw []byte, e *event.Event) int {
 	flags := event.Flags(h.Flags)
 	decodeHead(h, e)
 	base := unsafe.Pointer(h)
-	switch flags & (event.IPv6 | event.Encapsulated) {
+	e.Tunnels, e.Depth = [event.MaxTunnels]event.Tunnel{}, 0
+	switch flags & (event.IPv6 | encapsulated) {
 	case 0:
 		decodeAddr4(&(*kernelRecord4)(base).Addr, e)
-		e.Outer = event.Tunnel{}
 	case event.IPv6:
 		decodeAddr6(&(*kernelRecord6)(base).Addr, e)
-		e.Outer = event.Tunnel{}
-	case event.Encapsulated:
+	case encapsulated:
 		r := (*kernelRecord4Tunnel)(base)
 		decodeAddr4(&r.Addr, e)
 		decodeTunnel(&r.Outer, e)
-	case event.IPv6 | event.Encapsulated:
+	case event.IPv6 | encapsulated:
 		r := (*kernelRecord6Tunnel)(base)
 		decodeAddr6(&r.Addr, e)
 		decodeTunnel(&r.Outer, e)
@@ -51,12 +56,12 @@ func decode(raw []byte, e *event.Event) int {
 }
 
 func recordSize(f event.Flags) int {
-	switch f & (event.IPv6 | event.Encapsulated) {
+	switch f & (event.IPv6 | encapsulated) {
 	case 0:
 		return int(unsafe.Sizeof(kernelRecord4{}))
 	case event.IPv6:
 		return int(unsafe.Sizeof(kernelRecord6{}))
-	case event.Encapsulated:
+	case encapsulated:
 		return int(unsafe.Sizeof(kernelRecord4Tunnel{}))
 	default:
 		return int(unsafe.Sizeof(kernelRecord6Tunnel{}))
@@ -79,7 +84,7 @@ func decodeHead(h *kernelRecordHead, e *event.Event) {
 	e.PayloadLen = h.PayloadLen
 	e.Hook = event.Hook(h.Hook)
 	e.Type = event.Type(h.Type)
-	e.Flags = event.Flags(h.Flags)
+	e.Flags = event.Flags(h.Flags) &^ (encapsulated | outerIPv6)
 	e.CPU = h.Cpu
 	e.Payload = h.Payload
 }
@@ -94,5 +99,5 @@ func decodeAddr6(a *kernelAddresses6, e *event.Event) {
 }
 
 func decodeTunnel(t *kernelTunnel, e *event.Event) {
-	e.Outer = event.Tunnel{Src: t.Src, Dst: t.Dst, VNI: t.Vni}
+	e.Tunnels[0], e.Depth = event.Tunnel{Src: t.Src, Dst: t.Dst, ID: t.Vni, Type: event.VXLAN}, 1
 }

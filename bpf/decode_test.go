@@ -46,11 +46,11 @@ func TestConstantsOfKernelSide(t *testing.T) {
 	}
 	for kernel, want := range map[kernelRecordFlag]event.Flags{
 		kernelRecordFlagFLAG_IPV6:         event.IPv6,
-		kernelRecordFlagFLAG_ENCAPSULATED: event.Encapsulated,
+		kernelRecordFlagFLAG_ENCAPSULATED: encapsulated,
 		kernelRecordFlagFLAG_BRIDGE_PORT:  event.BridgePort,
 		kernelRecordFlagFLAG_BRIDGE:       event.Bridge,
 		kernelRecordFlagFLAG_RECEIVED:     event.Received,
-		kernelRecordFlagFLAG_OUTER_IPV6:   event.OuterIPv6,
+		kernelRecordFlagFLAG_OUTER_IPV6:   outerIPv6,
 		kernelRecordFlagFLAG_LOOPBACK:     event.Loopback,
 	} {
 		if event.Flags(kernel) != want {
@@ -72,7 +72,7 @@ func TestDecode(t *testing.T) {
 	head := kernelRecordHead{
 		Time: 1 << 60, Skb: 2 << 60, Netns: 3, Ifindex: 4, Code: 5, Id: 6, Seq: 7, PayloadLen: 8, Cpu: 9,
 		Hook: uint8(event.KfreeSKB), Type: uint8(event.EchoReply), Payload: [16]byte{10, 11},
-		Flags: uint8(event.IPv6 | event.Encapsulated | event.OuterIPv6 | event.Bridge),
+		Flags: uint8(event.IPv6 | encapsulated | outerIPv6 | event.Bridge),
 	}
 	raw := bytesOf(kernelRecord6Tunnel{
 		Head:  head,
@@ -82,9 +82,11 @@ func TestDecode(t *testing.T) {
 	want := event.Event{
 		Time: 1 << 60, SKB: 2 << 60, NetNS: 3, IfIndex: 4, Code: 5, ID: 6, Seq: 7, PayloadLen: 8, CPU: 9,
 		Hook: event.KfreeSKB, Type: event.EchoReply, Payload: [16]byte{10, 11},
-		Flags: event.IPv6 | event.Encapsulated | event.OuterIPv6 | event.Bridge,
-		Src:   event.Address{0x20, 15: 1}, Dst: event.Address{0x20, 15: 2},
-		Outer: event.Tunnel{Src: event.Address{0x20, 15: 3}, Dst: event.Address{0x20, 15: 4}, VNI: 0xffffff},
+		Flags: event.IPv6 | event.Bridge, Depth: 1,
+		Src: event.Address{0x20, 15: 1}, Dst: event.Address{0x20, 15: 2},
+		Tunnels: [event.MaxTunnels]event.Tunnel{
+			{Src: event.Address{0x20, 15: 3}, Dst: event.Address{0x20, 15: 4}, ID: 0xffffff, Type: event.VXLAN},
+		},
 	}
 	var got event.Event
 	if !decoded(raw, &got) {
@@ -130,9 +132,9 @@ func FuzzDecode(f *testing.F) {
 	f.Add(bytesOf(kernelRecord4{Head: head}))
 	head.Flags = uint8(event.IPv6)
 	f.Add(bytesOf(kernelRecord6{Head: head}))
-	head.Flags = uint8(event.Encapsulated)
+	head.Flags = uint8(encapsulated)
 	f.Add(bytesOf(kernelRecord4Tunnel{Head: head}))
-	head.Flags = uint8(event.IPv6 | event.Encapsulated)
+	head.Flags = uint8(event.IPv6 | encapsulated)
 	f.Add(bytesOf(kernelRecord6Tunnel{Head: head}))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, raw []byte) {
@@ -145,10 +147,10 @@ func FuzzDecode(f *testing.F) {
 			}
 			return
 		}
-		if len(raw) != recordSize(e.Flags) || e.Hook.String() == "unknown" || e.Type.String() == "unknown" {
+		if len(raw) != recordSize(event.Flags((*kernelRecordHead)(unsafe.Pointer(&raw[0])).Flags)) || e.Hook.String() == "unknown" || e.Type.String() == "unknown" {
 			t.Errorf("%d bytes decoded as %+v", len(raw), e)
 		}
-		if !e.Flags.Has(event.Encapsulated) && e.Outer != (event.Tunnel{}) {
+		if !e.Encapsulated() && e.Tunnels != [event.MaxTunnels]event.Tunnel{} {
 			t.Errorf("tunnel without encapsulation: %+v", e)
 		}
 	})

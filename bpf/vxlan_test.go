@@ -91,7 +91,7 @@ func TestVXLAN(t *testing.T) {
 			var got string
 			for i := range events {
 				got += r.line(&events[i])
-				if events[i].Flags.Has(event.Encapsulated) {
+				if events[i].Encapsulated() {
 					got += " outer"
 				}
 				got += "\n"
@@ -114,12 +114,9 @@ func checkTunnel(t *testing.T, e *event.Event, src, dst, outerSrc, outerDst stri
 	want.Src, want.Dst = address(src), address(dst)
 	copy(want.Payload[:], "through a tunnel")
 	want.PayloadLen, want.Seq = 16, 3
-	want.Outer = event.Tunnel{}
-	if e.Flags.Has(event.Encapsulated) {
-		want.Outer = event.Tunnel{Src: address(outerSrc), Dst: address(outerDst), VNI: 0xabcdef}
-		if e.Flags.Has(event.OuterIPv6) != netip.MustParseAddr(outerSrc).Is6() {
-			t.Errorf("OuterIPv6 flag wrong: %+v", e)
-		}
+	want.Tunnels = [event.MaxTunnels]event.Tunnel{}
+	if e.Encapsulated() {
+		want.Tunnels[0] = event.Tunnel{Src: address(outerSrc), Dst: address(outerDst), ID: 0xabcdef, Type: event.VXLAN}
 	}
 	if diff := cmp.Diff(want, *e); diff != "" {
 		t.Errorf("event (-want +got):\n%s", diff)

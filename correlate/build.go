@@ -69,7 +69,7 @@ func (b *builder) firstEvent() *event.Event {
 func pingOf(first *event.Event) trace.Ping {
 	p := trace.Ping{
 		Src: first.Src.Addr(), Dst: first.Dst.Addr(),
-		ID: first.ID, Seq: first.Seq, PayloadLen: first.PayloadLen,
+		ID: first.ID, Seq: first.Seq, PayloadLen: int(first.PayloadLen),
 	}
 	if first.Type == event.EchoReply {
 		p.Src, p.Dst = p.Dst, p.Src
@@ -193,7 +193,11 @@ func (b *builder) newSpan(kind trace.Kind, from, to *event.Event) trace.Span {
 func packetOf(ev *event.Event) trace.Packet {
 	p := trace.Packet{Src: ev.Src.Addr(), Dst: ev.Dst.Addr()}
 	if encapsulated(ev) {
-		p.OuterSrc, p.OuterDst, p.VNI = ev.Outer.Src.Addr(), ev.Outer.Dst.Addr(), ev.Outer.VNI
+		outer := &ev.Tunnels[0]
+		p.Tunnel, p.TunnelID, p.Depth = outer.Type.String(), outer.ID, ev.Depth
+		if outer.Src != (event.Address{}) {
+			p.OuterSrc, p.OuterDst = outer.Src.Addr(), outer.Dst.Addr()
+		}
 	}
 	return p
 }

@@ -19,7 +19,7 @@ func arrived(ev *event.Event) bool {
 // is queued for transmission in a namespace that has not received it, or passes the
 // netfilter hook of packets made here.
 func originates(ev *event.Event) bool {
-	if ev.Flags.Has(event.Encapsulated) {
+	if ev.Encapsulated() {
 		return false
 	}
 	if ev.Hook == event.NetfilterFirst {
@@ -40,7 +40,7 @@ func begins(ev *event.Event) bool {
 	return ev.Hook.Arrival() || originates(ev) || stillborn(ev)
 }
 
-func encapsulated(ev *event.Event) bool { return ev.Flags.Has(event.Encapsulated) }
+func encapsulated(ev *event.Event) bool { return ev.Encapsulated() }
 
 // sameDevice reports whether two events were seen on one device.
 func sameDevice(a, b *event.Event) bool { return a.IfIndex == b.IfIndex && a.NetNS == b.NetNS }

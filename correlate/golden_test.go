@@ -224,7 +224,7 @@ func flooded(s *sim) {
 // vxlan: from the guest over a tunnel on brovsns-ns to the hypervisor, which answers.
 func vxlan(s *sim) {
 	vx1, vx2 := dev{guest, 7, "vxlan0", 0}, dev{hypervisor, 7, "vxlan0", 0}
-	tunnel := &event.Tunnel{Src: event.AddressFrom(guestAddr), Dst: event.AddressFrom(natAddr), VNI: 42}
+	tunnel := &event.Tunnel{Src: event.AddressFrom(guestAddr), Dst: event.AddressFrom(natAddr), ID: 42, Type: event.VXLAN}
 	oneWay := func(p *packet, a, aUnder, b, bUnder dev) {
 		p.at(a, event.NetDevQueue, event.NetDevStartXmit)
 		p.outer = tunnel

@@ -153,8 +153,7 @@ func (p *packet) event(d dev, h event.Hook, code uint32) {
 		ev.Flags |= event.Received
 	}
 	if p.outer != nil {
-		ev.Flags |= event.Encapsulated
-		ev.Outer = *p.outer
+		ev.Depth, ev.Tunnels[0] = 1, *p.outer
 	}
 	s.events = append(s.events, ev)
 }

@@ -19,48 +19,68 @@ import "net/netip"
 // this distinguishes one echo from another.
 const PayloadPrefix = 16
 
-// Type says which of the two packets of a ping was seen.
+// Type says which packet of a ping was seen.
 type Type uint8
 
-// The two packets of a ping. ICMP types 8 and 0, ICMPv6 types 128 and 129.
+// The packets of a ping. Echoes are ICMP types 8 and 0, ICMPv6 types 128 and 129.
 const (
 	EchoRequest Type = 1
 	EchoReply   Type = 2
+	// RequestError and ReplyError are ICMP errors that quote an echo. What an event says
+	// of the packet is then about the echo that is quoted, and its outermost tunnel is the
+	// error: who sent it, to whom, and as ID its ICMP type * 256 + code.
+	RequestError Type = 3
+	ReplyError   Type = 4
 )
 
-// String returns the name used in listings: "request" or "reply".
+// String returns the name used in listings: "request" or "reply", or "error" for an ICMP
+// error about either.
 func (t Type) String() string {
 	switch t {
 	case EchoRequest:
 		return "request"
 	case EchoReply:
 		return "reply"
+	case RequestError, ReplyError:
+		return "error"
 	}
-	return "unknown"
+	return unknown
 }
 
 // Flags are facts about the packet and the device that the kernel side can read
 // for nothing and user space could only learn later, and perhaps too late.
-type Flags uint8
+type Flags uint16
 
 const (
 	// IPv6 is set when the echo is ICMPv6.
 	IPv6 Flags = 1 << iota
-	// Encapsulated is set when the device saw the echo inside a tunnel packet;
-	// Event.Outer is then valid.
-	Encapsulated
-	// BridgePort is set when the device is a port of a bridge.
+	// Paired is set when the device is one end of a pair (veth, netkit): what is given to
+	// its driver arrives on Event.Peer, and nowhere else. Only on hooks where the packet
+	// arrives.
+	Paired
+	// BridgePort is set when the device is a port of a bridge, or of Open vSwitch.
 	BridgePort
-	// Bridge is set when the device is itself a bridge.
+	// Bridge is set when the device is itself a bridge, or an internal port of Open vSwitch.
 	Bridge
 	// Received is set when the packet came in through some interface of this
 	// namespace before (skb_iif is not 0). On a transmit hook it distinguishes a
 	// forwarded or bridged packet from one that was made here.
 	Received
-	// OuterIPv6 is set when the tunnel packet is IPv6.
-	OuterIPv6
+	// PacketSocket is set when the packet was made by, or is taken from, a packet socket
+	// (AF_PACKET): a program has a network stack, or a switch, of its own.
+	PacketSocket
 	// Loopback is set when the device is a loopback device.
 	Loopback
+	// FirstFragment is set when the packet is the first fragment of a larger one:
+	// Event.PayloadLen is that of the fragment.
+	FirstFragment
+	// LaterFragment is set when the packet is another fragment of the echo. Only the
+	// death of one is recorded.
+	LaterFragment
+	// OtherHost is set when the frame is addressed to another station (PACKET_OTHERHOST).
+	OtherHost
+	// Encrypted is set when the packet was recognized although it could not be read.
+	Encrypted
 )
 
 // Has reports whether all of the given flags are set.
@@ -75,12 +95,9 @@ func AddressFrom(a netip.Addr) Address { return a.As16() }
 // Addr converts to the standard library's type; IPv4-mapped becomes IPv4.
 func (a Address) Addr() netip.Addr { return netip.AddrFrom16(a).Unmap() }
 
-// Tunnel is the outer header of an encapsulated echo.
-type Tunnel struct {
-	Src, Dst Address
-	// VNI is the VXLAN network identifier, 24 bits.
-	VNI uint32
-}
+// Place is a network device: the inode number of its namespace and its index there. The
+// zero value means that there is none, or that it is not known.
+type Place struct{ NetNS, IfIndex uint32 }
 
 // Event is one packet seen at one hook at one time.
 type Event struct {
@@ -95,6 +112,8 @@ type Event struct {
 	// IfIndex is the index of the network device within NetNS, or 0 where the
 	// packet was seen away from any device.
 	IfIndex uint32
+	// Peer is the other end if Flags has Paired.
+	Peer Place
 	// Code is what the hook's row says (see CodeKind): the kernel's drop reason, the
 	// driver's return code or a NetfilterHook; otherwise 0.
 	Code uint32
@@ -103,18 +122,28 @@ type Event struct {
 	// PayloadLen is the length in bytes of the echo's payload on the wire, after
 	// the 8-byte ICMP header.
 	PayloadLen uint16
-	Hook       Hook
-	Type       Type
-	Flags      Flags
+	// TTL is the time to live or hop limit of the echo's own header.
+	TTL uint8
+	// Depth is how many headers of tunnels are around the echo.
+	Depth uint8
+	Hook  Hook
+	Type  Type
+	Flags Flags
 	// CPU is the processor on which the packet was seen.
 	CPU uint16
 	// Payload is the beginning of the echo's payload; bytes past PayloadLen are 0.
 	Payload [PayloadPrefix]byte
 	// Src and Dst are the echo's own (inner) addresses.
 	Src, Dst Address
-	// Outer is valid if Flags has Encapsulated.
-	Outer Tunnel
+	// Tunnels are the headers around the echo, from the outermost; those from Depth on
+	// are zero. If Depth is greater than MaxTunnels, the innermost are missing.
+	Tunnels [MaxTunnels]Tunnel
+	// Action is what was done to the packet, if the hook's row says that something was.
+	Action Action
 }
+
+// Encapsulated reports whether the device saw the echo inside a tunnel packet.
+func (e *Event) Encapsulated() bool { return e.Depth > 0 }
 
 // Place returns where on a packet's way the event was seen, by the hook's row: of two
 // events of one packet with the same time, the packet was first at the lower place.

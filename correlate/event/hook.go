@@ -36,6 +36,8 @@ const (
 	// NetfilterLast is after the last chain of a netfilter hook. It is not seen if a
 	// chain dropped, stole or queued the packet.
 	NetfilterLast
+	// Acted is where a program of the firewall or the fast path did something to the packet.
+	Acted
 )
 
 // unknown is the name of a hook that is in no table.
@@ -52,6 +54,10 @@ func (h Hook) Arrival() bool { return all.rows[h].Arrival }
 
 // Inbound reports whether a packet at the hook is on its way into a namespace.
 func (h Hook) Inbound() bool { return all.rows[h].Inbound }
+
+// Acts reports whether the hook's events say what was done to the packet, instead of where
+// it was.
+func (h Hook) Acts() bool { return all.rows[h].Acts }
 
 // Terminal reports whether nothing can happen to the packet's buffer after the hook.
 func (h Hook) Terminal() bool { return all.rows[h].Terminal }

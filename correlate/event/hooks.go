@@ -15,6 +15,9 @@ const (
 	Tracepoint Class = 1 + iota
 	// NetfilterProgram is a program among a namespace's netfilter chains.
 	NetfilterProgram
+	// ActingProgram is a program of another object, which is loaded and attached by whoever
+	// it belongs to. It does something to packets, and says what it did.
+	ActingProgram
 )
 
 // CodeKind says what the Event.Code of a hook's events means.
@@ -56,6 +59,10 @@ type HookInfo struct {
 	// Arguments is how many arguments of a tracepoint the program reads, if there have
 	// not always been so many; otherwise 0.
 	Arguments uint8
+	// Acts is set if the event says what was done to the packet, which is in Event.Action. It
+	// is then something that happened on the way, and no step of it: no leaf begins or ends
+	// there.
+	Acts bool
 	// Since is the first kernel that has the hook as it is needed here.
 	Since Version
 }
@@ -83,6 +90,7 @@ const (
 	placeGRO
 	placeXmit
 	placeReceive
+	placeActed
 	placePreRouting
 	placeForward
 	placeLocalIn
@@ -113,6 +121,7 @@ var all = new(Hooks).With(
 	HookInfo{Hook: NetifReceiveSKB, Name: "netif_receive_skb", Class: Tracepoint, Place: placeReceive, Inbound: true, Since: sinceTracing},
 	HookInfo{Hook: KfreeSKB, Name: "kfree_skb", Class: Tracepoint, Place: placeFree, Code: CodeDropReason, Terminal: true, Arguments: 3, Since: sinceDropReason},
 	HookInfo{Hook: SKBCopyDatagramIovec, Name: "skb_copy_datagram_iovec", Class: Tracepoint, Place: placeCopy, Terminal: true, Since: sinceTracing},
+	HookInfo{Hook: Acted, Name: "acted", Class: ActingProgram, Place: placeActed, Acts: true, Since: sinceTracing},
 	HookInfo{Hook: NetfilterFirst, Name: "netfilter_first", Class: NetfilterProgram, Place: 0, Code: CodeNetfilterHook, Since: sinceNetfilter},
 	HookInfo{Hook: NetfilterLast, Name: "netfilter_last", Class: NetfilterProgram, Place: 1, Code: CodeNetfilterHook, Since: sinceNetfilter},
 )

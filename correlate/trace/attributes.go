@@ -84,10 +84,18 @@ const (
 	AttrDuplicates        = "dwell.duplicates"
 	AttrTunnelSource      = "dwell.tunnel.source.address"
 	AttrTunnelDestination = "dwell.tunnel.destination.address"
-	AttrTunnelVNI         = "dwell.tunnel.vni"
+	AttrTunnelType        = "dwell.tunnel.type"
+	AttrTunnelID          = "dwell.tunnel.id"
+	AttrTunnelDepth       = "dwell.tunnel.depth"
 	AttrDropReason        = "dwell.drop.reason"
 	AttrNATBefore         = "dwell.nat.before"
 	AttrNATAfter          = "dwell.nat.after"
+	AttrICMPErrorType     = "dwell.icmp.error.type"
+	AttrICMPErrorCode     = "dwell.icmp.error.code"
+	AttrVerdict           = "dwell.action.verdict"
+	AttrReason            = "dwell.action.reason"
+	AttrTenant            = "dwell.tenant.number"
+	AttrRule              = "dwell.action.rule"
 )
 
 // The names of span events.
@@ -98,6 +106,14 @@ const (
 	EventNAT = "nat"
 	// EventCopy: a copy of the packet went another way (bridge flood, mirror).
 	EventCopy = "copy"
+	// EventICMPError: a host on the way answered with an ICMP error.
+	EventICMPError = "icmp.error"
+	// EventFirewall, EventRedirect, EventFallback and EventLearn: what the firewall or the
+	// fast path did to the packet.
+	EventFirewall = "firewall"
+	EventRedirect = "fastpath.redirect"
+	EventFallback = "fastpath.fallback"
+	EventLearn    = "fastpath.learn"
 )
 
 // Attributes documents every attribute that dwell writes.
@@ -129,12 +145,14 @@ var Attributes = []Attribute{
 	{AttrBridge, OnSpan, "string", "", "Name of the bridge that the device is a port of.", false},
 	{AttrTunnelSource, OnSpan, "string", "", "Source address of the outer packet that encapsulates the echo.", false},
 	{AttrTunnelDestination, OnSpan, "string", "", "Destination address of the outer packet that encapsulates the echo.", false},
-	{AttrTunnelVNI, OnSpan, "int", "", "VXLAN network identifier.", false},
+	{AttrTunnelType, OnSpan, "string", "", "Type of the outermost tunnel: vxlan, vxlan-gpe, geneve, gre, gretap, erspan, ipip, sit, ip6tnl, srv6, mpls, pppoe, fou, wireguard or esp.", false},
+	{AttrTunnelID, OnSpan, "int", "", "What distinguishes the tunnel from others of its type: the VNI of VXLAN and Geneve, the key of GRE, the session of ERSPAN and PPPoE, the top label of MPLS, the SPI of ESP.", false},
+	{AttrTunnelDepth, OnSpan, "int", "{tunnel}", "Number of tunnels around the echo, if there is more than one.", false},
 
 	{AttrICMPID, OnRoot, "int", "", "The echo's identifier, as its sender sees it, before any NAT.", false},
 	{AttrICMPSeq, OnRoot, "int", "", "The echo's sequence number.", false},
-	{AttrPayloadLen, OnRoot, "int", "By", "Length of the echo's payload.", false},
-	{AttrOutcome, OnRoot, "string", "", "\"complete\", \"dropped\" or \"incomplete\".", false},
+	{AttrPayloadLen, OnRoot, "int", "By", "Length of the echo's payload; absent if only fragments of it were seen.", false},
+	{AttrOutcome, OnRoot, "string", "", "\"complete\", \"dropped\", \"incomplete\", \"expired\" (its time to live ran out and a router said so), \"unreachable\" (another ICMP error came back) or \"partial\" (the scope leaves out interfaces).", false},
 	{AttrIncomplete, OnRoot, "string", "", "Why the trace is incomplete: events_lost, evicted, agent_started, agent_stopped, no_request, no_reply, not_delivered, unseen.", false},
 	{AttrIdentity, OnRoot, "string", "", "\"local\" if the payload does not distinguish the echo from others, so that other hosts compute a different trace ID.", false},
 	{AttrDuplicates, OnRoot, "int", "{reply}", "Number of replies delivered after the first one.", false},
@@ -142,5 +160,12 @@ var Attributes = []Attribute{
 	{AttrDropReason, OnEvent, "string", "", "The kernel's drop reason (enum skb_drop_reason, without the prefix SKB_DROP_REASON_).", false},
 	{AttrNATBefore, OnEvent, "string", "", "Source, destination and identifier before the rewrite.", false},
 	{AttrNATAfter, OnEvent, "string", "", "Source, destination and identifier after the rewrite.", false},
+	{AttrICMPErrorType, OnEvent, "int", "", "The type of an ICMP error about the echo.", false},
+	{AttrICMPErrorCode, OnEvent, "int", "", "The code of an ICMP error about the echo.", false},
+	{AttrSourceAddress, OnEvent, "string", "", "Who sent the ICMP error.", true},
+	{AttrVerdict, OnEvent, "int", "", "What the firewall or the fast path decided.", false},
+	{AttrReason, OnEvent, "int", "", "Why it decided so.", false},
+	{AttrTenant, OnEvent, "int", "", "The number of the tenant in whose name it was done.", false},
+	{AttrRule, OnEvent, "int", "", "The number of the rule that decided, counted from 1.", false},
 	{AttrNetworkInterface, OnEvent, "string", "", "The network device to which a copy of the packet went.", true},
 }

@@ -24,7 +24,7 @@ const (
 
 	// KindTransmit: net_dev_queue to net_dev_start_xmit of one device.
 	KindTransmit
-	// KindLink: net_dev_start_xmit on one end to arrival on the other.
+	// KindLink: net_dev_start_xmit on one end of a pair of devices to arrival on the other.
 	KindLink
 	// KindBridge: arrival on a port to netif_receive_skb on the bridge or
 	// net_dev_queue on another port; or net_dev_start_xmit on the bridge to
@@ -41,8 +41,23 @@ const (
 	KindDriver
 	// KindDeliver: last arrival to the socket, or to the kernel's own answer.
 	KindDeliver
-	// KindStacked: from a device to one above or below it (macvlan, VLAN, bond).
+	// KindStacked: from a device to one above or below it (macvlan, VLAN, bond), or beside
+	// it on the same.
 	KindStacked
+	// KindRedirect: from a device to one that is not its peer, because a program or a rule of
+	// traffic control put the packet there.
+	KindRedirect
+	// KindMirror: from a device to the copy of the packet that was sent out on another, if the
+	// copy is what went on.
+	KindMirror
+	// KindTunnel: net_dev_start_xmit on a tunnel device to arrival on another, of a tunnel
+	// whose packets were not seen between.
+	KindTunnel
+	// KindEncrypted: the same, of a tunnel whose packets cannot be read.
+	KindEncrypted
+	// KindProcess: arrival to net_dev_queue, in a program that takes packets from a packet
+	// socket and sends them on.
+	KindProcess
 	// KindUnseen: between two events that no hook connects.
 	KindUnseen
 
@@ -99,6 +114,11 @@ var kindNames = [kindEnd]string{
 	KindDriver:      "driver",
 	KindDeliver:     "deliver",
 	KindStacked:     "stacked",
+	KindRedirect:    "redirect",
+	KindMirror:      "mirror",
+	KindTunnel:      "tunnel",
+	KindEncrypted:   "encrypted",
+	KindProcess:     "process",
 	KindUnseen:      "unseen",
 	KindSend:        "send",
 

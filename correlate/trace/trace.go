@@ -63,17 +63,35 @@ type Device struct {
 	NetNS *NetNS
 	Index uint32
 	Name  string
-	// Bridge is the name of the bridge that the device is a port of, or "".
+	// Bridge is the name of the bridge that the device is a port of, or its own if it is a
+	// bridge, or "".
 	Bridge string
+	// Type is the kernel's name of the type of virtual device ("veth", "vxlan", "macvlan",
+	// "tun"), or "" for a physical device or if it is not known.
+	Type string
+	// Lower is the device that this one is stacked on (macvlan, ipvlan, VLAN), or the other
+	// end of a pair; zero if there is none or if it is not known.
+	Lower Place
 }
+
+// Place says which device, in which namespace. The zero value means none.
+type Place struct {
+	// NetNS is the inode number of the namespace.
+	NetNS uint32
+	// Index is the device's index there.
+	Index uint32
+}
+
+// Place returns where the device is.
+func (d *Device) Place() Place { return Place{NetNS: d.NetNS.Inode, Index: d.Index} }
 
 // Ping says which echo the trace is about, as its sender sees it.
 type Ping struct {
 	Src, Dst netip.Addr
 	// ID and Seq are the echo's identifier and sequence number.
 	ID, Seq uint16
-	// PayloadLen is in bytes, without the ICMP header.
-	PayloadLen uint16
+	// PayloadLen is in bytes, without the ICMP header, or -1 if only fragments were seen.
+	PayloadLen int
 }
 
 // String returns "ping 192.0.2.1 -> 198.51.100.1 seq 7".
@@ -103,19 +121,38 @@ const (
 	Complete Outcome = 1 + iota
 	// Dropped: the request or the reply died on this host.
 	Dropped
-	// Incomplete: neither was seen; Trace.Cause says why.
+	// Incomplete: none of the others was seen; Trace.Cause says why.
 	Incomplete
+	// Expired: the request's time to live ran out, and the host where it did said so.
+	Expired
+	// Unreachable: an ICMP error other than Expired came back, and the packet is not known to
+	// have died on this host.
+	Unreachable
+	// Partial: the ping was seen as far as the scope of tracing goes, which leaves out
+	// interfaces.
+	Partial
+
+	outcomeEnd // one more than the last outcome
 )
+
+var outcomeNames = [outcomeEnd]string{
+	Complete: "complete", Dropped: "dropped", Incomplete: "incomplete",
+	Expired: "expired", Unreachable: "unreachable", Partial: "partial",
+}
+
+// Outcomes returns all outcomes, in the order of their constants.
+func Outcomes() []Outcome {
+	all := make([]Outcome, 0, outcomeEnd-1)
+	for o := Complete; o < outcomeEnd; o++ {
+		all = append(all, o)
+	}
+	return all
+}
 
 // String returns the outcome's name as used in attributes and summaries.
 func (o Outcome) String() string {
-	switch o {
-	case Complete:
-		return "complete"
-	case Dropped:
-		return "dropped"
-	case Incomplete:
-		return "incomplete"
+	if o < outcomeEnd && outcomeNames[o] != "" {
+		return outcomeNames[o]
 	}
 	return "unknown"
 }
@@ -157,6 +194,12 @@ type Trace struct {
 	Outcome Outcome
 	// Cause is set if Outcome is Incomplete.
 	Cause Cause
+	// Remote is the ID of the root's parent: the root of the same trace on the host that
+	// sent the ping. Zero if that is this host, or is not to be shown.
+	Remote SpanID
+	// ReplySpan is the index of the span of the first reply's journey, or 0 if there was no
+	// reply. See RTT.
+	ReplySpan int
 	// DropReason is the kernel's name of the reason if Outcome is Dropped.
 	DropReason string
 	// State is the W3C tracestate of every span, or "". The correlator leaves it empty;
@@ -171,6 +214,16 @@ type Trace struct {
 
 // Root returns the span of the whole ping.
 func (t *Trace) Root() *Span { return &t.Spans[0] }
+
+// RTT returns how long it took in nanoseconds from the first event of the ping to the end of
+// the first reply's journey, and false if there was no reply. The root may be longer: it
+// ends with the last reply.
+func (t *Trace) RTT() (int64, bool) {
+	if t.ReplySpan == 0 {
+		return 0, false
+	}
+	return t.Spans[t.ReplySpan].End - t.Root().Start, true
+}
 
 // Rebase adds offset nanoseconds to every time in the trace, and so moves it from
 // the monotonic clock to the wall clock.
@@ -188,14 +241,20 @@ func (t *Trace) Rebase(offset int64) {
 // Packet is what the echo's headers said at the beginning of a span.
 type Packet struct {
 	Src, Dst netip.Addr
-	// OuterSrc and OuterDst are the tunnel's addresses, invalid if there is none.
+	// OuterSrc and OuterDst are the outermost tunnel's addresses, invalid if there is none or
+	// if it has none.
 	OuterSrc, OuterDst netip.Addr
-	// VNI is the VXLAN network identifier of the tunnel.
-	VNI uint32
+	// Tunnel is the type of the outermost tunnel, or "".
+	Tunnel string
+	// TunnelID is the number that distinguishes the tunnel from others of its type: a VNI, a
+	// key, a label.
+	TunnelID uint32
+	// Depth is how many tunnels there are, one in the other.
+	Depth uint8
 }
 
 // Encapsulated reports whether the echo was inside a tunnel packet.
-func (p Packet) Encapsulated() bool { return p.OuterSrc.IsValid() }
+func (p Packet) Encapsulated() bool { return p.Tunnel != "" }
 
 // Span is an interval of time that one component accounts for.
 type Span struct {

@@ -34,7 +34,9 @@ func (a *attributes) int(key string, value int64) {
 func (a *attributes) root(t *trace.Trace) {
 	a.int(trace.AttrICMPID, int64(t.Ping.ID))
 	a.int(trace.AttrICMPSeq, int64(t.Ping.Seq))
-	a.int(trace.AttrPayloadLen, int64(t.Ping.PayloadLen))
+	if t.Ping.PayloadLen >= 0 {
+		a.int(trace.AttrPayloadLen, int64(t.Ping.PayloadLen))
+	}
 	a.string(trace.AttrOutcome, t.Outcome.String())
 	a.some(trace.AttrIncomplete, string(t.Cause))
 	if t.Local {

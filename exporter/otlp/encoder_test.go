@@ -81,7 +81,7 @@ func drawTrace(t *rapid.T) *trace.Trace {
 		case 4:
 			s.NetNS = nil
 		case 5:
-			s.Packet = trace.Packet{Src: netip.IPv6Loopback(), OuterSrc: netip.IPv6Loopback(), VNI: rapid.Uint32().Draw(t, "vni")}
+			s.Packet = trace.Packet{Src: netip.IPv6Loopback(), OuterSrc: netip.IPv6Loopback(), OuterDst: netip.IPv6Loopback(), Tunnel: "vxlan", TunnelID: rapid.Uint32().Draw(t, "vni"), Depth: 1}
 		case 6:
 			s.Events = append(s.Events, trace.Event{Time: rapid.Int64().Draw(t, "time"), Name: text.Draw(t, "event"), Attrs: []trace.Attr{
 				trace.String(text.Draw(t, "key"), text.Draw(t, "value")), trace.Int("dwell.test", rapid.Int64().Draw(t, "int")),

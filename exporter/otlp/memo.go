@@ -82,11 +82,21 @@ func encodePacket(p trace.Packet) []byte {
 	a.string(trace.AttrNetworkType, either(p.Src.Is4(), "ipv4", "ipv6"))
 	a.string(trace.AttrNetworkTransport, either(p.Src.Is4(), "icmp", "icmpv6"))
 	if p.Encapsulated() {
-		a.string(trace.AttrTunnelSource, p.OuterSrc.String())
-		a.string(trace.AttrTunnelDestination, p.OuterDst.String())
-		a.int(trace.AttrTunnelVNI, int64(p.VNI))
+		a.tunnel(p)
 	}
 	return a.b
+}
+
+func (a *attributes) tunnel(p trace.Packet) {
+	a.string(trace.AttrTunnelType, p.Tunnel)
+	a.int(trace.AttrTunnelID, int64(p.TunnelID))
+	if p.OuterSrc.IsValid() {
+		a.string(trace.AttrTunnelSource, p.OuterSrc.String())
+		a.string(trace.AttrTunnelDestination, p.OuterDst.String())
+	}
+	if p.Depth > 1 {
+		a.int(trace.AttrTunnelDepth, int64(p.Depth))
+	}
 }
 
 func either(yes bool, a, b string) string {

@@ -165,7 +165,7 @@ func TestTunnelAttributes(t *testing.T) {
 	for key, want := range map[string]any{
 		"network.type": "ipv6", "network.transport": "icmpv6", "source.address": "2001:db8::10",
 		"dwell.tunnel.source.address": "198.51.100.2", "dwell.tunnel.destination.address": "203.0.113.8",
-		"dwell.tunnel.vni": int64(42),
+		"dwell.tunnel.id": int64(42),
 	} {
 		if got[key] != want {
 			t.Errorf("%s = %v, want %v", key, got[key], want)

@@ -48,6 +48,8 @@ func (e *Encoder) span(b []byte, t *trace.Trace, i int) []byte {
 	b = appendText(b, spanTraceState, t.State)
 	if s.Parent != trace.NoParent {
 		b = appendBytes(b, spanParentID, t.Spans[s.Parent].ID[:])
+	} else if t.Remote != (trace.SpanID{}) {
+		b = appendBytes(b, spanParentID, t.Remote[:])
 	}
 	if s.Title != "" {
 		b = appendText(b, spanName, s.Title)
@@ -63,6 +65,9 @@ func (e *Encoder) span(b []byte, t *trace.Trace, i int) []byte {
 	b = events(b, s.Events)
 	b = status(b, t, i)
 	b = protowire.AppendTag(b, spanFlags, protowire.Fixed32Type)
+	if s.Parent == trace.NoParent && t.Remote != (trace.SpanID{}) {
+		return protowire.AppendFixed32(b, flags|uint32(tracepb.SpanFlags_SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK))
+	}
 	return protowire.AppendFixed32(b, flags)
 }
 

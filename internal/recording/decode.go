@@ -156,8 +156,9 @@ func (d *decoder) nextPacket(mask uint64, ev *event.Event) {
 		copy(ev.Dst[:], d.take(len(ev.Dst)))
 	}
 	if mask&changedOuter != 0 {
-		copy(ev.Outer.Src[:], d.take(len(ev.Outer.Src)))
-		copy(ev.Outer.Dst[:], d.take(len(ev.Outer.Dst)))
-		ev.Outer.VNI = d.uint32()
+		outer := &ev.Tunnels[0]
+		copy(outer.Src[:], d.take(len(outer.Src)))
+		copy(outer.Dst[:], d.take(len(outer.Dst)))
+		outer.ID = d.uint32()
 	}
 }

@@ -60,7 +60,7 @@ func changes(a, b *event.Event) uint64 {
 		bit(a.Payload != b.Payload, changedPayload) |
 		bit(a.Src != b.Src, changedSrc) |
 		bit(a.Dst != b.Dst, changedDst) |
-		bit(a.Outer != b.Outer, changedOuter)
+		bit(a.Tunnels != b.Tunnels || a.Depth != b.Depth, changedOuter)
 }
 
 // appendEvent appends the record of ev as its difference to prev.
@@ -119,8 +119,8 @@ func appendPacket(b []byte, mask uint64, ev *event.Event) []byte {
 		b = append(b, ev.Dst[:]...)
 	}
 	if mask&changedOuter != 0 {
-		b = append(append(b, ev.Outer.Src[:]...), ev.Outer.Dst[:]...)
-		b = binary.AppendUvarint(b, uint64(ev.Outer.VNI))
+		b = append(append(b, ev.Tunnels[0].Src[:]...), ev.Tunnels[0].Dst[:]...)
+		b = binary.AppendUvarint(b, uint64(ev.Tunnels[0].ID))
 	}
 	return b
 }

@@ -127,7 +127,7 @@ func TestEvents(t *testing.T) {
 		want := traffic(t, rand.New(rand.NewPCG(rapid.Uint64().Draw(r, "seed"), 2)), 8)
 		for i := range want {
 			ev := &want[i]
-			ev.Outer.VNI, ev.PayloadLen = rapid.Uint32().Draw(r, "vni"), rapid.Uint16().Draw(r, "length")
+			ev.Tunnels[0].ID, ev.PayloadLen = rapid.Uint32().Draw(r, "vni"), rapid.Uint16().Draw(r, "length")
 			ev.SKB, ev.NetNS = rapid.Uint64().Draw(r, "skb"), rapid.Uint32().Draw(r, "netns")
 			ev.Time = rapid.Uint64().Draw(r, "time")
 		}

@@ -91,11 +91,8 @@ func (f *follower) event(l Line) event.Event {
 		ev.Flags |= event.IPv6
 	}
 	if l.Type == Tunnel {
-		ev.Flags |= event.Encapsulated
-		ev.Outer = event.Tunnel{Src: event.AddressFrom(l.Src), Dst: event.AddressFrom(l.Dst)}
-		if l.Src.Unmap().Is6() {
-			ev.Flags |= event.OuterIPv6
-		}
+		ev.Depth = 1
+		ev.Tunnels[0] = event.Tunnel{Src: event.AddressFrom(l.Src), Dst: event.AddressFrom(l.Dst), Type: event.VXLAN}
 	}
 	if f.midway || slices.Contains(f.visited, l.NetNS) {
 		ev.Flags |= event.Received

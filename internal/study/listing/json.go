@@ -44,14 +44,18 @@ type Object struct {
 	// Reason is the name of the drop reason or of the netfilter hook, where the code is
 	// one of these.
 	Reason string `json:"reason,omitempty"`
-	Tunnel *Outer `json:"tunnel,omitempty"`
+	// Tunnels are the headers around the echo, from the outermost.
+	Tunnels []Outer `json:"tunnels,omitempty"`
+	TTL     uint8   `json:"ttl,omitempty"`
 }
 
-// Outer is the tunnel packet around an echo.
+// Outer is a tunnel's header around an echo.
 type Outer struct {
 	Src string `json:"src"`
 	Dst string `json:"dst"`
-	VNI uint32 `json:"vni"`
+	// Type and ID say which tunnel it is.
+	Type string `json:"type"`
+	ID   uint32 `json:"id"`
 }
 
 var flagNames = []struct {
@@ -59,12 +63,16 @@ var flagNames = []struct {
 	name string
 }{
 	{event.IPv6, "ipv6"},
-	{event.Encapsulated, "encapsulated"},
 	{event.BridgePort, "bridge_port"},
 	{event.Bridge, "bridge"},
 	{event.Received, "received"},
-	{event.OuterIPv6, "outer_ipv6"},
 	{event.Loopback, "loopback"},
+	{event.Paired, "paired"},
+	{event.PacketSocket, "packet_socket"},
+	{event.FirstFragment, "first_fragment"},
+	{event.LaterFragment, "later_fragment"},
+	{event.OtherHost, "other_host"},
+	{event.Encrypted, "encrypted"},
 }
 
 // ObjectOf describes an event with all that is known of it. hook is the row of its hook.
@@ -74,7 +82,7 @@ func ObjectOf(ev *event.Event, hook event.HookInfo, names correlate.Resolver) Ob
 		NetNS: ev.NetNS, NetNSName: names.NetNS(ev.NetNS).Name, IfIndex: ev.IfIndex,
 		Src: ev.Src.Addr().String(), Dst: ev.Dst.Addr().String(), ID: ev.ID, Seq: ev.Seq,
 		PayloadSize: ev.PayloadLen, Payload: hex.EncodeToString(ev.Payload[:min(len(ev.Payload), int(ev.PayloadLen))]),
-		SKB: "0x" + strconv.FormatUint(ev.SKB, 16), CPU: ev.CPU, Code: ev.Code, Flags: []string{},
+		TTL: ev.TTL, SKB: "0x" + strconv.FormatUint(ev.SKB, 16), CPU: ev.CPU, Code: ev.Code, Flags: []string{},
 	}
 	if ev.IfIndex != 0 {
 		o.Interface = names.Device(ev.NetNS, ev.IfIndex).Name
@@ -85,8 +93,8 @@ func ObjectOf(ev *event.Event, hook event.HookInfo, names correlate.Resolver) Ob
 		}
 	}
 	o.Reason = reasonOf(ev, hook, names)
-	if ev.Flags.Has(event.Encapsulated) {
-		o.Tunnel = &Outer{ev.Outer.Src.Addr().String(), ev.Outer.Dst.Addr().String(), ev.Outer.VNI}
+	for _, t := range ev.Tunnels[:min(int(ev.Depth), event.MaxTunnels)] {
+		o.Tunnels = append(o.Tunnels, Outer{t.Src.Addr().String(), t.Dst.Addr().String(), t.Type.String(), t.ID})
 	}
 	return o
 }

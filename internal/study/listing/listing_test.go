@@ -209,7 +209,7 @@ func TestJSON(t *testing.T) {
 	l := read(t, "tunnel")
 	ev := l.Events[2]
 	ev.SKB, ev.CPU, ev.ID = 0xffff888000000100, 3, 77
-	ev.Outer.VNI = 42
+	ev.Tunnels[0].ID = 42
 	var got listing.Object
 	line := listing.JSON(event.All())(nil, &ev, l)
 	if err := json.Unmarshal(line, &got); err != nil {
@@ -220,8 +220,8 @@ func TestJSON(t *testing.T) {
 	}
 	want := `{"time_ns":3380054913659638,"hook":"net_dev_queue","type":"request","netns":4026532699,"netns_name":"netns-4026532699",` +
 		`"ifindex":2,"interface":"veth0","src":"10.0.0.1","dst":"10.0.0.2","id":77,"seq":1,"payload_size":16,` +
-		`"payload":"` + hex.EncodeToString(ev.Payload[:]) + `","skb":"0xffff888000000100","cpu":3,"flags":["encapsulated"],"code":0,` +
-		`"tunnel":{"src":"192.168.100.1","dst":"192.168.200.1","vni":42}}` + "\n"
+		`"payload":"` + hex.EncodeToString(ev.Payload[:]) + `","skb":"0xffff888000000100","cpu":3,"flags":[],"code":0,` +
+		`"tunnels":[{"src":"192.168.100.1","dst":"192.168.200.1","type":"vxlan","id":42}]}` + "\n"
 	if diff := cmp.Diff(want, string(line)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

@@ -31,8 +31,8 @@ func LineOf(ev *event.Event, hook event.HookInfo, names correlate.Resolver) Line
 	if ev.Type == event.EchoReply {
 		l.Type = Reply
 	}
-	if ev.Flags.Has(event.Encapsulated) {
-		l.Type, l.Src, l.Dst = Tunnel, ev.Outer.Src.Addr(), ev.Outer.Dst.Addr()
+	if ev.Encapsulated() {
+		l.Type, l.Src, l.Dst = Tunnel, ev.Tunnels[0].Src.Addr(), ev.Tunnels[0].Dst.Addr()
 	}
 	l.Reason = reasonOf(ev, hook, names)
 	return l

@@ -60,15 +60,15 @@ func categoryOfKind(k trace.Kind) (c category, ok bool) {
 		return catRouter, true
 	case trace.KindHypervisor:
 		return catHypervisor, true
-	case trace.KindEncapsulate, trace.KindDecapsulate:
+	case trace.KindEncapsulate, trace.KindDecapsulate, trace.KindTunnel, trace.KindEncrypted:
 		return catTunnel, true
 	case trace.KindDriver:
 		return catDriver, true
-	case trace.KindDeliver, trace.KindRespond, trace.KindSend:
+	case trace.KindDeliver, trace.KindRespond, trace.KindSend, trace.KindProcess:
 		return catEndpoint, true
 	case trace.KindBeyond:
 		return catBeyond, true
-	case trace.KindStacked, trace.KindUnseen:
+	case trace.KindStacked, trace.KindRedirect, trace.KindMirror, trace.KindUnseen:
 		return catOther, true
 	}
 	return categoryOfStep(k)

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package event
+
+// Deed says what was done to a packet.
+type Deed uint16
+
+// The deeds. The numbers are the wire values that the BPF programs write.
+const (
+	NoDeed Deed = iota
+	// Firewall: a tenant's firewall gave a verdict.
+	Firewall
+	// Redirect: the fast path sent the packet to another device.
+	Redirect
+	// Fallback: the fast path left the packet to the kernel.
+	Fallback
+	// Learn: the fast path learnt from the packet how to treat the next ones.
+	Learn
+
+	deedEnd // one more than the last deed
+)
+
+// Known reports whether d is one of the constants, other than NoDeed.
+func (d Deed) Known() bool { return d > NoDeed && d < deedEnd }
+
+// Action is what a program did to a packet at a hook that does not only look.
+type Action struct {
+	Deed Deed
+	// Verdict is what was decided, and Reason why; what the numbers mean depends on Deed.
+	Verdict, Reason uint16
+	// Tenant is the number of the tenant in whose name it was done, or 0.
+	Tenant uint32
+	// Rule is the number of the rule that decided, counted from 1, or 0.
+	Rule uint32
+	// To is the index of the device in the same namespace that the packet was sent to, or 0.
+	To uint32
+}
