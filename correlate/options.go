@@ -38,6 +38,16 @@ type Options struct {
 	// Start is when tracing began, on the events' clock. Packets that were already
 	// on their way then are not held against anybody.
 	Start uint64
+	// Wall is what to add to an event's time for nanoseconds since the Unix epoch. It is
+	// needed to see whether a payload carries the time at which it was sent; see
+	// [Distinguishes].
+	Wall int64
+	// Partial is set if the scope of tracing leaves out interfaces, so that what was not
+	// seen is missing because it was not asked for.
+	Partial bool
+	// OwnRoot is set if the part of a ping that this host only passes on is to have a root
+	// without a parent, instead of the sender's root as its parent.
+	OwnRoot bool
 	// Resolver names devices. Required.
 	Resolver Resolver
 	// Emit is given each finished trace, which is then its own. Required.
