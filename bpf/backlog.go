@@ -16,8 +16,6 @@ const (
 	// maxChunkBytes is how much of the backlog is taken from the system and given back at
 	// a time.
 	maxChunkBytes = 1 << 20
-	// widestRecord is the size of the largest record that the programs write.
-	widestRecord = 128
 )
 
 // backlog holds records that were taken from the ring and not handed on yet, oldest

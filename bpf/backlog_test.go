@@ -31,7 +31,7 @@ func TestBacklog(t *testing.T) {
 						}
 						return
 					}
-					n := rapid.SampledFrom([]int{64, 88, 104, 128}).Draw(t, "size")
+					n := rapid.SampledFrom([]int{headSize + 8, 96, 136, widestRecord}).Draw(t, "size")
 					binary.NativeEndian.PutUint64(room[:n], in)
 					binary.NativeEndian.PutUint64(room[8:n], uint64(n))
 					b.keep(n)

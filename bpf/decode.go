@@ -8,69 +8,133 @@ import (
 	"github.com/dwelltrace/dwell/correlate/event"
 )
 
-// Flags of the record that are not the event's.
 const (
-	encapsulated = event.Flags(kernelRecordFlagFLAG_ENCAPSULATED)
-	outerIPv6    = event.Flags(kernelRecordFlagFLAG_OUTER_IPV6)
+	headSize = int(unsafe.Sizeof(kernelRecordHead{}))
+	// widestRecord is the size of a record with room for all parts.
+	widestRecord = 208
+
+	allParts      = kernelRecordPartPART_ACTION<<1 - 1
+	allFlags      = event.Encrypted<<1 - 1
+	lastTunnel    = uint8(event.ICMPError)
+	partAddresses = kernelRecordPartPART_ADDRESSES4 | kernelRecordPartPART_ADDRESSES6
+	partTunnels   = kernelRecordPartPART_TUNNEL | kernelRecordPartPART_TUNNEL2
 )
 
-// valid reports whether a record has the size that its flags ask for, a hook of the table
-// and a known type.
-func valid(raw []byte, hooks *event.Hooks) bool {
-	if len(raw) < int(unsafe.Sizeof(kernelRecord4{})) {
-		return false
+// It does not compile if widestRecord is wrong.
+var _ [widestRecord]byte = [unsafe.Sizeof(kernelRecord{})]byte{}
+
+// partsSize is the size of each combination of parts, which are at most allParts.
+var partsSize = func() (sizes [allParts + 1]int) {
+	for bit, size := range map[kernelRecordPart]uintptr{
+		kernelRecordPartPART_ADDRESSES4: unsafe.Sizeof(kernelAddresses4{}),
+		kernelRecordPartPART_ADDRESSES6: unsafe.Sizeof(kernelAddresses6{}),
+		kernelRecordPartPART_TUNNEL:     unsafe.Sizeof(kernelTunnel{}),
+		kernelRecordPartPART_TUNNEL2:    unsafe.Sizeof(kernelTunnel{}),
+		kernelRecordPartPART_PEER:       unsafe.Sizeof(kernelPeer{}),
+		kernelRecordPartPART_ACTION:     unsafe.Sizeof(kernelAction{}),
+	} {
+		for parts := range sizes {
+			if kernelRecordPart(parts)&bit != 0 {
+				sizes[parts] += int(size)
+			}
+		}
 	}
-	h := head(raw)
-	return len(raw) == recordSize(event.Flags(h.Flags)) && known(h, hooks)
-}
+	return sizes
+}()
 
 func head(raw []byte) *kernelRecordHead {
 	return (*kernelRecordHead)(unsafe.Pointer(unsafe.SliceData(raw)))
 }
 
-// decode turns the valid record that raw begins with into an event, and returns its size.
-//
-// The record is read in place through the types generated from the C structs:
-// both sides are the same machine.
-func decode(raw []byte, e *event.Event) int {
+// valid reports whether a record has the size that its parts ask for, the parts that its
+// head asks for, and a hook of the table, a type, and so on, that are known.
+func valid(raw []byte, hooks *event.Hooks) bool {
+	if len(raw) < headSize {
+		return false
+	}
 	h := head(raw)
-	flags := event.Flags(h.Flags)
-	decodeHead(h, e)
-	base := unsafe.Pointer(h)
-	e.Tunnels, e.Depth = [event.MaxTunnels]event.Tunnel{}, 0
-	switch flags & (event.IPv6 | encapsulated) {
-	case 0:
-		decodeAddr4(&(*kernelRecord4)(base).Addr, e)
-	case event.IPv6:
-		decodeAddr6(&(*kernelRecord6)(base).Addr, e)
-	case encapsulated:
-		r := (*kernelRecord4Tunnel)(base)
-		decodeAddr4(&r.Addr, e)
-		decodeTunnel(&r.Outer, e)
-	case event.IPv6 | encapsulated:
-		r := (*kernelRecord6Tunnel)(base)
-		decodeAddr6(&r.Addr, e)
-		decodeTunnel(&r.Outer, e)
+	parts := kernelRecordPart(h.Parts)
+	if parts > allParts || len(raw) != headSize+partsSize[parts] {
+		return false
 	}
-	return recordSize(flags)
-}
-
-func recordSize(f event.Flags) int {
-	switch f & (event.IPv6 | encapsulated) {
-	case 0:
-		return int(unsafe.Sizeof(kernelRecord4{}))
-	case event.IPv6:
-		return int(unsafe.Sizeof(kernelRecord6{}))
-	case encapsulated:
-		return int(unsafe.Sizeof(kernelRecord4Tunnel{}))
-	default:
-		return int(unsafe.Sizeof(kernelRecord6Tunnel{}))
-	}
+	return known(h, hooks) && parts == partsOf(h, hooks) && validParts(raw, parts)
 }
 
 func known(h *kernelRecordHead, hooks *event.Hooks) bool {
-	return hooks.Known(event.Hook(h.Hook)) &&
-		(h.Type == uint8(event.EchoRequest) || h.Type == uint8(event.EchoReply))
+	return hooks.Known(event.Hook(h.Hook)) && event.Flags(h.Flags) <= allFlags &&
+		h.Type >= uint8(event.EchoRequest) && h.Type <= uint8(event.ReplyError)
+}
+
+// partsOf returns the parts that a record with this head must have.
+func partsOf(h *kernelRecordHead, hooks *event.Hooks) kernelRecordPart {
+	parts := kernelRecordPartPART_ADDRESSES4
+	if event.Flags(h.Flags).Has(event.IPv6) {
+		parts = kernelRecordPartPART_ADDRESSES6
+	}
+	if event.Flags(h.Flags).Has(event.Paired) {
+		parts |= kernelRecordPartPART_PEER
+	}
+	switch h.Depth {
+	case 0:
+	case 1:
+		parts |= kernelRecordPartPART_TUNNEL
+	default:
+		parts |= partTunnels
+	}
+	if hooks.Info(event.Hook(h.Hook)).Acts {
+		parts |= kernelRecordPartPART_ACTION
+	}
+	return parts
+}
+
+// validParts reports whether the tunnels and the deed are known ones.
+func validParts(raw []byte, parts kernelRecordPart) bool {
+	at := headSize + partsSize[parts&partAddresses]
+	for range min(int(head(raw).Depth), event.MaxTunnels) {
+		if t := part[kernelTunnel](raw, &at).Type; t == uint8(event.NoTunnel) || t > lastTunnel {
+			return false
+		}
+	}
+	at += partsSize[parts&kernelRecordPartPART_PEER]
+	return parts&kernelRecordPartPART_ACTION == 0 || event.Deed(part[kernelAction](raw, &at).Deed).Known()
+}
+
+// part returns the part of type P that begins at *at, which it moves to the part's end.
+// It is read in place: both sides are the same machine.
+func part[P any](raw []byte, at *int) *P {
+	p := (*P)(unsafe.Pointer(&raw[*at]))
+	*at += int(unsafe.Sizeof(*p))
+	return p
+}
+
+// decode turns the valid record that raw begins with into an event, and returns its size.
+func decode(raw []byte, e *event.Event) int {
+	h := head(raw)
+	decodeHead(h, e)
+	parts, at := kernelRecordPart(h.Parts), headSize
+	if parts&kernelRecordPartPART_ADDRESSES6 != 0 {
+		decodeAddr6(part[kernelAddresses6](raw, &at), e)
+	} else {
+		decodeAddr4(part[kernelAddresses4](raw, &at), e)
+	}
+	e.Tunnels, e.Peer, e.Action = [event.MaxTunnels]event.Tunnel{}, event.Place{}, event.Action{}
+	if parts < kernelRecordPartPART_TUNNEL {
+		return at
+	}
+	if parts&kernelRecordPartPART_TUNNEL != 0 {
+		decodeTunnel(part[kernelTunnel](raw, &at), &e.Tunnels[0])
+	}
+	if parts&kernelRecordPartPART_TUNNEL2 != 0 {
+		decodeTunnel(part[kernelTunnel](raw, &at), &e.Tunnels[1])
+	}
+	if parts&kernelRecordPartPART_PEER != 0 {
+		p := part[kernelPeer](raw, &at)
+		e.Peer = event.Place{NetNS: p.Netns, IfIndex: p.Ifindex}
+	}
+	if parts&kernelRecordPartPART_ACTION != 0 {
+		decodeAction(part[kernelAction](raw, &at), &e.Action)
+	}
+	return at
 }
 
 func decodeHead(h *kernelRecordHead, e *event.Event) {
@@ -82,9 +146,11 @@ func decodeHead(h *kernelRecordHead, e *event.Event) {
 	e.ID = h.Id
 	e.Seq = h.Seq
 	e.PayloadLen = h.PayloadLen
+	e.TTL = h.Ttl
+	e.Depth = h.Depth
 	e.Hook = event.Hook(h.Hook)
 	e.Type = event.Type(h.Type)
-	e.Flags = event.Flags(h.Flags) &^ (encapsulated | outerIPv6)
+	e.Flags = event.Flags(h.Flags)
 	e.CPU = h.Cpu
 	e.Payload = h.Payload
 }
@@ -98,6 +164,12 @@ func decodeAddr6(a *kernelAddresses6, e *event.Event) {
 	e.Src, e.Dst = a.Src, a.Dst
 }
 
-func decodeTunnel(t *kernelTunnel, e *event.Event) {
-	e.Tunnels[0], e.Depth = event.Tunnel{Src: t.Src, Dst: t.Dst, ID: t.Vni, Type: event.VXLAN}, 1
+func decodeTunnel(t *kernelTunnel, to *event.Tunnel) {
+	*to = event.Tunnel{Src: t.Src, Dst: t.Dst, ID: t.Id, Type: event.TunnelType(t.Type)}
+}
+
+func decodeAction(a *kernelAction, to *event.Action) {
+	*to = event.Action{
+		Deed: event.Deed(a.Deed), Verdict: a.Verdict, Reason: a.Reason, Tenant: a.Tenant, Rule: a.Rule, To: a.To,
+	}
 }

@@ -13,6 +13,18 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type kernelAction struct {
+	_       structs.HostLayout
+	Deed    uint16
+	Verdict uint16
+	Reason  uint16
+	Pad     uint16
+	Tenant  uint32
+	Rule    uint32
+	To      uint32
+	Pad2    uint32
+}
+
 type kernelAddressKey struct {
 	_         structs.HostLayout
 	Prefixlen uint32
@@ -40,11 +52,22 @@ type kernelCounters struct {
 	XmitMismatch uint64
 }
 
+type kernelDeed uint32
+
+const (
+	kernelDeedDEED_FIREWALL kernelDeed = 1
+	kernelDeedDEED_REDIRECT kernelDeed = 2
+	kernelDeedDEED_FALLBACK kernelDeed = 3
+	kernelDeedDEED_LEARN    kernelDeed = 4
+)
+
 type kernelEchoType uint32
 
 const (
-	kernelEchoTypeECHO_REQUEST kernelEchoType = 1
-	kernelEchoTypeECHO_REPLY   kernelEchoType = 2
+	kernelEchoTypeECHO_REQUEST       kernelEchoType = 1
+	kernelEchoTypeECHO_REPLY         kernelEchoType = 2
+	kernelEchoTypeECHO_REQUEST_ERROR kernelEchoType = 3
+	kernelEchoTypeECHO_REPLY_ERROR   kernelEchoType = 4
 )
 
 type kernelFilterFlag uint32
@@ -69,6 +92,7 @@ const (
 	kernelHookHOOK_SKB_COPY_DATAGRAM_IOVEC kernelHook = 8
 	kernelHookHOOK_NETFILTER_FIRST         kernelHook = 9
 	kernelHookHOOK_NETFILTER_LAST          kernelHook = 10
+	kernelHookHOOK_ACTED                   kernelHook = 11
 )
 
 type kernelIdentity struct {
@@ -108,48 +132,46 @@ const (
 	kernelNfInetHooksNF_INET_POST_ROUTING kernelNfInetHooks = 4
 )
 
-type kernelRecord4 struct {
+type kernelPeer struct {
+	_       structs.HostLayout
+	Netns   uint32
+	Ifindex uint32
+}
+
+type kernelRecord struct {
 	_    structs.HostLayout
 	Head kernelRecordHead
-	Addr kernelAddresses4
-}
-
-type kernelRecord4Tunnel struct {
-	_     structs.HostLayout
-	Head  kernelRecordHead
-	Addr  kernelAddresses4
-	Outer kernelTunnel
-}
-
-type kernelRecord6 struct {
-	_    structs.HostLayout
-	Head kernelRecordHead
-	Addr kernelAddresses6
-}
-
-type kernelRecord6Tunnel struct {
-	_     structs.HostLayout
-	Head  kernelRecordHead
-	Addr  kernelAddresses6
-	Outer kernelTunnel
+	Addr struct {
+		_  structs.HostLayout
+		V4 kernelAddresses4
+		_  [24]byte
+	}
+	Tunnels [2]kernelTunnel
+	Peer    kernelPeer
+	Action  kernelAction
 }
 
 type kernelRecordFlag uint32
 
 const (
-	kernelRecordFlagFLAG_IPV6         kernelRecordFlag = 1
-	kernelRecordFlagFLAG_ENCAPSULATED kernelRecordFlag = 2
-	kernelRecordFlagFLAG_BRIDGE_PORT  kernelRecordFlag = 4
-	kernelRecordFlagFLAG_BRIDGE       kernelRecordFlag = 8
-	kernelRecordFlagFLAG_RECEIVED     kernelRecordFlag = 16
-	kernelRecordFlagFLAG_OUTER_IPV6   kernelRecordFlag = 32
-	kernelRecordFlagFLAG_LOOPBACK     kernelRecordFlag = 64
+	kernelRecordFlagFLAG_IPV6           kernelRecordFlag = 1
+	kernelRecordFlagFLAG_PAIRED         kernelRecordFlag = 2
+	kernelRecordFlagFLAG_BRIDGE_PORT    kernelRecordFlag = 4
+	kernelRecordFlagFLAG_BRIDGE         kernelRecordFlag = 8
+	kernelRecordFlagFLAG_RECEIVED       kernelRecordFlag = 16
+	kernelRecordFlagFLAG_PACKET_SOCKET  kernelRecordFlag = 32
+	kernelRecordFlagFLAG_LOOPBACK       kernelRecordFlag = 64
+	kernelRecordFlagFLAG_FIRST_FRAGMENT kernelRecordFlag = 128
+	kernelRecordFlagFLAG_LATER_FRAGMENT kernelRecordFlag = 256
+	kernelRecordFlagFLAG_OTHER_HOST     kernelRecordFlag = 512
+	kernelRecordFlagFLAG_ENCRYPTED      kernelRecordFlag = 1024
 )
 
 type kernelRecordHead struct {
 	_          structs.HostLayout
 	Time       uint64
 	Skb        uint64
+	Payload    [16]uint8
 	Netns      uint32
 	Ifindex    uint32
 	Code       uint32
@@ -157,20 +179,56 @@ type kernelRecordHead struct {
 	Seq        uint16
 	PayloadLen uint16
 	Cpu        uint16
+	Flags      uint16
 	Hook       uint8
 	Type       uint8
-	Flags      uint8
+	Ttl        uint8
+	Depth      uint8
+	Parts      uint8
 	Pad        uint8
-	Payload    [16]uint8
+	Pad2       uint32
 }
 
+type kernelRecordPart uint32
+
+const (
+	kernelRecordPartPART_ADDRESSES4 kernelRecordPart = 1
+	kernelRecordPartPART_ADDRESSES6 kernelRecordPart = 2
+	kernelRecordPartPART_TUNNEL     kernelRecordPart = 4
+	kernelRecordPartPART_TUNNEL2    kernelRecordPart = 8
+	kernelRecordPartPART_PEER       kernelRecordPart = 16
+	kernelRecordPartPART_ACTION     kernelRecordPart = 32
+)
+
 type kernelTunnel struct {
-	_   structs.HostLayout
-	Src [16]uint8
-	Dst [16]uint8
-	Vni uint32
-	Pad uint32
+	_    structs.HostLayout
+	Src  [16]uint8
+	Dst  [16]uint8
+	Id   uint32
+	Type uint8
+	Pad  [3]uint8
 }
+
+type kernelTunnelType uint32
+
+const (
+	kernelTunnelTypeTUNNEL_VXLAN      kernelTunnelType = 1
+	kernelTunnelTypeTUNNEL_VXLAN_GPE  kernelTunnelType = 2
+	kernelTunnelTypeTUNNEL_GENEVE     kernelTunnelType = 3
+	kernelTunnelTypeTUNNEL_GRE        kernelTunnelType = 4
+	kernelTunnelTypeTUNNEL_GRETAP     kernelTunnelType = 5
+	kernelTunnelTypeTUNNEL_ERSPAN     kernelTunnelType = 6
+	kernelTunnelTypeTUNNEL_IPIP       kernelTunnelType = 7
+	kernelTunnelTypeTUNNEL_SIT        kernelTunnelType = 8
+	kernelTunnelTypeTUNNEL_IP6        kernelTunnelType = 9
+	kernelTunnelTypeTUNNEL_SRV6       kernelTunnelType = 10
+	kernelTunnelTypeTUNNEL_MPLS       kernelTunnelType = 11
+	kernelTunnelTypeTUNNEL_PPPOE      kernelTunnelType = 12
+	kernelTunnelTypeTUNNEL_FOU        kernelTunnelType = 13
+	kernelTunnelTypeTUNNEL_WIREGUARD  kernelTunnelType = 14
+	kernelTunnelTypeTUNNEL_ESP        kernelTunnelType = 15
+	kernelTunnelTypeTUNNEL_ICMP_ERROR kernelTunnelType = 16
+)
 
 type kernelXmitStack struct {
 	_      structs.HostLayout
@@ -180,11 +238,9 @@ type kernelXmitStack struct {
 		_      structs.HostLayout
 		Skb    uint64
 		Dev    uint64
-		Record struct {
-			_    structs.HostLayout
-			Head kernelRecordHead
-			_    [72]byte
-		}
+		Size   uint32
+		Pad    uint32
+		Record kernelRecord
 	}
 }
 

@@ -21,8 +21,9 @@ type objects struct {
 	kernelVariables
 
 	// Where the variables are.
-	Bss    *ebpf.Map `ebpf:".bss"`
-	Rodata *ebpf.Map `ebpf:".rodata"`
+	Bss   *ebpf.Map `ebpf:".bss"`
+	Ring  *ebpf.Map `ebpf:".rodata.ring"`
+	Parse *ebpf.Map `ebpf:".rodata.parse"`
 
 	// tracepoints are the programs on tracepoints, in the order in which to attach them.
 	tracepoints []*ebpf.Program
@@ -73,13 +74,14 @@ func (o *objects) shared() map[string]*ebpf.Map {
 		kernelMapNetnsFilter:     o.NetnsFilter,
 		kernelMapStats:           o.Stats,
 		".bss":                   o.Bss,
-		".rodata":                o.Rodata,
+		".rodata.ring":           o.Ring,
+		".rodata.parse":          o.Parse,
 	}
 }
 
 // Close takes out of the kernel what is loaded.
 func (o *objects) Close() error {
-	errs := []error{o.kernelMaps.Close(), o.Bss.Close(), o.Rodata.Close()}
+	errs := []error{o.kernelMaps.Close(), o.Bss.Close(), o.Ring.Close(), o.Parse.Close()}
 	for _, p := range o.tracepoints {
 		errs = append(errs, p.Close())
 	}

@@ -12,7 +12,7 @@ import (
 
 // What the zero Options stand for.
 const (
-	// DefaultRingBytes holds about 900,000 events on IPv4: those of some 35,000 pings
+	// DefaultRingBytes holds about 800,000 events on IPv4: those of some 30,000 pings
 	// through the lab's bridge topology.
 	DefaultRingBytes = 64 << 20
 	// VXLANPort is the port that IANA assigned (RFC 7348, section 8).

@@ -6,35 +6,10 @@
 #include "filter.h"
 #include "parse.h"
 
-static __always_inline struct counters *this_cpu_counters(void)
-{
-	__u32 key = 0;
-
-	return bpf_map_lookup_elem(&stats, &key);
-}
-
-/* Hands the record to user space. An interrupt may emit on the same CPU at the
- * same time, hence the atomic additions.
- */
-static __always_inline void emit(const union record *r, __u32 size)
-{
-	struct counters *c = this_cpu_counters();
-	__u64 flags = BPF_RB_NO_WAKEUP;
-
-	if (!c)
-		return;
-	if (!(c->emitted & wake_mask) && bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) >= wake_bytes)
-		flags = BPF_RB_FORCE_WAKEUP;
-	if (bpf_ringbuf_output(&events, (void *)r, size, flags))
-		__sync_fetch_and_add(&c->lost, 1);
-	else
-		__sync_fetch_and_add(&c->emitted, 1);
-}
-
-static __always_inline __u8 device_flags(struct net_device *dev)
+static __always_inline __u16 device_flags(struct net_device *dev)
 {
 	__u64 priv = BPF_CORE_READ_BITFIELD(dev, priv_flags);
-	__u8 flags = 0;
+	__u16 flags = 0;
 
 	if (priv & IFF_EBRIDGE)
 		flags |= FLAG_BRIDGE;
@@ -68,30 +43,35 @@ static __always_inline void fill_place(struct record_head *h, struct sk_buff *sk
 	}
 }
 
-/* Fills in the record and returns its size, or 0 if the packet is no echo or the
- * filter does not want it.
+/* Fills in the record, packs it and returns its size, or 0 if the packet is not an echo or
+ * the filter does not want it. Until the packet turns out to be an echo, nothing is
+ * written.
  */
-static __always_inline __u32 capture(union record *r, struct sk_buff *skb, struct net_device *dev,
+static __always_inline __u32 capture(struct record *r, struct sk_buff *skb, struct net_device *dev,
 				     struct net *net, struct l3 l3, enum hook hook, __u32 code)
 {
-	if (!parse_echo(r, l3))
+	if (!parse_echo(r, skb, l3))
 		return 0;
 	r->head.time = bpf_ktime_get_ns();
 	r->head.skb = (__u64)skb;
 	r->head.hook = hook;
 	r->head.code = code;
 	r->head.cpu = bpf_get_smp_processor_id();
+	r->head._pad = 0;
+	r->head._pad2 = 0;
+	r->peer = (struct peer){};
+	r->action = (struct action){};
 	fill_place(&r->head, skb, dev, net);
 	if (!admit(r, dev))
 		return 0;
-	return record_size(r);
+	return pack_record(r);
 }
 
 static __always_inline void observe_in(struct net *net, struct sk_buff *skb,
 				       struct net_device *dev, struct l3 l3, enum hook hook,
 				       __u32 code)
 {
-	union record r = {};
+	struct record r;
 	__u32 size = capture(&r, skb, dev, net, l3, hook, code);
 
 	if (size)
@@ -112,6 +92,7 @@ static __always_inline struct l3 l3_from_header(const struct sk_buff *skb)
 	return (struct l3){
 		.start = skb->head + offset,
 		.len = offset && tail > offset ? tail - offset : 0,
+		.proto = skb->protocol,
 	};
 }
 
@@ -128,7 +109,11 @@ static __always_inline struct l3 l3_from_data(const struct sk_buff *skb)
 	} else if (proto != bpf_htons(ETH_P_IP) && proto != bpf_htons(ETH_P_IPV6)) {
 		return (struct l3){};
 	}
-	return (struct l3){.start = data, .len = tail > offset ? tail - offset : 0};
+	return (struct l3){
+		.start = data,
+		.len = tail > offset ? tail - offset : 0,
+		.proto = proto,
+	};
 }
 
 #endif

@@ -40,16 +40,16 @@ static __always_inline bool address_chosen(struct address_key *key, const __u8 *
 	return bpf_map_lookup_elem(&address_filter, key);
 }
 
-static __always_inline bool addresses_chosen(__u32 generation, const union record *r)
+static __always_inline bool addresses_chosen(__u32 generation, const struct record *r)
 {
 	bool v6 = r->head.flags & FLAG_IPV6;
 	struct address_key key = {.prefixlen = 32 + 128, .scope = generation * 2 + v6};
 
 	if (v6)
-		return address_chosen(&key, r->v6.addr.src, true) ||
-		       address_chosen(&key, r->v6.addr.dst, true);
-	return address_chosen(&key, r->v4.addr.src, false) ||
-	       address_chosen(&key, r->v4.addr.dst, false);
+		return address_chosen(&key, r->addr.v6.src, true) ||
+		       address_chosen(&key, r->addr.v6.dst, true);
+	return address_chosen(&key, r->addr.v4.src, false) ||
+	       address_chosen(&key, r->addr.v4.dst, false);
 }
 
 static __always_inline void fill_identity(struct identity *id, __u32 generation,
@@ -61,7 +61,7 @@ static __always_inline void fill_identity(struct identity *id, __u32 generation,
 	__builtin_memcpy(id->payload, h->payload, sizeof(id->payload));
 }
 
-static __noinline bool admit_filtered(const union record *r, const struct net_device *dev,
+static __noinline bool admit_filtered(const struct record *r, const struct net_device *dev,
 				      __u8 state)
 {
 	__u32 generation = state / (FILTER_ANY + 1);
@@ -87,7 +87,7 @@ static __noinline bool admit_filtered(const union record *r, const struct net_de
 	return true;
 }
 
-static __always_inline bool admit(const union record *r, const struct net_device *dev)
+static __always_inline bool admit(const struct record *r, const struct net_device *dev)
 {
 	__u8 state = filter_state;
 

@@ -1,21 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
-/* All maps and variables that the programs share with user space. */
+/* The maps and variables that the programs share with user space, besides the ring. */
 #ifndef DWELL_MAPS_H
 #define DWELL_MAPS_H
 
-#include "record.h"
-
-/* Set before the programs are loaded. */
-
-/* UDP ports that carry VXLAN, in network order; the first 0 ends the list. */
-enum { MAX_VXLAN_PORTS = 8 };
-const volatile __be16 vxlan_ports[MAX_VXLAN_PORTS];
-
-/* Unread bytes in the ring from which on the reader is woken. */
-const volatile __u64 wake_bytes = 1 << 23;
-
-/* The unread bytes are looked at each time that a CPU's event number & this is 0. */
-const volatile __u64 wake_mask = 63;
+#include "ring.h"
 
 /* Set at any time. */
 
@@ -29,7 +17,7 @@ enum filter_flag {
 /* Which filters apply, and in the bits above FILTER_ANY the generation of their
  * keys. User space adds the keys of the next generation, stores this byte, then
  * removes the old keys: a program sees either all of the old filter or all of
- * the new one. A byte, since nothing can tear it.
+ * the new one. A byte, because nothing can tear it.
  */
 volatile __u8 filter_state = 0;
 
@@ -38,34 +26,15 @@ volatile __u8 filter_state = 0;
  */
 volatile __u8 attached = 0;
 
-/* Events, one union record each, cut to record_size(). */
-struct {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 64 << 20);
-} events SEC(".maps");
-
-struct counters {
-	__u64 emitted;
-	__u64 lost;	     /* the ring was full */
-	__u64 xmit_overflow; /* xmit_stack was full and was emptied */
-	__u64 xmit_mismatch; /* a net_dev_start_xmit without its net_dev_xmit */
-};
-
-/* key: 0. value: this CPU's counters. */
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct counters);
-} stats SEC(".maps");
-
 /* A driver call in progress: tunnels nest them. */
 enum { XMIT_DEPTH = 8 };
 
 struct xmit_frame {
 	__u64 skb;
 	__u64 dev;
-	union record record;
+	__u32 size; /* of the record, packed */
+	__u32 _pad;
+	struct record record;
 };
 
 struct xmit_stack {

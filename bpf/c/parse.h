@@ -8,12 +8,21 @@
 #ifndef DWELL_PARSE_H
 #define DWELL_PARSE_H
 
-#include "maps.h"
+#include "record.h"
 
-/* Where the network header is, and how many linear bytes follow. */
+/* UDP ports that carry VXLAN, in network order; the first 0 ends the list. Set before the
+ * programs are loaded, and shared as the ring is.
+ */
+enum { MAX_VXLAN_PORTS = 8 };
+const volatile __be16 vxlan_ports[MAX_VXLAN_PORTS] SEC(".rodata.parse");
+
+/* Where the network header is, how many linear bytes follow, and the Ethernet type that
+ * says what they are.
+ */
 struct l3 {
 	const __u8 *start;
 	__u32 len;
+	__be16 proto;
 };
 
 /* The fields used of an IPv4 (RFC 791) or IPv6 (RFC 8200) header. */
@@ -207,8 +216,9 @@ static __always_inline void fill_tunnel(struct tunnel *t, const struct packet *p
 		fill_mapped(t->src, p->ip.v4.src);
 		fill_mapped(t->dst, p->ip.v4.dst);
 	}
-	t->vni = bpf_ntohl(p->l4.udp.vni) >> 8;
-	t->_pad = 0;
+	t->id = bpf_ntohl(p->l4.udp.vni) >> 8;
+	t->type = TUNNEL_VXLAN;
+	t->_pad[0] = t->_pad[1] = t->_pad[2] = 0;
 }
 
 /* Copies the beginning of the payload: neither bytes past its end nor bytes
@@ -241,40 +251,55 @@ static __always_inline void fill_echo(struct record_head *h, const struct packet
 	fill_payload(h, p);
 }
 
-/* Fills in what the packet says: all of the record but time and place. Returns
- * false if the packet is not an echo.
+/* Fills in the addresses and what else the echo's IP header says. */
+static __always_inline void fill_ip(struct record *r, const struct packet *p)
+{
+	if (p->v6) {
+		r->head.flags = FLAG_IPV6;
+		r->head.ttl = p->ip.v6.hop_limit;
+		__builtin_memcpy(&r->addr.v6, p->ip.v6.src, sizeof(r->addr.v6));
+	} else {
+		r->head.flags = 0;
+		r->head.ttl = p->ip.v4.ttl;
+		__builtin_memset(&r->addr.v6, 0, sizeof(r->addr.v6));
+		__builtin_memcpy(&r->addr.v4, p->ip.v4.src, sizeof(r->addr.v4));
+	}
+}
+
+/* Fills in what the packet says. Returns false if the packet is not an echo; else it has
+ * written, as if the record had been zero before:
+ *   head.flags (IPV6, FIRST_FRAGMENT, LATER_FRAGMENT, ENCRYPTED; no others), head.parts
+ *   (ADDRESSES4 or ADDRESSES6, TUNNEL, TUNNEL2; no others), head.type, ttl, depth, id, seq,
+ *   payload_len and payload; all bytes of addr and tunnels, also where there is none: the
+ *   verifiers of older kernels do not let uninitialized bytes be copied.
+ *
+ * skb is NULL where only the bytes are known.
  */
-static __always_inline bool parse_echo(union record *r, struct l3 l3)
+static __always_inline bool parse_echo(struct record *r, struct sk_buff *skb, struct l3 l3)
 {
 	struct packet p;
-	struct tunnel outer = {};
-	__u8 flags = 0;
+	__u8 depth = 0;
 
 	if (!parse_ip(&p, &l3))
 		return false;
 	if (p.proto == IPPROTO_UDP) {
 		if (!enter_vxlan(&p, &l3))
 			return false;
-		flags = FLAG_ENCAPSULATED | (p.v6 ? FLAG_OUTER_IPV6 : 0);
-		fill_tunnel(&outer, &p);
+		fill_tunnel(&r->tunnels[0], &p);
+		depth = 1;
 		if (!parse_ip(&p, &l3))
 			return false;
 	}
 	r->head.type = echo_type(&p);
 	if (!r->head.type)
 		return false;
+	if (!depth)
+		__builtin_memset(&r->tunnels[0], 0, sizeof(r->tunnels[0]));
+	__builtin_memset(&r->tunnels[1], 0, sizeof(r->tunnels[1]));
 	fill_echo(&r->head, &p);
-	if (p.v6) {
-		flags |= FLAG_IPV6;
-		__builtin_memcpy(&r->v6.addr, p.ip.v6.src, sizeof(r->v6.addr));
-		if (flags & FLAG_ENCAPSULATED)
-			r->v6t.outer = outer;
-	} else {
-		__builtin_memcpy(&r->v4.addr, p.ip.v4.src, sizeof(r->v4.addr));
-		if (flags & FLAG_ENCAPSULATED)
-			r->v4t.outer = outer;
-	}
-	r->head.flags = flags;
+	fill_ip(r, &p);
+	r->head.depth = depth;
+	r->head.parts = (p.v6 ? PART_ADDRESSES6 : PART_ADDRESSES4) | (depth ? PART_TUNNEL : 0);
 	return true;
 }
 

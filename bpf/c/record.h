@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
 /* What travels through the ring buffer: one record an event.
  *
- * A record is a head, the echo's addresses, and the tunnel's where there is one.
- * The flags say which of the four layouts it has. Go's types are generated from
- * these. Numbers are in host order, addresses in network order.
+ * A record is a head and then those parts that the head's parts has a bit for, in
+ * the order of the bits, without gaps. Go's types are generated from these. Numbers
+ * are in host order, addresses in network order.
+ *
+ * Another object that writes records includes this, ring.h and, to recognize echoes
+ * as the tracer does, parse.h.
  */
 #ifndef DWELL_RECORD_H
 #define DWELL_RECORD_H
@@ -22,30 +25,79 @@ enum hook {
 	HOOK_SKB_COPY_DATAGRAM_IOVEC,
 	HOOK_NETFILTER_FIRST,
 	HOOK_NETFILTER_LAST,
+	HOOK_ACTED,
 };
 
 /* The values of correlate/event.Type. */
 enum echo_type {
 	ECHO_REQUEST = 1,
-	ECHO_REPLY = 2,
+	ECHO_REPLY,
+	ECHO_REQUEST_ERROR,
+	ECHO_REPLY_ERROR,
 };
 
 /* The values of correlate/event.Flags. */
 enum record_flag {
 	FLAG_IPV6 = 1 << 0,
-	FLAG_ENCAPSULATED = 1 << 1,
+	FLAG_PAIRED = 1 << 1,
 	FLAG_BRIDGE_PORT = 1 << 2,
 	FLAG_BRIDGE = 1 << 3,
 	FLAG_RECEIVED = 1 << 4,
-	FLAG_OUTER_IPV6 = 1 << 5,
+	FLAG_PACKET_SOCKET = 1 << 5,
 	FLAG_LOOPBACK = 1 << 6,
+	FLAG_FIRST_FRAGMENT = 1 << 7,
+	FLAG_LATER_FRAGMENT = 1 << 8,
+	FLAG_OTHER_HOST = 1 << 9,
+	FLAG_ENCRYPTED = 1 << 10,
 };
 
-enum { PAYLOAD_PREFIX = 16 };
+/* The values of correlate/event.TunnelType. */
+enum tunnel_type {
+	TUNNEL_VXLAN = 1,
+	TUNNEL_VXLAN_GPE,
+	TUNNEL_GENEVE,
+	TUNNEL_GRE,
+	TUNNEL_GRETAP,
+	TUNNEL_ERSPAN,
+	TUNNEL_IPIP,
+	TUNNEL_SIT,
+	TUNNEL_IP6,
+	TUNNEL_SRV6,
+	TUNNEL_MPLS,
+	TUNNEL_PPPOE,
+	TUNNEL_FOU,
+	TUNNEL_WIREGUARD,
+	TUNNEL_ESP,
+	TUNNEL_ICMP_ERROR,
+};
+
+/* The values of correlate/event.Deed. */
+enum deed {
+	DEED_FIREWALL = 1,
+	DEED_REDIRECT,
+	DEED_FALLBACK,
+	DEED_LEARN,
+};
+
+/* Which parts a record has, in the order in which they follow the head. */
+enum record_part {
+	PART_ADDRESSES4 = 1 << 0, /* without FLAG_IPV6 */
+	PART_ADDRESSES6 = 1 << 1, /* with it */
+	PART_TUNNEL = 1 << 2,	  /* the outermost */
+	PART_TUNNEL2 = 1 << 3,	  /* the next, only with PART_TUNNEL */
+	PART_PEER = 1 << 4,	  /* with FLAG_PAIRED */
+	PART_ACTION = 1 << 5,	  /* at HOOK_ACTED */
+};
+
+enum {
+	PAYLOAD_PREFIX = 16,
+	MAX_TUNNELS = 2,
+};
 
 struct record_head {
 	__u64 time; /* CLOCK_MONOTONIC, nanoseconds */
 	__u64 skb;
+	__u8 payload[PAYLOAD_PREFIX];
 	__u32 netns;
 	__u32 ifindex;
 	__u32 code;
@@ -53,11 +105,14 @@ struct record_head {
 	__u16 seq;
 	__u16 payload_len; /* bytes after the ICMP header, of this fragment */
 	__u16 cpu;
+	__u16 flags;
 	__u8 hook;
 	__u8 type;
-	__u8 flags;
+	__u8 ttl;
+	__u8 depth; /* headers around the echo, of which MAX_TUNNELS have a part */
+	__u8 parts;
 	__u8 _pad;
-	__u8 payload[PAYLOAD_PREFIX];
+	__u32 _pad2;
 };
 
 struct addresses4 {
@@ -71,47 +126,49 @@ struct addresses6 {
 };
 
 struct tunnel {
-	__u8 src[16]; /* IPv4-mapped if not FLAG_OUTER_IPV6 */
+	__u8 src[16]; /* IPv4-mapped for IPv4, 0 if the tunnel has no addresses */
 	__u8 dst[16];
-	__u32 vni;
-	__u32 _pad;
+	__u32 id;
+	__u8 type;
+	__u8 _pad[3];
 };
 
-struct record4 {
+/* The other end of a pair. */
+struct peer {
+	__u32 netns;
+	__u32 ifindex;
+};
+
+/* What was done to the packet: correlate/event.Action. */
+struct action {
+	__u16 deed;
+	__u16 verdict;
+	__u16 reason;
+	__u16 _pad;
+	__u32 tenant;
+	__u32 rule;
+	__u32 to;
+	__u32 _pad2;
+};
+
+/* A record while it is made: each part has its own place, whether it is there or not.
+ * pack_record moves them together.
+ */
+struct record {
 	struct record_head head;
-	struct addresses4 addr;
+	union {
+		struct addresses4 v4;
+		struct addresses6 v6;
+	} addr;
+	struct tunnel tunnels[MAX_TUNNELS]; /* the outermost first */
+	struct peer peer;
+	struct action action;
 };
 
-struct record6 {
-	struct record_head head;
-	struct addresses6 addr;
-};
-
-struct record4_tunnel {
-	struct record_head head;
-	struct addresses4 addr;
-	struct tunnel outer;
-};
-
-struct record6_tunnel {
-	struct record_head head;
-	struct addresses6 addr;
-	struct tunnel outer;
-};
-
-union record {
-	struct record_head head;
-	struct record4 v4;
-	struct record6 v6;
-	struct record4_tunnel v4t;
-	struct record6_tunnel v6t;
-};
-
-_Static_assert(sizeof(struct record_head) == 56, "no hidden padding");
-_Static_assert(sizeof(struct record4) == 64, "an IPv4 record is one cache line");
-_Static_assert(sizeof(struct record6) == 88, "no hidden padding");
-_Static_assert(sizeof(struct record4_tunnel) == 104, "no hidden padding");
-_Static_assert(sizeof(struct record6_tunnel) == 128, "no hidden padding");
+_Static_assert(sizeof(struct record_head) == 64, "no hidden padding");
+_Static_assert(sizeof(struct tunnel) == 40, "no hidden padding");
+_Static_assert(sizeof(struct action) == 24, "no hidden padding");
+_Static_assert(sizeof(struct record) == 208, "no hidden padding");
 
 /* Writes an IPv4 address as IPv4-mapped IPv6 (RFC 4291, 2.5.5.2). */
 static __always_inline void fill_mapped(__u8 *to, const __u8 *from)
@@ -121,14 +178,37 @@ static __always_inline void fill_mapped(__u8 *to, const __u8 *from)
 	*(__u32 *)(to + 12) = *(const __u32 *)from;
 }
 
-/* The bytes of a record that are in use. */
-static __always_inline __u32 record_size(const union record *r)
-{
-	bool v6 = r->head.flags & FLAG_IPV6;
+typedef __u64 __attribute__((may_alias)) word;
 
-	if (r->head.flags & FLAG_ENCAPSULATED)
-		return v6 ? sizeof(r->v6t) : sizeof(r->v4t);
-	return v6 ? sizeof(r->v6) : sizeof(r->v4);
+/* Moves a part of a record towards its beginning; the two places may overlap. */
+static __always_inline __u32 move_part(struct record *r, __u32 at, const void *part, __u32 size)
+{
+	word *to = (word *)((__u8 *)r + at);
+	const word *from = part;
+
+#pragma unroll
+	for (__u32 i = 0; i < size / sizeof(word); i++)
+		to[i] = from[i];
+	return at + size;
+}
+
+/* Moves the parts together, and returns the size of the record. */
+static __always_inline __u32 pack_record(struct record *r)
+{
+	__u8 parts = r->head.parts;
+	__u32 size = sizeof(r->head) + sizeof(r->addr.v4);
+
+	if (parts & PART_ADDRESSES6)
+		size = sizeof(r->head) + sizeof(r->addr.v6);
+	if (parts & PART_TUNNEL)
+		size = move_part(r, size, &r->tunnels[0], sizeof(r->tunnels[0]));
+	if (parts & PART_TUNNEL2)
+		size = move_part(r, size, &r->tunnels[1], sizeof(r->tunnels[1]));
+	if (parts & PART_PEER)
+		size = move_part(r, size, &r->peer, sizeof(r->peer));
+	if (parts & PART_ACTION)
+		size = move_part(r, size, &r->action, sizeof(r->action));
+	return size;
 }
 
 #endif

@@ -24,6 +24,9 @@ const struct {
 	enum hook hook;
 	enum echo_type echo_type;
 	enum record_flag record_flag;
+	enum record_part record_part;
+	enum tunnel_type tunnel_type;
+	enum deed deed;
 	enum filter_flag filter_flag;
 	enum nf_inet_hooks nf_inet_hooks;
 	struct netns_references netns_references;

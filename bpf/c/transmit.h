@@ -16,7 +16,7 @@ static __always_inline struct xmit_stack *this_cpu_xmits(void)
 }
 
 static __always_inline void push_xmit(struct sk_buff *skb, struct net_device *dev,
-				      const union record *r)
+				      const struct record *r, __u32 size)
 {
 	struct xmit_stack *stack = this_cpu_xmits();
 	struct counters *c;
@@ -33,6 +33,7 @@ static __always_inline void push_xmit(struct sk_buff *skb, struct net_device *de
 	}
 	stack->frames[depth].skb = (__u64)skb;
 	stack->frames[depth].dev = (__u64)dev;
+	stack->frames[depth].size = size;
 	stack->frames[depth].record = *r;
 	stack->depth = depth + 1;
 }
@@ -72,12 +73,12 @@ int BPF_PROG(net_dev_queue, struct sk_buff *skb)
 SEC("tp_btf/net_dev_start_xmit")
 int BPF_PROG(net_dev_start_xmit, struct sk_buff *skb, struct net_device *dev)
 {
-	union record r = {};
+	struct record r;
 	__u32 size = capture(&r, skb, dev, NULL, l3_from_header(skb),
 			     HOOK_NET_DEV_START_XMIT, 0);
 
 	if (size) {
-		push_xmit(skb, dev, &r);
+		push_xmit(skb, dev, &r, size);
 		emit(&r, size);
 	}
 	return 0;
@@ -88,6 +89,7 @@ int BPF_PROG(net_dev_xmit, struct sk_buff *skb, int rc, struct net_device *dev)
 {
 	struct xmit_stack *stack = this_cpu_xmits();
 	struct xmit_frame *f;
+	__u32 size;
 
 	if (!stack || !stack->depth)
 		return 0;
@@ -97,6 +99,8 @@ int BPF_PROG(net_dev_xmit, struct sk_buff *skb, int rc, struct net_device *dev)
 	f->record.head.time = bpf_ktime_get_ns();
 	f->record.head.hook = HOOK_NET_DEV_XMIT;
 	f->record.head.code = rc;
-	emit(&f->record, record_size(&f->record));
+	size = f->size;
+	if (size <= sizeof(f->record))
+		emit(&f->record, size);
 	return 0;
 }
