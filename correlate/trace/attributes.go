@@ -137,7 +137,7 @@ var Attributes = []Attribute{
 	{AttrNetworkType, OnSpan, "string", "", "\"ipv4\" or \"ipv6\".", true},
 	{AttrNetworkTransport, OnSpan, "string", "", "\"icmp\" or \"icmpv6\".", true},
 	{AttrNetworkInterface, OnSpan, "string", "", "The network device where the span begins.", true},
-	{AttrErrorType, OnSpan, "string", "", "The kernel's drop reason, if the packet was dropped in this span.", true},
+	{AttrErrorType, OnSpan, "string", "", "The kernel's drop reason, if the packet was dropped in this span; \"icmp_unreachable\" on the root of a ping with that outcome.", true},
 	{AttrDwellNS, OnSpan, "int", "ns", "The span's exact duration; some user interfaces round to microseconds.", false},
 	{AttrKind, OnSpan, "string", "", "What the span represents: ping, echo request, echo reply, device, hypervisor, or a kind of leaf.", false},
 	{AttrDirection, OnSpan, "string", "", "\"request\" or \"reply\".", false},

@@ -30,8 +30,8 @@ func (d Direction) String() string {
 }
 
 // Add appends s as the last child of the span with the index parent, which is NoParent
-// for the root, and returns the index of s. It sets Parent, Depth and Direction. The
-// parent must be the span added last or one around that, because spans are in
+// for the root, and returns the index of s. It sets Parent, Depth and Direction, and
+// Trace.ReplySpan if s is the first journey of a reply. The parent must be the span added last or one around that, because spans are in
 // depth-first order.
 func (t *Trace) Add(parent int, s Span) int {
 	s.Parent, s.Depth, s.Direction = parent, 0, NoDirection
@@ -44,6 +44,9 @@ func (t *Trace) Add(parent int, s Span) int {
 		s.Direction = Request
 	case KindReply:
 		s.Direction = Reply
+		if t.ReplySpan == 0 {
+			t.ReplySpan = len(t.Spans)
+		}
 	}
 	t.Spans = append(t.Spans, s)
 	return len(t.Spans) - 1
