@@ -24,7 +24,7 @@ type samplingFlags struct {
 func (f *samplingFlags) register(cmd *cobra.Command) {
 	cmd.Flags().Float64Var(&f.ratio, "sample-ratio", 1,
 		"export this `fraction` of the traces, from 0 to 1, chosen by trace ID, so that all hosts\n"+
-			"choose the same; dropped and incomplete pings are always exported")
+			"choose the same; dropped, incomplete and unreachable pings are always exported")
 	cmd.Flags().DurationVar(&f.keepSlower, "keep-slower-than", 0, "with --sample-ratio: also export every ping that took longer than this (0: off)")
 }
 

@@ -58,7 +58,7 @@ var (
 	defPing = Definition{
 		Name: "dwell.ping.duration", Instrument: Histogram, Unit: "s",
 		Attributes: []string{trace.AttrNetNSName, trace.AttrNetworkType},
-		Meaning:    "Round-trip time of complete pings that were sent from this host.",
+		Meaning:    "Round-trip time of complete pings that were sent from this host, up to the first reply.",
 	}
 	defPings = Definition{
 		Name: "dwell.pings", Instrument: Counter, Unit: "{ping}",
@@ -70,7 +70,7 @@ var (
 		Attributes: []string{
 			trace.AttrDropReason, trace.AttrNetworkInterface, trace.AttrDirection, trace.AttrNetNSName,
 		},
-		Meaning: "Echo packets that the kernel dropped, by drop reason and place.",
+		Meaning: "Echo packets that the kernel dropped, by drop reason and place; those whose time to live ran out are not among them.",
 	}
 	defOverflowed = Definition{
 		Name: "dwell.agent.metrics.overflowed", Instrument: Counter, Unit: "{measurement}",

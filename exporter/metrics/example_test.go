@@ -22,7 +22,8 @@ func Example() {
 	registry.MustRegister(recorder)
 
 	t := &trace.Trace{Outcome: trace.Complete, Sent: true}
-	t.Add(trace.NoParent, trace.Span{Kind: trace.KindPing, NetNS: &trace.NetNS{Name: "guest"}, End: 14_000})
+	root := t.Add(trace.NoParent, trace.Span{Kind: trace.KindPing, NetNS: &trace.NetNS{Name: "guest"}, End: 14_000})
+	t.Add(root, trace.Span{Kind: trace.KindReply, Start: 8_000, End: 14_000})
 	recorder.Record(t, false) // false: the trace itself is not exported
 
 	families, err := registry.Gather()

@@ -24,7 +24,8 @@ func (m *measurement) ping() {
 	f := m.recorder.pings
 	labels := labelValues{t.Outcome.String(), string(t.Cause)}
 	f.byLabels(labels, m.now).metric.Inc()
-	if t.Outcome != trace.Complete || !t.Sent {
+	rtt, replied := t.RTT()
+	if t.Outcome != trace.Complete || !t.Sent || !replied {
 		return
 	}
 	v4 := t.Ping.Src.Is4()
@@ -35,7 +36,7 @@ func (m *measurement) ping() {
 	s := m.recorder.ping.get(0, key, m.now, func() labelValues {
 		return labelValues{namespace(root.NetNS), networkType(v4)}
 	})
-	m.observe(s, root)
+	m.observe(s, root, rtt)
 }
 
 // spans counts the time of each span below the root, and the drops.
@@ -61,11 +62,16 @@ func (m *measurement) span(at int, within trace.Kind) {
 			namespace(s.NetNS), role(s.NetNS),
 		}
 	})
-	m.observe(series, s)
+	m.observe(series, s, s.Duration())
 }
 
-// drops counts the packets that died in s.
+// drops counts the packets that died in s. A packet whose death was answered with an ICMP
+// error is not among them: traceroute has each of its packets die, and no network is to
+// blame. It is counted by its outcome.
 func (m *measurement) drops(s *trace.Span) {
+	if o := m.trace.Outcome; o == trace.Expired || o == trace.Unreachable {
+		return
+	}
 	for i := range s.Events {
 		e := &s.Events[i]
 		if e.Name != trace.EventDrop {
@@ -81,9 +87,9 @@ func (m *measurement) drops(s *trace.Span) {
 	}
 }
 
-// observe adds the duration of a span, with an exemplar if its bucket is due for one.
-func (m *measurement) observe(to *series[prometheus.Histogram], s *trace.Span) {
-	v := seconds(s.Duration())
+// observe adds a duration in nanoseconds, with s as the exemplar if its bucket is due for one.
+func (m *measurement) observe(to *series[prometheus.Histogram], s *trace.Span, ns int64) {
+	v := seconds(ns)
 	if m.kept && m.exemplarDue(&to.exemplars[bucket(m.recorder.options.Buckets, v)]) {
 		to.metric.(prometheus.ExemplarObserver).ObserveWithExemplar(v, m.exemplar(s))
 		return

@@ -55,12 +55,15 @@ func New(o Options) (*Recorder, error) {
 // pingLabels returns all outcomes and causes there are: these series are there from
 // the beginning, so that the first ping of each is an increase.
 func pingLabels() []labelValues {
-	list := []labelValues{{trace.Complete.String()}, {trace.Dropped.String()}}
-	for _, cause := range []trace.Cause{
-		trace.CauseEventsLost, trace.CauseEvicted, trace.CauseAgentStarted, trace.CauseAgentStopped,
-		trace.CauseNoRequest, trace.CauseNoReply, trace.CauseNotDelivered, trace.CauseUnseen,
-	} {
-		list = append(list, labelValues{trace.Incomplete.String(), string(cause)})
+	var list []labelValues
+	for _, outcome := range trace.Outcomes() {
+		if outcome != trace.Incomplete {
+			list = append(list, labelValues{outcome.String()})
+			continue
+		}
+		for _, cause := range trace.Causes() {
+			list = append(list, labelValues{outcome.String(), string(cause)})
+		}
 	}
 	return list
 }

@@ -21,8 +21,11 @@ func TestPings(t *testing.T) {
 	}
 	r.Record(&trace.Trace{}, true) // has nothing to tell
 	want := map[string]float64{
-		"dwell_outcome=complete":                                  2,
+		"dwell_outcome=complete":                                  4,
 		"dwell_outcome=dropped":                                   1,
+		"dwell_outcome=expired":                                   1,
+		"dwell_outcome=unreachable":                               1,
+		"dwell_outcome=partial":                                   1,
 		"dwell_incomplete=no_reply dwell_outcome=incomplete":      1,
 		"dwell_incomplete=agent_stopped dwell_outcome=incomplete": 1,
 		"dwell_incomplete=events_lost dwell_outcome=incomplete":   0,
@@ -84,6 +87,36 @@ func TestDropsSayWhereAndWhy(t *testing.T) {
 	want := dropped.ID.String() + "/" + died.ID.String()
 	if got := exemplarID(gather(t, g, family)[labels].Counter.Exemplar); got != want {
 		t.Errorf("exemplar %s, want %s", got, want)
+	}
+}
+
+// The death of a packet that a host has answered with an ICMP error is not a drop: traceroute
+// asks for it.
+func TestWhatIsAnsweredWithAnErrorIsNotADrop(t *testing.T) {
+	r, g := newRecorder(t, Options{})
+	for _, tr := range []*trace.Trace{tracetest.Expired(1), tracetest.Unreachable(2)} {
+		s := &tr.Spans[len(tr.Spans)-1]
+		s.Events = append(s.Events, trace.Event{Name: trace.EventDrop, Attrs: []trace.Attr{trace.String(trace.AttrDropReason, "IP_INHDR")}})
+		r.Record(tr, true)
+	}
+	if got := values(t, g, "dwell_drops_total"); len(got) > 0 {
+		t.Errorf("drops %v", got)
+	}
+}
+
+// The round trip ends with the first reply; what the sender did not send has none.
+func TestRoundTripEndsWithTheFirstReply(t *testing.T) {
+	const family = "dwell_ping_duration_seconds"
+	r, g := newRecorder(t, Options{})
+	twice := tracetest.Twice(1)
+	for _, tr := range []*trace.Trace{twice, tracetest.Elsewhere(2), tracetest.Partial(3), tracetest.Expired(4)} {
+		r.Record(tr, true)
+	}
+	rtt, _ := twice.RTT()
+	for labels, m := range gather(t, g, family) {
+		if m.Histogram.GetSampleCount() != 1 || nanoseconds(m) != rtt || rtt >= twice.Root().Duration() {
+			t.Errorf("%s: %d round trips of %d ns, want one of %d ns", labels, m.Histogram.GetSampleCount(), nanoseconds(m), rtt)
+		}
 	}
 }
 
@@ -163,7 +196,7 @@ func TestOwnMetrics(t *testing.T) {
 	r, g := newRecorder(t, Options{})
 	r.Record(tracetest.Complete(1), false)
 	want := map[string]float64{
-		"dwell_metric_name=dwell.pings":         10,
+		"dwell_metric_name=dwell.pings":         float64(len(pingLabels())),
 		"dwell_metric_name=dwell.ping.duration": 1,
 	}
 	got := values(t, g, "dwell_agent_metrics_series")

@@ -60,7 +60,7 @@ func drawTrace(t *rapid.T) *trace.Trace {
 	tr.Local = rapid.Bool().Draw(t, "local")
 	tr.Duplicates = rapid.IntRange(-1, 300).Draw(t, "duplicates")
 	tr.DropReason, tr.State = text.Draw(t, "reason"), text.Draw(t, "state")
-	tr.Outcome = rapid.SampledFrom([]trace.Outcome{trace.Complete, trace.Dropped}).Draw(t, "outcome")
+	tr.Outcome = rapid.SampledFrom(trace.Outcomes()).Draw(t, "outcome")
 	tr.Ping.ID, tr.Ping.Seq = rapid.Uint16().Draw(t, "id"), rapid.Uint16().Draw(t, "seq")
 	for range rapid.IntRange(0, 8).Draw(t, "changes") {
 		s := &tr.Spans[rapid.IntRange(0, len(tr.Spans)-1).Draw(t, "span")]

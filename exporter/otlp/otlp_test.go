@@ -197,6 +197,56 @@ func TestDropIsAnErrorWhereItHappenedAndOnTheRoot(t *testing.T) {
 	}
 }
 
+// Only what went wrong is an error: that a time to live runs out is what traceroute asks for,
+// and that a trace is partial what its user asked for.
+func TestStatusOfEachOutcome(t *testing.T) {
+	type status struct {
+		code           tracepb.Status_StatusCode
+		errorType, msg any
+	}
+	want := map[trace.Outcome]status{
+		trace.Dropped:     {tracepb.Status_STATUS_CODE_ERROR, "NETFILTER_DROP", "the kernel dropped a packet of this ping: NETFILTER_DROP"},
+		trace.Unreachable: {tracepb.Status_STATUS_CODE_ERROR, "icmp_unreachable", "a host on the way answered with an ICMP error"},
+	}
+	seen := map[trace.Outcome]bool{}
+	for _, tr := range tracetest.All() {
+		spans, _ := spansByID(t, otlp.Spans([]*trace.Trace{tr}, options))
+		root := spans[tr.Root().ID.String()]
+		got := status{root.Status.GetCode(), values(t, root.Attributes)[trace.AttrErrorType], root.Status.GetMessage()}
+		expected, ok := want[tr.Outcome]
+		if !ok {
+			expected = status{tracepb.Status_STATUS_CODE_UNSET, nil, ""}
+		}
+		if got != expected {
+			t.Errorf("%s: %v, want %v", tr.Outcome, got, expected)
+		}
+		seen[tr.Outcome] = true
+	}
+	for _, o := range trace.Outcomes() {
+		if !seen[o] {
+			t.Errorf("there is no made-up trace with the outcome %s", o)
+		}
+	}
+}
+
+// The root on a host that a ping only passes is a child of the sender's root, and says that
+// this is on another host.
+func TestRemoteParent(t *testing.T) {
+	tr := tracetest.Elsewhere(3)
+	spans, _ := spansByID(t, otlp.Spans([]*trace.Trace{tr}, options))
+	const here, remote = 0x103, 0x303 // SpanFlags of opentelemetry/proto/trace/v1/trace.proto
+	for i := range tr.Spans {
+		s := spans[tr.Spans[i].ID.String()]
+		parent, flags := tr.Remote.String(), uint32(remote)
+		if i > 0 {
+			parent, flags = tr.Spans[tr.Spans[i].Parent].ID.String(), here
+		}
+		if got := hex.EncodeToString(s.ParentSpanId); got != parent || s.Flags != flags {
+			t.Errorf("span %d: parent %s, flags %#x; want %s, %#x", i, got, s.Flags, parent, flags)
+		}
+	}
+}
+
 func TestSpanEvents(t *testing.T) {
 	ping := tracetest.Beyond(1)
 	s := find(t, otlp.Spans([]*trace.Trace{ping}, options), "forward", "request")
@@ -243,7 +293,7 @@ func TestAttributesAreDocumented(t *testing.T) {
 		check(trace.OnResource, rs.Resource.Attributes)
 		for _, s := range rs.ScopeSpans[0].Spans {
 			on := trace.OnSpan
-			if len(s.ParentSpanId) == 0 {
+			if values(t, s.Attributes)[trace.AttrKind] == trace.KindPing.String() {
 				on = trace.OnRoot
 			}
 			check(on, s.Attributes)

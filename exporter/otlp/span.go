@@ -97,14 +97,17 @@ func events(b []byte, events []trace.Event) []byte {
 }
 
 // status appends an error with a sentence for people where the packet died, and on
-// the root of a ping that lost a packet that way.
+// the root of a ping that lost a packet that way or was answered with an ICMP error. A
+// ping whose time to live ran out has no status: traceroute asks for that.
 func status(b []byte, t *trace.Trace, i int) []byte {
 	reason := errorType(t, i)
 	if reason == "" {
 		return b
 	}
 	message := "the kernel dropped a packet of this ping: " + reason
-	if d := t.Spans[i].Direction; d != trace.NoDirection {
+	if reason == t.Outcome.ErrorType() {
+		message = t.Outcome.Meaning()
+	} else if d := t.Spans[i].Direction; d != trace.NoDirection {
 		message = "the kernel dropped the echo " + d.String() + " here: " + reason
 	}
 	b, start := openMessage(b, spanStatus)
@@ -114,10 +117,13 @@ func status(b []byte, t *trace.Trace, i int) []byte {
 	return closeMessage(b, start)
 }
 
-// errorType returns the drop reason to put on a span, or "".
+// errorType returns the value of error.type to put on a span, or "".
 func errorType(t *trace.Trace, i int) string {
-	if e := t.Spans[i].Error; e != "" || i > 0 || t.Outcome != trace.Dropped {
+	switch e := t.Spans[i].Error; {
+	case e != "" || i > 0:
 		return e
+	case t.Outcome == trace.Dropped:
+		return t.DropReason
 	}
-	return t.DropReason
+	return t.Outcome.ErrorType()
 }

@@ -72,6 +72,29 @@ func TestLine(t *testing.T) {
 	}
 }
 
+// A parent on another host is written as such, in what a Collector reads, too.
+func TestRemoteParent(t *testing.T) {
+	ping := tracetest.Elsewhere(3)
+	text, err := os.ReadFile(write(t, []*trace.Trace{ping}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := `"parentSpanId":"` + ping.Remote.String() + `"`; strings.Count(string(text), want) != 1 {
+		t.Errorf("%s is not there once in\n%s", want, text)
+	}
+	if n := strings.Count(string(text), `"flags":771`); n != 1 { // 0x303: sampled, random, and the parent is remote
+		t.Errorf("%d spans have a remote parent, want the root", n)
+	}
+	td, err := (&ptrace.JSONUnmarshaler{DisallowUnknownFields: true}).UnmarshalTraces(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0)
+	if got := root.ParentSpanID().String(); got != ping.Remote.String() || root.Flags() != 0x303 {
+		t.Errorf("read as a child of %q with flags %#x", got, root.Flags())
+	}
+}
+
 func TestLinesAreReadableAndShort(t *testing.T) {
 	traces := make([]*trace.Trace, 100)
 	for i := range traces {

@@ -30,8 +30,7 @@ func largest(t *testing.T) *dto.MetricFamily {
 	}
 	for i := range metrics.MaxBuckets + 1 {
 		tr := tracetest.Complete(1)
-		root := tr.Root()
-		root.End = root.Start + int64(i)*1000 + 500
+		tr.Spans[tr.ReplySpan].End = tr.Root().Start + int64(i)*1000 + 500
 		r.Record(tr, true)
 	}
 	registry := prometheus.NewRegistry()

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package sampling leaves out traces in front of an exporter: it keeps a share of all
-// by trace ID, and every one that is slow, dropped or incomplete.
+// by trace ID, and every one that is slow, dropped, incomplete or unreachable.
 //
 // The share is taken as OpenTelemetry's consistent probability sampling does
 // (https://opentelemetry.io/docs/specs/otel/trace/tracestate-probability-sampling/): a
@@ -17,7 +17,10 @@
 // without bias. They are worth having where only the traces are; package metrics counts
 // all pings anyway.
 //
-// Slow, dropped and incomplete are what this host saw. Another host of the same ping
+// A ping whose time to live ran out went as traceroute meant it to, and one that is partial
+// as far as was asked for: neither is remarkable.
+//
+// Slow, dropped, incomplete and unreachable are what this host saw. Another host of the same ping
 // may have seen nothing remarkable; then of that trace only this host's part may be
 // kept. To keep whole traces of several hosts by such a rule, sample in a Collector that
 // gets all of them. A trace whose ID is only good on this host (dwell.identity=local) is
@@ -41,8 +44,8 @@ type Options struct {
 	// out are each rounded to four significant hexadecimal digits or better, as
 	// OpenTelemetry recommends.
 	Ratio float64
-	// KeepSlowerThan keeps every ping whose root span on this host lasted longer; 0
-	// disables the rule.
+	// KeepSlowerThan keeps every ping that took longer on this host up to the first reply,
+	// or as a whole if there was none; 0 disables the rule.
 	KeepSlowerThan time.Duration
 }
 
@@ -144,8 +147,21 @@ func newRules(o Options) (*rules, error) {
 
 // probability returns with which one t is kept. It does not depend on the trace's ID.
 func (r *rules) probability(t *trace.Trace) *probability {
-	if t.Outcome != trace.Complete || r.slowerThan > 0 && len(t.Spans) > 0 && t.Root().Duration() > r.slowerThan {
+	if remarkable(t.Outcome) || r.slowerThan > 0 && len(t.Spans) > 0 && took(t) > r.slowerThan {
 		return &r.always
 	}
 	return &r.chance
+}
+
+// remarkable reports whether a ping ended as nobody meant it to.
+func remarkable(o trace.Outcome) bool {
+	return o != trace.Complete && o != trace.Expired && o != trace.Partial
+}
+
+// took returns the nanoseconds up to the first reply, or of the whole ping without one.
+func took(t *trace.Trace) int64 {
+	if rtt, ok := t.RTT(); ok {
+		return rtt
+	}
+	return t.Root().Duration()
 }

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -67,9 +68,11 @@ func random(r *rand.Rand, t *trace.Trace) *trace.Trace {
 
 func TestWhatIsAlwaysKept(t *testing.T) {
 	slow := tracetest.Complete(7)
-	slow.Root().End = slow.Root().Start + int64(2*time.Millisecond)
+	slow.Spans[slow.ReplySpan].End = slow.Root().Start + int64(2*time.Millisecond)
 	e, s := newExporter(t, Options{Ratio: 0, KeepSlowerThan: time.Millisecond})
-	traces := append(tracetest.All(), slow)
+	again := tracetest.Complete(11) // its second reply is late, which says nothing of the first
+	again.Root().End = slow.Root().End
+	traces := append(tracetest.All(), slow, again)
 	export(t, e, traces...)
 	got := map[string]string{}
 	for _, tr := range s.traces {
@@ -77,11 +80,12 @@ func TestWhatIsAlwaysKept(t *testing.T) {
 	}
 	want := map[string]string{
 		"dropped 3": "ot=th:0", "incomplete 4": "ot=th:0", "incomplete 5": "ot=th:0", "complete 7": "ot=th:0",
+		"unreachable 7": "ot=th:0",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("kept (-want +got):\n%s", diff)
 	}
-	fast := exporter.CountOf(traces[0], traces[1])
+	fast := exporter.CountOf(slices.DeleteFunc(slices.Clone(traces), func(tr *trace.Trace) bool { return s.ids()[tr.ID] })...)
 	if diff := cmp.Diff(fast, e.SampledOut()); diff != "" {
 		t.Errorf("left out (-want +got):\n%s", diff)
 	}

@@ -58,7 +58,7 @@ func (t *Table) Export(_ context.Context, traces []*trace.Trace) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, tr := range traces {
-		if tr.Outcome != trace.Complete {
+		if tr.Outcome != trace.Complete && tr.Outcome != trace.Partial {
 			t.incomplete++
 			continue
 		}

@@ -3,6 +3,7 @@
 package waterfall
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/dwelltrace/dwell/correlate/trace"
@@ -15,8 +16,8 @@ func (d *drawing) addEvents(s *trace.Span, tree string) {
 	told := false
 	for _, e := range s.Events {
 		told = told || e.Name == trace.EventDrop
-		lines := eventText(e, d.into)
-		failed := e.Name == trace.EventDrop
+		lines := d.eventText(e)
+		failed := e.Name == trace.EventDrop || e.Name == trace.EventICMPError && d.t.Outcome.ErrorType() != ""
 		d.addEvent(tree, d.event+" "+lines[0], e.Time, failed, false)
 		for _, more := range lines[1:] {
 			d.addEvent(tree, strings.Repeat(" ", text.Width(d.event)+1)+more, e.Time, failed, true)
@@ -35,7 +36,7 @@ func (d *drawing) addEvent(tree, name string, at int64, failed, follows bool) {
 }
 
 // eventText returns the lines that describe an event.
-func eventText(e trace.Event, into string) []string {
+func (d *drawing) eventText(e trace.Event) []string {
 	value := make(map[string]string, len(e.Attrs))
 	for _, a := range e.Attrs {
 		value[a.Key] = a.Value()
@@ -44,9 +45,13 @@ func eventText(e trace.Event, into string) []string {
 	case e.Name == trace.EventDrop && value[trace.AttrDropReason] != "":
 		return []string{"dropped: " + value[trace.AttrDropReason]}
 	case e.Name == trace.EventNAT && value[trace.AttrNATBefore] != "":
-		return []string{"nat " + value[trace.AttrNATBefore], strings.Repeat(" ", max(0, len("nat")-text.Width(into))) + into + " " + value[trace.AttrNATAfter]}
+		return []string{"nat " + value[trace.AttrNATBefore], strings.Repeat(" ", max(0, len("nat")-text.Width(d.into))) + d.into + " " + value[trace.AttrNATAfter]}
 	case e.Name == trace.EventCopy && value[trace.AttrNetworkInterface] != "":
 		return []string{"copied to " + value[trace.AttrNetworkInterface]}
+	case e.Name == trace.EventICMPError && value[trace.AttrICMPErrorType] != "":
+		return []string{errorText(value, d.t.Ping.Src.Is4())}
+	case slices.Contains(actions[:], e.Name):
+		return []string{actionText(e, value, d.into)}
 	}
 	line := e.Name
 	for _, a := range e.Attrs {

@@ -4,6 +4,7 @@ package waterfall_test
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -32,6 +33,15 @@ func event(name string, ns int64, attrs ...string) trace.Event {
 	return e
 }
 
+func onV4(tr *trace.Trace) *trace.Trace {
+	tr.Ping.Src = netip.MustParseAddr("192.0.2.7")
+	return tr
+}
+
+func icmpError(kind, code string) trace.Event {
+	return event(trace.EventICMPError, 0, trace.AttrICMPErrorType, kind, trace.AttrICMPErrorCode, code)
+}
+
 // What the lines below a span say of its events, for each kind, and for an event that
 // has not what its kind has.
 func TestEvents(t *testing.T) {
@@ -49,9 +59,41 @@ func TestEvents(t *testing.T) {
 			withEvents("NO_ROUTE", event(trace.EventCopy, 1, trace.AttrNetworkInterface, "eth1")),
 			[]string{"◆ copied to eth1 +1 ns", "◆ dropped: NO_ROUTE +900.000 µs"},
 		},
-		"nat":                        {withEvents("", event(trace.EventNAT, 1500, trace.AttrNATBefore, "a", trace.AttrNATAfter, "b")), []string{"◆ nat a +1.500 µs", "    → b"}},
-		"nat from nowhere":           {withEvents("", event(trace.EventNAT, 0, trace.AttrNATAfter, "b")), []string{"◆ " + trace.EventNAT + " " + trace.AttrNATAfter + "=b +0 ns"}},
-		"copy to nowhere":            {withEvents("", event(trace.EventCopy, 0)), []string{"◆ " + trace.EventCopy + " +0 ns"}},
+		"nat":              {withEvents("", event(trace.EventNAT, 1500, trace.AttrNATBefore, "a", trace.AttrNATAfter, "b")), []string{"◆ nat a +1.500 µs", "    → b"}},
+		"nat from nowhere": {withEvents("", event(trace.EventNAT, 0, trace.AttrNATAfter, "b")), []string{"◆ " + trace.EventNAT + " " + trace.AttrNATAfter + "=b +0 ns"}},
+		"copy to nowhere":  {withEvents("", event(trace.EventCopy, 0)), []string{"◆ " + trace.EventCopy + " +0 ns"}},
+		"icmp error": {
+			onV4(withEvents("", event(trace.EventICMPError, 3, trace.AttrICMPErrorType, "11", trace.AttrICMPErrorCode, "0", trace.AttrSourceAddress, "192.0.2.1"))),
+			[]string{"◆ icmp error: time exceeded (11/0) from 192.0.2.1 +3 ns"},
+		},
+		"icmp errors of IPv4": {
+			onV4(withEvents("", icmpError("3", "1"), icmpError("3", "4"), icmpError("12", "0"), icmpError("1", "0"))),
+			[]string{
+				"◆ icmp error: destination unreachable (3/1) +0 ns", "◆ icmp error: fragmentation needed (3/4) +0 ns",
+				"◆ icmp error: parameter problem (12/0) +0 ns", "◆ icmp error: 1/0 +0 ns",
+			},
+		},
+		"icmp errors of IPv6": {
+			withEvents("", icmpError("1", "0"), icmpError("2", "0"), icmpError("3", "0"), icmpError("4", "1"), icmpError("11", "0")),
+			[]string{
+				"◆ icmp error: destination unreachable (1/0) +0 ns", "◆ icmp error: packet too big (2/0) +0 ns",
+				"◆ icmp error: time exceeded (3/0) +0 ns", "◆ icmp error: parameter problem (4/1) +0 ns", "◆ icmp error: 11/0 +0 ns",
+			},
+		},
+		"icmp error without a code": {withEvents("", event(trace.EventICMPError, 0, trace.AttrICMPErrorType, "99")), []string{"◆ icmp error: 99 +0 ns"}},
+		"icmp error of no type":     {withEvents("", event(trace.EventICMPError, 0)), []string{"◆ icmp.error +0 ns"}},
+		"firewall": {
+			withEvents("", event(trace.EventFirewall, 0, trace.AttrVerdict, "1", trace.AttrReason, "2", trace.AttrTenant, "7", trace.AttrRule, "3")),
+			[]string{"◆ firewall verdict 1 reason 2 tenant 7 rule 3 +0 ns"},
+		},
+		"redirect": {
+			withEvents("", event(trace.EventRedirect, 0, trace.AttrNetworkInterface, "veth7", trace.AttrVerdict, "1", "k", "v")),
+			[]string{"◆ fastpath.redirect verdict 1 k=v → veth7 +0 ns"},
+		},
+		"fallback and learning": {
+			withEvents("", event(trace.EventFallback, 0, trace.AttrReason, "4"), event(trace.EventLearn, 1)),
+			[]string{"◆ fastpath.fallback reason 4 +0 ns", "◆ fastpath.learn +1 ns"},
+		},
 		"others":                     {withEvents("", event("gro", 2, "a", "1", "b", "2"), event("gso", 1)), []string{"◆ gro a=1 b=2 +2 ns", "◆ gso +1 ns"}},
 		"with another's reason":      {withEvents("", event("other", 0, trace.AttrDropReason, "X")), []string{"◆ other " + trace.AttrDropReason + "=X +0 ns"}},
 		"with another's NAT":         {withEvents("", event("other", 0, trace.AttrNATBefore, "X")), []string{"◆ other " + trace.AttrNATBefore + "=X +0 ns"}},

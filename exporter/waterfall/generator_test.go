@@ -33,7 +33,7 @@ type grower struct {
 func anyTrace(t *rapid.T) *trace.Trace {
 	g := grower{t: t, trace: &trace.Trace{
 		Ping:    trace.Ping{Src: netip.MustParseAddr("192.0.2.1"), Dst: netip.MustParseAddr("2001:db8::1"), Seq: rapid.Uint16().Draw(t, "seq")},
-		Outcome: rapid.SampledFrom([]trace.Outcome{trace.Complete, trace.Dropped, trace.Incomplete}).Draw(t, "outcome"),
+		Outcome: rapid.SampledFrom(trace.Outcomes()).Draw(t, "outcome"),
 		Local:   rapid.Bool().Draw(t, "local"), Duplicates: rapid.IntRange(0, 2).Draw(t, "duplicates"),
 	}}
 	if g.trace.Outcome == trace.Dropped {
@@ -81,9 +81,9 @@ func (g *grower) span(parent int, kind trace.Kind, start, end int64, levels int)
 func (g *grower) event(start, end int64) trace.Event {
 	e := trace.Event{
 		Time: rapid.Int64Range(start, end).Draw(g.t, "time"),
-		Name: rapid.SampledFrom([]string{trace.EventDrop, trace.EventNAT, trace.EventCopy, "other"}).Draw(g.t, "event"),
+		Name: rapid.SampledFrom([]string{trace.EventDrop, trace.EventNAT, trace.EventCopy, trace.EventICMPError, trace.EventRedirect, "other"}).Draw(g.t, "event"),
 	}
-	for _, key := range []string{trace.AttrDropReason, trace.AttrNATBefore, trace.AttrNATAfter, trace.AttrNetworkInterface} {
+	for _, key := range []string{trace.AttrDropReason, trace.AttrNATBefore, trace.AttrNATAfter, trace.AttrNetworkInterface, trace.AttrICMPErrorType, trace.AttrVerdict} {
 		if rapid.Bool().Draw(g.t, key) {
 			e.Attrs = append(e.Attrs, trace.String(key, g.name(key)))
 		}

@@ -16,12 +16,16 @@ func (d *drawing) title() {
 	d.put(fmt.Sprintf("  seq %d  ", t.Ping.Seq), plain)
 	switch t.Outcome {
 	case trace.Complete:
-		d.put("rtt "+text.Nanoseconds(t.Root().Duration(), d.micro)+"  ", bold)
+		if rtt, ok := t.RTT(); ok {
+			d.put("rtt "+text.Nanoseconds(rtt, d.micro)+"  ", bold)
+		}
 		d.put("complete", green)
 	case trace.Dropped:
 		d.put("dropped: "+d.clean(t.DropReason), red)
-	default:
+	case trace.Incomplete:
 		d.put("incomplete: "+describe(t.Cause), yellow)
+	default:
+		d.put(t.Outcome.String()+": "+t.Outcome.Meaning(), colourOf(t.Outcome))
 	}
 	if t.Duplicates > 0 {
 		d.put(fmt.Sprintf("  duplicate replies: %d", t.Duplicates), yellow)
@@ -33,6 +37,14 @@ func (d *drawing) title() {
 	}
 	d.endLine()
 	d.endLine()
+}
+
+// colourOf returns red for an error, and nothing for what was asked for.
+func colourOf(o trace.Outcome) style {
+	if o.ErrorType() != "" {
+		return red
+	}
+	return plain
 }
 
 // describe says in words why a trace is incomplete.

@@ -21,10 +21,7 @@ func title(t *testing.T, tr *trace.Trace) string {
 // Each cause of an incomplete trace is said in words of its own.
 func TestCauses(t *testing.T) {
 	seen := map[string]trace.Cause{}
-	for _, cause := range []trace.Cause{
-		trace.CauseEventsLost, trace.CauseEvicted, trace.CauseAgentStarted, trace.CauseAgentStopped, trace.CauseNoRequest, trace.CauseNoReply,
-		trace.CauseNotDelivered, trace.CauseUnseen,
-	} {
+	for _, cause := range trace.Causes() {
 		tr := tracetest.NoReply(1)
 		tr.Cause = cause
 		_, says, ok := strings.Cut(title(t, tr), "incomplete: ")
@@ -51,10 +48,14 @@ func TestTitle(t *testing.T) {
 		has   []string
 		not   []string
 	}{
-		"complete":   {complete, []string{"ping 192.168.0.10 -> 203.0.113.8", "seq 65535", "rtt 28.976 µs", "complete"}, []string{"dropped", "duplicate"}},
-		"dropped":    {dropped, []string{"seq 0", "dropped: \ufffd[31mred"}, []string{"rtt", "complete", "\x1b"}},
-		"incomplete": {tracetest.NoReply(2), []string{"seq 2", "incomplete: "}, []string{"rtt", "dropped"}},
-		"twice":      {twice, []string{"complete", "duplicate replies: 1"}, nil},
+		"complete":    {complete, []string{"ping 192.168.0.10 -> 203.0.113.8", "seq 65535", "rtt 28.976 µs", "complete"}, []string{"dropped", "duplicate"}},
+		"dropped":     {dropped, []string{"seq 0", "dropped: \ufffd[31mred"}, []string{"rtt", "complete", "\x1b"}},
+		"incomplete":  {tracetest.NoReply(2), []string{"seq 2", "incomplete: "}, []string{"rtt", "dropped"}},
+		"expired":     {tracetest.Expired(2), []string{"expired: the time to live ran out"}, []string{"rtt", "dropped"}},
+		"unreachable": {tracetest.Unreachable(2), []string{"unreachable: a host on the way answered with an ICMP error"}, []string{"rtt", "dropped"}},
+		"partial":     {tracetest.Partial(2), []string{"partial: seen as far as the traced interfaces go"}, []string{"rtt", "incomplete"}},
+		"two replies": {tracetest.Twice(2), []string{"rtt 43.118 µs", "duplicate replies: 1"}, nil},
+		"twice":       {twice, []string{"complete", "duplicate replies: 1"}, nil},
 	} {
 		got := title(t, tt.trace)
 		for _, part := range tt.has {

@@ -59,6 +59,10 @@ func TestGolden(t *testing.T) {
 		"dropped-color":  {tracetest.Dropped(4), waterfall.Options{Color: true}},
 		"no-reply":       {tracetest.NoReply(5), waterfall.Options{}},
 		"odd-names":      {odd(), waterfall.Options{}},
+		"expired":        {tracetest.Expired(8), waterfall.Options{}},
+		"unreachable":    {tracetest.Unreachable(9), waterfall.Options{Color: true}},
+		"partial":        {tracetest.Partial(10), waterfall.Options{}},
+		"two-replies":    {tracetest.Twice(11), waterfall.Options{}},
 		"ipv6":           {tracetest.Tunnelled(6), waterfall.Options{}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -56,7 +56,7 @@ func traceFields() []Field {
 func samplingFields() []Field {
 	return []Field{
 		{Path: "sampling", Doc: "Which traces are exported. Metrics always count all pings."},
-		{Path: "sampling.ratio", Example: "0.01", Doc: "The fraction of traces to export, from 0 to 1. The trace ID decides, so hosts with the same ratio export the same traces. Dropped and incomplete pings are always exported."},
+		{Path: "sampling.ratio", Example: "0.01", Doc: "The fraction of traces to export, from 0 to 1. The trace ID decides, so hosts with the same ratio export the same traces. Dropped, incomplete and unreachable pings are always exported."},
 		{Path: "sampling.keep_slower_than", Example: "1ms", Doc: "Always export pings that took longer than this. With 0s, only the ratio decides."},
 	}
 }

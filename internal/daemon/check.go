@@ -89,7 +89,7 @@ func sampled(c config.Sampling) string {
 	if c.Ratio >= 1 {
 		return "all traces"
 	}
-	out := fmt.Sprintf("%g %% of the traces, and all that are dropped or incomplete", c.Ratio*100)
+	out := fmt.Sprintf("%g %% of the traces, and all that are dropped, incomplete or unreachable", c.Ratio*100)
 	if c.KeepSlowerThan > 0 {
 		out += fmt.Sprintf(" or took longer than %v", time.Duration(c.KeepSlowerThan))
 	}

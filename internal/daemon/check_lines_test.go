@@ -29,7 +29,7 @@ func TestCheckSaysWhatWouldRun(t *testing.T) {
 			[]string{"pings of 192.0.2.0/24, ::1/128", "in a, b", "on eth0, eth1", "hypervisors h", "netfilter of none"},
 			[]string{"all pings"},
 		},
-		"ratio":           {"sampling: {ratio: 0.25}", []string{"25 %", "dropped or incomplete"}, []string{"longer"}},
+		"ratio":           {"sampling: {ratio: 0.25}", []string{"25 %", "dropped, incomplete or unreachable"}, []string{"longer"}},
 		"slow ones":       {"sampling: {ratio: 0, keep_slower_than: 3ms}", []string{"0 %", "longer than 3ms"}, nil},
 		"slow, but all":   {"sampling: {keep_slower_than: 3ms}", []string{"all traces"}, []string{"longer"}},
 		"endpoint":        {"export: {otlp: {endpoint: \"a:1\", tls: {insecure: false}}}", []string{"OTLP/gRPC to https://a:1"}, []string{"spool", "file"}},

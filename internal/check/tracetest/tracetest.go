@@ -100,9 +100,95 @@ func Tunnelled(seq uint16) *trace.Trace {
 	return b.finish(trace.Incomplete)
 }
 
+// Expired is a ping whose time to live runs out in the hypervisor, which answers with an
+// ICMP error, as traceroute asks for.
+func Expired(seq uint16) *trace.Trace {
+	b := newBuilder(seq)
+	b.requestToBridge()
+	b.begin(trace.KindHypervisor, bridge)
+	s := b.leaf(trace.KindForward, bridge, nil, 2_207)
+	s.Events = []trace.Event{icmpError(s.End, 11, 0, "192.168.0.1")}
+	return b.finish(trace.Expired)
+}
+
+// Unreachable is a ping that leaves this host through the uplink, and of which a router
+// beyond says that the destination cannot be reached.
+func Unreachable(seq uint16) *trace.Trace {
+	b := newBuilder(seq)
+	b.requestToUplink()
+	s := &b.t.Spans[len(b.t.Spans)-1]
+	s.Events = append(s.Events, icmpError(s.End, 3, 1, "198.51.100.1"))
+	return b.finish(trace.Unreachable)
+}
+
+// Partial is a ping of which only the uplink was traced.
+func Partial(seq uint16) *trace.Trace {
+	b := newBuilder(seq)
+	b.packet.Src = natAddr
+	b.begin(trace.KindRequest, uplink)
+	b.leaf(trace.KindTransmit, uplink, nil, 301)
+	b.leaf(trace.KindDriver, uplink, nil, 118)
+	b.end()
+	b.leaf(trace.KindBeyond, uplink, nil, 20_002)
+	b.packet = trace.Packet{Src: outsideAddr, Dst: natAddr}
+	b.begin(trace.KindReply, uplink)
+	b.leaf(trace.KindForward, uplink, nil, 907)
+	return b.finish(trace.Partial)
+}
+
+// Twice is a ping that left this host through the uplink and was answered twice: the root
+// ends with the second reply.
+func Twice(seq uint16) *trace.Trace {
+	b := newBuilder(seq)
+	b.requestToUplink()
+	b.end()
+	b.leaf(trace.KindBeyond, uplink, nil, 21_377)
+	b.packet = trace.Packet{Src: outsideAddr, Dst: natAddr}
+	b.begin(trace.KindReply, uplink)
+	b.replyFromUplink()
+	b.now += 55_000
+	b.packet = trace.Packet{Src: outsideAddr, Dst: natAddr}
+	b.begin(trace.KindReply, uplink)
+	b.t.Spans[b.open[1]].Title = "echo reply (duplicate)"
+	b.replyFromUplink()
+	b.t.Duplicates = 1
+	return b.finish(trace.Complete)
+}
+
+// Elsewhere is a ping that only passes this host: its root hangs under the root of the host
+// that sent it.
+func Elsewhere(seq uint16) *trace.Trace {
+	b := newBuilder(seq)
+	b.packet.Src = natAddr
+	b.begin(trace.KindRequest, uplink)
+	b.begin(trace.KindHypervisor, uplink)
+	b.leaf(trace.KindForward, uplink, nil, 3_105)
+	b.leaf(trace.KindTransmit, bridge, nil, 290)
+	b.end()
+	b.end()
+	b.leaf(trace.KindBeyond, bridge, nil, 17_004)
+	b.packet = trace.Packet{Src: outsideAddr, Dst: natAddr}
+	b.begin(trace.KindReply, bridge)
+	b.begin(trace.KindHypervisor, bridge)
+	b.leaf(trace.KindForward, bridge, nil, 2_650)
+	b.leaf(trace.KindTransmit, uplink, nil, 214)
+	b.t.Remote = trace.SpanID{0: 0x5e, 7: byte(seq)}
+	return b.finish(trace.Complete)
+}
+
+func icmpError(at int64, kind, code int64, from string) trace.Event {
+	return trace.Event{Time: at, Name: trace.EventICMPError, Attrs: []trace.Attr{
+		trace.Int(trace.AttrICMPErrorType, kind), trace.Int(trace.AttrICMPErrorCode, code),
+		trace.String(trace.AttrSourceAddress, from),
+	}}
+}
+
 // All returns one of each, with different sequence numbers.
 func All() []*trace.Trace {
-	return []*trace.Trace{Complete(1), Beyond(2), Dropped(3), NoReply(4), Tunnelled(5)}
+	return []*trace.Trace{
+		Complete(1), Beyond(2), Dropped(3), NoReply(4), Tunnelled(5),
+		Expired(6), Unreachable(7), Partial(8), Twice(9), Elsewhere(10),
+	}
 }
 
 func (b *builder) requestToBridge() {
