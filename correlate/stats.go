@@ -19,9 +19,9 @@ type Stats struct {
 	Evicted uint64
 	// Open is the number of pings open now.
 	Open int
-	// Complete and Dropped count traces by outcome.
-	Complete, Dropped uint64
-	// Incomplete counts the other traces by cause.
+	// Complete, Dropped, Expired, Unreachable and Partial count traces by outcome.
+	Complete, Dropped, Expired, Unreachable, Partial uint64
+	// Incomplete counts incomplete traces by cause.
 	Incomplete map[trace.Cause]uint64
 	// Duplicates is the number of replies delivered after the first.
 	Duplicates uint64
@@ -29,7 +29,7 @@ type Stats struct {
 
 // Pings returns the number of traces made.
 func (s Stats) Pings() uint64 {
-	return s.Complete + s.Dropped + s.IncompleteTotal()
+	return s.Complete + s.Dropped + s.Expired + s.Unreachable + s.Partial + s.IncompleteTotal()
 }
 
 // IncompleteTotal returns the number of incomplete traces of all causes.
@@ -49,7 +49,13 @@ func (s *Stats) count(t *trace.Trace) {
 		s.Complete++
 	case trace.Dropped:
 		s.Dropped++
-	default:
+	case trace.Expired:
+		s.Expired++
+	case trace.Unreachable:
+		s.Unreachable++
+	case trace.Partial:
+		s.Partial++
+	case trace.Incomplete:
 		s.Incomplete[t.Cause]++
 	}
 }

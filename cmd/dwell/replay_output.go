@@ -8,10 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
-	"slices"
-	"strings"
 
 	"github.com/dwelltrace/dwell/correlate"
 	"github.com/dwelltrace/dwell/correlate/event"
@@ -21,6 +18,7 @@ import (
 	"github.com/dwelltrace/dwell/exporter/waterfall"
 	"github.com/dwelltrace/dwell/internal/recording"
 	"github.com/dwelltrace/dwell/internal/study/listing"
+	"github.com/dwelltrace/dwell/internal/tally"
 )
 
 // errOutput marks an error of standard output, after which nothing more is replayed.
@@ -75,18 +73,17 @@ func (o *replayOutput) printEvents(w io.Writer, header string, format listing.Fo
 
 // seen counts what was in a source.
 type seen struct {
-	events, complete    uint64
-	dropped, incomplete map[string]uint64
+	tally.Counts
+	events uint64
 }
 
 // watch returns a sink that counts, prints and exports. What an exporter could not
 // take is in the error of its Shutdown.
 func (s *seen) watch(ctx context.Context, out *replayOutput, sinks exporter.Multi) recording.Sink {
-	s.dropped, s.incomplete = map[string]uint64{}, map[string]uint64{}
 	return recording.Sink{
 		Traces: func(ts []*trace.Trace) error {
 			for _, t := range ts {
-				s.count(t)
+				s.Add(t)
 			}
 			if err := out.traces(ts); err != nil {
 				return fmt.Errorf("%w: %w", errOutput, err)
@@ -104,36 +101,7 @@ func (s *seen) watch(ctx context.Context, out *replayOutput, sinks exporter.Mult
 	}
 }
 
-func (s *seen) count(t *trace.Trace) {
-	switch t.Outcome {
-	case trace.Complete:
-		s.complete++
-	case trace.Dropped:
-		s.dropped[t.DropReason]++
-	default:
-		s.incomplete[string(t.Cause)]++
-	}
-}
-
 // String returns, for example:
 //
 //	2 pings: 1 complete, 0 dropped, 1 incomplete (no_request: 1); 20 events
-func (s *seen) String() string {
-	dropped, byReason := sumUp(s.dropped)
-	incomplete, byCause := sumUp(s.incomplete)
-	return fmt.Sprintf("%d pings: %d complete, %d dropped%s, %d incomplete%s; %d events",
-		s.complete+dropped+incomplete, s.complete, dropped, byReason, incomplete, byCause, s.events)
-}
-
-// sumUp returns the sum of counts and " (A: 1, B: 2)", or "" if there are none.
-func sumUp(counts map[string]uint64) (sum uint64, by string) {
-	var parts []string
-	for _, k := range slices.Sorted(maps.Keys(counts)) {
-		sum += counts[k]
-		parts = append(parts, fmt.Sprintf("%s: %d", k, counts[k]))
-	}
-	if len(parts) > 0 {
-		by = " (" + strings.Join(parts, ", ") + ")"
-	}
-	return sum, by
-}
+func (s *seen) String() string { return fmt.Sprintf("%s; %d events", s.Counts, s.events) }

@@ -76,7 +76,7 @@ func Start(opts Options) (*Agent, error) {
 	if opts.IdleTimeout <= 0 {
 		opts.IdleTimeout = DefaultIdleTimeout
 	}
-	a := &Agent{opts: opts, summary: newSummary()}
+	a := &Agent{opts: opts}
 	if err := a.start(); err != nil {
 		return nil, errors.Join(err, a.release(), a.abandon())
 	}

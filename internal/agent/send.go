@@ -35,7 +35,7 @@ func (a *Agent) send(ctx context.Context, now uint64) {
 			continue
 		}
 		t.Rebase(offset)
-		a.summary.add(t)
+		a.summary.Add(t)
 		if a.opts.OnTrace != nil {
 			a.opts.OnTrace(t)
 		}

@@ -3,7 +3,6 @@
 package agent
 
 import (
-	"maps"
 	"slices"
 	"time"
 
@@ -68,7 +67,7 @@ type report struct {
 // publish makes the state of the loop known.
 func (a *Agent) publish(attached bool) {
 	s := a.summary
-	s.Dropped, s.Incomplete = maps.Clone(s.Dropped), maps.Clone(s.Incomplete)
+	s.Counts = s.Counts.Clone()
 	s.Correlator = a.correlator.Stats()
 	a.status.Store(&report{attached, time.Now(), s})
 }

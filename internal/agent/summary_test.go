@@ -17,7 +17,7 @@ import (
 // noLoss are the counters of bpf and correlate that count no loss.
 var noLoss = []string{
 	"Kernel.CPU.Emitted", "Correlator.Events", "Correlator.Open", "Correlator.Complete", "Correlator.Dropped",
-	"Correlator.Incomplete", "Correlator.Duplicates",
+	"Correlator.Expired", "Correlator.Unreachable", "Correlator.Partial", "Correlator.Incomplete", "Correlator.Duplicates",
 }
 
 // counters sets each number in a structure to another value, the first to 1 more than

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/dwelltrace/dwell/internal/agent"
+	"github.com/dwelltrace/dwell/internal/tally"
 )
 
 func newLogger(to io.Writer) *slog.Logger {
@@ -76,7 +77,7 @@ func TestBeat(t *testing.T) {
 	l := begin(t, "")
 	var tracer tracing = l.agent
 	l.daemon.agent.Store(&tracer)
-	well := agent.Status{Attached: true, LastIteration: time.Now(), NetNS: 2, Summary: agent.Summary{Complete: 5}}
+	well := agent.Status{Attached: true, LastIteration: time.Now(), NetNS: 2, Summary: agent.Summary{Counts: tally.Counts{Complete: 5}}}
 	l.agent.set(func(f *fakeAgent) { f.status = well })
 	l.phase.Store(int32(running))
 	if err := l.beat(); err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/dwelltrace/dwell/exporter/sampling"
 	"github.com/dwelltrace/dwell/internal/agent"
 	"github.com/dwelltrace/dwell/internal/config"
+	"github.com/dwelltrace/dwell/internal/tally"
 )
 
 // closing is how long the parts that hold no traces may take to end.
@@ -230,7 +231,8 @@ func (d *daemon) advice() string {
 // sumUp logs what the whole run saw.
 func (d *daemon) sumUp(s agent.Summary) {
 	attrs := []any{
-		"pings", s.Pings(), "complete", s.Complete, "dropped", total(s.Dropped), "incomplete", total(s.Incomplete),
+		"pings", s.Pings(), "complete", s.Complete, "dropped", tally.Sum(s.Dropped), "incomplete", tally.Sum(s.Incomplete),
+		"other", tally.Sum(s.Other),
 		"sampled_out", d.sampler.SampledOut().Traces, "events", s.Kernel.Total().Emitted, "events_lost", s.Lost(),
 		"spans_sent", s.Export.Sent.Spans,
 	}
@@ -241,13 +243,6 @@ func (d *daemon) sumUp(s agent.Summary) {
 		attrs = append(attrs, "lost", lost)
 	}
 	d.log.Info("stopped", attrs...)
-}
-
-func total[K comparable](m map[K]uint64) (n uint64) {
-	for _, v := range m {
-		n += v
-	}
-	return n
 }
 
 // close ends what is around the agent. It may be called after a start that failed.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/internal/agent"
+	"github.com/dwelltrace/dwell/internal/tally"
 )
 
 // get fetches a page of the daemon's.
@@ -53,7 +54,7 @@ func TestLife(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	l.agent.set(func(f *fakeAgent) {
-		f.status = agent.Status{Attached: true, LastIteration: time.Now(), NetNS: 3, Summary: agent.Summary{Complete: 7}}
+		f.status = agent.Status{Attached: true, LastIteration: time.Now(), NetNS: 3, Summary: agent.Summary{Counts: tally.Counts{Complete: 7}}}
 	})
 	if status, body := l.get("/readyz"); status != http.StatusOK || body != "ok\n" {
 		t.Errorf("readyz: %d %q", status, body)

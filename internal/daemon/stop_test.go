@@ -14,6 +14,7 @@ import (
 	"github.com/dwelltrace/dwell/exporter/sampling"
 	"github.com/dwelltrace/dwell/internal/agent"
 	"github.com/dwelltrace/dwell/internal/config"
+	"github.com/dwelltrace/dwell/internal/tally"
 )
 
 // stoppable returns a daemon without an agent, whose end may take so long.
@@ -51,7 +52,9 @@ func TestLossAtTheEnd(t *testing.T) {
 	d.sinks.endpoint.swap(lossy)
 	d.sinks.endpointIs.to = "a:1"
 	done := make(chan result, 1)
-	end := func() { done <- result{summary: agent.Summary{Complete: 3, Kernel: bpf.Stats{Missed: 4}}} }
+	end := func() {
+		done <- result{summary: agent.Summary{Counts: tally.Counts{Complete: 3}, Kernel: bpf.Stats{Missed: 4}}}
+	}
 	if err := d.stop(end, done); err != nil {
 		t.Errorf("of a loss long ago: %v", err)
 	}

@@ -148,10 +148,10 @@ func TestTableAndVerdict(t *testing.T) {
 	}
 	want := `1000 pings a round, medians of 3 rounds; counts are of all rounds
 
-   watched by  mean RTT  ratio  time per ping  ratio  pings/s  pings  unanswered  events lost  traces complete  incomplete  dropped
-      nothing      10µs   1.00           20µs   1.00    50000   3000           0            -                -           -        -
-  dwell trace      15µs   1.50           25µs   1.25    40000   3000           0            0             3000           0        0
-  perf record      25µs   2.50           50µs   2.50    20000   3000           0            5                -           -        -
+   watched by  mean RTT  ratio  time per ping  ratio  pings/s  pings  unanswered  events lost  traces complete  incomplete  dropped  other
+      nothing      10µs   1.00           20µs   1.00    50000   3000           0            -                -           -        -      -
+  dwell trace      15µs   1.50           25µs   1.25    40000   3000           0            0             3000           0        0      0
+  perf record      25µs   2.50           50µs   2.50    20000   3000           0            5                -           -        -      -
 `
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Errorf("table (-want +got):\n%s", diff)

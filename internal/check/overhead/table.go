@@ -48,6 +48,17 @@ func (r result) traces(outcome trace.Outcome) int {
 	return r.sum(func(s sample) int { return s.traces[outcome.String()] })
 }
 
+// others returns how many ended in none of the three ways that have a column.
+func (r result) others() int {
+	n := 0
+	for _, o := range trace.Outcomes() {
+		if o > trace.Incomplete {
+			n += r.traces(o)
+		}
+	}
+	return n
+}
+
 func (r result) pings() int { return r.sum(func(s sample) int { return s.sent }) }
 
 func (r result) unanswered() int { return r.sum(func(s sample) int { return s.sent - s.received }) }
@@ -64,7 +75,7 @@ func (r result) perPing() time.Duration {
 func writeTable(w io.Writer, cfg config, results []result) error {
 	fmt.Fprintf(w, "%d pings a round, medians of %d rounds; counts are of all rounds\n\n", cfg.count, cfg.rounds)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "watched by\tmean RTT\tratio\ttime per ping\tratio\tpings/s\tpings\tunanswered\tevents lost\ttraces complete\tincomplete\tdropped\t")
+	fmt.Fprintln(table, "watched by\tmean RTT\tratio\ttime per ping\tratio\tpings/s\tpings\tunanswered\tevents lost\ttraces complete\tincomplete\tdropped\tother\t")
 	base := results[0]
 	for _, r := range results {
 		fmt.Fprintf(table, "%s\t%v\t%.2f\t%v\t%.2f\t%.0f\t%d\t%d\t",
@@ -72,11 +83,11 @@ func writeTable(w io.Writer, cfg config, results []result) error {
 			median(r.samples, sample.rate), r.pings(), r.unanswered())
 		switch {
 		case r.samples[0].traces != nil:
-			fmt.Fprintf(table, "%d\t%d\t%d\t%d\t\n", r.lost(), r.traces(trace.Complete), r.traces(trace.Incomplete), r.traces(trace.Dropped))
+			fmt.Fprintf(table, "%d\t%d\t%d\t%d\t%d\t\n", r.lost(), r.traces(trace.Complete), r.traces(trace.Incomplete), r.traces(trace.Dropped), r.others())
 		case r.name == base.name:
-			fmt.Fprintf(table, "-\t-\t-\t-\t\n")
+			fmt.Fprintf(table, "-\t-\t-\t-\t-\t\n")
 		default:
-			fmt.Fprintf(table, "%d\t-\t-\t-\t\n", r.lost())
+			fmt.Fprintf(table, "%d\t-\t-\t-\t-\t\n", r.lost())
 		}
 	}
 	return table.Flush()

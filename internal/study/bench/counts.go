@@ -18,6 +18,8 @@ type Counts struct {
 	Complete   int            `json:"complete"`
 	Dropped    map[string]int `json:"dropped,omitempty"`
 	Incomplete map[string]int `json:"incomplete,omitempty"`
+	// Other counts by any other outcome.
+	Other      map[string]int `json:"other,omitempty"`
 	Duplicates int            `json:"duplicates"`
 	// Stray are traces of pings that are not the bench's.
 	Stray int `json:"stray"`
@@ -45,13 +47,18 @@ func (c Counts) Troubles() []string {
 	for _, cause := range slices.Sorted(maps.Keys(c.Incomplete)) {
 		add(c.Incomplete[cause], "incomplete: %s", cause)
 	}
+	for _, outcome := range slices.Sorted(maps.Keys(c.Other)) {
+		add(c.Other[outcome], "%s", outcome)
+	}
 	if c.EventsLost > 0 {
 		out = append(out, fmt.Sprintf("%d events lost in the kernel", c.EventsLost))
 	}
 	return out
 }
 
-func newCounts() Counts { return Counts{Dropped: map[string]int{}, Incomplete: map[string]int{}} }
+func newCounts() Counts {
+	return Counts{Dropped: map[string]int{}, Incomplete: map[string]int{}, Other: map[string]int{}}
+}
 
 // add counts a trace by its outcome.
 func (c *Counts) add(t *trace.Trace) {
@@ -62,8 +69,10 @@ func (c *Counts) add(t *trace.Trace) {
 		c.Complete++
 	case trace.Dropped:
 		c.Dropped[t.DropReason]++
-	default:
+	case trace.Incomplete:
 		c.Incomplete[string(t.Cause)]++
+	default:
+		c.Other[t.Outcome.String()]++
 	}
 }
 
@@ -86,7 +95,7 @@ func (c Counts) plus(o Counts) Counts {
 	return Counts{
 		Sent: c.Sent + o.Sent, Received: c.Received + o.Received, Traces: c.Traces + o.Traces,
 		Complete: c.Complete + o.Complete, Duplicates: c.Duplicates + o.Duplicates, Stray: c.Stray + o.Stray,
-		Dropped: sum(c.Dropped, o.Dropped), Incomplete: sum(c.Incomplete, o.Incomplete),
+		Dropped: sum(c.Dropped, o.Dropped), Incomplete: sum(c.Incomplete, o.Incomplete), Other: sum(c.Other, o.Other),
 		Events: c.Events + o.Events, EventsLost: c.EventsLost + o.EventsLost,
 	}
 }

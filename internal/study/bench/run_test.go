@@ -80,7 +80,7 @@ func TestResultIsJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Empty maps are not written.
-	want.Modes[0].Counts.Dropped, want.Modes[0].Counts.Incomplete = nil, nil
+	want.Modes[0].Counts.Dropped, want.Modes[0].Counts.Incomplete, want.Modes[0].Counts.Other = nil, nil, nil
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
