@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -54,7 +55,8 @@ func (f *benchFlags) measure(cmd *cobra.Command) (*bench.Result, error) {
 		Version: bench.Version, Machine: machine, Protocol: f.Protocol, Started: time.Now(),
 		Tool: bench.Tool{Dwell: version, Go: runtime.Version(), Command: commandLine()},
 	}
-	f.Start = startRecording
+	log := newLogger(cmd.ErrOrStderr())
+	f.Start = func(s bench.Scope) (bench.Recorder, error) { return startRecording(s, log) }
 	pings := f.Protocol.Batches * f.Protocol.Count
 	for i, mode := range f.modes {
 		err := f.part(cmd, fmt.Sprintf("%s (%d of %d)", mode, i+1, len(f.modes)), pings, func() error {
@@ -165,13 +167,14 @@ func (r *recorder) Run(ctx context.Context) (bench.Recorded, error) {
 	}, err
 }
 
-func startRecording(s bench.Scope) (bench.Recorder, error) {
+func startRecording(s bench.Scope, log *slog.Logger) (bench.Recorder, error) {
 	r := &recorder{}
 	a, err := agent.Start(agent.Options{
 		Filter:           bpf.Filter{NetNS: s.NetNS},
 		Hypervisors:      s.Hypervisors,
 		Netfilter:        s.Netfilter,
 		WithoutNetfilter: func(err error) { r.withoutNetfilter = err.Error() },
+		OnRefused:        func(err error) { logRefused(log, err) },
 		OnTrace:          s.OnTrace,
 		// A reply that never reached the pinger is no longer expected here, so its trace
 		// says that it never came rather than that recording ended.

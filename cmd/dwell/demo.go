@@ -164,8 +164,9 @@ func (d *demo) start(ctx context.Context, l *lab.Lab, onResource otlp.Options) (
 		WithoutNetfilter: func(err error) {
 			log.Warn("netfilter chains are not timed: " + err.Error())
 		},
-		HostID: onResource.Host.ID,
-		Count:  uint64(d.count),
+		OnRefused: func(err error) { logRefused(log, err) },
+		HostID:    onResource.Host.ID,
+		Count:     uint64(d.count),
 		Open: func() (agent.Sinks, error) {
 			sinks, err := d.open(ctx, onResource, log)
 			return agent.Sinks{Exporter: sinks}, err
@@ -237,7 +238,9 @@ func (d *demo) print() error {
 // the two in the middle, so that it is one that was measured.
 func median(traces []*trace.Trace) *trace.Trace {
 	sorted := slices.SortedFunc(slices.Values(traces), func(a, b *trace.Trace) int {
-		return cmp.Compare(a.Root().Duration(), b.Root().Duration())
+		first, _ := a.RTT()
+		second, _ := b.RTT()
+		return cmp.Compare(first, second)
 	})
 	return sorted[(len(sorted)-1)/2]
 }

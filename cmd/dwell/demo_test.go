@@ -118,9 +118,12 @@ func TestMedian(t *testing.T) {
 	} {
 		var traces []*trace.Trace
 		for _, d := range test.durations {
-			traces = append(traces, &trace.Trace{Spans: []trace.Span{{End: d}}})
+			tr := &trace.Trace{}
+			root := tr.Add(trace.NoParent, trace.Span{Kind: trace.KindPing, End: 100 - d})
+			tr.Add(root, trace.Span{Kind: trace.KindReply, End: d})
+			traces = append(traces, tr)
 		}
-		if got := median(traces).Root().Duration(); got != test.want {
+		if got, _ := median(traces).RTT(); got != test.want {
 			t.Errorf("median of %v: %d, want %d", test.durations, got, test.want)
 		}
 	}

@@ -160,7 +160,7 @@ func (c *calibrator) send(ctx context.Context, kind arm) error {
 	return nil
 }
 
-// take notes the root span of a trace.
+// take notes the round trip of a trace.
 func (c *calibrator) take(kind arm, t *trace.Trace) {
 	batch, ok := c.batchOf(t, int(paces))
 	if !ok || kind == looking {
@@ -172,7 +172,7 @@ func (c *calibrator) take(kind arm, t *trace.Trace) {
 		c.counts.add(t)
 	}
 	if t.Outcome == trace.Complete {
-		c.roots[batch][kind] = append(c.roots[batch][kind], t.Root().Duration())
+		c.roots[batch][kind] = append(c.roots[batch][kind], roundTrip(t))
 	}
 }
 

@@ -58,13 +58,13 @@ func (c *Collector) Add(batch int, t *trace.Trace) {
 	if t.Outcome != trace.Complete {
 		return
 	}
-	if c.slowest == nil || t.Root().Duration() > c.slowest.Root().Duration() {
+	if c.slowest == nil || roundTrip(t) > roundTrip(c.slowest) {
 		c.slowest = t
 	}
 	if len(c.sample) < sampleSize {
 		c.sample = append(c.sample, t)
 	}
-	c.ping.add(batch, t.Root().Duration())
+	c.ping.add(batch, roundTrip(t))
 	c.addSteps(batch, t)
 }
 
@@ -90,13 +90,20 @@ func (c *Collector) addSteps(batch int, t *trace.Trace) {
 	}
 }
 
+// roundTrip returns the nanoseconds from the first event of a complete ping to the end of its
+// first reply.
+func roundTrip(t *trace.Trace) int64 {
+	rtt, _ := t.RTT()
+	return rtt
+}
+
 // typical returns the ping with the median duration, or nil if there is none.
 func (c *Collector) typical() *trace.Trace {
 	if len(c.sample) == 0 {
 		return nil
 	}
 	sorted := slices.SortedStableFunc(slices.Values(c.sample), func(a, b *trace.Trace) int {
-		return cmp.Compare(a.Root().Duration(), b.Root().Duration())
+		return cmp.Compare(roundTrip(a), roundTrip(b))
 	})
 	return sorted[(len(sorted)-1)/2]
 }

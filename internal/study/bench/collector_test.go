@@ -91,6 +91,9 @@ func TestOnlyCompletePingsCount(t *testing.T) {
 	dropped.Outcome, dropped.DropReason = trace.Dropped, "NETFILTER_DROP"
 	late := benchtest.Trace(1, 3, benchtest.Way(1000), nil)
 	late.Outcome, late.Cause = trace.Incomplete, trace.CauseNoReply
+	unreachable := benchtest.Trace(1, 4, benchtest.Way(1000), nil)
+	unreachable.Outcome = trace.Unreachable
+	c.Add(0, unreachable)
 	c.Add(0, dropped)
 	c.Add(0, late)
 	c.AddRTT(0, 3*time.Microsecond)
@@ -98,14 +101,15 @@ func TestOnlyCompletePingsCount(t *testing.T) {
 	if m.Ping.Count != 1 || m.RTT.P50 != 3000 || m.Slowest.NS != m.Ping.Max || m.Typical.NS != m.Ping.P50 {
 		t.Errorf("ping %+v, rtt %+v", m.Ping.Figures, m.RTT.Figures)
 	}
-	m.Counts.Sent, m.Counts.Received, m.Counts.EventsLost = 4, 2, 7
+	m.Counts.Sent, m.Counts.Received, m.Counts.EventsLost = 5, 3, 7
 	m.Name = "bridge"
 	r := bench.Result{Modes: []bench.Mode{m}}
 	want := []string{
-		"bridge: 2 of 4 pings were not answered",
-		"bridge: 1 of 4 pings left no trace",
-		"bridge: 1 of 4 pings dropped: NETFILTER_DROP",
-		"bridge: 1 of 4 pings incomplete: no_reply",
+		"bridge: 2 of 5 pings were not answered",
+		"bridge: 1 of 5 pings left no trace",
+		"bridge: 1 of 5 pings dropped: NETFILTER_DROP",
+		"bridge: 1 of 5 pings incomplete: no_reply",
+		"bridge: 1 of 5 pings unreachable",
 		"bridge: 7 events lost in the kernel",
 	}
 	if diff := cmp.Diff(want, r.Troubles()); diff != "" {
