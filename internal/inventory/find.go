@@ -4,6 +4,7 @@ package inventory
 
 import (
 	"fmt"
+	"iter"
 	"maps"
 	"os"
 	"path/filepath"
@@ -100,6 +101,43 @@ func (f *finder) locate(inode uint32, now time.Time) (place, bool) {
 		}
 	}
 	return place{}, false
+}
+
+// located is a namespace and where it can be opened.
+type located struct {
+	inode uint32
+	path  string
+}
+
+// places yields the namespaces that the last scans have found, the host's first: most
+// others are connected to that.
+func (f *finder) places() iter.Seq[located] {
+	return func(yield func(located) bool) {
+		if !yield(located{f.inode, f.host.path}) {
+			return
+		}
+		f.mu.Lock()
+		named, procs := f.named, f.procs // a scan makes new ones
+		f.mu.Unlock()
+		for inode, p := range named {
+			if inode != f.inode && !yield(located{inode, p.path}) {
+				return
+			}
+		}
+		for inode, p := range procs {
+			if _, ok := named[inode]; !ok && inode != f.inode && !yield(located{inode, p.path}) {
+				return
+			}
+		}
+	}
+}
+
+// scanAgain scans for all namespaces, and reports false if it is too early for that.
+func (f *finder) scanAgain(now time.Time) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	named := f.scanNamed(now)
+	return f.scanProcs(now) || named
 }
 
 // all returns the inode numbers of all namespaces that can be found.

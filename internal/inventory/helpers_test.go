@@ -107,17 +107,23 @@ func rename(t *testing.T, ns *netns.NS, from, to string) {
 func remount(t *testing.T, ns *netns.NS, suffix string) string {
 	t.Helper()
 	name := create(t, suffix).Name() // makes the file, and removes it after the test
-	path := netns.Dir + "/" + name
-	if err := unix.Unmount(path, unix.MNT_DETACH); err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.Mount(netns.Dir+"/"+ns.Name(), path, "", unix.MS_BIND, ""); err != nil {
-		t.Fatal(err)
-	}
+	bind(t, ns, name)
 	if err := netns.Delete(ns.Name()); err != nil {
 		t.Fatal(err)
 	}
 	return name
+}
+
+// bind makes the name, which another namespace has, the name of this one.
+func bind(t *testing.T, ns *netns.NS, name string) {
+	t.Helper()
+	path := netns.Dir + "/" + name
+	if err := unix.Unmount(path, unix.MNT_DETACH); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount(fmt.Sprintf("/proc/self/fd/%d", ns.FD()), path, "", unix.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // watchDeletion calls f and waits until the device in ns is gone.

@@ -34,6 +34,7 @@ import (
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/internal/container"
 	"github.com/dwelltrace/dwell/internal/netns"
+	"github.com/dwelltrace/dwell/internal/ovsdb"
 )
 
 // HostName is the name of the host's own network namespace.
@@ -52,6 +53,9 @@ type Config struct {
 	// have answered, a container goes by its ID.
 	Containers bool
 	Sockets    []string
+	// OVSDB is the socket of Open vSwitch's database, which says what bridges its ports belong
+	// to. It is only asked if there are such ports. Default: ovsdb.Socket.
+	OVSDB string
 	// MaxAge is for how long an answer is good without another look. Default 1 s.
 	MaxAge time.Duration
 	// MinInterval is the shortest time from one scan of a namespace to the next; a scan
@@ -65,6 +69,9 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
+	if c.OVSDB == "" {
+		c.OVSDB = ovsdb.Socket
+	}
 	if c.MaxAge <= 0 {
 		c.MaxAge = time.Second
 	}
@@ -95,6 +102,8 @@ type Inventory struct {
 	self   uint32 // the process's own namespace, which needs no rights to scan
 	finder *finder
 	dirs   *watch
+	// switches knows Open vSwitch's bridges.
+	switches *switches
 
 	// unknown is Stats.Unknown; complete and failed count scans once they have ended, so
 	// that neither ever decreases.
@@ -125,6 +134,8 @@ func New(cfg Config) (*Inventory, error) {
 		cfg: cfg, self: self, spaces: map[uint32]*space{},
 		dirs:   newWatch(nameDirs()),
 		finder: newFinder(nameDirs(), place{path: hostPath, name: HostName}, host, cfg.MinInterval, cfg.Now),
+
+		switches: &switches{socket: cfg.OVSDB},
 	}
 	v.finder.containers = cfg.Containers
 	if cfg.Containers && len(cfg.Sockets) > 0 {
@@ -157,7 +168,7 @@ func (v *Inventory) NetNS(inode uint32) *trace.NetNS {
 
 // Device returns the device with the index in the namespace. One that is not
 // known is named if<index>. The same device is the same pointer until its name,
-// its bridge or its namespace's name changes.
+// its bridge, what is below it or its namespace's name changes.
 func (v *Inventory) Device(inode, ifindex uint32) *trace.Device {
 	s := v.space(inode)
 	snap := v.current(s)
@@ -223,9 +234,10 @@ func (p place) describes(ns *trace.NetNS) bool {
 	return p.name == ns.Name && p.container == *ns.Container
 }
 
-// generation returns a number that is another one when a name came or went.
+// generation returns a number that is another one when a name came or went, or somebody who
+// is asked for names gave another answer.
 func (v *Inventory) generation(now time.Time) uint64 {
-	g := v.dirs.generation(now)
+	g := v.dirs.generation(now) + v.switches.changes.Load()
 	if v.finder.names != nil {
 		g += v.finder.names.Answers()
 	}

@@ -38,6 +38,9 @@ type space struct {
 type snapshot struct {
 	netns   *trace.NetNS
 	devices map[uint32]known
+	// neighbours are the namespaces in which parents of the devices are, by the identifiers
+	// that this namespace has for them.
+	neighbours map[int]neighbour
 	// generation is the inventory's before the look.
 	generation uint64
 	// looked is when the look began, zero if there was none yet; no other is to
@@ -47,10 +50,11 @@ type snapshot struct {
 	found bool
 }
 
-// known is a device and when it was last seen.
+// known is a device, when it was last seen, and what netlink said about its parent.
 type known struct {
-	device *trace.Device
-	seen   time.Time
+	device  *trace.Device
+	seen    time.Time
+	linkage linkage
 }
 
 func newSpace(inode uint32, ns *trace.NetNS) *space {

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package inventory
+
+import (
+	"maps"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/dwelltrace/dwell/internal/ovsdb/ovsdbtest"
+)
+
+// link is what netlink says about a device of Open vSwitch, or about another.
+func link(index int, name, kind string, master int) netlink.Link {
+	return &netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Index: index, Name: name, MasterIndex: master}, LinkType: kind}
+}
+
+// switched is a host with two bridges of Open vSwitch and one of the kernel's.
+func switched() []netlink.Link {
+	return []netlink.Link{
+		link(1, "lo", "", 0),
+		link(2, "ovs-system", "openvswitch", 0),
+		link(3, "br-int", "openvswitch", 0),
+		link(4, "tap1", "tun", 2),
+		link(5, "br-ex", "openvswitch", 0),
+		link(6, "eth0", "", 2),
+		link(7, "vxlan_sys_4789", "vxlan", 2),
+		link(8, "docker0", "bridge", 0),
+		link(9, "veth1", "veth", 8),
+		link(10, "bond0", "bond", 0),
+		link(11, "eth1", "", 10),
+		link(12, "new", "veth", 2),
+	}
+}
+
+func ports() []ovsdbtest.Port {
+	return []ovsdbtest.Port{
+		{Bridge: "br-int", Type: "internal", Devices: []string{"br-int"}},
+		{Bridge: "br-int", Devices: []string{"tap1"}},
+		{Bridge: "br-int", Type: "vxlan", Devices: []string{"vx0"}},
+		{Bridge: "br-ex", Type: "internal", Devices: []string{"br-ex"}},
+		{Bridge: "br-ex", Devices: []string{"eth0"}},
+	}
+}
+
+func expectBridges(t *testing.T, got, want map[int]string) {
+	t.Helper()
+	if !maps.Equal(got, want) {
+		t.Errorf("bridges %v, want %v", got, want)
+	}
+}
+
+func TestBridgesOfOpenVSwitch(t *testing.T) {
+	db := ovsdbtest.Serve(t, ports()...)
+	s := &switches{socket: db.Socket}
+	if !s.ask(portsOf(switched()), time.Now) {
+		t.Fatal("nothing was learned")
+	}
+	expectBridges(t, bridgesOf(switched(), s.known()), map[int]string{
+		3: "br-int", 4: "br-int", 5: "br-ex", 6: "br-ex", 7: "br-int", 8: "docker0", 9: "docker0", 12: "ovs-system",
+	})
+	// An internal port that was moved to a namespace.
+	moved := []netlink.Link{link(1, "lo", "", 0), link(3, "br-int", "openvswitch", 0), link(20, "p1", "openvswitch", 0)}
+	expectBridges(t, bridgesOf(moved, s.known()), map[int]string{3: "br-int", 20: "ovs-system"})
+}
+
+func TestBridgesWithoutTheDatabase(t *testing.T) {
+	s := &switches{socket: t.TempDir() + "/none"}
+	if s.ask(portsOf(switched()), time.Now) {
+		t.Error("something was learned from nobody")
+	}
+	unknown := map[int]string{8: "docker0", 9: "docker0"}
+	for _, port := range []int{3, 4, 5, 6, 7, 12} {
+		unknown[port] = "ovs-system"
+	}
+	expectBridges(t, bridgesOf(switched(), s.known()), unknown)
+	one := append(switched()[:4:4], switched()[6])
+	expectBridges(t, bridgesOf(one, nil), map[int]string{3: "br-int", 4: "br-int", 7: "br-int"})
+	moved := []netlink.Link{link(1, "lo", "", 0), link(3, "eth0", "openvswitch", 0)}
+	expectBridges(t, bridgesOf(moved, nil), map[int]string{3: "ovs-system"})
+}
+
+// The database is asked for ports that it has not named, but not all the time.
+func TestDatabaseIsAskedSeldom(t *testing.T) {
+	db := ovsdbtest.Serve(t, ports()...)
+	c := &clock{}
+	s := &switches{socket: db.Socket}
+	for _, step := range []struct {
+		what    string
+		ports   []string
+		after   time.Duration
+		queries int32
+		learned bool
+	}{
+		{"no port", nil, 0, 0, false},
+		{"a port", []string{"tap1"}, 0, 1, true},
+		{"the same", []string{"tap1"}, ovsRest, 1, false},
+		{"a new port", []string{"tap1", "tap2"}, ovsRest - 1, 2, false},
+		{"again", []string{"tap2"}, ovsRest - 1, 2, false},
+		{"later", []string{"tap2"}, 1, 3, false},
+		{"a known one, soon", []string{"tap1"}, ovsMaxAge - 1, 3, false},
+		{"a known one, late", []string{"tap1"}, 1, 4, false},
+	} {
+		c.advance(step.after)
+		if learned := s.ask(step.ports, c.now); learned != step.learned || db.Queries.Load() != step.queries {
+			t.Errorf("%s: learned %v after %d queries, want %v after %d", step.what, learned, db.Queries.Load(), step.learned, step.queries)
+		}
+	}
+	db.Set(ovsdbtest.Port{Bridge: "br-ex", Devices: []string{"tap1"}})
+	c.advance(ovsMaxAge)
+	if !s.ask([]string{"tap1"}, c.now) || s.known().Of("tap1") != "br-ex" {
+		t.Errorf("a port that was moved: %+v", s.known())
+	}
+	db.Answer("nothing")
+	c.advance(ovsMaxAge)
+	if s.ask([]string{"tap1"}, c.now) || s.known().Of("tap1") != "br-ex" || s.changes.Load() != 2 {
+		t.Errorf("after an answer that is not valid: %+v, %d changes", s.known(), s.changes.Load())
+	}
+}
+
+// Namespaces are scanned again when the database has another answer.
+func TestAnotherAnswerIsAnotherGeneration(t *testing.T) {
+	db := ovsdbtest.Serve(t, ports()...)
+	v, c := newInventory(t, Config{OVSDB: db.Socket})
+	before := v.generation(c.now())
+	if !v.switches.ask([]string{"tap1"}, c.now) || v.generation(c.now()) == before {
+		t.Error("the same generation after an answer")
+	}
+}
+
+// Where there is no Open vSwitch, nobody is asked.
+func TestNoPortNoQuery(t *testing.T) {
+	db := ovsdbtest.Serve(t, ports()...)
+	v, _ := newInventory(t, Config{OVSDB: db.Socket})
+	ns := create(t, "noports")
+	addBridge(t, ns, "br0")
+	v.NetNS(ns.Inode())
+	if n := db.Queries.Load(); n != 0 {
+		t.Errorf("%d queries", n)
+	}
+}
