@@ -23,6 +23,18 @@ const (
 // Known reports whether d is one of the constants, other than NoDeed.
 func (d Deed) Known() bool { return d > NoDeed && d < deedEnd }
 
+var deedNames = [deedEnd]string{
+	NoDeed: "none", Firewall: "firewall", Redirect: "redirect", Fallback: "fallback", Learn: "learn",
+}
+
+// String returns the name that listings have for the deed.
+func (d Deed) String() string {
+	if d < deedEnd {
+		return deedNames[d]
+	}
+	return unknown
+}
+
 // Action is what a program did to a packet at a hook that does not only look.
 type Action struct {
 	Deed Deed

@@ -71,6 +71,8 @@ type chunks struct {
 	buf []byte
 	// offset is how many bytes of whole chunks were read.
 	offset int64
+	// version is that of the format.
+	version int
 }
 
 // readFirstLine checks what the file is and in which version.
@@ -86,7 +88,7 @@ func (c *chunks) readFirstLine() error {
 	if !whole {
 		return ErrCutOff
 	}
-	if n, err := strconv.Atoi(version); err != nil || n < 1 || n > Format {
+	if c.version, err = strconv.Atoi(version); err != nil || c.version < 1 || c.version > Format {
 		return fmt.Errorf("its format is version %q and this dwell reads versions 1 to %d: use the dwell that recorded it, or a later one",
 			version, Format)
 	}

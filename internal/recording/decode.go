@@ -15,8 +15,10 @@ import (
 // decoder takes a chunk of records apart. After the first mistake it gives zeros, and
 // err says what it was.
 type decoder struct {
-	b   []byte
-	err error
+	b []byte
+	// version is that of the format.
+	version int
+	err     error
 	// event is the last one of this chunk.
 	event event.Event
 }
@@ -103,10 +105,20 @@ func (d *decoder) nextNetNS() *trace.NetNS {
 	return ns
 }
 
+// nextDevice decodes the fields of an opDevice after the namespace.
+func (d *decoder) nextDevice(ns *trace.NetNS) *trace.Device {
+	dev := &trace.Device{NetNS: ns, Index: d.uint32(), Name: d.string(), Bridge: d.string()}
+	if d.version > 2 {
+		dev.Type = d.string()
+		dev.Lower = trace.Place{NetNS: d.uint32(), Index: d.uint32()}
+	}
+	return dev
+}
+
 // nextEvent decodes the fields of an opEvent.
 func (d *decoder) nextEvent() *event.Event {
 	ev := &d.event
-	mask := d.upTo(changedOuter<<1 - 1)
+	mask := d.mask()
 	ev.Time += uint64(d.varint())
 	if mask&changedHook != 0 {
 		ev.Hook = event.Hook(d.byte())
@@ -118,10 +130,13 @@ func (d *decoder) nextEvent() *event.Event {
 		ev.NetNS += uint32(d.varint())
 	}
 	if mask&changedFlags != 0 {
-		ev.Flags = event.Flags(d.byte())
+		ev.Flags = event.Flags(d.uint16())
 	}
 	if mask&changedSKB != 0 {
 		ev.SKB += uint64(d.varint())
+	}
+	if mask&changedPeer != 0 {
+		ev.Peer = event.Place{NetNS: d.uint32(), IfIndex: d.uint32()}
 	}
 	if mask&changedCPU != 0 {
 		ev.CPU = d.uint16()
@@ -134,6 +149,9 @@ func (d *decoder) nextEvent() *event.Event {
 }
 
 func (d *decoder) nextPacket(mask uint64, ev *event.Event) {
+	if mask&changedTTL != 0 {
+		ev.TTL = d.byte()
+	}
 	if mask&changedType != 0 {
 		ev.Type = event.Type(d.byte())
 	}
@@ -155,10 +173,32 @@ func (d *decoder) nextPacket(mask uint64, ev *event.Event) {
 	if mask&changedDst != 0 {
 		copy(ev.Dst[:], d.take(len(ev.Dst)))
 	}
+	d.nextAround(mask, ev)
+}
+
+func (d *decoder) nextAround(mask uint64, ev *event.Event) {
+	if mask&changedDepth != 0 {
+		ev.Depth = d.byte()
+	}
 	if mask&changedOuter != 0 {
-		outer := &ev.Tunnels[0]
-		copy(outer.Src[:], d.take(len(outer.Src)))
-		copy(outer.Dst[:], d.take(len(outer.Dst)))
-		outer.ID = d.uint32()
+		d.tunnel(&ev.Tunnels[0])
+	}
+	if mask&changedInner != 0 {
+		d.tunnel(&ev.Tunnels[1])
+	}
+	if mask&changedAction != 0 {
+		ev.Action = event.Action{
+			Deed: event.Deed(d.uint16()), Verdict: d.uint16(), Reason: d.uint16(),
+			Tenant: d.uint32(), Rule: d.uint32(), To: d.uint32(),
+		}
+	}
+}
+
+func (d *decoder) tunnel(t *event.Tunnel) {
+	copy(t.Src[:], d.take(len(t.Src)))
+	copy(t.Dst[:], d.take(len(t.Dst)))
+	t.ID = d.uint32()
+	if d.version > 2 {
+		t.Type = event.TunnelType(d.byte())
 	}
 }

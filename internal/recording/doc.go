@@ -10,7 +10,7 @@
 //
 // # Format
 //
-// A recording begins with the line "dwell recording 2\n", where 2 is the version of
+// A recording begins with the line "dwell recording 3\n", where 3 is the version of
 // the format. Chunks follow, each on its own checksum:
 //
 //	length    4 bytes, little endian, of the contents
@@ -27,7 +27,11 @@
 // of the fields that changed, the difference in time, and those fields. That is about
 // a tenth of its size in memory, for less work than a general compressor would take.
 //
-// Version 1 knew neither containers nor opLeaveOut; all else of it is the same.
+// Version 2 knew of an event neither peer, ttl, depth, tunnel2 nor action, so that the mask
+// lacked these bits; flags were a byte, in which bits 1 and 5 said that there was a tunnel of
+// VXLAN and that it was over IPv6; a tunnel had no type; and of a device it knew neither type
+// nor lower device. What an event would be today is inferred when it is read, see
+// [event.Pairs]. Version 1 knew neither containers nor opLeaveOut besides.
 package recording
 
 // opcode is the first byte of a record.
@@ -50,8 +54,8 @@ const (
 	// the container's ID, name, runtime, and its pod's name, namespace and UID. Defines
 	// the next namespace; they are numbered from 1.
 	opNetNS
-	// opDevice: number of its namespace or 0, index, name, bridge. Defines the next
-	// device; they are numbered from 1.
+	// opDevice: number of its namespace or 0, index, name, bridge, type, namespace and
+	// index of its lower device. Defines the next device; they are numbered from 1.
 	opDevice
 	// opNetNSIs: question, inode, number of the namespace or 0. From this question on
 	// that is the answer. Question 0 means at once.

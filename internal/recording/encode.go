@@ -16,8 +16,10 @@ const (
 	changedNetNS
 	changedFlags
 	changedSKB
+	changedPeer
 	changedCPU
 	changedCode
+	changedTTL
 	changedType
 	changedID
 	changedSeq
@@ -25,14 +27,17 @@ const (
 	changedPayload
 	changedSrc
 	changedDst
+	changedDepth
 	changedOuter
+	changedInner
+	changedAction
 )
 
 // eventFields returns the names of the mask's bits, from the lowest.
 func eventFields() []string {
 	return []string{
-		"hook", "ifindex", "netns", "flags", "skb", "cpu", "code", "type",
-		"id", "seq", "payload_size", "payload", "src", "dst", "tunnel",
+		"hook", "ifindex", "netns", "flags", "skb", "peer", "cpu", "code", "ttl", "type",
+		"id", "seq", "payload_size", "payload", "src", "dst", "depth", "tunnel", "tunnel2", "action",
 	}
 }
 
@@ -51,8 +56,10 @@ func changes(a, b *event.Event) uint64 {
 		bit(a.NetNS != b.NetNS, changedNetNS) |
 		bit(a.Flags != b.Flags, changedFlags) |
 		bit(a.SKB != b.SKB, changedSKB) |
+		bit(a.Peer != b.Peer, changedPeer) |
 		bit(a.CPU != b.CPU, changedCPU) |
 		bit(a.Code != b.Code, changedCode) |
+		bit(a.TTL != b.TTL, changedTTL) |
 		bit(a.Type != b.Type, changedType) |
 		bit(a.ID != b.ID, changedID) |
 		bit(a.Seq != b.Seq, changedSeq) |
@@ -60,7 +67,10 @@ func changes(a, b *event.Event) uint64 {
 		bit(a.Payload != b.Payload, changedPayload) |
 		bit(a.Src != b.Src, changedSrc) |
 		bit(a.Dst != b.Dst, changedDst) |
-		bit(a.Tunnels != b.Tunnels || a.Depth != b.Depth, changedOuter)
+		bit(a.Depth != b.Depth, changedDepth) |
+		bit(a.Tunnels[0] != b.Tunnels[0], changedOuter) |
+		bit(a.Tunnels[1] != b.Tunnels[1], changedInner) |
+		bit(a.Action != b.Action, changedAction)
 }
 
 // appendEvent appends the record of ev as its difference to prev.
@@ -78,10 +88,14 @@ func appendEvent(b []byte, prev, ev *event.Event) []byte {
 		b = binary.AppendVarint(b, int64(ev.NetNS)-int64(prev.NetNS))
 	}
 	if mask&changedFlags != 0 {
-		b = append(b, byte(ev.Flags))
+		b = binary.AppendUvarint(b, uint64(ev.Flags))
 	}
 	if mask&changedSKB != 0 {
 		b = binary.AppendVarint(b, int64(ev.SKB-prev.SKB))
+	}
+	if mask&changedPeer != 0 {
+		b = binary.AppendUvarint(b, uint64(ev.Peer.NetNS))
+		b = binary.AppendUvarint(b, uint64(ev.Peer.IfIndex))
 	}
 	if mask&changedCPU != 0 {
 		b = binary.AppendUvarint(b, uint64(ev.CPU))
@@ -89,7 +103,7 @@ func appendEvent(b []byte, prev, ev *event.Event) []byte {
 	if mask&changedCode != 0 {
 		b = binary.AppendUvarint(b, uint64(ev.Code))
 	}
-	if mask >= changedType {
+	if mask >= changedTTL {
 		b = appendPacket(b, mask, ev)
 	}
 	return b
@@ -97,6 +111,9 @@ func appendEvent(b []byte, prev, ev *event.Event) []byte {
 
 // appendPacket appends the fields that distinguish one packet from another.
 func appendPacket(b []byte, mask uint64, ev *event.Event) []byte {
+	if mask&changedTTL != 0 {
+		b = append(b, ev.TTL)
+	}
 	if mask&changedType != 0 {
 		b = append(b, byte(ev.Type))
 	}
@@ -118,11 +135,35 @@ func appendPacket(b []byte, mask uint64, ev *event.Event) []byte {
 	if mask&changedDst != 0 {
 		b = append(b, ev.Dst[:]...)
 	}
-	if mask&changedOuter != 0 {
-		b = append(append(b, ev.Tunnels[0].Src[:]...), ev.Tunnels[0].Dst[:]...)
-		b = binary.AppendUvarint(b, uint64(ev.Tunnels[0].ID))
+	if mask >= changedDepth {
+		b = appendAround(b, mask, ev)
 	}
 	return b
+}
+
+// appendAround appends what is around the packet, and what was done to it.
+func appendAround(b []byte, mask uint64, ev *event.Event) []byte {
+	if mask&changedDepth != 0 {
+		b = append(b, ev.Depth)
+	}
+	if mask&changedOuter != 0 {
+		b = appendTunnel(b, &ev.Tunnels[0])
+	}
+	if mask&changedInner != 0 {
+		b = appendTunnel(b, &ev.Tunnels[1])
+	}
+	if mask&changedAction != 0 {
+		a := &ev.Action
+		for _, v := range [...]uint32{uint32(a.Deed), uint32(a.Verdict), uint32(a.Reason), a.Tenant, a.Rule, a.To} {
+			b = binary.AppendUvarint(b, uint64(v))
+		}
+	}
+	return b
+}
+
+func appendTunnel(b []byte, t *event.Tunnel) []byte {
+	b = append(append(b, t.Src[:]...), t.Dst[:]...)
+	return append(binary.AppendUvarint(b, uint64(t.ID)), byte(t.Type))
 }
 
 func appendString(b []byte, s string) []byte {

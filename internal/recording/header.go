@@ -12,7 +12,7 @@ import (
 )
 
 // Format is the version of the format that this package writes. It reads all up to that.
-const Format = 2
+const Format = 3
 
 // Header says where a recording comes from and how its traces were made.
 type Header struct {
@@ -56,6 +56,10 @@ type Options struct {
 	Key    string `json:"key,omitempty"`
 	HostID string `json:"host_id"`
 	Start  uint64 `json:"start"`
+	Wall   int64  `json:"wall"`
+	// Partial and OwnRoot are as in correlate.Options.
+	Partial bool `json:"partial,omitempty"`
+	OwnRoot bool `json:"own_root,omitempty"`
 }
 
 // Limits on what replaying a recording may cost: the correlator keeps some kilobytes per
@@ -68,7 +72,7 @@ const (
 func optionsOf(o correlate.Options) Options {
 	out := Options{
 		Timeout: o.Timeout, Grace: o.Grace, MaxOpen: o.MaxOpen, MaxEvents: o.MaxEvents,
-		HostID: o.HostID, Start: o.Start,
+		HostID: o.HostID, Start: o.Start, Wall: o.Wall, Partial: o.Partial, OwnRoot: o.OwnRoot,
 	}
 	if o.Key != (correlate.Key{}) && o.Key != correlate.DefaultKey {
 		out.Key = hex.EncodeToString(o.Key[:])
@@ -80,7 +84,7 @@ func optionsOf(o correlate.Options) Options {
 func (o Options) correlate() (correlate.Options, error) {
 	out := correlate.Options{
 		Timeout: o.Timeout, Grace: o.Grace, MaxOpen: o.MaxOpen, MaxEvents: o.MaxEvents,
-		HostID: o.HostID, Start: o.Start,
+		HostID: o.HostID, Start: o.Start, Wall: o.Wall, Partial: o.Partial, OwnRoot: o.OwnRoot,
 	}
 	if o.MaxOpen > maxOpen || o.MaxEvents > maxEvents {
 		return out, fmt.Errorf("%d open pings of %d events: at most %d of %d can be replayed",

@@ -118,7 +118,10 @@ func (f *fickle) Device(inode, ifindex uint32) *trace.Device {
 	k := [2]uint32{inode, ifindex}
 	if f.devices[k] == nil || f.r.IntN(40) == 0 {
 		f.age++
-		f.devices[k] = &trace.Device{NetNS: f.NetNS(inode), Index: ifindex, Name: fmt.Sprintf("eth-%d", f.age), Bridge: "br"}
+		f.devices[k] = &trace.Device{
+			NetNS: f.NetNS(inode), Index: ifindex, Name: fmt.Sprintf("eth-%d", f.age), Bridge: "br",
+			Type: "veth", Lower: trace.Place{NetNS: inode, Index: ifindex / 2},
+		}
 	}
 	return f.devices[k]
 }

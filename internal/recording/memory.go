@@ -115,7 +115,9 @@ func (w *Writer) deviceID(d *trace.Device) uint64 {
 	w.settle()
 	w.chunk = binary.AppendUvarint(append(w.chunk, byte(opDevice)), ns)
 	w.chunk = binary.AppendUvarint(w.chunk, uint64(d.Index))
-	w.chunk = appendString(appendString(w.chunk, d.Name), d.Bridge)
+	w.chunk = appendString(appendString(appendString(w.chunk, d.Name), d.Bridge), d.Type)
+	w.chunk = binary.AppendUvarint(w.chunk, uint64(d.Lower.NetNS))
+	w.chunk = binary.AppendUvarint(w.chunk, uint64(d.Lower.Index))
 	w.sealIfFull()
 	return w.names.lastDevice
 }

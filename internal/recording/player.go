@@ -21,6 +21,7 @@ type player struct {
 	leftOut map[*trace.Trace]bool
 	// offset is the last one to the wall clock.
 	offset  int64
+	renewer renewer
 	summary Summary
 }
 
@@ -72,6 +73,9 @@ func (p *player) event(d *decoder) error {
 	ev := d.nextEvent()
 	if d.failed() {
 		return nil
+	}
+	if d.version <= 2 {
+		ev = p.renewer.renew(ev)
 	}
 	p.summary.Events++
 	var err error
@@ -138,8 +142,7 @@ func (p *player) name(op opcode, d *decoder) {
 	case opNetNS:
 		n.namespaces = append(n.namespaces, d.nextNetNS())
 	case opDevice:
-		dev := &trace.Device{NetNS: pick(d, n.namespaces), Index: d.uint32(), Name: d.string(), Bridge: d.string()}
-		n.devices = append(n.devices, dev)
+		n.devices = append(n.devices, d.nextDevice(pick(d, n.namespaces)))
 	case opNetNSIs:
 		question, inode, ns := d.uvarint(), d.uint32(), pick(d, n.namespaces)
 		n.learn(question, func() { n.netns[inode] = ns })

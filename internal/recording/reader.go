@@ -100,7 +100,7 @@ func (r *Reader) play(p *player) error {
 		if err != nil {
 			return err
 		}
-		d := &decoder{b: contents}
+		d := &decoder{b: contents, version: r.chunks.version}
 		switch kind {
 		case recordsChunk:
 			if err := p.play(d); err != nil {

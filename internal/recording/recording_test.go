@@ -127,7 +127,7 @@ func TestEvents(t *testing.T) {
 		want := traffic(t, rand.New(rand.NewPCG(rapid.Uint64().Draw(r, "seed"), 2)), 8)
 		for i := range want {
 			ev := &want[i]
-			ev.Tunnels[0].ID, ev.PayloadLen = rapid.Uint32().Draw(r, "vni"), rapid.Uint16().Draw(r, "length")
+			drawFields(r, ev)
 			ev.SKB, ev.NetNS = rapid.Uint64().Draw(r, "skb"), rapid.Uint32().Draw(r, "netns")
 			ev.Time = rapid.Uint64().Draw(r, "time")
 		}
@@ -150,8 +150,9 @@ func TestEvents(t *testing.T) {
 			if name := names.NetNS(ev.NetNS).Name; !strings.HasPrefix(name, "ns-") {
 				return fmt.Errorf("namespace %q", name)
 			}
-			if name := names.Device(ev.NetNS, ev.IfIndex).Name; !strings.HasPrefix(name, "eth-") {
-				return fmt.Errorf("device %q", name)
+			d := names.Device(ev.NetNS, ev.IfIndex)
+			if ev.IfIndex != 0 && (!strings.HasPrefix(d.Name, "eth-") || d.Type != "veth" || d.Lower != trace.Place{NetNS: ev.NetNS, Index: ev.IfIndex / 2}) {
+				return fmt.Errorf("device %+v", d)
 			}
 			dropped := ev.Hook.CodeKind() == event.CodeDropReason
 			if name := names.DropReason(ev.Code); dropped && name != reason(ev.Code) {
@@ -166,6 +167,31 @@ func TestEvents(t *testing.T) {
 			r.Fatalf("(-want +got):\n%s", cmp.Diff(want, got))
 		}
 	})
+}
+
+// drawFields changes some of the fields that traffic leaves alone, as often as not.
+func drawFields(r *rapid.T, ev *event.Event) {
+	ev.PayloadLen, ev.TTL = rapid.Uint16().Draw(r, "length"), rapid.Uint8().Draw(r, "ttl")
+	for i := range ev.Tunnels {
+		if rapid.Bool().Draw(r, "another tunnel") {
+			ev.Tunnels[i].ID = rapid.Uint32().Draw(r, "id")
+			ev.Tunnels[i].Type = rapid.SampledFrom(event.TunnelTypes()).Draw(r, "tunnel")
+			ev.Depth = rapid.Uint8().Draw(r, "depth")
+		}
+	}
+	if rapid.Bool().Draw(r, "flags") {
+		ev.Flags = event.Flags(rapid.Uint16().Draw(r, "flags"))
+	}
+	if rapid.Bool().Draw(r, "peer") {
+		ev.Peer = event.Place{NetNS: rapid.Uint32().Draw(r, "netns"), IfIndex: rapid.Uint32().Draw(r, "ifindex")}
+	}
+	if rapid.Bool().Draw(r, "action") {
+		ev.Action = event.Action{
+			Deed: event.Deed(rapid.Uint16().Draw(r, "deed")), Verdict: rapid.Uint16().Draw(r, "verdict"),
+			Reason: rapid.Uint16().Draw(r, "reason"), Tenant: rapid.Uint32().Draw(r, "tenant"),
+			Rule: rapid.Uint32().Draw(r, "rule"), To: rapid.Uint32().Draw(r, "to"),
+		}
+	}
 }
 
 // Recording does not change what it records.
