@@ -11,6 +11,9 @@
 // hold besides: a header or none, blanks or tabs, and the figures that their script
 // printed between the lines.
 //
+// Which devices are the two ends of a pair is not in a listing; it is inferred from the
+// order of the lines, see [event.Pairs].
+//
 // A listing is for people. It has neither sequence numbers nor payloads nor buffers, so
 // that pings that were under way at the same time cannot be distinguished in it. For a
 // copy that loses nothing there is package recording, and for other programs [JSON].

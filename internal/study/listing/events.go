@@ -26,6 +26,8 @@ type follower struct {
 	visited []uint32
 	// midway is set if the packet was on its way when the listing began.
 	midway bool
+	// pairs are the devices that are pairs, which a listing does not say.
+	pairs event.Pairs
 }
 
 // events makes the events of lines, and counts the pings.
@@ -100,6 +102,7 @@ func (f *follower) event(l Line) event.Event {
 	if l.Hook.Inbound {
 		f.visited = append(f.visited, l.NetNS)
 	}
+	f.pairs.Infer(&ev)
 	return ev
 }
 

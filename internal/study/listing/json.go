@@ -18,7 +18,8 @@ type Object struct {
 	Time uint64 `json:"time_ns"`
 	// Hook is the name of the tracepoint.
 	Hook string `json:"hook"`
-	// Type is "request" or "reply".
+	// Type is "request" or "reply", or "error" for an ICMP error that quotes an echo, which
+	// the rest is then about.
 	Type string `json:"type"`
 	// NetNS is the inode number of the network namespace.
 	NetNS     uint32 `json:"netns"`
@@ -44,15 +45,43 @@ type Object struct {
 	// Reason is the name of the drop reason or of the netfilter hook, where the code is
 	// one of these.
 	Reason string `json:"reason,omitempty"`
-	// Tunnels are the headers around the echo, from the outermost.
+	// Tunnels are the headers around the echo, from the outermost. There are Depth, of
+	// which the innermost may be missing.
 	Tunnels []Outer `json:"tunnels,omitempty"`
-	TTL     uint8   `json:"ttl,omitempty"`
+	Depth   uint8   `json:"depth,omitempty"`
+	// TTL is the time to live or hop limit of the echo's own header, missing if not known.
+	TTL uint8 `json:"ttl,omitempty"`
+	// Peer is the other end of the pair that the packet arrived through, or missing.
+	Peer *Place `json:"peer,omitempty"`
+	// Action is what was done to the packet, where the hook says that something was.
+	Action *Action `json:"action,omitempty"`
+}
+
+// Place is a network device.
+type Place struct {
+	NetNS     uint32 `json:"netns"`
+	NetNSName string `json:"netns_name"`
+	IfIndex   uint32 `json:"ifindex"`
+	Interface string `json:"interface"`
+}
+
+// Action is what a program did to a packet: [event.Action]. What is 0 or has no meaning is
+// missing.
+type Action struct {
+	// Deed is "firewall", "redirect", "fallback" or "learn".
+	Deed    string `json:"deed"`
+	Verdict uint16 `json:"verdict,omitempty"`
+	Reason  uint16 `json:"reason,omitempty"`
+	Tenant  uint32 `json:"tenant,omitempty"`
+	Rule    uint32 `json:"rule,omitempty"`
+	To      uint32 `json:"to,omitempty"`
 }
 
 // Outer is a tunnel's header around an echo.
 type Outer struct {
-	Src string `json:"src"`
-	Dst string `json:"dst"`
+	// Src and Dst are missing if the type has no addresses.
+	Src string `json:"src,omitempty"`
+	Dst string `json:"dst,omitempty"`
 	// Type and ID say which tunnel it is.
 	Type string `json:"type"`
 	ID   uint32 `json:"id"`
@@ -82,7 +111,7 @@ func ObjectOf(ev *event.Event, hook event.HookInfo, names correlate.Resolver) Ob
 		NetNS: ev.NetNS, NetNSName: names.NetNS(ev.NetNS).Name, IfIndex: ev.IfIndex,
 		Src: ev.Src.Addr().String(), Dst: ev.Dst.Addr().String(), ID: ev.ID, Seq: ev.Seq,
 		PayloadSize: ev.PayloadLen, Payload: hex.EncodeToString(ev.Payload[:min(len(ev.Payload), int(ev.PayloadLen))]),
-		TTL: ev.TTL, SKB: "0x" + strconv.FormatUint(ev.SKB, 16), CPU: ev.CPU, Code: ev.Code, Flags: []string{},
+		Depth: ev.Depth, TTL: ev.TTL, SKB: "0x" + strconv.FormatUint(ev.SKB, 16), CPU: ev.CPU, Code: ev.Code, Flags: []string{},
 	}
 	if ev.IfIndex != 0 {
 		o.Interface = names.Device(ev.NetNS, ev.IfIndex).Name
@@ -94,7 +123,26 @@ func ObjectOf(ev *event.Event, hook event.HookInfo, names correlate.Resolver) Ob
 	}
 	o.Reason = reasonOf(ev, hook, names)
 	for _, t := range ev.Tunnels[:min(int(ev.Depth), event.MaxTunnels)] {
-		o.Tunnels = append(o.Tunnels, Outer{t.Src.Addr().String(), t.Dst.Addr().String(), t.Type.String(), t.ID})
+		o.Tunnels = append(o.Tunnels, outerOf(t))
+	}
+	if ev.Flags.Has(event.Paired) {
+		o.Peer = &Place{
+			NetNS: ev.Peer.NetNS, NetNSName: names.NetNS(ev.Peer.NetNS).Name, IfIndex: ev.Peer.IfIndex,
+			Interface: names.Device(ev.Peer.NetNS, ev.Peer.IfIndex).Name,
+		}
+	}
+	if hook.Acts {
+		a := ev.Action
+		o.Action = &Action{a.Deed.String(), a.Verdict, a.Reason, a.Tenant, a.Rule, a.To}
+	}
+	return o
+}
+
+// outerOf describes a tunnel. Some types have no addresses.
+func outerOf(t event.Tunnel) Outer {
+	o := Outer{Type: t.Type.String(), ID: t.ID}
+	if t.Src != (event.Address{}) || t.Dst != (event.Address{}) {
+		o.Src, o.Dst = t.Src.Addr().String(), t.Dst.Addr().String()
 	}
 	return o
 }

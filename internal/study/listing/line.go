@@ -41,7 +41,7 @@ type Line struct {
 	// Interface is the device's name, or "" if the packet was seen away from any.
 	Interface string
 	Type      Type
-	// Src and Dst are the echo's addresses, or the tunnel's.
+	// Src and Dst are the echo's addresses, or those of the outermost tunnel that has any.
 	Src, Dst netip.Addr
 	// Hook is the row of the tracepoint or program, by whose name it is written.
 	Hook event.HookInfo

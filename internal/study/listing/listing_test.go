@@ -221,9 +221,52 @@ func TestJSON(t *testing.T) {
 	want := `{"time_ns":3380054913659638,"hook":"net_dev_queue","type":"request","netns":4026532699,"netns_name":"netns-4026532699",` +
 		`"ifindex":2,"interface":"veth0","src":"10.0.0.1","dst":"10.0.0.2","id":77,"seq":1,"payload_size":16,` +
 		`"payload":"` + hex.EncodeToString(ev.Payload[:]) + `","skb":"0xffff888000000100","cpu":3,"flags":[],"code":0,` +
-		`"tunnels":[{"src":"192.168.100.1","dst":"192.168.200.1","type":"vxlan","id":42}]}` + "\n"
+		`"tunnels":[{"src":"192.168.100.1","dst":"192.168.200.1","type":"vxlan","id":42}],"depth":1}` + "\n"
 	if diff := cmp.Diff(want, string(line)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// What only some events have.
+func TestJSONOfAllFields(t *testing.T) {
+	l := read(t, "tunnel")
+	ev := l.Events[2]
+	ev.Hook, ev.TTL, ev.Depth, ev.Flags = event.Acted, 63, 3, event.Paired|event.OtherHost
+	ev.Peer = event.Place{NetNS: ev.NetNS, IfIndex: ev.IfIndex}
+	ev.Tunnels = [event.MaxTunnels]event.Tunnel{{Type: event.PPPoE, ID: 7}, {Type: event.GRE, Src: ev.Src, Dst: ev.Dst, ID: 8}}
+	ev.Action = event.Action{Deed: event.Fallback, Verdict: 1, Reason: 2, Tenant: 3, Rule: 4, To: 5}
+	line := string(listing.JSON(event.All())(nil, &ev, l))
+	for _, want := range []string{
+		`"hook":"acted"`, `"flags":["paired","other_host"]`, `"depth":3,"ttl":63`,
+		`"tunnels":[{"type":"pppoe","id":7},{"src":"10.0.0.1","dst":"10.0.0.2","type":"gre","id":8}]`,
+		`"peer":{"netns":4026532699,"netns_name":"netns-4026532699","ifindex":2,"interface":"veth0"}`,
+		`"action":{"deed":"fallback","verdict":1,"reason":2,"tenant":3,"rule":4,"to":5}`,
+	} {
+		if !strings.Contains(line, want) {
+			t.Errorf("no %s in %s", want, line)
+		}
+	}
+	if text := listing.LineOf(&ev, ev.Hook.Info(), l); text.Type != listing.Tunnel || text.Src != ev.Src.Addr() {
+		t.Errorf("tunnels without addresses are not passed over: %s", text)
+	}
+}
+
+// The listings do not say which devices are pairs, but each link in them is between two.
+func TestPairsAreInferred(t *testing.T) {
+	l := read(t, "tunnel")
+	pairs := map[event.Place]event.Place{}
+	for _, ev := range l.Events {
+		if ev.Flags.Has(event.Paired) {
+			pairs[event.Place{NetNS: ev.NetNS, IfIndex: ev.IfIndex}] = ev.Peer
+		}
+	}
+	for end, other := range pairs {
+		if back, known := pairs[other]; known && back != end {
+			t.Errorf("%v and %v are a pair, %v and %v too", end, other, other, back)
+		}
+	}
+	if len(pairs) < 4 {
+		t.Errorf("only %d ends of pairs: %v", len(pairs), pairs)
 	}
 }
 

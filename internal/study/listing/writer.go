@@ -28,11 +28,17 @@ func LineOf(ev *event.Event, hook event.HookInfo, names correlate.Resolver) Line
 	if ev.IfIndex != 0 {
 		l.Interface = names.Device(ev.NetNS, ev.IfIndex).Name
 	}
-	if ev.Type == event.EchoReply {
+	if ev.Type == event.EchoReply || ev.Type == event.ReplyError {
 		l.Type = Reply
 	}
 	if ev.Encapsulated() {
-		l.Type, l.Src, l.Dst = Tunnel, ev.Tunnels[0].Src.Addr(), ev.Tunnels[0].Dst.Addr()
+		l.Type = Tunnel
+	}
+	for _, t := range ev.Tunnels[:min(int(ev.Depth), event.MaxTunnels)] {
+		if t.Src != (event.Address{}) { // else it has none
+			l.Src, l.Dst = t.Src.Addr(), t.Dst.Addr()
+			break
+		}
 	}
 	l.Reason = reasonOf(ev, hook, names)
 	return l
