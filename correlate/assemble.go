@@ -6,158 +6,115 @@ import (
 	"slices"
 
 	"github.com/dwelltrace/dwell/correlate/event"
+	"github.com/dwelltrace/dwell/correlate/packet"
 	"github.com/dwelltrace/dwell/correlate/trace"
 )
-
-// maxJourneys bounds the journeys shown of one kind in one ping.
-const maxJourneys = 16
-
-// journey is one packet's way through this host: the path of the packet itself, and
-// the copies that left it.
-type journey struct {
-	kind   trace.Kind
-	path   path
-	leaves []leaf
-	copies []path
-	// span is the index of the journey's span in the trace.
-	span int
-}
-
-func (j *journey) start() *event.Event { return j.path.first() }
-func (j *journey) end() *event.Event   { return j.path.last() }
-
-// delivered reports whether a process took the packet.
-func (j *journey) delivered() bool { return j.end().Hook == event.SKBCopyDatagramIovec }
-
-// ended reports whether it is known how the journey ended: the packet died, or its last
-// leaf is one of those with which a packet leaves the host or is taken.
-func (j *journey) ended() bool {
-	if len(j.leaves) > 0 {
-		switch j.leaves[len(j.leaves)-1].kind {
-		case trace.KindDriver, trace.KindDeliver:
-			return true
-		}
-	}
-	return j.end().Hook == event.KfreeSKB
-}
 
 // assembler makes traces of finished pings. It keeps its working memory from one to
 // the next.
 type assembler struct {
-	opts               Options
-	requests, replies  []*event.Event
-	reqTree, replyTree tree
+	opts              Options
+	sorted            sorted
+	requests, replies *packet.Follower
+}
+
+// sorted holds the events of a ping by packet, in order of time.
+type sorted struct {
+	requests, replies []*event.Event
+	// errors are those of ICMP errors about either.
+	errors []*event.Event
+	// acts are those that say what was done to a packet.
+	acts []*event.Event
+	// stacks are the namespaces in which a program sends with packet sockets.
+	stacks []uint32
+}
+
+// legs are the journeys of a ping.
+type legs struct {
+	requests, replies []*packet.Journey
+}
+
+func newAssembler(opts Options) assembler {
+	return assembler{opts: opts, requests: packet.NewFollower(opts.Resolver), replies: packet.NewFollower(opts.Resolver)}
 }
 
 // assemble makes the trace of p, or returns nil if nothing of p was seen but returns of
 // drivers, which are not steps of a journey.
 func (a *assembler) assemble(p *ping) *trace.Trace {
-	a.sort(p)
-	a.reqTree = grow(a.reqTree, a.requests)
-	a.replyTree = grow(a.replyTree, a.replies)
-	replies := a.journeys(trace.KindReply, a.replyTree, -1)
-	requests := a.requestJourneys(replies)
-	if len(requests)+len(replies) == 0 {
+	a.sorted.sort(p)
+	a.requests.Follow(a.sorted.requests)
+	a.replies.Follow(a.sorted.replies)
+	l := a.legs()
+	if len(l.requests)+len(l.replies) == 0 {
 		return nil
 	}
-	return newBuilder(a.opts, p, requests, replies).build()
+	return newBuilder(a, p, l).build()
 }
 
-// sort parts the events of p into requests and replies and puts each in order.
-func (a *assembler) sort(p *ping) {
-	a.requests, a.replies = a.requests[:0], a.replies[:0]
+// sort parts the events of p by packet and puts each part in order.
+func (s *sorted) sort(p *ping) {
+	*s = sorted{s.requests[:0], s.replies[:0], s.errors[:0], s.acts[:0], s.stacks[:0]}
 	for i := range p.events {
 		ev := &p.events[i]
-		if ev.Type == event.EchoRequest {
-			a.requests = append(a.requests, ev)
-		} else {
-			a.replies = append(a.replies, ev)
+		switch {
+		case ev.Hook.Acts():
+			s.acts = append(s.acts, ev)
+		case ev.Type == event.EchoRequest:
+			s.requests = append(s.requests, ev)
+		case ev.Type == event.EchoReply:
+			s.replies = append(s.replies, ev)
+		default:
+			s.errors = append(s.errors, ev)
+		}
+		if ev.Flags.Has(event.PacketSocket) && packet.Made(ev) && !slices.Contains(s.stacks, ev.NetNS) {
+			s.stacks = append(s.stacks, ev.NetNS)
 		}
 	}
-	slices.SortFunc(a.requests, byTime)
-	slices.SortFunc(a.replies, byTime)
-}
-
-// journeys parts a tree into journeys, the packet's own first, which ends at the node
-// end if that is not negative. What has a beginning of its own is a journey, and so is
-// a copy of a reply that was delivered; other branches are copies that left a journey.
-func (a *assembler) journeys(kind trace.Kind, t tree, end int) []*journey {
-	var js []*journey
-	if end < 0 {
-		end = a.choose(t)
+	for _, events := range [...][]*event.Event{s.requests, s.replies, s.errors, s.acts} {
+		slices.SortFunc(events, packet.ByTime)
 	}
-	for ; end >= 0 && len(js) < maxJourneys; end = a.choose(t) {
-		if at := t.fork(end); at >= 0 && !arrives(t[end].ev) {
-			j := js[t[at].owner-1]
-			j.copies = append(j.copies, t.take(end, t[at].owner))
-			continue
-		}
-		js = append(js, &journey{kind: kind, path: t.take(end, len(js)+1)})
-	}
-	for _, j := range js {
-		j.leaves = cut(j.path)
-	}
-	return js
-}
-
-// arrives reports whether ev is a reply being taken by a process.
-func arrives(ev *event.Event) bool {
-	return ev.Type == event.EchoReply && ev.Hook == event.SKBCopyDatagramIovec
-}
-
-func (a *assembler) choose(t tree) int {
-	return t.choose(a.opts.Resolver.DropReason, a.entry())
 }
 
 // entry returns the request's arrival if that is where it was seen first.
-func (a *assembler) entry() *event.Event {
-	if len(a.requests) > 0 && a.requests[0].Hook.Arrival() {
-		return a.requests[0]
+func (s *sorted) entry() *event.Event {
+	if len(s.requests) > 0 && !packet.Made(s.requests[0]) && packet.Enters(s.requests[0]) {
+		return s.requests[0]
 	}
 	return nil
 }
 
-// requestJourneys returns the journeys of the request. The first ends where the reply
+// legs returns the journeys of both packets. The request's first ends where the reply
 // begins if that was made on this host.
-func (a *assembler) requestJourneys(replies []*journey) []*journey {
-	if len(replies) == 0 {
-		return a.journeys(trace.KindRequest, a.reqTree, -1)
+func (a *assembler) legs() legs {
+	ways := packet.Ways{Stacks: a.sorted.stacks}
+	back := packet.Ways{Stacks: a.sorted.stacks, Exit: a.sorted.entry()}
+	l := legs{replies: a.replies.Journeys(back, true)}
+	if len(l.replies) == 0 {
+		l.requests = a.requests.Journeys(ways, false)
+		return l
 	}
-	reply, end := replies[0], -1
-	if originates(reply.start()) {
-		end = a.reqTree.answered(reply.start())
+	reply := l.replies[0]
+	if packet.Born(reply.Start()) {
+		l.requests = a.requests.JourneysUntil(reply.Start(), ways)
+	} else {
+		l.requests = a.requests.Journeys(ways, false)
 	}
-	js := a.journeys(trace.KindRequest, a.reqTree, end)
-	if len(js) > 0 {
-		js[0].meet(reply.start())
-		a.diedAtHome(reply)
+	if len(l.requests) > 0 {
+		a.requests.End(l.requests[0], reply.Start())
+		diedAtHome(l.requests[0], reply)
 	}
-	return js
-}
-
-// meet lets a request's journey end where the reply begins: at the reply if the kernel
-// made it while it handled the request, and not later than the reply.
-func (j *journey) meet(reply *event.Event) {
-	switch last := j.end(); {
-	case answers(last, reply):
-		j.path = append(j.path, reply)
-	case last.Hook == event.NetDevXmit && last.Time > reply.Time:
-		j.path = j.path[:len(j.path)-1] // the driver returned when the reply was there already
-	default:
-		return
-	}
-	j.leaves = cut(j.path)
+	return l
 }
 
 // diedAtHome calls it delivery and not forwarding if the reply was dropped in the
 // namespace that the request came from: it had nowhere else to go.
-func (a *assembler) diedAtHome(reply *journey) {
-	last := len(reply.leaves) - 1
-	if last < 0 || !originates(a.requests[0]) {
+func diedAtHome(request, reply *packet.Journey) {
+	last := len(reply.Leaves) - 1
+	if last < 0 || reply.Ending() != packet.Dead || !packet.Born(request.Start()) {
 		return
 	}
-	l := &reply.leaves[last]
-	if l.kind == trace.KindForward && l.to.Hook == event.KfreeSKB && l.to.NetNS == a.requests[0].NetNS {
-		l.kind = trace.KindDeliver
+	l := &reply.Leaves[last]
+	if l.Kind == trace.KindForward && l.To.NetNS == request.Start().NetNS {
+		l.Kind = trace.KindDeliver
 	}
 }

@@ -4,6 +4,7 @@ package correlate
 
 import (
 	"github.com/dwelltrace/dwell/correlate/event"
+	"github.com/dwelltrace/dwell/correlate/packet"
 	"github.com/dwelltrace/dwell/correlate/trace"
 )
 
@@ -12,46 +13,85 @@ const root = 0
 
 // builder makes the spans of one trace.
 type builder struct {
-	opts  Options
-	ping  *ping
-	trace *trace.Trace
+	opts     Options
+	follower *packet.Follower
+	sorted   *sorted
+	ping     *ping
+	trace    *trace.Trace
 	// request and reply are the first journeys of each kind, or nil; extra are the
 	// others.
-	request, reply *journey
-	extra          []*journey
+	request, reply *leg
+	extra          []*leg
+}
+
+// leg is a journey and what the trace makes of it.
+type leg struct {
+	*packet.Journey
+	kind trace.Kind
+	// span is the index of the journey's span in the trace.
+	span int
+}
+
+func legsOf(kind trace.Kind, js []*packet.Journey) []*leg {
+	out := make([]*leg, len(js))
+	for i, j := range js {
+		out[i] = &leg{Journey: j, kind: kind}
+	}
+	return out
 }
 
 // newBuilder needs at least one journey.
-func newBuilder(opts Options, p *ping, requests, replies []*journey) *builder {
-	t := &trace.Trace{Local: p.local, Spans: make([]trace.Span, 0, 2+spanCount(requests)+spanCount(replies))}
-	b := &builder{opts: opts, ping: p, trace: t}
-	if len(requests) > 0 {
+func newBuilder(a *assembler, p *ping, l legs) *builder {
+	t := &trace.Trace{Spans: make([]trace.Span, 0, 2+spanCount(l.requests)+spanCount(l.replies))}
+	b := &builder{opts: a.opts, follower: a.requests, sorted: &a.sorted, ping: p, trace: t}
+	if requests := legsOf(trace.KindRequest, l.requests); len(requests) > 0 {
 		b.request, b.extra = requests[0], requests[1:]
 	}
-	if len(replies) > 0 {
+	if replies := legsOf(trace.KindReply, l.replies); len(replies) > 0 {
 		b.reply, b.extra = replies[0], append(b.extra, replies[1:]...)
 	}
-	first := b.firstEvent()
-	if p.local {
-		t.ID = opts.Key.localID(first)
-	} else {
-		t.ID, _ = Identify(opts.Key, first.Seq, first.Payload, first.PayloadLen)
-	}
-	t.Ping = pingOf(first)
-	t.Sent = b.request != nil && (originates(first) || stillborn(first))
+	b.identify()
 	return b
 }
 
+// identify gives the trace its ID and says whose ping it is.
+func (b *builder) identify() {
+	t, first := b.trace, b.firstEvent()
+	_, dated := sentAt(first, int64(first.Time)+b.opts.Wall)
+	t.Local = b.ping.local || !dated
+	if t.Local {
+		t.ID = b.opts.Key.localID(first, b.opts.Wall)
+	} else {
+		t.ID = Identify(b.opts.Key, first.Seq, first.Payload)
+	}
+	t.Ping = pingOf(first)
+	t.Ping.PayloadLen = b.payloadLen()
+	t.Sent = b.request != nil && b.request.Sent()
+	if !t.Sent && !t.Local && !b.opts.OwnRoot {
+		t.Remote = b.opts.Key.rootID(t.ID, "")
+	}
+}
+
+// payloadLen returns the length of the payload in bytes, or -1 if only fragments of the
+// packets were seen.
+func (b *builder) payloadLen() int {
+	for _, events := range [...][]*event.Event{b.sorted.requests, b.sorted.replies} {
+		for _, ev := range events {
+			if ev.Flags&(event.FirstFragment|event.LaterFragment) == 0 {
+				return int(ev.PayloadLen)
+			}
+		}
+	}
+	return -1
+}
+
 // spanCount returns how many spans journeys need at most.
-func spanCount(js []*journey) int {
+func spanCount(js []*packet.Journey) int {
 	n := len(js)
 	for _, j := range js {
-		n += len(j.leaves)
-		for i := range j.leaves {
-			n += len(j.leaves[i].inside) + 1
-			if hopSize(j.leaves[i:]) > 0 {
-				n++
-			}
+		n += len(j.Leaves)
+		for i := range j.Leaves {
+			n += j.Leaves[i].Size()
 		}
 	}
 	return n
@@ -60,16 +100,16 @@ func spanCount(js []*journey) int {
 // firstEvent returns the first event of the earlier journey.
 func (b *builder) firstEvent() *event.Event {
 	if b.request != nil {
-		return b.request.start()
+		return b.request.Start()
 	}
-	return b.reply.start()
+	return b.reply.Start()
 }
 
 // pingOf describes the ping as its sender sees it.
 func pingOf(first *event.Event) trace.Ping {
 	p := trace.Ping{
 		Src: first.Src.Addr(), Dst: first.Dst.Addr(),
-		ID: first.ID, Seq: first.Seq, PayloadLen: int(first.PayloadLen),
+		ID: first.ID, Seq: first.Seq,
 	}
 	if first.Type == event.EchoReply {
 		p.Src, p.Dst = p.Dst, p.Src
@@ -88,22 +128,25 @@ func (b *builder) build() *trace.Trace {
 	}
 	if b.reply != nil {
 		b.addJourney(b.reply, 0)
+		b.trace.ReplySpan = b.reply.span
 	}
 	nth := map[trace.Kind]int{}
 	for _, j := range b.extra {
 		nth[j.kind]++
 		b.addJourney(j, nth[j.kind])
-		if arrives(j.end()) {
+		if j.kind == trace.KindReply && j.Ending() == packet.HandedOver {
 			b.trace.Duplicates++
 		}
 	}
+	b.addActions()
+	b.addErrors()
+	b.sortEvents()
 	b.judge()
 	b.markUnfinished()
 	return b.trace
 }
 
-// addRoot adds the span of the whole ping: to the delivery of the first reply, or to
-// the last that was seen of it.
+// addRoot adds the span of the whole ping: to the last that was seen of it.
 func (b *builder) addRoot() {
 	p := b.trace.Ping
 	s := b.newSpan(trace.KindPing, b.firstEvent(), b.lastEvent())
@@ -122,21 +165,21 @@ func (b *builder) passedHost() string {
 
 // lastEvent returns the event at which the root ends.
 func (b *builder) lastEvent() *event.Event {
-	if b.reply != nil && b.reply.delivered() {
-		return b.reply.end()
-	}
 	last := b.firstEvent()
 	for j := range b.journeys {
-		if j.end().Time > last.Time {
-			last = j.end()
+		if j.Last().Time > last.Time {
+			last = j.Last()
 		}
+	}
+	if n := len(b.sorted.errors); n > 0 && b.sorted.errors[n-1].Time > last.Time {
+		last = b.sorted.errors[n-1]
 	}
 	return last
 }
 
 // journeys yields the request's journey, the reply's, and the others.
-func (b *builder) journeys(yield func(*journey) bool) {
-	for _, j := range [...]*journey{b.request, b.reply} {
+func (b *builder) journeys(yield func(*leg) bool) {
+	for _, j := range [...]*leg{b.request, b.reply} {
 		if j != nil && !yield(j) {
 			return
 		}
@@ -151,21 +194,31 @@ func (b *builder) journeys(yield func(*journey) bool) {
 // addTurn adds what is between the request's journey and the reply's, if anything: a
 // process that answers, or the world beyond this host.
 func (b *builder) addTurn() {
-	out, in := b.request.end(), b.reply.start()
+	out, in := b.request.Last(), b.reply.Start()
 	if out == in || in.Time < out.Time {
 		return
 	}
-	kind := trace.KindUnseen
-	switch {
-	case out.Hook == event.SKBCopyDatagramIovec && out.NetNS == in.NetNS:
-		kind = trace.KindRespond
-	case sameDevice(out, in) && in.Hook.Inbound() && !out.Hook.Inbound():
-		kind = trace.KindBeyond
-	}
-	s := b.newSpan(kind, out, in)
+	s := b.newSpan(b.turn(), out, in)
 	s.Leaf = true
 	s.ID = b.opts.Key.childID(b.trace.Root().ID, 0)
 	b.trace.Add(root, s)
+}
+
+// turn says where the ping was between the end of the request's journey and the
+// beginning of the reply's: with a process of the same namespace, or beyond this host,
+// from where the reply may come back on another device.
+func (b *builder) turn() trace.Kind {
+	out, in := b.request.Last(), b.reply.Start()
+	made := packet.Born(in)
+	switch ending := b.request.Ending(); {
+	case ending == packet.HandedOver && made && out.NetNS == in.NetNS:
+		return trace.KindRespond
+	case ending == packet.Left && !made && packet.Enters(in):
+		return trace.KindBeyond
+	case ending == packet.Open && made && b.follower.Guest(in):
+		return trace.KindBeyond
+	}
+	return trace.KindUnseen
 }
 
 // newSpan makes a span from one event to another, in the namespace of the first.
@@ -183,8 +236,20 @@ func (b *builder) newSpan(kind trace.Kind, from, to *event.Event) trace.Span {
 	if from.IfIndex != 0 {
 		s.Device = r.Device(from.NetNS, from.IfIndex)
 	}
-	if to.IfIndex != 0 && !sameDevice(from, to) && !answers(from, to) && to.Hook != event.SKBCopyDatagramIovec {
+	if to.IfIndex != 0 && !packet.SameDevice(from, to) && kind != trace.KindDeliver && kind != trace.KindRespond {
 		s.Peer = r.Device(to.NetNS, to.IfIndex)
+	}
+	return s
+}
+
+// leafSpan makes the span of a leaf.
+func (b *builder) leafSpan(l *packet.Leaf) trace.Span {
+	s := b.newSpan(l.Kind, l.From, l.To)
+	if ns := l.NetNS(); ns != l.From.NetNS {
+		s.NetNS, s.Device, s.Peer = b.opts.Resolver.NetNS(ns), nil, nil
+		if l.To.IfIndex != 0 {
+			s.Device = b.opts.Resolver.Device(ns, l.To.IfIndex)
+		}
 	}
 	return s
 }
@@ -192,7 +257,7 @@ func (b *builder) newSpan(kind trace.Kind, from, to *event.Event) trace.Span {
 // packetOf returns the addresses that a packet has at an event.
 func packetOf(ev *event.Event) trace.Packet {
 	p := trace.Packet{Src: ev.Src.Addr(), Dst: ev.Dst.Addr()}
-	if encapsulated(ev) {
+	if ev.Encapsulated() {
 		outer := &ev.Tunnels[0]
 		p.Tunnel, p.TunnelID, p.Depth = outer.Type.String(), outer.ID, ev.Depth
 		if outer.Src != (event.Address{}) {

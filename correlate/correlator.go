@@ -3,10 +3,12 @@
 package correlate
 
 import (
+	"cmp"
 	"maps"
 	"time"
 
 	"github.com/dwelltrace/dwell/correlate/event"
+	"github.com/dwelltrace/dwell/correlate/packet"
 	"github.com/dwelltrace/dwell/correlate/trace"
 )
 
@@ -16,6 +18,14 @@ const recentPings = 32768
 // maxSpare is how many emptied event buffers are kept for new pings.
 const maxSpare = 4096
 
+// neighbourWait is for how long, in nanoseconds, a packet can wait for a neighbour's
+// address: mcast_solicit and ucast_solicit attempts of retrans_time_ms each, 3 and 3 of
+// 1 s by default (Documentation/networking/ip-sysctl.rst).
+const neighbourWait = 6e9
+
+// maxHeld bounds the pings that are kept open for that.
+const maxHeld = 4096
+
 // Correlator collects events and makes a trace of each ping. It is not safe for
 // concurrent use: one goroutine reads the ring buffer and owns it.
 type Correlator struct {
@@ -23,12 +33,14 @@ type Correlator struct {
 	open   table
 	recent recent
 	// waiting holds the open pings in the order in which they were opened, until their
-	// reply has been delivered; done holds them from then on.
-	waiting, done list
-	losses        []loss
-	stats         Stats
-	spare         [][]event.Event
-	assembler     assembler
+	// reply has been delivered; done holds them from then on. held are those that may
+	// still wait for a neighbour when the timeout is over.
+	waiting, done, held list
+	holds               int
+	losses              []loss
+	stats               Stats
+	spare               [][]event.Event
+	assembler           assembler
 }
 
 // loss is a stretch of time in which the kernel side lost events.
@@ -45,7 +57,7 @@ func New(opts Options) *Correlator {
 		open:      newTable(),
 		recent:    newRecent(recentPings),
 		stats:     Stats{Incomplete: make(map[trace.Cause]uint64)},
-		assembler: assembler{opts: opts},
+		assembler: newAssembler(opts),
 	}
 }
 
@@ -94,7 +106,7 @@ func (c *Correlator) begin(ev *event.Event) *ping {
 		return c.add(ev)
 	}
 	long := ev.Time > last+uint64(c.opts.Grace)
-	if ev.Type != event.EchoRequest || !originates(ev) && !(ev.Hook.Arrival() && long) {
+	if ev.Type != event.EchoRequest || !packet.Made(ev) && !(packet.Enters(ev) && long) {
 		return nil
 	}
 	return c.addAgain(ev)
@@ -142,12 +154,8 @@ func (c *Correlator) closed(ev *event.Event) (uint64, bool) {
 // makeRoom evicts the oldest ping if as many are open as may be.
 func (c *Correlator) makeRoom() {
 	for c.stats.Open >= c.opts.MaxOpen {
-		p := c.waiting.front()
-		if p == nil {
-			p = c.done.front()
-		}
 		c.stats.Evicted++
-		c.finish(p, trace.CauseEvicted)
+		c.finish(cmp.Or(c.held.front(), c.waiting.front(), c.done.front()), trace.CauseEvicted)
 	}
 }
 
@@ -170,11 +178,29 @@ func (c *Correlator) Advance(now uint64) {
 		c.finish(p, "")
 	}
 	for p := c.waiting.front(); p != nil && p.first+timeout <= now; p = c.waiting.front() {
+		if !c.hold(p) {
+			c.finish(p, "")
+		}
+	}
+	for p := c.held.front(); p != nil && p.first+timeout+neighbourWait <= now; p = c.held.front() {
 		c.finish(p, "")
 	}
 	for len(c.losses) > 0 && c.losses[0].to+2*timeout <= now {
 		c.losses = c.losses[1:]
 	}
+}
+
+// hold keeps p open beyond the timeout if it may still wait for a neighbour, so that its
+// death is not missed if none answers, and reports whether it does. There is a bound to
+// such pings, because others may have been taken without an event.
+func (c *Correlator) hold(p *ping) bool {
+	if c.holds >= maxHeld || !p.waits() {
+		return false
+	}
+	p.held = true
+	c.holds++
+	c.held.push(p)
+	return true
 }
 
 // Flush closes every open ping. Those that are not complete get the cause
@@ -183,8 +209,10 @@ func (c *Correlator) Flush() {
 	for p := c.done.front(); p != nil; p = c.done.front() {
 		c.finish(p, "")
 	}
-	for p := c.waiting.front(); p != nil; p = c.waiting.front() {
-		c.finish(p, trace.CauseAgentStopped)
+	for _, l := range [...]*list{&c.held, &c.waiting} {
+		for p := l.front(); p != nil; p = l.front() {
+			c.finish(p, trace.CauseAgentStopped)
+		}
 	}
 }
 
@@ -198,6 +226,9 @@ func (c *Correlator) Stats() Stats {
 // finish closes p, makes its trace and emits it.
 func (c *Correlator) finish(p *ping, cause trace.Cause) {
 	p.leave()
+	if p.held {
+		c.holds--
+	}
 	p.cause = cause
 	if c.lossy(p) {
 		p.cause = trace.CauseEventsLost

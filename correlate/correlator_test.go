@@ -54,7 +54,7 @@ func TestClosesAfterGrace(t *testing.T) {
 func TestGivesUpAfterTimeout(t *testing.T) {
 	s, c := newSim(), collect(correlate.Options{Timeout: time.Second})
 	first := s.now
-	s.request(1).toOutside()
+	s.request(1).at(ens3, event.NetDevQueue)
 	c.addAll(s.events)
 	c.Advance(first + uint64(time.Second))
 	if len(c.traces) != 0 {
@@ -97,9 +97,9 @@ func TestLateDropMakesNoTrace(t *testing.T) {
 	p.cross(brovsnsNS, brovsnsBR)
 	p.at(ovsBR, event.NetifReceiveSKB)
 	c.addAll(s.events)
-	c.Advance(s.now + uint64(2*time.Second))
+	c.Advance(s.now + uint64(8*time.Second))
 	sent := len(s.events)
-	s.now += uint64(3 * time.Second)
+	s.now += uint64(9 * time.Second)
 	p.event(ens3, event.KfreeSKB, 2)
 	c.addAll(s.events[sent:])
 	c.Flush()
@@ -161,7 +161,7 @@ func TestLossMarksPingsThatWait(t *testing.T) {
 	s.request(1).toOutside()
 	c.addAll(s.events)
 	c.Lost(s.end()+1000, s.end()+2000)
-	c.Advance(s.end() + uint64(time.Second))
+	c.Advance(s.end() + uint64(8*time.Second))
 	if len(c.traces) != 1 || c.traces[0].Cause != trace.CauseEventsLost {
 		t.Errorf("%v", c.traces)
 	}
@@ -220,7 +220,7 @@ func twoTenants(s *sim) {
 
 // transit sends a ping through a host that is neither its source nor its target.
 func (s *sim) transit(seq uint16) {
-	tap := dev{hypervisor, 9, "tap0", 0}
+	tap := dev{ns: hypervisor, index: 9, name: "tap0"}
 	p := s.request(seq)
 	p.at(tap, event.NetifRx, event.NetifReceiveSKB)
 	p.at(ens3, event.NetDevQueue, event.NetDevStartXmit, event.NetDevXmit)
@@ -331,7 +331,7 @@ func TestSameContentAgainUnanswered(t *testing.T) {
 // or by slow chains, is not another.
 func TestHeldBackBySender(t *testing.T) {
 	for name, first := range map[string]func(*packet){
-		"VLAN":   func(p *packet) { p.at(dev{guest, 7, "vlan7", 0}, event.NetDevQueue) },
+		"VLAN":   func(p *packet) { p.at(dev{ns: guest, index: 7, name: "vlan7"}, event.NetDevQueue) },
 		"chains": func(p *packet) { p.nf(brovsnsNS, event.NetfilterFirst, event.NetfilterLocalOut) },
 	} {
 		for _, length := range []uint16{0, 56} {

@@ -33,14 +33,19 @@ func Example() {
 		ev.Time, ev.NetNS, ev.IfIndex, ev.Hook = time, at.netns, at.index, hook
 		c.Add(&ev)
 	}
+	// The kernel says which device is the other end of a pair.
+	arrives := func(ev event.Event, time uint64, at device, hook event.Hook, from device) {
+		ev.Flags, ev.Peer = event.Paired, event.Place{NetNS: from.netns, IfIndex: from.index}
+		seen(ev, time, at, hook)
+	}
 	seen(request, 1_000, guest, event.NetDevQueue)
 	seen(request, 1_400, guest, event.NetDevStartXmit)
-	seen(request, 3_100, host, event.NetifRx)
-	seen(request, 5_000, host, event.NetifReceiveSKB)
+	arrives(request, 3_100, host, event.NetifRx, guest)
+	arrives(request, 5_000, host, event.NetifReceiveSKB, guest)
 	seen(reply, 9_000, host, event.NetDevQueue)
 	seen(reply, 9_300, host, event.NetDevStartXmit)
-	seen(reply, 10_800, guest, event.NetifRx)
-	seen(reply, 12_000, guest, event.NetifReceiveSKB)
+	arrives(reply, 10_800, guest, event.NetifRx, host)
+	arrives(reply, 12_000, guest, event.NetifReceiveSKB, host)
 	seen(reply, 15_000, guest, event.SKBCopyDatagramIovec)
 	c.Advance(60e9) // a minute later on the events' clock: every ping is over
 

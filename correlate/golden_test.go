@@ -47,12 +47,15 @@ func render(t *trace.Trace) string {
 	return b.String()
 }
 
-// golden lists what happens on the simulated host and the traces that it must give,
-// in testdata/<name>.golden.
-var golden = []struct {
+// scenario is something that happens on the simulated host.
+type scenario struct {
 	name string
 	what func(*sim)
-}{
+}
+
+// golden lists what happens on the simulated host and the traces that it must give,
+// in testdata/<name>.golden.
+var golden = []scenario{
 	{"bridge", func(s *sim) { s.ping(17) }},
 	{"ping-socket", func(s *sim) {
 		p := s.request(1)
@@ -157,7 +160,7 @@ var golden = []struct {
 	}},
 	{"through-a-transit-host", func(s *sim) {
 		p := s.request(10)
-		tap := dev{hypervisor, 9, "tap0", 0}
+		tap := dev{ns: hypervisor, index: 9, name: "tap0"}
 		p.at(tap, event.NetifRx, event.NetifReceiveSKB)
 		p.at(ens3, event.NetDevQueue, event.NetDevStartXmit, event.NetDevXmit)
 		r := p.reply()
@@ -223,7 +226,7 @@ func flooded(s *sim) {
 
 // vxlan: from the guest over a tunnel on brovsns-ns to the hypervisor, which answers.
 func vxlan(s *sim) {
-	vx1, vx2 := dev{guest, 7, "vxlan0", 0}, dev{hypervisor, 7, "vxlan0", 0}
+	vx1, vx2 := dev{ns: guest, index: 7, name: "vxlan0"}, dev{ns: hypervisor, index: 7, name: "vxlan0"}
 	tunnel := &event.Tunnel{Src: event.AddressFrom(guestAddr), Dst: event.AddressFrom(natAddr), ID: 42, Type: event.VXLAN}
 	oneWay := func(p *packet, a, aUnder, b, bUnder dev) {
 		p.at(a, event.NetDevQueue, event.NetDevStartXmit)
@@ -242,7 +245,7 @@ func vxlan(s *sim) {
 }
 
 func TestGoldenTraces(t *testing.T) {
-	for _, g := range golden {
+	for _, g := range append(golden, roads...) {
 		t.Run(g.name, func(t *testing.T) {
 			s := newSim()
 			g.what(s)

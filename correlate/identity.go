@@ -33,18 +33,17 @@ const (
 //
 // Addresses are left out because NAT rewrites them, and so is the identifier;
 // TTL and checksums change at every router. Two hosts that see the same packet
-// compute the same ID.
-//
-// It reports false if the payload cannot distinguish echoes, see [Distinguishes].
-func Identify(key Key, seq uint16, payload [event.PayloadPrefix]byte, payloadLen uint16) (trace.ID, bool) {
+// compute the same ID. It is only that of one ping if the payload carries the time
+// at which it was sent, see [Dated].
+func Identify(key Key, seq uint16, payload [event.PayloadPrefix]byte) trace.ID {
 	var msg [2 + event.PayloadPrefix]byte
 	binary.BigEndian.PutUint16(msg[:], seq)
 	copy(msg[2:], payload[:])
-	return key.hash128(msg[:]), Distinguishes(payload, payloadLen)
+	return key.hash128(msg[:])
 }
 
 // Distinguishes reports whether the beginning of an echo's payload can distinguish it
-// from other echoes, judging by this one packet. A payload shorter than 8 bytes cannot,
+// from other echoes that are on their way at the same time, judging by this one packet. A payload shorter than 8 bytes cannot,
 // and neither can a filler: one that repeats with a period of at most 8 bytes
 // (zeros) or counts upwards (ping -s 8, Windows' alphabet). ping's clock never looks
 // like that: its seconds and microseconds differ.
@@ -79,13 +78,13 @@ func counts(p []byte) bool {
 
 // localID derives a trace ID for an echo whose payload does not distinguish it, from what
 // distinguishes it on this host: addresses, identifier and the time of the first event.
-func (k Key) localID(first *event.Event) trace.ID {
+func (k Key) localID(first *event.Event, wall int64) trace.ID {
 	var msg [2 * (2 + 16 + 8)]byte
 	b := binary.BigEndian.AppendUint16(msg[:0], first.Seq)
 	b = binary.BigEndian.AppendUint16(b, first.ID)
 	b = append(b, first.Src[:]...)
 	b = append(b, first.Dst[:]...)
-	b = binary.BigEndian.AppendUint64(b, first.Time)
+	b = binary.BigEndian.AppendUint64(b, first.Time+uint64(wall))
 	return k.hash128(b)
 }
 

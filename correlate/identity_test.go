@@ -3,8 +3,10 @@
 package correlate
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -48,10 +50,7 @@ func TestIdentifyVectors(t *testing.T) {
 		{"another key", Key([]byte("sixteen byte key")), 1, "4de22d37c06c6f54c4701d085388d20b", "445392015ce3f465", "7853b1ee61db3d4e"},
 	} {
 		t.Run(v.name, func(t *testing.T) {
-			id, ok := Identify(v.key, v.seq, ping, 56)
-			if !ok {
-				t.Error("payload with a clock cannot tell echoes apart")
-			}
+			id := Identify(v.key, v.seq, ping)
 			root := v.key.rootID(id, "")
 			req := v.key.journeyID(id, "host-a", trace.KindRequest, 0)
 			if id.String() != v.id || root.String() != v.root || req.String() != v.req {
@@ -86,6 +85,33 @@ func TestDistinguishes(t *testing.T) {
 	}
 }
 
+func TestDated(t *testing.T) {
+	at := time.Unix(0x6922d18f, 831_000_000)
+	for _, c := range []struct {
+		name, payload string
+		length        uint16
+		want          bool
+	}{
+		{"iputils: struct timeval", "8fd1226900000000a2b00c0000000000", 56, true},
+		{"iputils, cut off", "8fd1226900000000a2b00c00000000", 15, true}, // as one of 32 bits
+		{"32-bit timeval", "8fd12269a2b00c0008090a0b0c0d0e0f", 56, true},
+		{"macOS: 32-bit timeval, big endian", "6922d18f000cb0a208090a0b0c0d0e0f", 56, true},
+		{"nanoseconds, big endian", hex.EncodeToString(binary.BigEndian.AppendUint64(nil, uint64(at.UnixNano()))), 24, true},
+		{"nanoseconds, little endian", hex.EncodeToString(binary.LittleEndian.AppendUint64(nil, uint64(at.UnixNano()))), 24, true},
+		{"two days ago", "8f2e206900000000a2b00c0000000000", 56, false},
+		{"more than a million microseconds", "8fd12269ffffff7fa2b00cff00000000", 56, false},
+		{"too short", "8fd12269a2b00c", 7, false},
+		{"blackbox_exporter", hex.EncodeToString([]byte("Prometheus Black")), 28, false},
+		{"busybox: microseconds since boot", "1a2b3c4d000000000000000000000000", 56, false},
+		{"Windows: alphabet", hex.EncodeToString([]byte("abcdefghijklmnop")), 32, false},
+		{"zeros", "", 56, false},
+	} {
+		if got := Dated(payload(t, c.payload), c.length, at); got != c.want {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+}
+
 // Whatever else is in a packet, its ID depends on sequence number and payload only,
 // and on all of both.
 func TestIdentifyUsesAllOfIt(t *testing.T) {
@@ -93,17 +119,14 @@ func TestIdentifyUsesAllOfIt(t *testing.T) {
 		var p [event.PayloadPrefix]byte
 		copy(p[:], rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "payload"))
 		seq := rapid.Uint16().Draw(t, "seq")
-		id, _ := Identify(DefaultKey, seq, p, 56)
+		id := Identify(DefaultKey, seq, p)
 		q := p
 		q[rapid.IntRange(0, 15).Draw(t, "byte")] ^= 1 << rapid.IntRange(0, 7).Draw(t, "bit")
-		if other, _ := Identify(DefaultKey, seq, q, 56); other == id {
+		if Identify(DefaultKey, seq, q) == id {
 			t.Fatal("another payload, the same ID")
 		}
-		if other, _ := Identify(DefaultKey, seq+1, p, 56); other == id {
+		if Identify(DefaultKey, seq+1, p) == id {
 			t.Fatal("another sequence number, the same ID")
-		}
-		if again, _ := Identify(DefaultKey, seq, p, 64); again != id {
-			t.Fatal("the length is part of the ID")
 		}
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/dwelltrace/dwell/correlate/event"
+	"github.com/dwelltrace/dwell/correlate/packet"
 	"github.com/dwelltrace/dwell/correlate/trace"
 )
 
@@ -28,6 +29,8 @@ type ping struct {
 	first, last uint64
 	// done is the time of the event that ended the ping, 0 if none did yet.
 	done uint64
+	// held is set once the ping is kept open beyond the timeout.
+	held bool
 	// cause is why the ping was closed early, or "".
 	cause trace.Cause
 }
@@ -45,15 +48,21 @@ func (p *ping) add(ev *event.Event) {
 }
 
 // ends reports whether ev is the reply's delivery, or its leaving on the device on
-// which the request came in.
+// which the request came in; or whether an ICMP error is delivered in its place.
 func (p *ping) ends(ev *event.Event) bool {
-	if ev.Type != event.EchoReply {
+	if ev.Type == event.EchoRequest || ev.Hook.Acts() {
 		return false
 	}
-	if ev.Hook == event.SKBCopyDatagramIovec {
+	switch {
+	case packet.Taken(ev):
 		return true
+	case ev.Type != event.EchoReply:
+		return false
+	case packet.Read(ev):
+		began := p.began()
+		return began != nil && began.Flags.Has(event.PacketSocket) && began.NetNS == ev.NetNS
 	}
-	return ev.Hook == event.NetDevXmit && p.cameInOn(ev.NetNS, ev.IfIndex)
+	return packet.Returned(ev) && p.cameInOn(ev.NetNS, ev.IfIndex)
 }
 
 // cameInOn reports whether the request's earliest event is its arrival on a device.
@@ -64,7 +73,46 @@ func (p *ping) cameInOn(netns, ifindex uint32) bool {
 			first = e
 		}
 	}
-	return first != nil && first.Hook.Arrival() && first.NetNS == netns && first.IfIndex == ifindex
+	return first != nil && !packet.Made(first) && packet.Enters(first) && first.NetNS == netns && first.IfIndex == ifindex
+}
+
+// carries reports whether ev is the next step of a packet of p: it is in a buffer in which
+// p was seen and which it can have kept, or a tunnel's packet with p inside; or it was sent
+// on by a program in a namespace where p has arrived, with p's addresses or from a
+// packet socket.
+func (p *ping) carries(ev *event.Event) bool {
+	if ev.Encapsulated() {
+		return true
+	}
+	for i := len(p.events) - 1; i >= 0; i-- {
+		if e := &p.events[i]; e.SKB == ev.SKB && e.Type == ev.Type && !packet.Returned(e) {
+			if e.Time <= ev.Time && packet.Continues(e, ev) {
+				return true
+			}
+			break
+		}
+	}
+	return p.relayed(ev)
+}
+
+func (p *ping) relayed(ev *event.Event) bool {
+	arrived := func(e event.Event) bool {
+		return e.NetNS == ev.NetNS && e.Type == ev.Type && packet.Inbound(&e) && e.Time <= ev.Time &&
+			(ev.Flags.Has(event.PacketSocket) || flowKeyOf(&e) == flowKeyOf(ev))
+	}
+	return slices.ContainsFunc(p.events, arrived)
+}
+
+// waits reports whether a packet of the ping was last seen with the network stack of a
+// namespace of this host, where it may wait for a neighbour.
+func (p *ping) waits() bool {
+	var last *event.Event
+	for i := range p.events {
+		if e := &p.events[i]; !e.Hook.Acts() && (last == nil || e.Time >= last.Time) {
+			last = e
+		}
+	}
+	return last != nil && packet.InStack(last)
 }
 
 // resendAfter is how long after a request, in nanoseconds, the same request at the same
@@ -81,13 +129,13 @@ const reroutedAfter = 900e6
 // sent again, or comes in again, after p's reply was delivered, or is sent long after
 // it was.
 func (p *ping) overtaken(ev *event.Event) bool {
-	if ev.Type != event.EchoRequest {
+	if ev.Type != event.EchoRequest || ev.Hook.Acts() {
 		return false
 	}
 	if p.done != 0 && ev.Time > p.done {
-		return originates(ev) || ev.Hook.Arrival() && p.cameInOn(ev.NetNS, ev.IfIndex)
+		return packet.Made(ev) && !p.carries(ev) || packet.Enters(ev) && p.cameInOn(ev.NetNS, ev.IfIndex)
 	}
-	if !originates(ev) {
+	if !packet.Made(ev) || p.carries(ev) {
 		return false
 	}
 	began := p.began()
@@ -96,7 +144,7 @@ func (p *ping) overtaken(ev *event.Event) bool {
 		return false
 	case ev.NetNS != began.NetNS:
 		return true
-	case ev.Hook == began.Hook && ev.IfIndex == began.IfIndex:
+	case ev.Hook == began.Hook && packet.SameDevice(ev, began):
 		return ev.Time > began.Time+resendAfter
 	}
 	return ev.Time > began.Time+reroutedAfter
@@ -110,7 +158,7 @@ func (p *ping) visited(netns uint32) bool {
 // began returns the event with which the request's sender sent it, or nil.
 func (p *ping) began() *event.Event {
 	for i := range p.events {
-		if e := &p.events[i]; originates(e) && e.Type == event.EchoRequest {
+		if e := &p.events[i]; e.Type == event.EchoRequest && packet.Made(e) && !e.Encapsulated() {
 			return e
 		}
 	}

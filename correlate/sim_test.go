@@ -36,22 +36,31 @@ var (
 	reasonNames = map[uint32]string{2: "NOT_SPECIFIED", 3: "NO_SOCKET", 12: "OTHERHOST", 8: "NETFILTER_DROP"}
 )
 
+// simWall is the simulated host's time of day when its monotonic clock was 0, in
+// nanoseconds since the Unix epoch.
+const simWall = 1_700_000_000_000_000_000
+
 // dev is a device of the simulated host.
 type dev struct {
 	ns    uint32
 	index uint32
 	name  string
 	flags event.Flags
+	// typ is the kernel's name of the type of device, lower what it is stacked on.
+	typ   string
+	lower trace.Place
 }
 
+func (d dev) place() trace.Place { return trace.Place{NetNS: d.ns, Index: d.index} }
+
 var (
-	brovsnsNS = dev{guest, 2, "brovsns-ns", 0}
-	brovsnsBR = dev{hypervisor, 3, "brovsns-br", event.BridgePort}
-	ovsBR     = dev{hypervisor, 4, "ovs-br", event.Bridge}
-	ens3      = dev{hypervisor, 5, "ens3", 0}
-	tenantBR  = dev{hypervisor, 6, "tenant-br", event.BridgePort}
-	outside0  = dev{outside, 2, "outside0", 0}
-	tenantNS  = dev{tenant, 2, "tenant-ns", 0}
+	brovsnsNS = dev{ns: guest, index: 2, name: "brovsns-ns"}
+	brovsnsBR = dev{ns: hypervisor, index: 3, name: "brovsns-br", flags: event.BridgePort}
+	ovsBR     = dev{ns: hypervisor, index: 4, name: "ovs-br", flags: event.Bridge}
+	ens3      = dev{ns: hypervisor, index: 5, name: "ens3"}
+	tenantBR  = dev{ns: hypervisor, index: 6, name: "tenant-br", flags: event.BridgePort}
+	outside0  = dev{ns: outside, index: 2, name: "outside0"}
+	tenantNS  = dev{ns: tenant, index: 2, name: "tenant-ns"}
 	simDevs   = []dev{brovsnsNS, brovsnsBR, ovsBR, ens3, tenantBR, outside0, tenantNS}
 )
 
@@ -68,9 +77,9 @@ func (names) NetNS(inode uint32) *trace.NetNS {
 
 func (n names) Device(netns, ifindex uint32) *trace.Device {
 	d := &trace.Device{NetNS: n.NetNS(netns), Index: ifindex, Name: fmt.Sprintf("if%d", ifindex)}
-	for _, s := range simDevs {
+	for _, s := range append(simDevs[:len(simDevs):len(simDevs)], roadDevs...) {
 		if s.ns == netns && s.index == ifindex {
-			d.Name = s.name
+			d.Name, d.Type, d.Lower = s.name, s.typ, s.lower
 			if s.flags.Has(event.Bridge) || s.flags.Has(event.BridgePort) {
 				d.Bridge = "ovs-br"
 			}
@@ -103,6 +112,12 @@ type packet struct {
 	length   uint16
 	received bool
 	outer    *event.Tunnel
+	ttl      uint8
+	// peer is the device at the other end of the one that the packet arrives on.
+	peer *dev
+	// socket is set while a program handles it with a packet socket.
+	socket   bool
+	fragment event.Flags
 }
 
 // request makes an echo request as ping sends it: with its clock in the payload.
@@ -144,13 +159,21 @@ func (p *packet) event(d dev, h event.Hook, code uint32) {
 	ev := event.Event{
 		Time: s.now, SKB: p.skb, NetNS: d.ns, IfIndex: d.index, Hook: h, Code: code,
 		Type: p.typ, Flags: d.flags, ID: p.id, Seq: p.seq, PayloadLen: p.length,
-		Payload: p.payload, Src: event.AddressFrom(p.src), Dst: event.AddressFrom(p.dst),
+		TTL: p.ttl, Payload: p.payload, Src: event.AddressFrom(p.src), Dst: event.AddressFrom(p.dst),
 	}
 	if h == event.NetifReceiveSKB {
 		p.received = true
 	}
 	if p.received {
 		ev.Flags |= event.Received
+	}
+	if p.peer != nil && h.Inbound() {
+		ev.Flags |= event.Paired
+		ev.Peer = event.Place{NetNS: p.peer.ns, IfIndex: p.peer.index}
+	}
+	ev.Flags |= p.fragment
+	if p.socket {
+		ev.Flags |= event.PacketSocket
 	}
 	if p.outer != nil {
 		ev.Depth, ev.Tunnels[0] = 1, *p.outer
@@ -161,10 +184,11 @@ func (p *packet) event(d dev, h event.Hook, code uint32) {
 // cross takes the packet over a veth pair; the driver's return comes after arrival.
 func (p *packet) cross(from, to dev) {
 	p.at(from, event.NetDevQueue, event.NetDevStartXmit)
-	p.received = false
+	p.received, p.peer = false, &from
 	p.at(to, event.NetifRx)
 	p.at(from, event.NetDevXmit)
 	p.at(to, event.NetifReceiveSKB)
+	p.peer = nil
 }
 
 // toOutside takes a request from the guest to the outside.
@@ -223,6 +247,7 @@ func (s *sim) ping(seq uint16) {
 func run(events []event.Event, opts correlate.Options) ([]*trace.Trace, correlate.Stats) {
 	var traces []*trace.Trace
 	opts.Resolver = names{}
+	opts.Wall = simWall
 	opts.Emit = func(t *trace.Trace) { traces = append(traces, t) }
 	c := correlate.New(opts)
 	var end uint64

@@ -7,93 +7,74 @@ import (
 	"strconv"
 
 	"github.com/dwelltrace/dwell/correlate/event"
+	"github.com/dwelltrace/dwell/correlate/packet"
 	"github.com/dwelltrace/dwell/correlate/trace"
 )
 
 // addJourney adds the span of a journey, its devices and its leaves. n is 0 for the
 // request and the first reply.
-func (b *builder) addJourney(j *journey, n int) {
-	s := b.newSpan(j.kind, j.start(), j.end())
+func (b *builder) addJourney(j *leg, n int) {
+	s := b.newSpan(j.kind, j.Start(), j.Last())
 	s.ID = b.opts.Key.journeyID(b.trace.ID, b.opts.HostID, j.kind, n)
 	if n > 0 {
 		s.Title = fmt.Sprintf("%s (duplicate %d)", j.kind, n)
 	}
 	at := b.trace.Add(root, s)
 	j.span = at
-	for i := 0; i < len(j.leaves); {
-		size := hopSize(j.leaves[i:])
-		b.addHop(at, j.leaves[i:i+max(size, 1)], size > 0)
+	for i := 0; i < len(j.Leaves); {
+		size := packet.Hop(j.Leaves[i:])
+		b.addHop(at, j.Leaves[i:i+max(size, 1)], size > 0)
 		i += max(size, 1)
 	}
 	b.addCopies(j, at)
 	b.addDrop(j)
 }
 
-// hopSize returns how many of the leaves at the front make up one device as the paper
-// counts it, or 0: what the device does with the packet, and the queue of the
-// interface on which it leaves; a hypervisor's driver is part of it as well, and so
-// it is seen in builder.addHop.
-func hopSize(leaves []leaf) int {
-	first := leaves[0]
-	switch {
-	case first.kind == trace.KindForward:
-	case first.kind == trace.KindBridge && first.to.Hook == event.NetDevQueue:
-	default:
-		return 0
-	}
-	n := 1
-	if n < len(leaves) && leaves[n].kind == trace.KindTransmit {
-		n++
-	}
-	if n < len(leaves) && n > 1 && leaves[n].kind == trace.KindDriver {
-		n++
-	}
-	return n
-}
-
 // addHop adds leaves to the journey at index at, below a device or hypervisor span if
 // they make up one.
-func (b *builder) addHop(at int, leaves []leaf, hop bool) {
+func (b *builder) addHop(at int, leaves []packet.Leaf, hop bool) {
 	parent := at
-	var outside []leaf
+	var outside []packet.Leaf
 	if hop {
 		kind := trace.KindDevice
 		last := len(leaves) - 1
-		if leaves[0].kind == trace.KindForward && b.opts.Resolver.NetNS(leaves[0].from.NetNS).Hypervisor {
+		bridge := leaves[0].Kind == trace.KindBridge
+		if !bridge && b.opts.Resolver.NetNS(leaves[0].From.NetNS).Hypervisor {
 			kind = trace.KindHypervisor
-		} else if leaves[last].kind == trace.KindDriver {
+		} else if leaves[last].Kind == trace.KindDriver {
 			leaves, outside = leaves[:last], leaves[last:] // the paper's device ends at net_dev_start_xmit
 		}
-		s := b.newSpan(kind, leaves[0].from, leaves[len(leaves)-1].to)
-		if kind == trace.KindDevice && leaves[0].kind == trace.KindForward {
+		s := b.newSpan(kind, leaves[0].From, leaves[len(leaves)-1].To)
+		if kind == trace.KindDevice && !bridge {
 			s.Title = "device " + s.NetNS.Name // a router is its namespace
 		}
 		parent = b.addChild(s, at, at)
 	}
-	for _, l := range leaves {
-		b.addLeaf(l, parent, at, hop)
+	for i := range leaves {
+		b.addLeaf(&leaves[i], parent, at, hop)
 	}
-	for _, l := range outside {
-		b.addLeaf(l, at, at, false)
+	for i := range outside {
+		b.addLeaf(&outside[i], at, at, false)
 	}
 }
 
 // addLeaf adds the span of a leaf below that at index parent, and the finer leaves in it
 // if there are any.
-func (b *builder) addLeaf(l leaf, parent, at int, inner bool) {
-	s := b.newSpan(l.kind, l.from, l.to)
+func (b *builder) addLeaf(l *packet.Leaf, parent, at int, inner bool) {
+	s := b.leafSpan(l)
 	s.Inner = inner
-	if parts := l.parts(); parts != nil {
+	if parts := l.Parts(); parts != nil {
 		whole := b.addChild(s, parent, at)
-		for _, part := range parts {
-			b.addLeaf(part, whole, at, true)
+		for i := range parts {
+			b.addLeaf(&parts[i], whole, at, true)
 		}
 		return
 	}
 	s.Leaf = true
-	if before, after := headers(l.from), headers(l.to); before != after && l.from.Type == l.to.Type {
+	if l.Rewritten() {
+		before, after := headers(l.From), headers(l.To)
 		s.Events = append(s.Events, trace.Event{
-			Time: int64(l.to.Time), Name: trace.EventNAT,
+			Time: int64(l.To.Time), Name: trace.EventNAT,
 			Attrs: []trace.Attr{
 				trace.String(trace.AttrNATBefore, before.String()),
 				trace.String(trace.AttrNATAfter, after.String()),
@@ -129,9 +110,12 @@ func (r rewritable) String() string {
 
 // addCopies notes each copy that left the journey at index at on the leaf in which it
 // was made.
-func (b *builder) addCopies(j *journey, at int) {
-	for _, c := range j.copies {
-		first := c.first()
+func (b *builder) addCopies(j *leg, at int) {
+	if j.Last().Flags.Has(event.LaterFragment) {
+		return // what went on is the rest of the packet
+	}
+	for _, c := range j.Copies {
+		first := c.First()
 		s := b.leafAt(at, int64(first.Time))
 		if s == nil {
 			continue
@@ -156,9 +140,9 @@ func (b *builder) leafAt(at int, time int64) *trace.Span {
 
 // addDrop marks the leaf in which the packet died, what is around it, and the root. A
 // request that ends with the death of its reply is not dropped itself.
-func (b *builder) addDrop(j *journey) {
-	end := j.end()
-	if end.Hook != event.KfreeSKB || end.Type != j.start().Type {
+func (b *builder) addDrop(j *leg) {
+	end := j.Last()
+	if j.Ending() != packet.Dead {
 		return
 	}
 	reason := b.opts.Resolver.DropReason(end.Code)
@@ -182,10 +166,22 @@ func (b *builder) markUnfinished() {
 		return
 	}
 	for j := range b.journeys {
-		if !j.ended() {
+		if !ended(j) {
 			b.markUp(b.trace.After(j.span)-1, func(s *trace.Span) { s.Unfinished = true })
 		}
 	}
+}
+
+// ended reports whether it is known how the journey ended: the packet died, or its last
+// leaf is one of those with which a packet leaves the host or is taken.
+func ended(j *leg) bool {
+	if len(j.Leaves) > 0 {
+		switch j.Leaves[len(j.Leaves)-1].Kind {
+		case trace.KindDriver, trace.KindDeliver:
+			return true
+		}
+	}
+	return j.Stack || j.Ending() == packet.Dead
 }
 
 // markUp marks the span at index i and those around it, up to the journey.

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/dwelltrace/dwell/correlate/event"
+	"github.com/dwelltrace/dwell/correlate/packet"
 )
 
 // echoKey is an echo's identity unless another echo looks the same.
@@ -35,9 +36,8 @@ func flowKeyOf(ev *event.Event) flowKey {
 
 // sighting is where a buffer was last seen.
 type sighting struct {
-	ping *ping
-	typ  event.Type
-	time uint64
+	ping  *ping
+	event event.Event
 }
 
 // hintAge is how long, in nanoseconds, the address of a buffer is believed to mean
@@ -83,11 +83,11 @@ func (t *table) find(ev *event.Event) *ping {
 // contests reports whether ev begins another ping with the content of p, and if so
 // makes p known by its addresses, too.
 func (t *table) contests(ev *event.Event, p *ping) bool {
-	if ev.Type != event.EchoRequest || !originates(ev) {
+	if ev.Type != event.EchoRequest || !packet.Made(ev) {
 		return false
 	}
 	began := p.began()
-	if began == nil || sameOrigin(began, ev) {
+	if began == nil || sameOrigin(began, ev) || p.carries(ev) {
 		return false
 	}
 	t.contest(p)
@@ -139,10 +139,10 @@ func (t *table) findFlow(ev *event.Event) *ping {
 // hinted returns the ping that was in the event's buffer a moment ago, or nil.
 func (t *table) hinted(ev *event.Event) *ping {
 	s, ok := t.skbs[ev.SKB]
-	if !ok || ev.SKB == 0 || originates(ev) {
+	if !ok || ev.SKB == 0 || packet.Made(ev) && !packet.Continues(&s.event, ev) {
 		return nil
 	}
-	if s.typ != ev.Type || s.ping.key != echoKeyOf(ev) || ev.Time > s.time+hintAge {
+	if s.event.Type != ev.Type || s.ping.key != echoKeyOf(ev) || ev.Time > s.event.Time+hintAge {
 		return nil
 	}
 	return s.ping
@@ -173,10 +173,10 @@ func (t *table) learn(ev *event.Event, p *ping) {
 // sight notes that p was in the event's buffer, unless the buffer has been seen later:
 // events may come in late, or be learned when another packet has the buffer already.
 func (t *table) sight(ev *event.Event, p *ping) {
-	if ev.SKB == 0 || ev.Hook == event.NetDevXmit || ev.Time < t.skbs[ev.SKB].time {
+	if ev.SKB == 0 || packet.Returned(ev) || ev.Time < t.skbs[ev.SKB].event.Time {
 		return // by the time of net_dev_xmit the buffer may be another's
 	}
-	t.skbs[ev.SKB] = sighting{p, ev.Type, ev.Time}
+	t.skbs[ev.SKB] = sighting{p, *ev}
 }
 
 // remove forgets p.

@@ -127,6 +127,7 @@ func (a *Agent) correlate() {
 		Timeout:  a.opts.Timeout,
 		HostID:   a.opts.HostID,
 		Start:    a.checked,
+		Wall:     a.clock.Offset(a.checked),
 		Resolver: a.resolver,
 		Emit:     func(t *trace.Trace) { a.batch = append(a.batch, t) },
 	}

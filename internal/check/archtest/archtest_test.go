@@ -92,6 +92,13 @@ func rules() map[string]struct {
 				"misc is not in the map of docs/architecture.md: say there what it is for",
 			},
 		},
+		"stages": {
+			onTree(archtest.CheckStages),
+			[]string{
+				"correlate/correlate.go:33 uses event.First: pairing and judging knows no hook, ask package packet",
+				"correlate/packet/packet.go:9 uses event.EchoRequest: following a packet does not depend on what the packet is for",
+			},
+		},
 		"wording": {
 			onTree(archtest.CheckWording),
 			[]string{

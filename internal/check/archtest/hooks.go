@@ -194,10 +194,4 @@ func isHook(expr ast.Expr, of map[ast.Expr]types.TypeAndValue) bool {
 	return hookType(of[expr].Type)
 }
 
-func hookType(t types.Type) bool {
-	named, isNamed := types.Unalias(t).(*types.Named)
-	if !isNamed || named.Obj().Pkg() == nil {
-		return false
-	}
-	return named.Obj().Pkg().Path() == Module+hookPackage && slices.Contains(hookTypes(), named.Obj().Name())
-}
+func hookType(t types.Type) bool { return ofEvent(t, hookTypes()) }

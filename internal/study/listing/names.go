@@ -4,6 +4,7 @@ package listing
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/dwelltrace/dwell/correlate"
 	"github.com/dwelltrace/dwell/correlate/event"
@@ -57,10 +58,18 @@ func (n *names) newSpace(l Line, interfaces []string) *space {
 	}
 	for i, name := range interfaces {
 		flags, bridge := flagsOf(name, interfaces)
-		s.devices = append(s.devices, &trace.Device{NetNS: s.netns, Index: uint32(i + 1), Name: name, Bridge: bridge})
+		s.devices = append(s.devices, &trace.Device{NetNS: s.netns, Index: uint32(i + 1), Name: name, Bridge: bridge, Type: typeOf(name)})
 		s.flags = append(s.flags, flags)
 	}
 	return s
+}
+
+// typeOf returns the type of device that the paper calls by such a name, or "".
+func typeOf(name string) string {
+	if strings.HasPrefix(name, "vxlan") {
+		return "vxlan"
+	}
+	return ""
 }
 
 // unknown describes a namespace of which only the number is known.

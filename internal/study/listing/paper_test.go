@@ -182,7 +182,7 @@ ping 192.168.4.1 -> 192.168.4.2 seq 2
   device v-br-vxns1 -> vxlan0
    bridge v-br-vxns1 -> vxlan0
    transmit vxlan0
-  link vxlan0 -> vxlan0
+  tunnel vxlan0 -> vxlan0
   device vxlan0 -> v-br-vxns2
    bridge vxlan0 -> v-br-vxns2
    transmit v-br-vxns2
@@ -194,7 +194,7 @@ ping 192.168.4.1 -> 192.168.4.2 seq 2
   device v-br-vxns2 -> vxlan0
    bridge v-br-vxns2 -> vxlan0
    transmit vxlan0
-  link vxlan0 -> vxlan0
+  tunnel vxlan0 -> vxlan0
   device vxlan0 -> v-br-vxns1
    bridge vxlan0 -> v-br-vxns1
    transmit v-br-vxns1

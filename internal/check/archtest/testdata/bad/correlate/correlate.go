@@ -8,7 +8,7 @@ import (
 	"time"
 
 	_ "github.com/dwelltrace/dwell/bpf"
-	_ "github.com/dwelltrace/dwell/correlate/event"
+	"github.com/dwelltrace/dwell/correlate/event"
 )
 
 // Timeout is fine: a duration is no clock.
@@ -28,3 +28,6 @@ func Run() time.Duration {
 	_ = exec.Command("true")
 	return time.Since(started)
 }
+
+// begins knows a hook, which is for the other stage.
+func begins(h event.Hook, t event.Type) bool { return h == event.First && t == event.EchoRequest }

@@ -12,6 +12,12 @@ const (
 	Last
 )
 
+// Type is what a packet is for.
+type Type uint8
+
+// EchoRequest is a type.
+const EchoRequest Type = 1
+
 // Event was seen at a hook.
 type Event struct{ Hook Hook }
 

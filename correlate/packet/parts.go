@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package correlate
+package packet
 
 import (
 	"github.com/dwelltrace/dwell/correlate/event"
 	"github.com/dwelltrace/dwell/correlate/trace"
 )
 
-// parts divides a leaf at the events inside it, so that the parts tile it. It returns
+// Parts divides a leaf at the events inside it, so that the parts tile it. It returns
 // nil if there are none.
-func (l *leaf) parts() []leaf {
+func (l *Leaf) Parts() []Leaf {
 	if len(l.inside) == 0 {
 		return nil
 	}
-	parts := make([]leaf, 0, len(l.inside)+1)
-	from := l.from
+	parts := make([]Leaf, 0, len(l.inside)+1)
+	from := l.From
 	for _, to := range l.inside {
-		parts = append(parts, leaf{kind: partOf(from, to), from: from, to: to})
+		parts = append(parts, Leaf{Kind: partOf(from, to), From: from, To: to})
 		from = to
 	}
-	return append(parts, leaf{kind: partOf(from, l.to), from: from, to: l.to})
+	return append(parts, Leaf{Kind: partOf(from, l.To), From: from, To: l.To})
 }
 
 // partOf says what the stack does with a packet from one event to the next, both within

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package correlate
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/dwelltrace/dwell/correlate/event"
+	"github.com/dwelltrace/dwell/correlate/trace"
+)
+
+// deeds are the names of the span events for what was done to a packet.
+var deeds = map[event.Deed]string{
+	event.Firewall: trace.EventFirewall,
+	event.Redirect: trace.EventRedirect,
+	event.Fallback: trace.EventFallback,
+	event.Learn:    trace.EventLearn,
+}
+
+// addActions notes what was done to the packets on the leaves in which it was done. It
+// changes no leaf.
+func (b *builder) addActions() {
+	for _, ev := range b.sorted.acts {
+		b.note(ev, trace.Event{Time: int64(ev.Time), Name: deeds[ev.Action.Deed], Attrs: b.actionAttrs(ev)})
+	}
+}
+
+func (b *builder) actionAttrs(ev *event.Event) []trace.Attr {
+	a := &ev.Action
+	attrs := []trace.Attr{
+		trace.Int(trace.AttrVerdict, int64(a.Verdict)),
+		trace.Int(trace.AttrReason, int64(a.Reason)),
+	}
+	if a.Tenant != 0 {
+		attrs = append(attrs, trace.Int(trace.AttrTenant, int64(a.Tenant)))
+	}
+	if a.Rule != 0 {
+		attrs = append(attrs, trace.Int(trace.AttrRule, int64(a.Rule)))
+	}
+	if a.To != 0 {
+		attrs = append(attrs, trace.String(trace.AttrNetworkInterface, b.opts.Resolver.Device(ev.NetNS, a.To).Name))
+	}
+	return attrs
+}
+
+// addErrors notes each ICMP error, when it was seen first, with who sent it.
+func (b *builder) addErrors() {
+	type kind struct {
+		from event.Address
+		id   uint32
+		typ  event.Type
+	}
+	seen := map[kind]bool{}
+	for _, ev := range b.sorted.errors {
+		k := kind{ev.Tunnels[0].Src, ev.Tunnels[0].ID, ev.Type}
+		if seen[k] {
+			continue
+		}
+		seen[k] = true
+		typ, code := icmpError(ev)
+		b.note(ev, trace.Event{Time: int64(ev.Time), Name: trace.EventICMPError, Attrs: []trace.Attr{
+			trace.String(trace.AttrSourceAddress, ev.Tunnels[0].Src.Addr().String()),
+			trace.Int(trace.AttrICMPErrorType, int64(typ)),
+			trace.Int(trace.AttrICMPErrorCode, int64(code)),
+		}})
+	}
+}
+
+// sortEvents puts the events of each span in order of time.
+func (b *builder) sortEvents() {
+	for i := range b.trace.Spans {
+		slices.SortStableFunc(b.trace.Spans[i].Events, func(x, y trace.Event) int { return cmp.Compare(x.Time, y.Time) })
+	}
+}
+
+// note adds a span event to the leaf in which the packet was when ev was seen, or else to
+// the root.
+func (b *builder) note(ev *event.Event, e trace.Event) {
+	s := b.trace.Root()
+	direction := trace.Request
+	if ev.Type == event.EchoReply || ev.Type == event.ReplyError {
+		direction = trace.Reply
+	}
+	for i := range b.trace.Spans {
+		l := &b.trace.Spans[i]
+		if l.Leaf && l.Direction == direction && l.Start <= e.Time && e.Time <= l.End && (l.NetNS.Inode == ev.NetNS || s == b.trace.Root()) {
+			s = l
+		}
+	}
+	s.Events = append(s.Events, e)
+}

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package packet
+
+import (
+	"github.com/dwelltrace/dwell/correlate/event"
+	"github.com/dwelltrace/dwell/correlate/trace"
+)
+
+// maxJourneys bounds the journeys of one packet and its duplicates.
+const maxJourneys = 16
+
+// Journey is one packet's way through this host: the path of the packet itself, and
+// the copies that left it.
+type Journey struct {
+	Path   Path
+	Leaves []Leaf
+	Copies []Path
+	// Stack is set if the journey ends where a program with a network stack of its own
+	// reads the packet, and that was not seen itself.
+	Stack bool
+	// answered is set if the last event is the first of the kernel's answer, and left if the
+	// packet was with a driver that returned only after the answer had come back.
+	answered, left bool
+}
+
+// Start returns the first event.
+func (j *Journey) Start() *event.Event { return j.Path.First() }
+
+// Last returns the last event.
+func (j *Journey) Last() *event.Event { return j.Path.Last() }
+
+// Ending says how a journey ended.
+type Ending uint8
+
+// The endings.
+const (
+	// Open: it is not known how. The packet was last seen on its way.
+	Open Ending = iota
+	// HandedOver: a process took the packet, or the kernel did, to answer it.
+	HandedOver
+	// Left: a driver took the packet, which was not seen afterwards.
+	Left
+	// Dead: the packet was dropped.
+	Dead
+)
+
+// Ending returns how the journey ended.
+func (j *Journey) Ending() Ending {
+	switch last := j.Last(); {
+	case j.Stack, j.answered, last.Hook.Terminal() && !Died(last):
+		return HandedOver
+	case Died(last):
+		return Dead
+	case Returned(last), j.left:
+		return Left
+	}
+	return Open
+}
+
+// Begun reports whether the journey was followed from where it began: the packet was made
+// here, or came in, or died where it was made.
+func (j *Journey) Begun() bool {
+	first := j.Start()
+	return Born(first) || Enters(first)
+}
+
+// Sent reports whether the packet was made here.
+func (j *Journey) Sent() bool { return Born(j.Start()) }
+
+// Seen reports whether the packet was never, between two events, where no hook saw it.
+func (j *Journey) Seen() bool {
+	for i := range j.Leaves {
+		if j.Leaves[i].Kind == trace.KindUnseen {
+			return false
+		}
+	}
+	return true
+}
+
+// Follower makes journeys of a packet's events. It keeps its working memory from one
+// packet to the next.
+type Follower struct {
+	names Names
+	tree  tree
+}
+
+// NewFollower returns a Follower. It panics if names is missing.
+func NewFollower(names Names) *Follower {
+	if names == nil {
+		panic("packet: names are required")
+	}
+	return &Follower{names: names}
+}
+
+// Follow takes the events of one packet and its copies, sorted by ByTime.
+func (f *Follower) Follow(events []*event.Event) { f.tree = grow(f.tree, events) }
+
+// Journeys parts what was followed into journeys, the packet's own first. What has a
+// beginning of its own is a journey; other branches are copies that left a journey. With
+// apart, a copy that was taken is a journey, too.
+func (f *Follower) Journeys(ways Ways, apart bool) []*Journey {
+	return f.journeys(f.choose(ways), ways, apart)
+}
+
+// JourneysUntil is Journeys for a packet that was answered here: the first journey ends
+// where the answer was made.
+func (f *Follower) JourneysUntil(answer *event.Event, ways Ways) []*Journey {
+	end := f.tree.answered(answer)
+	if end < 0 {
+		end = f.choose(ways)
+	}
+	return f.journeys(end, ways, false)
+}
+
+// journeys makes the journeys, the first of which ends at node end if that is not -1.
+func (f *Follower) journeys(end int, ways Ways, apart bool) []*Journey {
+	var js []*Journey
+	for ; end >= 0 && len(js) < maxJourneys; end = f.choose(ways) {
+		at := f.tree.fork(end)
+		if at >= 0 && (!apart || f.rank(end, ways) < rankRead) {
+			j := js[f.tree[at].owner-1]
+			j.Copies = append(j.Copies, f.tree.take(end, f.tree[at].owner))
+			continue
+		}
+		stack := f.rank(end, ways) == rankStack
+		j := &Journey{Path: f.tree.take(end, len(js)+1), Stack: stack}
+		if stack {
+			j.Path = j.Path[:len(j.Path)-1] // what the kernel did with its own copy
+		}
+		js = append(js, j)
+	}
+	for _, j := range js {
+		j.Leaves = f.cut(j.Path, false)
+	}
+	return js
+}
+
+// End lets a journey end where the answer to the packet begins: at the answer if the kernel
+// made it while it handled the packet, and not later than the answer.
+func (f *Follower) End(j *Journey, answer *event.Event) {
+	switch last := j.Last(); {
+	case Returned(last) && last.Time > answer.Time:
+		j.Path, j.left = j.Path[:len(j.Path)-1], true
+		j.Leaves = f.cut(j.Path, false)
+	case !Inbound(last) || !Born(answer) || last.Time > answer.Time || f.Guest(answer):
+	case answer.Flags.Has(event.PacketSocket):
+		j.Stack = true
+	default:
+		j.Path, j.answered = append(j.Path, answer), true
+		j.Leaves = f.cut(j.Path, true)
+	}
+}
