@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -16,8 +17,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/dwelltrace/dwell/bpf"
+	"github.com/dwelltrace/dwell/correlate"
 	"github.com/dwelltrace/dwell/exporter/otlp"
 	"github.com/dwelltrace/dwell/internal/agent"
+	"github.com/dwelltrace/dwell/internal/config"
 	"github.com/dwelltrace/dwell/internal/container"
 	"github.com/dwelltrace/dwell/internal/recording"
 )
@@ -38,6 +41,8 @@ type traceFlags struct {
 	sockets                     []string
 	output                      string
 	record                      string
+	keyFile                     string
+	ownRoot                     bool
 	ringMiB                     int
 	vxlanPorts                  []uint
 }
@@ -90,6 +95,12 @@ func (f *traceFlags) register(cmd *cobra.Command) {
 	flags.IntVar(&f.ringMiB, "ring-size", bpf.DefaultRingBytes>>20, "size of the kernel's ring buffer, in `MiB` (1 to 1024);\n"+
 		"in a flood of pings, up to three times as much memory is used in addition")
 	flags.UintSliceVar(&f.vxlanPorts, "vxlan-port", []uint{bpf.VXLANPort, bpf.LegacyVXLANPort}, "UDP `ports` that carry VXLAN, at most 8")
+	flags.StringVar(&f.keyFile, "key-file", "",
+		"`file` with the key from which IDs are derived, 32 hexadecimal digits, the same on all hosts\n"+
+			"(default: a constant that is part of dwell)")
+	flags.BoolVar(&f.ownRoot, "own-root", false,
+		"give the spans of a ping that this host only passes on a root of their own, because the host that\n"+
+			"sends it is not traced")
 	flags.StringVar(&f.record, "record", "", "write a recording to this `file`, for dwell replay; an existing file is overwritten")
 	f.exportFlags.register(cmd)
 }
@@ -127,7 +138,10 @@ func (f *traceFlags) options() (opts agent.Options, err error) {
 	if err := f.checkLimits(); err != nil {
 		return opts, err
 	}
-	opts = agent.Options{Count: f.count, Timeout: f.timeout}
+	opts = agent.Options{Count: f.count, Timeout: f.timeout, OwnRoot: f.ownRoot}
+	if opts.Key, err = readKey(f.keyFile); err != nil {
+		return opts, err
+	}
 	opts.BPF.RingBytes = f.ringMiB << 20
 	opts.BPF.VXLANPorts = []uint16{}
 	for _, p := range f.vxlanPorts {
@@ -149,6 +163,21 @@ func (f *traceFlags) options() (opts agent.Options, err error) {
 		opts.ContainerSockets = container.DefaultSockets()
 	}
 	return opts, opts.Scope.Check()
+}
+
+// readKey reads the file of --key-file; without one, the key is the default.
+func readKey(file string) (key correlate.Key, err error) {
+	if file == "" {
+		return key, nil
+	}
+	text, err := os.ReadFile(file)
+	if err == nil {
+		key, err = config.ParseKey(strings.TrimSpace(string(text)))
+	}
+	if err != nil {
+		return key, fmt.Errorf("--key-file %s: %w", file, err)
+	}
+	return key, nil
 }
 
 // parsePrefix takes a prefix, or an address as the prefix that holds only it.

@@ -156,6 +156,10 @@ func TestTraceEndsWithSignal(t *testing.T) {
 func TestTraceErrors(t *testing.T) {
 	privilegetest.BPF(t)
 	dir := t.TempDir()
+	short := filepath.Join(dir, "key")
+	if err := os.WriteFile(short, []byte("0123456789\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	tests := map[string]struct {
 		args []string
 		want []string
@@ -174,6 +178,8 @@ func TestTraceErrors(t *testing.T) {
 		"bad endpoint":        {[]string{"--otlp-endpoint", "ftp://192.0.2.1"}, []string{"ftp://192.0.2.1", "host:port", "http://host:port", "https://host:port"}},
 		"file in no folder":   {[]string{"--otlp-file", filepath.Join(dir, "none", "f")}, []string{"--otlp-file", "no such file"}},
 		"file is a directory": {[]string{"--otlp-file", dir}, []string{"--otlp-file", "is a directory"}},
+		"bad key":             {[]string{"--key-file", short}, []string{"--key-file", "32 hexadecimal digits", "openssl rand -hex 16"}},
+		"no key":              {[]string{"--key-file", filepath.Join(dir, "none")}, []string{"--key-file", "no such file"}},
 		"unknown flag":        {[]string{"--colour"}, []string{"unknown flag"}},
 		"argument":            {[]string{"eth0"}, []string{`"eth0"`}},
 	}

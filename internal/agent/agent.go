@@ -18,6 +18,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -125,16 +126,19 @@ func (a *Agent) start() (err error) {
 func (a *Agent) correlate() {
 	opts := correlate.Options{
 		Timeout:  a.opts.Timeout,
-		HostID:   a.opts.HostID,
+		Key:      a.opts.Key,
+		HostID:   spanHost(a.opts.HostID, os.ReadFile),
 		Start:    a.checked,
 		Wall:     a.clock.Offset(a.checked),
+		Partial:  a.opts.partial(),
+		OwnRoot:  a.opts.OwnRoot,
 		Resolver: a.resolver,
 		Emit:     func(t *trace.Trace) { a.batch = append(a.batch, t) },
 	}
 	if a.sinks.Recording == nil {
 		a.correlator = correlate.New(opts)
 	} else {
-		a.correlator = a.sinks.Recording.Correlator(opts, a.clock.Offset(a.checked))
+		a.correlator = a.sinks.Recording.Correlator(opts, opts.Wall)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/dwelltrace/dwell/bpf"
+	"github.com/dwelltrace/dwell/correlate"
 	"github.com/dwelltrace/dwell/correlate/event"
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/exporter"
@@ -51,8 +52,14 @@ type Options struct {
 	// containers go by their IDs.
 	Containers       bool
 	ContainerSockets []string
-	// HostID makes span IDs unique among hosts.
+	// HostID identifies the host, as the attribute host.id does. With what distinguishes
+	// clones, see spanHost, it makes span IDs unique among hosts.
 	HostID string
+	// Key is the key of derived IDs, the same on all hosts. Default: correlate.DefaultKey.
+	Key correlate.Key
+	// OwnRoot gives the part of a ping that this host only passes on a root of its own,
+	// instead of a place below the sender's root.
+	OwnRoot bool
 	// Timeout is how long to wait for a reply. The default is DefaultTimeout.
 	Timeout time.Duration
 	// Count ends Run after so many pings; 0 means never.
@@ -91,6 +98,14 @@ func (o *Options) withoutNetfilter(err error) {
 func (o *Options) fixed() bool {
 	f := o.Filter
 	return len(f.NetNS)+len(f.Interfaces)+len(f.Addresses)+len(o.Hypervisors)+len(o.Netfilter) > 0
+}
+
+// partial reports whether interfaces are left out of the scope.
+func (o *Options) partial() bool {
+	if o.fixed() {
+		return len(o.Filter.Interfaces) > 0
+	}
+	return len(o.Scope.Interfaces) > 0
 }
 
 // Sinks are what the traces go to. The Agent shuts them down.

@@ -28,6 +28,23 @@ func (s *Switch) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
+// Root says whose the root span of a ping is that this host only passes on.
+type Root string
+
+// The roots.
+const (
+	// Sender: that of the host that sends the ping, which needs an agent, too.
+	Sender Root = "sender"
+	// Host: one of this host's own.
+	OwnHost Root = "host"
+)
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (r *Root) UnmarshalText(text []byte) (err error) {
+	*r, err = oneOf(string(text), Sender, OwnHost)
+	return err
+}
+
 // Format is how a line of the log looks.
 type Format string
 

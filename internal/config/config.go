@@ -41,6 +41,8 @@ type Trace struct {
 	Timeout     Duration    `yaml:"timeout"`
 	RingSize    Size        `yaml:"ring_size"`
 	VXLANPorts  []Port      `yaml:"vxlan_ports"`
+	Key         Secret      `yaml:"key"`
+	Root        Root        `yaml:"root"`
 }
 
 // Sampling says which traces are sent. Metrics are of all pings all the same.

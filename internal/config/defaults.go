@@ -14,6 +14,7 @@ func Default() Config {
 			Timeout:    Duration(2 * time.Second),
 			RingSize:   64 << 20,
 			VXLANPorts: []Port{4789, 8472},
+			Root:       Sender,
 		},
 		Sampling: Sampling{Ratio: 1},
 		Export: Export{

@@ -30,7 +30,7 @@ func hostFields() []Field {
 		{Path: "host", Doc: "How this host is identified in traces and metrics."},
 		{
 			Path: "host.id", Example: "hypervisor-7", Restart: true,
-			Doc: "Sets the attribute `host.id`, which also makes span IDs unique among hosts. Default: the machine ID (see machine-id(5)) or, where there is none, as in many containers, the host name.",
+			Doc: "Sets the attribute `host.id`. It is also one of the things that make span IDs unique among hosts; the others are the kernel's boot ID and, if it can be read, the number that a hypervisor gives to a virtual machine, so that cloned hosts with the same machine ID do not use the same span IDs. Default: the machine ID (see machine-id(5)) or, where there is none, as in many containers, the host name.",
 		},
 		{
 			Path: "host.name", Example: "hypervisor-7", Restart: true,
@@ -50,6 +50,14 @@ func traceFields() []Field {
 		{Path: "trace.timeout", Example: "5s", Restart: true, Doc: "How long to wait for a reply; more than 0. A ping without a reply is then closed as incomplete."},
 		{Path: "trace.ring_size", Example: "128MiB", Restart: true, Doc: "Size of the kernel's ring buffer, from 1MiB to 1GiB, rounded up to a power of two. During a flood of pings, the agent uses up to three times as much memory in addition. Increase it if `dwell_agent_events_lost_total` grows."},
 		{Path: "trace.vxlan_ports", Example: "[4789]", Restart: true, Doc: "The UDP ports that carry VXLAN, at most 8. If the list is empty, VXLAN is not decoded."},
+		{
+			Path: "trace.key", Example: `"${file:/etc/dwell/trace.key}"`, Restart: true,
+			Doc: "The key of the hash from which trace IDs and span IDs are derived: 32 hexadecimal digits, as `openssl rand -hex 16` prints them. Whoever knows it can send pings with trace IDs of their choice. **All hosts need the same key**: with another one, a host computes other IDs for the same ping, and its spans end up in another trace. `${env:NAME}` and `${file:PATH}` are replaced as in export.otlp.headers. Default: a constant that is part of dwell.",
+		},
+		{
+			Path: "trace.root", Example: "host", Restart: true,
+			Doc: "Where the spans of a ping that another host sent belong. `sender`: below the root span of the host that sent it, whose ID every host can compute, so that the trace has one root. `host`: below a root span of this host, for pings of senders that are not traced, whose root span never arrives in the backend.",
+		},
 	}
 }
 

@@ -143,7 +143,7 @@ func byLine(a, b error) int {
 	return cmp.Or(cmp.Compare(ea.Line, eb.Line), cmp.Compare(ea.Column, eb.Column))
 }
 
-// secrets resolves what headers refer to.
+// secrets resolves what headers and the key of IDs refer to.
 func (d *decoder) secrets(c *Config, environ []string) {
 	getenv := func(name string) (string, bool) {
 		for _, entry := range environ {
@@ -152,6 +152,17 @@ func (d *decoder) secrets(c *Config, environ []string) {
 			}
 		}
 		return "", false
+	}
+	if c.Trace.Key.written != "" {
+		const path = "trace.key"
+		secret, err := c.Trace.Key.resolve(getenv)
+		if err == nil {
+			_, err = ParseKey(secret.value)
+		}
+		if err != nil {
+			d.fail(origin(d.origins, path), path, "%v", err)
+		}
+		c.Trace.Key = secret
 	}
 	headers := c.Export.OTLP.Headers
 	for _, name := range slices.Sorted(maps.Keys(headers)) {

@@ -30,6 +30,8 @@ trace:
   timeout: 5s
   ring_size: 128MiB
   vxlan_ports: []
+  key: ${env:KEY}
+  root: host
 sampling:
   ratio: 0.25
   keep_slower_than: 1ms
@@ -57,7 +59,7 @@ shutdown: {timeout: 1m}
 `
 
 func TestEverySetting(t *testing.T) {
-	loaded, err := config.Parse("f", []byte(full), []string{"TOKEN=abc"})
+	loaded, err := config.Parse("f", []byte(full), []string{"TOKEN=abc", hexKey})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +71,10 @@ func TestEverySetting(t *testing.T) {
 	if diff := cmp.Diff(map[string]string{"authorization": "Bearer abc", "x-price": "5$"}, headers); diff != "" {
 		t.Errorf("headers (-want +got):\n%s", diff)
 	}
-	got.Export.OTLP.Headers = nil
+	if key := got.Trace.IDKey(); key != [config.KeySize]byte{0: 0x01, 15: 0xef} {
+		t.Errorf("key %x", key)
+	}
+	got.Export.OTLP.Headers, got.Trace.Key = nil, config.Secret{}
 	want := config.Config{
 		Host: config.Host{ID: "h1", Name: "host-1"},
 		Trace: config.Trace{
@@ -77,6 +82,7 @@ func TestEverySetting(t *testing.T) {
 			Addresses:   []config.Prefix{{Prefix: netip.MustParsePrefix("192.0.2.1/32")}, {Prefix: netip.MustParsePrefix("2001:db8::/32")}},
 			Hypervisors: []config.Ref{"hv"}, Netfilter: []config.Ref{"none"},
 			Timeout: config.Duration(5 * time.Second), RingSize: 128 << 20, VXLANPorts: []config.Port{},
+			Root: config.OwnHost,
 		},
 		Sampling: config.Sampling{Ratio: 0.25, KeepSlowerThan: config.Duration(time.Millisecond)},
 		Export: config.Export{
@@ -208,11 +214,11 @@ func TestLoad(t *testing.T) {
 	if err := os.WriteFile(path, []byte(full), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	loaded, err := config.Load(path, []string{"TOKEN=abc", "DWELL_TRACE_TIMEOUT=7s"})
+	loaded, err := config.Load(path, []string{"TOKEN=abc", hexKey, "DWELL_TRACE_TIMEOUT=7s"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := parse(t, full, "TOKEN=abc", "DWELL_TRACE_TIMEOUT=7s"); !reflect.DeepEqual(want.Config, loaded.Config) {
+	if want := parse(t, full, "TOKEN=abc", hexKey, "DWELL_TRACE_TIMEOUT=7s"); !reflect.DeepEqual(want.Config, loaded.Config) {
 		t.Errorf("loaded %+v\nparsed %+v", loaded.Config, want.Config)
 	}
 	if got := loaded.Origin("host.id").String(); got != path+":2:12" {

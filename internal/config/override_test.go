@@ -29,6 +29,8 @@ func examples() []example {
 		switch {
 		case f.Path == "export.otlp.headers":
 			e.yaml, e.variable = `{authorization: "Bearer ${env:TOKEN}", x-y: "1"}`, "authorization=Bearer ${env:TOKEN},x-y=1"
+		case f.Path == "trace.key":
+			e.yaml, e.variable = `"${env:KEY}"`, "${env:KEY}"
 		case f.Path == "export.otlp.tls.insecure":
 			e.yaml, e.variable = "false", "false"
 		case strings.HasSuffix(f.Path, "cert_file"), strings.HasSuffix(f.Path, "key_file"):
@@ -44,9 +46,9 @@ func examples() []example {
 // is where it came from.
 func TestEverySettingHasAVariable(t *testing.T) {
 	for _, e := range examples() {
-		got := parse(t, e.base, e.variable, "TOKEN=t")
+		got := parse(t, e.base, e.variable, "TOKEN=t", hexKey)
 		if e.base == "" {
-			if want := parse(t, file(e.path, e.yaml), "TOKEN=t"); !reflect.DeepEqual(want.Config, got.Config) {
+			if want := parse(t, file(e.path, e.yaml), "TOKEN=t", hexKey); !reflect.DeepEqual(want.Config, got.Config) {
 				t.Errorf("%s:\nfile %+v\nvariable %+v", e.variable, want.Config, got.Config)
 			}
 		}
@@ -66,9 +68,9 @@ func TestVariablesWin(t *testing.T) {
 		if e.base != "" {
 			continue
 		}
-		want := parse(t, "", e.variable, "TOKEN=t").Config
+		want := parse(t, "", e.variable, "TOKEN=t", hexKey).Config
 		for _, wrong := range []string{"[{}]", "{a: [b]}", `"wrong\x01"`} {
-			if got := parse(t, file(e.path, wrong), e.variable, "TOKEN=t").Config; !reflect.DeepEqual(want, got) {
+			if got := parse(t, file(e.path, wrong), e.variable, "TOKEN=t", hexKey).Config; !reflect.DeepEqual(want, got) {
 				t.Errorf("%s over %q: %+v", e.variable, wrong, got)
 			}
 		}

@@ -99,6 +99,8 @@ func typeName(t reflect.Type) string {
 		reflect.TypeFor[Interface](): "interface",
 		reflect.TypeFor[Port]():      "port",
 		reflect.TypeFor[Switch]():    "`auto`, `true` or `false`",
+		reflect.TypeFor[Secret]():    "secret",
+		reflect.TypeFor[Root]():      "`sender` or `host`",
 		reflect.TypeFor[Level]():     "string",
 		reflect.TypeFor[Format]():    "string",
 		reflect.TypeFor[bool]():      "`true` or `false`",

@@ -67,7 +67,7 @@ func (s Secret) resolve(getenv func(string) (string, bool)) (Secret, error) {
 		return s, err
 	}
 	if strings.ContainsFunc(s.value, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		return s, errors.New("a header cannot contain line breaks or control characters")
+		return s, errors.New("a secret cannot contain line breaks or control characters")
 	}
 	return s, nil
 }

@@ -105,6 +105,43 @@ func TestHeaders(t *testing.T) {
 	checkMistakes(t, mistakes(t, "", "DWELL_EXPORT_OTLP_HEADERS=a-grpc-=1"))
 }
 
+// hexKey is a variable that holds a key of IDs.
+const hexKey = "KEY=010000000000000000000000000000ef"
+
+// The key is 32 hexadecimal digits, wherever they are kept; what is wrong with them is said
+// without them.
+func TestKey(t *testing.T) {
+	const digits = "00112233445566778899aabbccddeeff"
+	file := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(file, []byte(digits+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want := [config.KeySize]byte{0, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff}
+	for _, written := range []string{digits, strings.ToUpper(digits), "${file:" + file + "}", "${env:K}"} {
+		loaded := parse(t, "trace: {key: '"+written+"'}", "K="+digits)
+		if got := loaded.Trace.IDKey(); got != want {
+			t.Errorf("%s is %x", written, got)
+		}
+		shown := fmt.Sprintf("%v %+v %#v %x", loaded.Trace, loaded.Config, loaded.Trace.Key, loaded.Trace.Key)
+		if written[0] == '$' {
+			shown += string(loaded.YAML())
+		}
+		if strings.Contains(strings.ToLower(shown), digits) {
+			t.Errorf("shown in %s", shown)
+		}
+	}
+	if got := parse(t, "").Trace.IDKey(); got != [config.KeySize]byte{} {
+		t.Errorf("by default %x", got)
+	}
+	for _, written := range []string{digits[1:], digits + "0", "x" + digits[1:], "a passphrase", strings.Repeat("0", 32), "${env:EMPTY}", "${env:NONE}"} {
+		got := mistakes(t, "trace: {key: '"+written+"'}", "EMPTY=")
+		checkMistakes(t, got, "trace.key")
+		if len(got) == 1 && (strings.Contains(got[0].Problem, "openssl rand -hex 16") == (written == "${env:NONE}") || strings.Contains(got[0].Problem, digits[1:])) {
+			t.Errorf("%s: %s", written, got[0].Problem)
+		}
+	}
+}
+
 // No verb and no log shows a secret, alone or inside of what holds it; nor does the
 // configuration as it is printed, if the secret is kept elsewhere.
 func TestSecretsAreNeverPrinted(t *testing.T) {

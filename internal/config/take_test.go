@@ -52,7 +52,7 @@ func TestTakeOfEachSetting(t *testing.T) {
 	}
 	for _, e := range examples() {
 		running := parse(t, e.base).Config
-		next := parse(t, e.base, e.variable, "TOKEN=t").Config
+		next := parse(t, e.base, e.variable, "TOKEN=t", hexKey).Config
 		was := parse(t, e.base).Config
 		changed, needs := running.Take(next)
 		want, left := []string{e.path}, []string(nil)

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dwelltrace/dwell/correlate"
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/internal/agent"
 	"github.com/dwelltrace/dwell/internal/tally"
@@ -92,10 +93,10 @@ func TestLife(t *testing.T) {
 // The agent is given what the configuration says, and counts what it sees whether or not
 // it is sent.
 func TestAgentIsGivenTheConfiguration(t *testing.T) {
-	l := live(t, "host: {id: h}\ntrace: {netns: [a], timeout: 3s, ring_size: 2MiB, vxlan_ports: [99]}\nshutdown: {timeout: 4s}\ncontainers: {sockets: [none]}\n")
-	o := l.agent.opts
+	l := live(t, "host: {id: h}\ntrace: {netns: [a], timeout: 3s, ring_size: 2MiB, vxlan_ports: [99], key: 000102030405060708090a0b0c0d0e0f, root: host}\nshutdown: {timeout: 4s}\ncontainers: {sockets: [none]}\n")
+	o, key := l.agent.opts, correlate.Key{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}
 	if o.HostID != "h" || o.IdleTimeout != 4*time.Second || o.Timeout != 3*time.Second || o.BPF.RingBytes != 2<<20 ||
-		len(o.BPF.VXLANPorts) != 1 || o.BPF.VXLANPorts[0] != 99 || len(o.Scope.NetNS) != 1 || !o.Containers || o.ContainerSockets != nil {
+		len(o.BPF.VXLANPorts) != 1 || o.BPF.VXLANPorts[0] != 99 || len(o.Scope.NetNS) != 1 || !o.OwnRoot || o.Key != key || !o.Containers || o.ContainerSockets != nil {
 		t.Errorf("%+v", o)
 	}
 	o.WithoutNetfilter(errors.New("too old a kernel"))

@@ -70,6 +70,8 @@ func agentOptions(c config.Trace, containers config.Containers) agent.Options {
 		BPF:     bpf.Options{RingBytes: int(c.RingSize), VXLANPorts: ports},
 		Scope:   scope(c),
 		Timeout: time.Duration(c.Timeout),
+		Key:     c.IDKey(),
+		OwnRoot: c.Root == config.OwnHost,
 
 		Containers: containers.Enabled, ContainerSockets: sockets(containers),
 	}

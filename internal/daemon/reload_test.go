@@ -81,6 +81,7 @@ func TestEachSetting(t *testing.T) {
 	values := map[string]string{ // where the documentation's example is not of this machine
 		"export.otlp.endpoint": "127.0.0.1:1", "export.otlp.headers": "{a: b}", "export.otlp.tls.ca_file": cert,
 		"export.otlp.tls.cert_file": cert, "export.otlp.tls.key_file": key,
+		"trace.key":        "000102030405060708090a0b0c0d0e0f",
 		"export.spool.dir": dir + "/spool", "export.file": dir + "/traces.jsonl", "metrics.otlp.endpoint": "127.0.0.1:2",
 	}
 	together := map[string]string{"export.otlp.tls.cert_file": "export.otlp.tls.key_file", "export.otlp.tls.key_file": "export.otlp.tls.cert_file"}
