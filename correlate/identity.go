@@ -77,14 +77,17 @@ func counts(p []byte) bool {
 }
 
 // localID derives a trace ID for an echo whose payload does not distinguish it, from what
-// distinguishes it on this host: addresses, identifier and the time of the first event.
+// distinguishes it on this host: addresses, identifier, and the time and place of the first
+// event.
 func (k Key) localID(first *event.Event, wall int64) trace.ID {
-	var msg [2 * (2 + 16 + 8)]byte
+	var msg [2*(2+16+8) + 8]byte
 	b := binary.BigEndian.AppendUint16(msg[:0], first.Seq)
 	b = binary.BigEndian.AppendUint16(b, first.ID)
 	b = append(b, first.Src[:]...)
 	b = append(b, first.Dst[:]...)
 	b = binary.BigEndian.AppendUint64(b, first.Time+uint64(wall))
+	b = binary.BigEndian.AppendUint32(b, first.NetNS)
+	b = binary.BigEndian.AppendUint32(b, first.IfIndex)
 	return k.hash128(b)
 }
 

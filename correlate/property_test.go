@@ -193,9 +193,15 @@ func TestArbitraryEvents(t *testing.T) {
 			w.owner[events[i].Time] = 0
 		}
 		traces, stats := run(events, correlate.Options{MaxEvents: 20, MaxOpen: 3})
+		began := map[trace.ID]int64{}
 		for _, tr := range traces {
 			checkTree(t, tr)
 			w.checkTimes(t, tr)
+			// No two packets are seen on one device in the same nanosecond.
+			if at, seen := began[tr.ID]; seen && at != tr.Root().Start {
+				t.Fatalf("two traces with ID %s", tr.ID)
+			}
+			began[tr.ID] = tr.Root().Start
 		}
 		if stats.Open != 0 || stats.Pings() != uint64(len(traces)) {
 			t.Fatalf("%d traces, stats %+v", len(traces), stats)
