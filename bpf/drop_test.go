@@ -3,6 +3,7 @@
 package bpf
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/nftables"
@@ -43,7 +44,7 @@ func TestDropReasonOfEvent(t *testing.T) {
 			r := record(t, Options{}, a, b)
 			a.pinger(false).send(tt.to, 1, []byte("dropped"))
 			events := r.until(seen(event.KfreeSKB, 1))
-			last := events[len(events)-1]
+			last := events[slices.IndexFunc(events, func(e event.Event) bool { return e.Hook == event.KfreeSKB })]
 			if got := r.line(&last); got != "b b0 kfree_skb request" {
 				t.Errorf("last event %q", got)
 			}

@@ -79,6 +79,23 @@ const (
 	kernelFilterFlagFILTER_ANY       kernelFilterFlag = 7
 )
 
+type kernelFragmentEcho struct {
+	_          structs.HostLayout
+	Id         uint16
+	Seq        uint16
+	PayloadLen uint16
+	Type       uint8
+	Pad        uint8
+	Payload    [16]uint8
+}
+
+type kernelFragmentKey struct {
+	_    structs.HostLayout
+	Addr kernelAddresses6
+	Id   uint32
+	V6   uint32
+}
+
 type kernelHook uint32
 
 const (
@@ -137,6 +154,16 @@ type kernelPeer struct {
 	Netns   uint32
 	Ifindex uint32
 }
+
+type kernelPortKind uint32
+
+const (
+	kernelPortKindPORT_VXLAN   kernelPortKind = 1
+	kernelPortKindPORT_GENEVE  kernelPortKind = 2
+	kernelPortKindPORT_FOU_IP  kernelPortKind = 3
+	kernelPortKindPORT_FOU_GRE kernelPortKind = 4
+	kernelPortKindPORT_GUE     kernelPortKind = 5
+)
 
 type kernelRecord struct {
 	_    structs.HostLayout
@@ -209,6 +236,11 @@ type kernelTunnel struct {
 	Pad  [3]uint8
 }
 
+type kernelTunnelPorts struct {
+	_    structs.HostLayout
+	Kind [65536]uint8
+}
+
 type kernelTunnelType uint32
 
 const (
@@ -251,9 +283,11 @@ const (
 	kernelMapAddressFilter         = "address_filter"
 	kernelMapAdmitted              = "admitted"
 	kernelMapEvents                = "events"
+	kernelMapFragments             = "fragments"
 	kernelMapInterfaceFilter       = "interface_filter"
 	kernelMapNetnsFilter           = "netns_filter"
 	kernelMapStats                 = "stats"
+	kernelMapTunnelPorts           = "tunnel_ports"
 	kernelMapXmitStacks            = "xmit_stacks"
 	kernelProgCountReferences      = "count_references"
 	kernelProgKfreeSkb             = "kfree_skb"
@@ -268,7 +302,6 @@ const (
 	kernelProgSkbCopyDatagramIovec = "skb_copy_datagram_iovec"
 	kernelVarAttached              = "attached"
 	kernelVarFilterState           = "filter_state"
-	kernelVarVxlanPorts            = "vxlan_ports"
 	kernelVarWakeBytes             = "wake_bytes"
 	kernelVarWakeMask              = "wake_mask"
 	kernelVarWireTypes             = "wire_types"
@@ -336,9 +369,11 @@ type kernelMapSpecs struct {
 	AddressFilter   *ebpf.MapSpec `ebpf:"address_filter"`
 	Admitted        *ebpf.MapSpec `ebpf:"admitted"`
 	Events          *ebpf.MapSpec `ebpf:"events"`
+	Fragments       *ebpf.MapSpec `ebpf:"fragments"`
 	InterfaceFilter *ebpf.MapSpec `ebpf:"interface_filter"`
 	NetnsFilter     *ebpf.MapSpec `ebpf:"netns_filter"`
 	Stats           *ebpf.MapSpec `ebpf:"stats"`
+	TunnelPorts     *ebpf.MapSpec `ebpf:"tunnel_ports"`
 	XmitStacks      *ebpf.MapSpec `ebpf:"xmit_stacks"`
 }
 
@@ -348,7 +383,6 @@ type kernelMapSpecs struct {
 type kernelVariableSpecs struct {
 	Attached    *ebpf.VariableSpec `ebpf:"attached"`
 	FilterState *ebpf.VariableSpec `ebpf:"filter_state"`
-	VxlanPorts  *ebpf.VariableSpec `ebpf:"vxlan_ports"`
 	WakeBytes   *ebpf.VariableSpec `ebpf:"wake_bytes"`
 	WakeMask    *ebpf.VariableSpec `ebpf:"wake_mask"`
 	WireTypes   *ebpf.VariableSpec `ebpf:"wire_types"`
@@ -377,9 +411,11 @@ type kernelMaps struct {
 	AddressFilter   *ebpf.Map `ebpf:"address_filter"`
 	Admitted        *ebpf.Map `ebpf:"admitted"`
 	Events          *ebpf.Map `ebpf:"events"`
+	Fragments       *ebpf.Map `ebpf:"fragments"`
 	InterfaceFilter *ebpf.Map `ebpf:"interface_filter"`
 	NetnsFilter     *ebpf.Map `ebpf:"netns_filter"`
 	Stats           *ebpf.Map `ebpf:"stats"`
+	TunnelPorts     *ebpf.Map `ebpf:"tunnel_ports"`
 	XmitStacks      *ebpf.Map `ebpf:"xmit_stacks"`
 }
 
@@ -388,9 +424,11 @@ func (m *kernelMaps) Close() error {
 		m.AddressFilter,
 		m.Admitted,
 		m.Events,
+		m.Fragments,
 		m.InterfaceFilter,
 		m.NetnsFilter,
 		m.Stats,
+		m.TunnelPorts,
 		m.XmitStacks,
 	)
 }
@@ -401,7 +439,6 @@ func (m *kernelMaps) Close() error {
 type kernelVariables struct {
 	Attached    *ebpf.Variable `ebpf:"attached"`
 	FilterState *ebpf.Variable `ebpf:"filter_state"`
-	VxlanPorts  *ebpf.Variable `ebpf:"vxlan_ports"`
 	WakeBytes   *ebpf.Variable `ebpf:"wake_bytes"`
 	WakeMask    *ebpf.Variable `ebpf:"wake_mask"`
 	WireTypes   *ebpf.Variable `ebpf:"wire_types"`

@@ -21,9 +21,8 @@ type objects struct {
 	kernelVariables
 
 	// Where the variables are.
-	Bss   *ebpf.Map `ebpf:".bss"`
-	Ring  *ebpf.Map `ebpf:".rodata.ring"`
-	Parse *ebpf.Map `ebpf:".rodata.parse"`
+	Bss  *ebpf.Map `ebpf:".bss"`
+	Ring *ebpf.Map `ebpf:".rodata.ring"`
 
 	// tracepoints are the programs on tracepoints, in the order in which to attach them.
 	tracepoints []*ebpf.Program
@@ -70,18 +69,19 @@ func (o *objects) shared() map[string]*ebpf.Map {
 		kernelMapAddressFilter:   o.AddressFilter,
 		kernelMapAdmitted:        o.Admitted,
 		kernelMapEvents:          o.Events,
+		kernelMapFragments:       o.Fragments,
 		kernelMapInterfaceFilter: o.InterfaceFilter,
 		kernelMapNetnsFilter:     o.NetnsFilter,
 		kernelMapStats:           o.Stats,
+		kernelMapTunnelPorts:     o.TunnelPorts,
 		".bss":                   o.Bss,
 		".rodata.ring":           o.Ring,
-		".rodata.parse":          o.Parse,
 	}
 }
 
 // Close takes out of the kernel what is loaded.
 func (o *objects) Close() error {
-	errs := []error{o.kernelMaps.Close(), o.Bss.Close(), o.Ring.Close(), o.Parse.Close()}
+	errs := []error{o.kernelMaps.Close(), o.Bss.Close(), o.Ring.Close()}
 	for _, p := range o.tracepoints {
 		errs = append(errs, p.Close())
 	}

@@ -15,10 +15,6 @@ const (
 	// DefaultRingBytes holds about 800,000 events on IPv4: those of some 30,000 pings
 	// through the lab's bridge topology.
 	DefaultRingBytes = 64 << 20
-	// VXLANPort is the port that IANA assigned (RFC 7348, section 8).
-	VXLANPort = 4789
-	// LegacyVXLANPort is what Linux uses where no port is configured.
-	LegacyVXLANPort = 8472
 )
 
 // maxRingBytes is the kernel's limit for max_entries rounded to a power of two.
@@ -31,8 +27,10 @@ type Options struct {
 	// two and at least a page. The kernel allocates it at once. 0 means
 	// DefaultRingBytes; the largest is 1 GiB.
 	RingBytes int
-	// VXLANPorts are the UDP destination ports that carry VXLAN; at most 8. nil
-	// means VXLANPort and LegacyVXLANPort; an empty list means none.
+	// VXLANPorts are the UDP destination ports that carry VXLAN. nil means VXLANPort and
+	// LegacyVXLANPort; an empty list means none. VXLANGPEPort, GenevePort and GREPort always
+	// carry what IANA assigned them to, and those of the kernel's own devices can be added
+	// later; see [Tracer.SetTunnelPorts].
 	VXLANPorts []uint16
 }
 
@@ -46,18 +44,6 @@ func (o Options) ringBytes() (uint32, error) {
 	}
 	n = max(n, os.Getpagesize())
 	return 1 << bits.Len32(uint32(n-1)), nil
-}
-
-func (o Options) vxlanPorts() ([]uint16, error) {
-	if o.VXLANPorts == nil {
-		return []uint16{VXLANPort, LegacyVXLANPort}, nil
-	}
-	for _, p := range o.VXLANPorts {
-		if p == 0 {
-			return nil, fmt.Errorf("VXLAN port 0: must be between 1 and 65535")
-		}
-	}
-	return o.VXLANPorts, nil
 }
 
 // Wake-ups: the reader is woken once a wakeFraction-th of the ring is unread. The
@@ -91,7 +77,7 @@ func (o Options) apply(spec *ebpf.CollectionSpec) error {
 	if err != nil {
 		return err
 	}
-	ports, err := o.vxlanPorts()
+	ports, err := o.tunnelPorts(nil)
 	if err != nil {
 		return err
 	}
@@ -99,18 +85,9 @@ func (o Options) apply(spec *ebpf.CollectionSpec) error {
 	if err := spec.Assign(&vars); err != nil {
 		return err
 	}
-	list := make([]byte, vars.VxlanPorts.Size())
-	if 2*len(ports) > len(list) {
-		return fmt.Errorf("%d VXLAN ports: at most %d", len(ports), len(list)/2)
-	}
-	for i, p := range ports {
-		list[2*i], list[2*i+1] = byte(p>>8), byte(p)
-	}
 	threshold, mask := wake(ring)
 	spec.Maps[kernelMapEvents].MaxEntries = ring
-	if err := vars.VxlanPorts.Set(list); err != nil {
-		return err
-	}
+	spec.Maps[kernelMapTunnelPorts].Contents = []ebpf.MapKV{{Key: uint32(0), Value: inNetworkOrder(ports)}}
 	if err := vars.WakeBytes.Set(threshold); err != nil {
 		return err
 	}

@@ -3,8 +3,11 @@
 package bpf
 
 import (
+	"maps"
 	"os"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestRingBytes(t *testing.T) {
@@ -43,25 +46,34 @@ func TestWakeBeforeFull(t *testing.T) {
 	}
 }
 
-func TestVXLANPorts(t *testing.T) {
+func TestTunnelPorts(t *testing.T) {
 	for _, tt := range []struct {
-		ports []uint16
-		ok    bool
+		options []uint16
+		more    map[uint16]PortKind
+		want    map[uint16]PortKind
 	}{
-		{nil, true},
-		{[]uint16{}, true},
-		{[]uint16{0}, false},
-		{make9(), false},
-		{make9()[1:], true},
+		{nil, nil, map[uint16]PortKind{4789: PortVXLAN, 8472: PortVXLAN}},
+		{[]uint16{}, nil, nil},
+		{[]uint16{1, 65535}, nil, map[uint16]PortKind{1: PortVXLAN, 65535: PortVXLAN}},
+		{[]uint16{1}, map[uint16]PortKind{0: PortGUE, 2: PortGeneve}, map[uint16]PortKind{1: PortVXLAN, 2: PortGeneve}},
 	} {
-		spec, err := loadKernel()
+		want := map[uint16]PortKind{4790: PortVXLAN, 6081: PortGeneve, 4754: PortFOUGRE}
+		maps.Copy(want, tt.want)
+		kinds, err := Options{VXLANPorts: tt.options}.tunnelPorts(tt.more)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := (Options{VXLANPorts: tt.ports}).apply(spec); (err == nil) != tt.ok {
-			t.Errorf("ports %v: %v", tt.ports, err)
+		got := map[uint16]PortKind{}
+		for port, kind := range kinds {
+			if kind != 0 {
+				got[uint16(port)] = kind
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("ports %v and %v (-want +got):\n%s", tt.options, tt.more, diff)
 		}
 	}
+	if _, err := (Options{VXLANPorts: []uint16{0}}).tunnelPorts(nil); err == nil {
+		t.Error("port 0 is accepted")
+	}
 }
-
-func make9() []uint16 { return []uint16{1, 2, 3, 4, 5, 6, 7, 8, 9} }

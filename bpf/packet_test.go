@@ -90,8 +90,8 @@ func TestFragments(t *testing.T) {
 				if e.Hook == event.SKBCopyDatagramIovec || e.Hook == event.KfreeSKB {
 					want = 4000 // put together again
 				}
-				if string(e.Payload[:]) != "fragmentfragment" || e.PayloadLen != want {
-					t.Errorf("%s: %d bytes, want %d: %q", r.line(&e), e.PayloadLen, want, e.Payload)
+				if string(e.Payload[:]) != "fragmentfragment" || e.PayloadLen != want || e.Flags.Has(event.FirstFragment) != (want < 4000) {
+					t.Errorf("%s: flags %b, %d bytes, want %d: %q", r.line(&e), e.Flags, e.PayloadLen, want, e.Payload)
 				}
 			}
 		})

@@ -4,6 +4,7 @@
 #define DWELL_EMIT_H
 
 #include "filter.h"
+#include "fragment.h"
 #include "parse.h"
 
 static __always_inline __u16 device_flags(struct net_device *dev)
@@ -50,7 +51,7 @@ static __always_inline void fill_place(struct record_head *h, struct sk_buff *sk
 static __always_inline __u32 capture(struct record *r, struct sk_buff *skb, struct net_device *dev,
 				     struct net *net, struct l3 l3, enum hook hook, __u32 code)
 {
-	if (!parse_echo(r, skb, l3))
+	if (!parse_echo(r, skb, l3) || (is_fragment(&r->head) && !follow_fragment(r, hook)))
 		return 0;
 	r->head.time = bpf_ktime_get_ns();
 	r->head.skb = (__u64)skb;
@@ -84,36 +85,36 @@ static __always_inline void observe(struct sk_buff *skb, struct net_device *dev,
 	observe_in(NULL, skb, dev, l3, hook, code);
 }
 
-/* The network header where the stack has set it: on transmit and after. */
-static __always_inline struct l3 l3_from_header(const struct sk_buff *skb)
+/* From an offset in the packet's buffer to the end of its linear part. */
+static __always_inline struct l3 l3_from(const struct sk_buff *skb, __u32 offset, __be16 proto)
 {
-	__u32 offset = skb->network_header, tail = skb->tail;
+	__u32 tail = skb->tail;
 
 	return (struct l3){
 		.start = skb->head + offset,
 		.len = offset && tail > offset ? tail - offset : 0,
-		.proto = skb->protocol,
+		.proto = proto,
 	};
 }
 
-/* The network header on arrival: where data begins, or behind VLAN tags. */
+/* The network header where the stack has set it: on transmit and after. Where that is not
+ * IP's, it may be in front of a tag or behind it; then the packet begins at its Ethernet
+ * header, if the device has them.
+ */
+static __always_inline struct l3 l3_from_header(const struct sk_buff *skb, struct net_device *dev)
+{
+	__be16 proto = skb->protocol;
+	__u16 mac = skb->mac_header;
+
+	if (!is_ip(proto) && dev && dev->type == ARPHRD_ETHER && mac != MAC_HEADER_UNSET)
+		return l3_from(skb, mac, may_carry_ip(proto) ? bpf_htons(ETH_P_TEB) : proto);
+	return l3_from(skb, skb->network_header, proto);
+}
+
+/* The network header on arrival: where data begins. */
 static __always_inline struct l3 l3_from_data(const struct sk_buff *skb)
 {
-	const __u8 *data = skb->data;
-	__u32 offset = data - skb->head, tail = skb->tail;
-	__be16 proto = skb->protocol;
-
-	if (proto == bpf_htons(ETH_P_8021Q) || proto == bpf_htons(ETH_P_8021AD)) {
-		offset += VLAN_TAG;
-		data += VLAN_TAG;
-	} else if (proto != bpf_htons(ETH_P_IP) && proto != bpf_htons(ETH_P_IPV6)) {
-		return (struct l3){};
-	}
-	return (struct l3){
-		.start = data,
-		.len = tail > offset ? tail - offset : 0,
-		.proto = proto,
-	};
+	return l3_from(skb, skb->data - skb->head, skb->protocol);
 }
 
 #endif

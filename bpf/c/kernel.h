@@ -28,6 +28,7 @@ typedef _Bool bool;
 /* include/uapi/linux/bpf.h */
 enum bpf_map_type {
 	BPF_MAP_TYPE_HASH = 1,
+	BPF_MAP_TYPE_ARRAY = 2,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_LRU_HASH = 9,
 	BPF_MAP_TYPE_LPM_TRIE = 11,
@@ -35,6 +36,7 @@ enum bpf_map_type {
 };
 
 enum {
+	BPF_ANY = 0,
 	BPF_NOEXIST = 1,
 	BPF_F_NO_PREALLOC = 1,
 	BPF_RB_NO_WAKEUP = 1,
@@ -44,21 +46,43 @@ enum {
 
 /* include/uapi/linux/if_ether.h, in.h, in6.h, if.h, socket.h */
 enum {
+	ETH_P_802_3_MIN = 0x0600,
 	ETH_P_IP = 0x0800,
+	ETH_P_TEB = 0x6558,
 	ETH_P_8021Q = 0x8100,
+	ETH_P_ERSPAN2 = 0x22eb,
 	ETH_P_IPV6 = 0x86dd,
+	ETH_P_MPLS_UC = 0x8847,
+	ETH_P_MPLS_MC = 0x8848,
+	ETH_P_PPP_SES = 0x8864,
 	ETH_P_8021AD = 0x88a8,
+	ETH_P_ERSPAN = 0x88be,
+	ETH_P_LOOPBACK = 0x9000,
+	ETH_P_QINQ1 = 0x9100,
+	ARPHRD_ETHER = 1,
 	IPPROTO_HOPOPTS = 0,
 	IPPROTO_ICMP = 1,
+	IPPROTO_IPIP = 4,
+	IPPROTO_TCP = 6,
 	IPPROTO_UDP = 17,
+	IPPROTO_IPV6 = 41,
+	IPPROTO_ROUTING = 43,
 	IPPROTO_FRAGMENT = 44,
+	IPPROTO_GRE = 47,
+	IPPROTO_ESP = 50,
+	IPPROTO_AH = 51,
 	IPPROTO_ICMPV6 = 58,
 	IPPROTO_DSTOPTS = 60,
+	IPPROTO_MPLS = 137,
+	IPPROTO_ETHERNET = 143,
 	IFF_LOOPBACK = 1 << 3,
 	AF_INET = 2,
 	AF_INET6 = 10,
 	IFNAMSIZ = 16,
 };
+
+/* include/linux/skbuff.h */
+enum { MAC_HEADER_UNSET = 0xffff };
 
 /* include/uapi/linux/netfilter.h */
 enum { NF_ACCEPT = 1 };
@@ -95,6 +119,7 @@ struct net_device {
 	/* A plain unsigned int before 6.10, a bit-field after. */
 	unsigned int priv_flags;
 	unsigned int flags;
+	unsigned short type; /* ARPHRD_ETHER and others */
 	int ifindex;
 	possible_net_t nd_net;
 	char name[IFNAMSIZ];
@@ -116,6 +141,7 @@ struct sk_buff {
 	int skb_iif;
 	__be16 protocol;
 	__u16 network_header;
+	__u16 mac_header; /* MAC_HEADER_UNSET if there is none */
 	/* An offset from head on 64-bit kernels, as is every header offset. */
 	unsigned int tail;
 	unsigned char *head;

@@ -10,9 +10,10 @@ int BPF_PROG(kfree_skb, struct sk_buff *skb, void *location, __u32 reason)
 {
 	__be16 proto = skb->protocol;
 
-	if (proto != bpf_htons(ETH_P_IP) && proto != bpf_htons(ETH_P_IPV6))
+	if (!is_ip(proto) && !may_carry_ip(proto))
 		return 0;
-	observe(skb, skb->dev, skb->network_header ? l3_from_header(skb) : l3_from_data(skb),
+	observe(skb, skb->dev,
+		skb->network_header ? l3_from_header(skb, skb->dev) : l3_from_data(skb),
 		HOOK_KFREE_SKB, reason);
 	return 0;
 }
@@ -34,6 +35,6 @@ int BPF_PROG(skb_copy_datagram_iovec, struct sk_buff *skb)
 	if ((family != AF_INET || proto != IPPROTO_ICMP) &&
 	    (family != AF_INET6 || proto != IPPROTO_ICMPV6))
 		return 0;
-	observe(skb, NULL, l3_from_header(skb), HOOK_SKB_COPY_DATAGRAM_IOVEC, 0);
+	observe(skb, NULL, l3_from_header(skb, NULL), HOOK_SKB_COPY_DATAGRAM_IOVEC, 0);
 	return 0;
 }

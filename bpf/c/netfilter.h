@@ -27,8 +27,8 @@ static __always_inline int observe_netfilter(struct bpf_nf_ctx *ctx, enum hook h
 	const struct nf_hook_state *state = ctx->state;
 
 	if (attached)
-		observe_in(state->net, ctx->skb, netfilter_device(state), l3_from_header(ctx->skb),
-			   hook, state->hook);
+		observe_in(state->net, ctx->skb, netfilter_device(state),
+			   l3_from_header(ctx->skb, NULL), hook, state->hook);
 	return NF_ACCEPT;
 }
 

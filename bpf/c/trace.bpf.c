@@ -26,6 +26,7 @@ const struct {
 	enum record_flag record_flag;
 	enum record_part record_part;
 	enum tunnel_type tunnel_type;
+	enum port_kind port_kind;
 	enum deed deed;
 	enum filter_flag filter_flag;
 	enum nf_inet_hooks nf_inet_hooks;

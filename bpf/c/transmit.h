@@ -66,7 +66,7 @@ static __always_inline struct xmit_frame *pop_xmit(struct xmit_stack *stack, __u
 SEC("tp_btf/net_dev_queue")
 int BPF_PROG(net_dev_queue, struct sk_buff *skb)
 {
-	observe(skb, skb->dev, l3_from_header(skb), HOOK_NET_DEV_QUEUE, 0);
+	observe(skb, skb->dev, l3_from_header(skb, skb->dev), HOOK_NET_DEV_QUEUE, 0);
 	return 0;
 }
 
@@ -74,7 +74,7 @@ SEC("tp_btf/net_dev_start_xmit")
 int BPF_PROG(net_dev_start_xmit, struct sk_buff *skb, struct net_device *dev)
 {
 	struct record r;
-	__u32 size = capture(&r, skb, dev, NULL, l3_from_header(skb),
+	__u32 size = capture(&r, skb, dev, NULL, l3_from_header(skb, dev),
 			     HOOK_NET_DEV_START_XMIT, 0);
 
 	if (size) {
