@@ -126,6 +126,15 @@ type kernelInterfaceKey struct {
 	Name       [16]uint8
 }
 
+type kernelLinkKinds struct {
+	_      structs.HostLayout
+	Veth   uint64
+	Netkit uint64
+	Others [8]uint64
+	Next   uint32
+	Pad    uint32
+}
+
 type kernelNetnsKey struct {
 	_          structs.HostLayout
 	Generation uint32
@@ -302,6 +311,7 @@ const (
 	kernelProgSkbCopyDatagramIovec = "skb_copy_datagram_iovec"
 	kernelVarAttached              = "attached"
 	kernelVarFilterState           = "filter_state"
+	kernelVarLinkKinds             = "link_kinds"
 	kernelVarWakeBytes             = "wake_bytes"
 	kernelVarWakeMask              = "wake_mask"
 	kernelVarWireTypes             = "wire_types"
@@ -383,6 +393,7 @@ type kernelMapSpecs struct {
 type kernelVariableSpecs struct {
 	Attached    *ebpf.VariableSpec `ebpf:"attached"`
 	FilterState *ebpf.VariableSpec `ebpf:"filter_state"`
+	LinkKinds   *ebpf.VariableSpec `ebpf:"link_kinds"`
 	WakeBytes   *ebpf.VariableSpec `ebpf:"wake_bytes"`
 	WakeMask    *ebpf.VariableSpec `ebpf:"wake_mask"`
 	WireTypes   *ebpf.VariableSpec `ebpf:"wire_types"`
@@ -439,6 +450,7 @@ func (m *kernelMaps) Close() error {
 type kernelVariables struct {
 	Attached    *ebpf.Variable `ebpf:"attached"`
 	FilterState *ebpf.Variable `ebpf:"filter_state"`
+	LinkKinds   *ebpf.Variable `ebpf:"link_kinds"`
 	WakeBytes   *ebpf.Variable `ebpf:"wake_bytes"`
 	WakeMask    *ebpf.Variable `ebpf:"wake_mask"`
 	WireTypes   *ebpf.Variable `ebpf:"wire_types"`

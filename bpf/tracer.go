@@ -93,7 +93,7 @@ func (t *Tracer) Attach() error {
 	if len(t.links) > 0 {
 		return errors.New("attach tracing programs: already attached")
 	}
-	if err := t.resetXmitStacks(); err != nil {
+	if err := errors.Join(t.resetXmitStacks(), t.objs.LinkKinds.Set(kernelLinkKinds{})); err != nil {
 		return fmt.Errorf("attach tracing programs: %w", err)
 	}
 	for _, prog := range t.objs.tracepoints {

@@ -3,46 +3,10 @@
 #ifndef DWELL_EMIT_H
 #define DWELL_EMIT_H
 
+#include "device.h"
 #include "filter.h"
 #include "fragment.h"
 #include "parse.h"
-
-static __always_inline __u16 device_flags(struct net_device *dev)
-{
-	__u64 priv = BPF_CORE_READ_BITFIELD(dev, priv_flags);
-	__u16 flags = 0;
-
-	if (priv & IFF_EBRIDGE)
-		flags |= FLAG_BRIDGE;
-	if (priv & IFF_BRIDGE_PORT)
-		flags |= FLAG_BRIDGE_PORT;
-	if (dev->flags & IFF_LOOPBACK)
-		flags |= FLAG_LOOPBACK;
-	return flags;
-}
-
-/* Fills in where the packet is. Away from any device, the socket knows the
- * namespace and the packet the interface that it came in through. A net that the
- * hook knows comes before either.
- */
-static __always_inline void fill_place(struct record_head *h, struct sk_buff *skb,
-				       struct net_device *dev, struct net *net)
-{
-	int iif = skb->skb_iif;
-
-	if (iif)
-		h->flags |= FLAG_RECEIVED;
-	if (dev) {
-		h->netns = (net ? net : dev->nd_net.net)->ns.inum;
-		h->ifindex = dev->ifindex;
-		h->flags |= device_flags(dev);
-	} else {
-		struct sock *sk = skb->sk;
-
-		h->netns = sk ? sk->__sk_common.skc_net.net->ns.inum : 0;
-		h->ifindex = iif;
-	}
-}
 
 /* Fills in the record, packs it and returns its size, or 0 if the packet is not an echo or
  * the filter does not want it. Until the packet turns out to be an echo, nothing is
@@ -65,6 +29,9 @@ static __always_inline __u32 capture(struct record *r, struct sk_buff *skb, stru
 	fill_place(&r->head, skb, dev, net);
 	if (!admit(r, dev))
 		return 0;
+	fill_parties(&r->head, skb, hook);
+	if (dev && is_inbound(hook))
+		fill_peer(r, dev);
 	return pack_record(r);
 }
 

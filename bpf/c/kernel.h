@@ -78,6 +78,7 @@ enum {
 	IFF_LOOPBACK = 1 << 3,
 	AF_INET = 2,
 	AF_INET6 = 10,
+	AF_PACKET = 17,
 	IFNAMSIZ = 16,
 };
 
@@ -95,11 +96,16 @@ enum nf_inet_hooks {
 	NF_INET_POST_ROUTING,
 };
 
-/* include/linux/netdevice.h, enum netdev_priv_flags */
-enum {
+/* include/linux/netdevice.h */
+enum netdev_priv_flags {
 	IFF_EBRIDGE = 1 << 1,
 	IFF_BRIDGE_PORT = 1 << 9,
+	IFF_OVS_DATAPATH = 1 << 10, /* a port of Open vSwitch */
+	IFF_OPENVSWITCH = 1 << 20,  /* an internal port of Open vSwitch */
 };
+
+/* include/uapi/linux/if_packet.h */
+enum { PACKET_OTHERHOST = 3 };
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
@@ -115,6 +121,10 @@ typedef struct {
 	struct net *net;
 } possible_net_t;
 
+struct rtnl_link_ops {
+	const char *kind; /* of virtual device: "veth" */
+};
+
 struct net_device {
 	/* A plain unsigned int before 6.10, a bit-field after. */
 	unsigned int priv_flags;
@@ -123,6 +133,7 @@ struct net_device {
 	int ifindex;
 	possible_net_t nd_net;
 	char name[IFNAMSIZ];
+	const struct rtnl_link_ops *rtnl_link_ops; /* NULL for a physical device */
 };
 
 struct sock_common {
@@ -139,6 +150,7 @@ struct sk_buff {
 	struct net_device *dev;
 	struct sock *sk;
 	int skb_iif;
+	unsigned char pkt_type; /* a bit-field */
 	__be16 protocol;
 	__u16 network_header;
 	__u16 mac_header; /* MAC_HEADER_UNSET if there is none */

@@ -18,9 +18,10 @@ int BPF_PROG(kfree_skb, struct sk_buff *skb, void *location, __u32 reason)
 	return 0;
 }
 
-/* A process takes a packet from its socket. Only ICMP sockets, raw or datagram:
- * a packet socket (tcpdump) takes copies, and TCP must not pay for parsing. The
- * packet has left its device.
+/* A process takes a packet from its socket. Only ICMP sockets, raw or datagram, and packet
+ * sockets, which take copies of frames (tcpdump) or are a switch: TCP must not pay for
+ * parsing. The packet has left its device. It is not seen if the process has mapped the
+ * socket's ring into its memory (PACKET_RX_RING).
  */
 SEC("tp_btf/skb_copy_datagram_iovec")
 int BPF_PROG(skb_copy_datagram_iovec, struct sk_buff *skb)
@@ -32,7 +33,7 @@ int BPF_PROG(skb_copy_datagram_iovec, struct sk_buff *skb)
 		return 0;
 	family = sk->__sk_common.skc_family;
 	proto = sk->sk_protocol;
-	if ((family != AF_INET || proto != IPPROTO_ICMP) &&
+	if (family != AF_PACKET && (family != AF_INET || proto != IPPROTO_ICMP) &&
 	    (family != AF_INET6 || proto != IPPROTO_ICMPV6))
 		return 0;
 	observe(skb, NULL, l3_from_header(skb, NULL), HOOK_SKB_COPY_DATAGRAM_IOVEC, 0);

@@ -51,6 +51,23 @@ struct {
 	__type(value, struct xmit_stack);
 } xmit_stacks SEC(".maps");
 
+/* Kinds of virtual device, by the addresses of their link operations: those of pairs, and
+ * the last few others, so that a name is not read for each packet. Learnt from the first
+ * packet of each kind and forgotten by Attach, because an address may be another kind's once
+ * its module was unloaded.
+ */
+enum { OTHER_KINDS = 8 };
+
+struct link_kinds {
+	__u64 veth;
+	__u64 netkit;
+	__u64 others[OTHER_KINDS];
+	__u32 next; /* index in others */
+	__u32 _pad;
+};
+
+volatile struct link_kinds link_kinds = {};
+
 struct netns_key {
 	__u32 generation;
 	__u32 inode;

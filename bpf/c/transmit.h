@@ -34,7 +34,10 @@ static __always_inline void push_xmit(struct sk_buff *skb, struct net_device *de
 	stack->frames[depth].skb = (__u64)skb;
 	stack->frames[depth].dev = (__u64)dev;
 	stack->frames[depth].size = size;
-	stack->frames[depth].record = *r;
+	stack->frames[depth].record.head = r->head;
+	stack->frames[depth].record.addr.v4 = r->addr.v4;
+	if (size > sizeof(r->head) + sizeof(r->addr.v4)) /* most are not */
+		stack->frames[depth].record = *r;
 	stack->depth = depth + 1;
 }
 

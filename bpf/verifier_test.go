@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bpf
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"testing"
+
+	"github.com/cilium/ebpf"
+)
+
+// maxVerified is how many instructions the verifier may walk through in one program. Its own
+// limit is a million; what counts is that a small change of the code does not get near that
+// on any kernel.
+const maxVerified = 200_000
+
+// TestVerifierInstructions loads each program and says how many instructions the verifier of
+// the running kernel walked through; with -v, of all.
+func TestVerifierInstructions(t *testing.T) {
+	privileged(t)
+	spec, err := Options{RingBytes: 1}.spec()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(spec.Programs)) {
+		one := spec.Copy()
+		maps.DeleteFunc(one.Programs, func(other string, _ *ebpf.ProgramSpec) bool { return other != name })
+		loaded, err := ebpf.NewCollection(one)
+		if err != nil {
+			if spec.Programs[name].Type == ebpf.Netfilter {
+				err = explainNetfilter(err)
+			}
+			t.Errorf("%s: %v", name, err)
+			if verifier := (*ebpf.VerifierError)(nil); errors.As(err, &verifier) {
+				t.Logf("%+v", verifier) // all of it
+			}
+			continue
+		}
+		info, err := loaded.Programs[name].Info()
+		if err != nil {
+			t.Fatal(err)
+		}
+		verified, _ := info.VerifiedInstructions()
+		size, err := info.TranslatedSize()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%-24s %7d instructions verified, %5d in the program", name, verified, size/8)
+		if verified == 0 || verified > maxVerified {
+			t.Errorf("%s: %d instructions verified, want at most %d", name, verified, maxVerified)
+		}
+		loaded.Close()
+	}
+}
