@@ -35,6 +35,11 @@ func BPF(tb testing.TB) {
 	}
 }
 
+// TooOld is the attribute that a test has which skips because the kernel is too old for it
+// (testing.T.Attr), so that whoever reads the results can tell it from other skips. Its
+// value is the kernel's release.
+const TooOld = "kernel-too-old"
+
 // Kernel goes on if err is nil, and otherwise ends the test. It skips it if err says that
 // what is missing came with a newer kernel than the running one. If the running kernel is
 // new enough, it should have it, and the test fails, as it does for any other error.
@@ -54,6 +59,7 @@ func Kernel(tb testing.TB, err error) {
 		NeedsNewer(release string) bool
 	}
 	if errors.As(err, &missing) && missing.NeedsNewer(release) {
+		tb.Attr(TooOld, release)
 		tb.Skipf("on Linux %s: %v", release, err)
 	}
 	tb.Fatalf("on Linux %s: %v", release, err)

@@ -21,10 +21,13 @@ func (m missing) NeedsNewer(string) bool { return m.newer }
 // ending notes how a test would have ended.
 type ending struct {
 	testing.TB
-	how string
+	how    string
+	tooOld bool // has the attribute
 }
 
 func (*ending) Helper() {}
+
+func (e *ending) Attr(key, _ string) { e.tooOld = key == privilegetest.TooOld }
 
 func (e *ending) Skipf(string, ...any)  { e.how = "skips"; runtime.Goexit() }
 func (e *ending) Fatalf(string, ...any) { e.how = "fails"; runtime.Goexit() }
@@ -49,6 +52,9 @@ func TestKernel(t *testing.T) {
 		}()
 		if <-done; e.how != tt.want {
 			t.Errorf("a test with the error %v %s, want: %s", tt.err, e.how, tt.want)
+		}
+		if e.tooOld != (tt.want == "skips") {
+			t.Errorf("a test with the error %v %s, and has the attribute %s: %t", tt.err, e.how, privilegetest.TooOld, e.tooOld)
 		}
 	}
 }
