@@ -60,6 +60,14 @@ test: build $(GOTESTSUM) test-deps ## Run all tests; as root, also those on the 
 test-deps:
 	.ci/install test
 
+# The runner itself says which test may not skip. KERNELS=6.12 for one kernel alone.
+.PHONY: test-kernels
+test-kernels: $(GOTESTSUM) ## Run tests on Linux 6.1 and 6.12, in emulated machines (PKG=./bpf)
+	.ci/install kernels
+	$(GO) build -o bin/vmtest ./internal/check/vmtest
+	$(GOTESTSUM) --format pkgname-and-test-fails --raw-command -- \
+		bin/vmtest $(if $(KERNELS),-kernels $(KERNELS)) $(ARGS) $(filter-out ./...,$(PKG))
+
 .PHONY: check
 check: lint generated tidy arch ## Run everything that CI checks besides the tests
 

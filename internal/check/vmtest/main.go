@@ -2,122 +2,105 @@
 
 //go:build linux
 
-// Vmtest runs the tests of package bpf on another kernel, in an emulated machine.
+// Vmtest runs tests on other kernels, each in an emulated machine.
 //
-//	go run ./internal/check/vmtest -root DIR [-qemu COMMAND] [-run REGEXP]
+//	go run ./internal/check/vmtest [-kernels 6.1,6.12] [-run REGEXP] [PACKAGE...] [-- ARGUMENT...]
 //
-// DIR holds one unpacked kernel package: boot/vmlinuz-VERSION and
-// lib/modules/VERSION, as "apt-get download" and "dpkg -x" make it. Nothing is
-// installed and no privileges are needed: the machine has no disk and no network,
-// only an initramfs with this program as init, the kernel's modules that the tests
-// need, and the test binary. It ends with the tests' exit status.
+// Arguments after "--" are for the test programs.
+//
+// The kernels are Debian's, with all their modules, as ".ci/install kernels" unpacks
+// them into .cache/kernels. A machine has no disk and no network. Its file system is
+// this machine's own, read over 9P and never written to: above it lie the kernel's
+// modules, some tools, and a layer in memory that takes what the tests write. Only what
+// they write to the directory of -writable stays.
+//
+// It prints the results as "go test -json" does, with the kernel as part of the
+// package's name, for gotestsum to show. It fails if a test fails, if one skips for
+// another reason than that the kernel is too old, and if a package has no result.
 package main
 
 import (
-	"bytes"
+	"context"
+	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
+	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"time"
+
+	"github.com/dwelltrace/dwell/internal/check/machine"
 )
 
-// modules are what the tests' topologies need.
-var modules = []string{"veth", "bridge", "vxlan", "nf_tables", "nft_chain_nat", "nft_masq", "nf_nat"}
+// config is what the command line says.
+type config struct {
+	qemu     string
+	versions []string // of kernels
+	run      string
+	writable string
+	timeout  time.Duration
+	suites   []suite
+	args     []string // for the test programs
+}
 
 func main() {
 	if os.Getpid() == 1 {
 		initialize()
 		return
 	}
-	root := flag.String("root", "", "directory of an unpacked kernel package")
-	qemu := flag.String("qemu", "qemu-system-x86_64", "emulator `command`")
-	run := flag.String("run", ".", "tests to run")
-	timeout := flag.Duration("timeout", 10*time.Minute, "for the whole run")
+	var cfg config
+	flag.StringVar(&cfg.qemu, "qemu", "qemu-system-x86_64", "emulator `command`")
+	kernels := flag.String("kernels", "6.1,6.12", "kernels, of those in "+machine.Layers)
+	flag.StringVar(&cfg.run, "run", "", "tests to run, as of go test")
+	flag.StringVar(&cfg.writable, "writable", "", "`directory` of the repository that the tests may write to")
+	flag.DurationVar(&cfg.timeout, "timeout", 10*time.Minute, "for all machines, which run side by side")
 	flag.Parse()
-	if err := host(*root, *qemu, *run, *timeout); err != nil {
+	packages := flag.Args()
+	if i := slices.Index(packages, "--"); i >= 0 {
+		packages, cfg.args = packages[:i], packages[i+1:]
+	}
+	cfg.versions, cfg.suites = strings.Split(*kernels, ","), choose(packages)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	err := test(ctx, cfg)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "vmtest:", err)
 		os.Exit(1)
 	}
 }
 
-// host builds the initramfs, boots it and looks for the verdict.
-func host(root, qemu, run string, timeout time.Duration) error {
-	kernels, err := filepath.Glob(filepath.Join(root, "boot", "vmlinuz-*"))
-	if err != nil || len(kernels) != 1 {
-		return fmt.Errorf("%s/boot: want one vmlinuz, found %d: -root must be an unpacked kernel package", root, len(kernels))
+// test builds the tests, boots the machines and collects their results.
+func test(ctx context.Context, cfg config) error {
+	root, err := os.Getwd()
+	if err != nil {
+		return err
 	}
-	version := strings.TrimPrefix(filepath.Base(kernels[0]), "vmlinuz-")
-	dir, err := os.MkdirTemp("", "vmtest")
+	machines, err := find(cfg, root)
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp(filepath.Join(root, machine.Layers), "run.")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	image := filepath.Join(dir, "initramfs")
-	if err := build(dir, image, filepath.Join(root, "lib", "modules", version), run); err != nil {
+	if err := build(ctx, dir, cfg.suites); err != nil {
 		return err
 	}
-	return boot(qemu, kernels[0], image, timeout)
-}
-
-// build writes the initramfs.
-func build(dir, image, moduleDir, run string) error {
-	self, tests := filepath.Join(dir, "init"), filepath.Join(dir, "tests")
-	if err := golang("build", "-o", self, "./internal/check/vmtest"); err != nil {
-		return err
+	ctx, cancel := context.WithTimeout(ctx, cfg.timeout)
+	defer cancel()
+	out := &results{out: os.Stdout}
+	var group sync.WaitGroup
+	errs := make([]error, len(machines))
+	for i, m := range machines {
+		group.Go(func() {
+			job := m.job(cfg, root, dir)
+			errs[i] = errors.Join(m.boot(ctx, cfg.qemu, dir, job, out), out.judge(job))
+		})
 	}
-	if err := golang("test", "-c", "-o", tests, "./bpf"); err != nil {
-		return err
-	}
-	var ar archive
-	ar.directory("proc", "sys", "run", "tmp", "dev", "modules")
-	ar.file("run-tests", []byte(run))
-	for name, path := range map[string]string{"init": self, "tests": tests} {
-		data, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		ar.file(name, data)
-	}
-	loaded, err := resolve(moduleDir, modules)
-	if err != nil {
-		return err
-	}
-	for i, m := range loaded {
-		ar.file(fmt.Sprintf("modules/%02d-%s", i, m.name), m.data)
-	}
-	return os.WriteFile(image, ar.bytes(), 0o600)
-}
-
-func golang(args ...string) error {
-	cmd := exec.Command("go", args...)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	return cmd.Run()
-}
-
-func boot(qemu, kernel, image string, timeout time.Duration) error {
-	// One thread for both CPUs: before QEMU 8.1, a kernel that patches its code (static
-	// keys, as attaching to netfilter does) dies of a stale breakpoint with two
-	// (https://bugs.launchpad.net/ubuntu/+source/qemu/+bug/2051965).
-	cmd := exec.Command(qemu, "-machine", "q35", "-accel", "tcg,thread=single", "-cpu", "max", "-smp", "2", "-m", "2G",
-		"-nodefaults", "-no-reboot", "-display", "none", "-serial", "stdio",
-		"-kernel", kernel, "-initrd", image, "-append", "console=ttyS0 panic=-1 loglevel=4")
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = io.MultiWriter(os.Stdout, &out), os.Stderr
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	timer := time.AfterFunc(timeout, func() { _ = cmd.Process.Kill() })
-	defer timer.Stop()
-	if err := cmd.Wait(); err != nil {
-		return fmt.Errorf("%s: %w", qemu, err)
-	}
-	if !bytes.Contains(out.Bytes(), []byte(verdict)) {
-		return fmt.Errorf("the tests did not pass")
-	}
-	return nil
+	group.Wait()
+	return errors.Join(errs...)
 }

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build linux
-
-package main
+package machine
 
 import (
 	"bytes"
@@ -15,6 +13,21 @@ import (
 	"strings"
 )
 
+// AddModules adds files to a directory of the archive that contain kernel modules, and
+// those that they depend on. In the order of their names, they are to be given to
+// init_module(2) or insmod. A module that the kernel does not have is taken to be built in.
+func (k Kernel) AddModules(a *Archive, dir string, names ...string) error {
+	loaded, err := resolve(k.Modules, names)
+	if err != nil {
+		return err
+	}
+	a.Directory(dir)
+	for i, m := range loaded {
+		a.File(fmt.Sprintf("%s/%02d-%s", dir, i, m.name), m.data)
+	}
+	return nil
+}
+
 // module is a kernel module, decompressed.
 type module struct {
 	name string
@@ -22,7 +35,7 @@ type module struct {
 }
 
 // resolve returns the modules and those that they depend on, in the order in which
-// they must be inserted. One that is not there is taken to be built in.
+// they must be inserted.
 func resolve(dir string, names []string) ([]module, error) {
 	paths := map[string]string{}
 	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
