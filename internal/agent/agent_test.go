@@ -102,9 +102,7 @@ func traced(t *testing.T, l *lab.Lab, opts agent.Options, do func()) ([]*trace.T
 	}
 	opts.Hypervisors = inodes(l, lab.Hypervisor)
 	a, err := agent.Start(opts)
-	if err != nil {
-		t.Fatal(err)
-	}
+	privilegetest.Kernel(t, err) // the test may want netfilter
 	ctx, cancel := context.WithCancel(t.Context())
 	type result struct {
 		agent.Summary

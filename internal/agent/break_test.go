@@ -3,6 +3,8 @@
 package agent_test
 
 import (
+	"errors"
+
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -30,6 +32,20 @@ func (p *place) mtu(device string, mtu int) {
 func (p *place) down(device string) {
 	p.t.Helper()
 	p.must(p.nl.LinkSetDown(p.link(device)))
+}
+
+// rename gives a device that is up another name. Its neighbours may be forgotten.
+func (p *place) rename(from, to string) {
+	p.t.Helper()
+	err := p.nl.LinkSetName(p.link(from), to)
+	if !errors.Is(err, unix.EBUSY) { // before Linux 6.2, it must be down
+		p.must(err)
+		return
+	}
+	p.must(p.nl.LinkSetDown(p.link(from)))
+	p.must(p.nl.LinkSetName(p.link(from), to))
+	p.must(p.nl.LinkSetUp(p.link(to)))
+	p.awaitUp(to)
 }
 
 // arp lets a device answer who has its address, or not.

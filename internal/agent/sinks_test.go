@@ -76,7 +76,9 @@ func TestOpenIsLast(t *testing.T) {
 			t.Errorf("%s: %v, opened %d times", name, err, opened)
 		}
 	}
-	if _, err := agent.Start(agent.Options{Open: open}); !errors.Is(err, errNotSent) || opened != 1 {
+	// Not every kernel can time the host's own chains.
+	opts := agent.Options{Scope: agent.Scope{Netfilter: []string{agent.NoNetfilter}}, Open: open}
+	if _, err := agent.Start(opts); !errors.Is(err, errNotSent) || opened != 1 {
 		t.Errorf("%v, opened %d times", err, opened)
 	}
 }

@@ -88,14 +88,16 @@ func TestRenamedInterface(t *testing.T) {
 		Timeout: 100 * time.Millisecond,
 	})
 	target := netip.MustParseAddr("192.0.2.77") // nobody: the other end does not take it
-	p.neighbour("before", target, []byte{2, 0, 0, 0, 0, 1})
-	send := func(seq int) { p.must(p.send(echo{target: target, id: 1, seq: seq, payload: clockPayload(56)})) }
-	send(1)
-	p.must(p.nl.LinkSetName(p.link("before"), "after"))
-	send(2)
+	send := func(device string, seq int) {
+		p.neighbour(device, target, []byte{2, 0, 0, 0, 0, 1})
+		p.must(p.send(echo{target: target, id: 1, seq: seq, payload: clockPayload(56)}))
+	}
+	send("before", 1)
+	p.rename("before", "after")
+	send("after", 2)
 	f.until("a trace", func(s agent.Status) bool { return s.Pings() > 0 })
-	p.must(p.nl.LinkSetName(p.link("after"), "later"))
-	send(3)
+	p.rename("after", "later")
+	send("later", 3)
 	if sum := f.stop(); sum.Pings() != 1 {
 		t.Fatal(sum)
 	}

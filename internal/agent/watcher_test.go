@@ -20,6 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/vishvananda/netlink"
 
+	"github.com/dwelltrace/dwell/bpf"
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/internal/agent"
 	"github.com/dwelltrace/dwell/internal/netns"
@@ -35,6 +36,8 @@ type following struct {
 
 	mu     sync.Mutex
 	traces []*trace.Trace
+	// netfilter is why this kernel cannot time the chains, or nil.
+	netfilter error
 }
 
 func follow(t *testing.T, opts agent.Options) *following {
@@ -51,6 +54,13 @@ func follow(t *testing.T, opts agent.Options) *following {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		f.traces = append(f.traces, tr)
+	}
+	opts.WithoutNetfilter = func(err error) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if errors.Is(err, bpf.ErrUnsupported) {
+			f.netfilter = err
+		}
 	}
 	a, err := agent.Start(opts)
 	if err != nil {
@@ -71,14 +81,20 @@ func follow(t *testing.T, opts agent.Options) *following {
 	return f
 }
 
-// until waits for a status.
+// until waits for a status. If that cannot come because the kernel is too old to time the
+// netfilter chains, it ends the test.
 func (f *following) until(what string, is func(agent.Status) bool) agent.Status {
 	f.t.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for deadline := time.Now().Add(unhurried); ; <-tick.C {
+		f.mu.Lock()
+		netfilter := f.netfilter
+		f.mu.Unlock()
 		if s := f.Status(); is(s) {
 			return s
+		} else if netfilter != nil {
+			privilegetest.Kernel(f.t, netfilter)
 		} else if time.Now().After(deadline) {
 			f.t.Fatalf("%s: not so after %v: %+v", what, unhurried, s)
 		}
