@@ -80,7 +80,8 @@ func (f *traceFlags) register(cmd *cobra.Command) {
 	flags.StringSliceVar(&f.netns, "netns", nil,
 		"trace only in these network `namespaces`: name, container, path, PID, host,\n"+
 			"or a pattern such as 'tenant-*' (default: all)")
-	flags.StringSliceVar(&f.interfaces, "interface", nil, "trace only on `interfaces` with these names (default: all)")
+	flags.StringSliceVar(&f.interfaces, "interface", nil, "trace only on these `interfaces`: name, alternative name,\n"+
+		"or a pattern such as 'ens*' (default: all)")
 	flags.StringSliceVar(&f.prefixes, "address", nil, "trace only pings from or to these `addresses` or prefixes (default: all)")
 	flags.StringSliceVar(&f.hypervisors, "hypervisor", nil,
 		"network `namespaces` that are hypervisors, specified as in --netns (default: the host's own)")
@@ -220,6 +221,9 @@ func runTrace(cmd *cobra.Command, f traceFlags) error {
 		defer cancel()
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "dwell: attached, tracing %s; press Ctrl-C to stop\n", f.scope())
+	for _, name := range a.Status().Unresolved.Interfaces {
+		log.Warn(fmt.Sprintf("no interface matches %q yet (--interface)", name))
+	}
 	out.start(a.Resolver())
 	summary, err := a.Run(ctx)
 	err = errors.Join(err, out.finish(cmd.ErrOrStderr()))

@@ -74,7 +74,7 @@ func controlMetrics() []agentMetric {
 	return []agentMetric{
 		results("dwell.agent.config.reloads", "{reload}", "Reloads of the configuration.",
 			func(s AgentStats) (ok, failed uint64) { return s.Reloads, s.ReloadsFailed }),
-		gauge("dwell.agent.scope.unresolved", "{reference}", "References in the configured scope that currently match no namespace.",
+		gauge("dwell.agent.scope.unresolved", "{reference}", "References in the configured scope that currently match no namespace or no interface.",
 			func(s AgentStats) float64 { return float64(s.ScopeUnresolved) }),
 		{
 			Definition: Definition{

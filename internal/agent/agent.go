@@ -64,6 +64,7 @@ type correlator interface {
 	Lost(from, to uint64)
 	Advance(now uint64)
 	Flush()
+	SetPartial(bool)
 	Stats() correlate.Stats
 }
 
@@ -130,7 +131,7 @@ func (a *Agent) correlate() {
 		HostID:   spanHost(a.opts.HostID, os.ReadFile),
 		Start:    a.checked,
 		Wall:     a.clock.Offset(a.checked),
-		Partial:  a.opts.partial(),
+		Partial:  a.watcher.partial(),
 		OwnRoot:  a.opts.OwnRoot,
 		Resolver: a.resolver,
 		Emit:     func(t *trace.Trace) { a.batch = append(a.batch, t) },

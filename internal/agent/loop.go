@@ -83,6 +83,7 @@ func (a *Agent) takeChunk(export context.Context) (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	a.correlator.SetPartial(a.watcher.partial()) // the scope may have been changed
 	n, all, err := a.tracer.DrainSome(chunkEvents, a.take)
 	if err != nil {
 		return false, fmt.Errorf("read events: %w", err)

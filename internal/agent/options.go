@@ -100,14 +100,6 @@ func (o *Options) fixed() bool {
 	return len(f.NetNS)+len(f.Interfaces)+len(f.Addresses)+len(o.Hypervisors)+len(o.Netfilter) > 0
 }
 
-// partial reports whether interfaces are left out of the scope.
-func (o *Options) partial() bool {
-	if o.fixed() {
-		return len(o.Filter.Interfaces) > 0
-	}
-	return len(o.Scope.Interfaces) > 0
-}
-
 // Sinks are what the traces go to. The Agent shuts them down.
 type Sinks struct {
 	// Exporter is given every trace, or nil. Its Export is called by the goroutine that

@@ -8,8 +8,6 @@ import (
 	"net/netip"
 	"slices"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/dwelltrace/dwell/internal/inventory"
 )
 
@@ -20,12 +18,14 @@ import (
 // number, "host", or a pattern of names like tenant-*; see [inventory.Inventory.Find]. It
 // means the namespaces that exist at the time: references are resolved again when a
 // namespace comes, goes or is renamed. An unmatched reference is not an error; it is
-// listed in [Status]. If no reference in NetNS matches, nothing is traced.
+// listed in [Status]. If no reference in NetNS or in Interfaces matches, nothing is traced.
 type Scope struct {
 	// NetNS are the namespaces to trace in. Default: all.
 	NetNS []string
-	// Interfaces are the names of the network devices to trace, in any namespace. A
-	// device is matched by the name that it has when a packet passes. Default: all.
+	// Interfaces are the network devices to trace, in any namespace: names, alternative
+	// names (altname of ip link) or patterns of either such as ens*. A device is matched by
+	// the name that it has when a packet passes; one that only a pattern or an alternative
+	// name means is traced within about a second. Default: all.
 	Interfaces []string
 	// Addresses choose pings: source or destination is in one of them. Default: all.
 	Addresses []netip.Prefix
@@ -49,9 +49,7 @@ func (s Scope) Check() error {
 		}
 	}
 	for _, name := range s.Interfaces {
-		if name == "" || len(name) >= unix.IFNAMSIZ {
-			errs = append(errs, fmt.Errorf("interface name %q: must have 1 to %d bytes", name, unix.IFNAMSIZ-1))
-		}
+		errs = append(errs, inventory.CheckInterface(name))
 	}
 	for _, p := range s.Addresses {
 		if !p.IsValid() {

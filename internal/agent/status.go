@@ -23,8 +23,8 @@ type Status struct {
 	// NetNS is the number of namespaces that are traced, Netfilter that of those whose
 	// chains are timed.
 	NetNS, Netfilter int
-	// Unresolved are the references of the scope that mean nothing now, in order.
-	Unresolved []string
+	// Unresolved are the references of the scope that match nothing now.
+	Unresolved Unresolved
 	// Refused is what the kernel refuses now.
 	Refused Refused
 }
@@ -47,7 +47,7 @@ func (a *Agent) Status() Status {
 	case slices.Equal(f.filter.NetNS, []uint32{nowhere}):
 		s.NetNS = 0
 	}
-	s.Unresolved, s.Refused = slices.Clone(f.unresolved), f.refused
+	s.Unresolved, s.Refused = f.unresolved, f.refused // neither is ever modified
 	return s
 }
 

@@ -17,13 +17,22 @@ import (
 // has this in it.
 const nowhere = 0
 
+// nothing is the name of no device: the kernel does not allow it (dev_valid_name).
+const nothing = "/"
+
 // target is what a Scope comes to at one time: numbers in place of references.
 type target struct {
 	filter                 bpf.Filter
 	hypervisors, netfilter []uint32
-	// unresolved are the references that mean nothing.
-	unresolved []string
+	// unresolved are the references to namespaces and devices that mean nothing.
+	unresolved Unresolved
 }
+
+// Unresolved are the references of a [Scope] that match nothing, in order.
+type Unresolved struct{ NetNS, Interfaces []string }
+
+// Count returns how many there are.
+func (u Unresolved) Count() int { return len(u.NetNS) + len(u.Interfaces) }
 
 // resolve looks up what the scope means now. Names are always looked up again, so that a
 // namespace has its name before its first ping is traced. Only containers, patterns, and
@@ -32,9 +41,12 @@ func resolve(v *inventory.Inventory, s Scope, where inventory.Where) target {
 	v.Refresh(inventory.Names)
 	refs := slices.Concat(s.NetNS, s.Hypervisors, s.netfilter())
 	t := lookUp(v, s)
-	needed := v.Containers() || len(t.unresolved) > 0 || slices.ContainsFunc(refs, inventory.IsPattern)
-	if where == inventory.Everywhere && needed {
+	needed := v.Containers() || len(t.unresolved.NetNS) > 0 || slices.ContainsFunc(refs, inventory.IsPattern)
+	if where == inventory.Everywhere && (needed || len(s.Interfaces) > 0) {
 		v.Refresh(where)
+		if len(s.Interfaces) > 0 {
+			v.RefreshInterfaces()
+		}
 		t = lookUp(v, s)
 	}
 	return t
@@ -42,22 +54,45 @@ func resolve(v *inventory.Inventory, s Scope, where inventory.Where) target {
 
 func lookUp(v *inventory.Inventory, s Scope) target {
 	r := resolution{v: v}
+	within := r.wanted(s.NetNS)
 	t := target{
-		filter: bpf.Filter{
-			NetNS: r.wanted(s.NetNS), Interfaces: s.Interfaces, Addresses: s.Addresses,
-		},
+		filter:      bpf.Filter{NetNS: within, Interfaces: r.interfaces(s.Interfaces, within), Addresses: s.Addresses},
 		hypervisors: r.wanted(s.Hypervisors),
 		netfilter:   r.all(s.netfilter()),
 	}
 	slices.Sort(r.unresolved)
-	t.unresolved = slices.Compact(r.unresolved)
+	slices.Sort(r.absent)
+	t.unresolved = Unresolved{NetNS: slices.Compact(r.unresolved), Interfaces: slices.Compact(r.absent)}
 	return t
 }
 
 // resolution collects what cannot be resolved.
 type resolution struct {
-	v          *inventory.Inventory
-	unresolved []string
+	v *inventory.Inventory
+	// unresolved are references to namespaces, absent to devices.
+	unresolved, absent []string
+}
+
+// interfaces returns the names of the devices that are meant, in order. What can be a
+// device's name is always one of them, so that a device that is yet to come is traced from
+// its first packet.
+func (r *resolution) interfaces(refs []string, within []uint32) []string {
+	var names []string
+	for _, ref := range refs {
+		found := r.v.FindInterfaces(ref, within)
+		if len(found) == 0 {
+			r.absent = append(r.absent, ref)
+		}
+		names = append(names, found...)
+		if inventory.IsKernelName(ref) {
+			names = append(names, ref)
+		}
+	}
+	if len(refs) > 0 && len(names) == 0 {
+		names = []string{nothing}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // all returns the inodes of all that is meant, in order.

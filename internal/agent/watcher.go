@@ -72,6 +72,9 @@ type applied struct {
 // addresses returns the prefixes that select pings; none selects all.
 func (w *scopeWatcher) addresses() []netip.Prefix { return w.state.Load().filter.Addresses }
 
+// partial reports whether the scope leaves out interfaces.
+func (w *scopeWatcher) partial() bool { return len(w.state.Load().filter.Interfaces) > 0 }
+
 // set makes s the scope, and returns when the kernel side applies it.
 func (w *scopeWatcher) set(s Scope) error {
 	if err := s.Check(); err != nil {

@@ -111,13 +111,13 @@ func TestRenamedInterface(t *testing.T) {
 func TestHypervisorComesAgain(t *testing.T) {
 	_, name := names(t, "hyper")
 	f := follow(t, agent.Options{Scope: agent.Scope{NetNS: []string{name[0]}, Hypervisors: []string{name[0]}}})
-	if s := f.Status(); !slices.Equal(s.Unresolved, name[:1]) || s.Netfilter != 0 {
+	if s := f.Status(); !slices.Equal(s.Unresolved.NetNS, name[:1]) || s.Netfilter != 0 {
 		t.Errorf("unresolved %v, netfilter in %d; want %v, 0", s.Unresolved, s.Netfilter, name[:1])
 	}
 	for range 2 {
 		ns := create(t, name[0])
 		inode := ns.Inode()
-		f.until("netfilter", func(s agent.Status) bool { return s.Netfilter == 1 && len(s.Unresolved) == 0 })
+		f.until("netfilter", func(s agent.Status) bool { return s.Netfilter == 1 && s.Unresolved.Count() == 0 })
 		before := f.Status().Pings()
 		pingIn(t, ns, 5)
 		f.until("traces", func(s agent.Status) bool { return s.Pings() == before+5 })

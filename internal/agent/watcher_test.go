@@ -105,7 +105,7 @@ func (f *following) until(what string, is func(agent.Status) bool) agent.Status 
 func (f *following) resolved(namespaces int) {
 	f.t.Helper()
 	f.until(fmt.Sprintf("%d namespaces", namespaces), func(s agent.Status) bool {
-		return len(s.Unresolved) == 0 && s.NetNS == namespaces
+		return s.Unresolved.Count() == 0 && s.NetNS == namespaces
 	})
 }
 
@@ -199,7 +199,7 @@ func TestNothingThatIsMeantIsNothingSeen(t *testing.T) {
 		NetNS: []string{name[1], prefix + "nobody*"}, Netfilter: []string{agent.NoNetfilter},
 	}})
 	s := f.Status()
-	if want := []string{name[1], prefix + "nobody*"}; !slices.Equal(s.Unresolved, want) || s.NetNS != 0 {
+	if want := []string{name[1], prefix + "nobody*"}; !slices.Equal(s.Unresolved.NetNS, want) || s.NetNS != 0 {
 		t.Errorf("unresolved %v of %d namespaces, want %v of none", s.Unresolved, s.NetNS, want)
 	}
 	pingIn(t, create(t, name[0]), 10)
@@ -252,7 +252,7 @@ func TestReferencesByNumberPathAndPattern(t *testing.T) {
 	f := follow(t, agent.Options{Scope: agent.Scope{NetNS: []string{
 		netns.Dir + "/" + name[0], fmt.Sprint(sleep.Process.Pid), name[3][:len(name[3])-1] + "[e]",
 	}}})
-	if s := f.Status(); s.NetNS != 1 || len(s.Unresolved) != 2 {
+	if s := f.Status(); s.NetNS != 1 || s.Unresolved.Count() != 2 {
 		t.Errorf("%d namespaces, unresolved %v; want the process's only", s.NetNS, s.Unresolved)
 	}
 	path := create(t, name[0])
@@ -290,14 +290,16 @@ func TestScopeThatCannotBe(t *testing.T) {
 	for _, s := range []agent.Scope{
 		{NetNS: []string{""}},
 		{NetNS: []string{"tenant-["}},
-		{Interfaces: []string{"sixteen-letters-"}},
+		{Interfaces: []string{strings.Repeat("a", 128)}},
+		{Interfaces: []string{"ens["}},
+		{Interfaces: []string{"a/b"}},
 		{Addresses: []netip.Prefix{{}}},
 	} {
 		if err := f.SetScope(s); err == nil {
 			t.Errorf("SetScope(%+v) did not fail", s)
 		}
 	}
-	if s := f.Status(); !slices.Equal(s.Unresolved, []string{"nobody-at-all"}) {
+	if s := f.Status(); !slices.Equal(s.Unresolved.NetNS, []string{"nobody-at-all"}) {
 		t.Errorf("unresolved %v: the scope is not the first any more", s.Unresolved)
 	}
 	f.stop()

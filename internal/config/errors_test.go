@@ -28,7 +28,7 @@ func TestErrors(t *testing.T) {
 		"small ring":          {"trace:\n  timeout: 1s\n  ring_size: 4KiB\n", nil, []string{"f:3:14: trace.ring_size: 4KiB is not between 1MiB and 1GiB"}},
 		"address":             {"trace:\n  addresses:\n    - 192.0.2.1\n    - example\n", nil, []string{`f:4:7: trace.addresses[1]: "example" is neither an address nor a prefix like 192.0.2.0/24`}},
 		"glob":                {"trace: {netns: [\"a[\"]}\n", nil, []string{`f:1:17: trace.netns[0]: "a[" is not a valid glob: a [ is not closed, or it ends with a backslash`}},
-		"interface":           {"trace: {interfaces: [a-name-too-long-by-far]}\n", nil, []string{`f:1:22: trace.interfaces[0]: "a-name-too-long-by-far" is not a valid interface name: use at most 15 characters, without spaces, slashes or colons`}},
+		"interface":           {"trace: {interfaces: ['a:1']}\n", nil, []string{`f:1:22: trace.interfaces[0]: "a:1" is not a valid interface name: use at most 127 characters, without spaces, slashes or colons`}},
 		"port":                {"trace: {vxlan_ports: [70000]}\n", nil, []string{`f:1:23: trace.vxlan_ports[0]: "70000" is not a valid port; it must be between 1 and 65535`}},
 		"ports":               {"trace:\n  vxlan_ports: [1,2,3,4,5,6,7,8,9]\n", nil, []string{"f:2:16: trace.vxlan_ports: 9 ports; at most 8 are possible"}},
 		"none and some":       {"trace:\n  netfilter: [none, host]\n", nil, []string{"f:2:14: trace.netfilter: none cannot be combined with namespaces; use one or the other"}},

@@ -41,9 +41,9 @@ func hostFields() []Field {
 
 func traceFields() []Field {
 	return []Field{
-		{Path: "trace", Doc: "What is traced. Network namespaces are specified by their name in /run/netns, the name of their container, a path, the PID of a process in them, or `host`; a name with `*`, `?` or `[...]` is a pattern. These references are resolved again whenever namespaces are created, removed or renamed. A reference that matches nothing is not an error; it is counted in `dwell_agent_scope_unresolved`."},
+		{Path: "trace", Doc: "What is traced. Network namespaces are specified by their name in /run/netns, the name of their container, a path, the PID of a process in them, or `host`; a name with `*`, `?` or `[...]` is a pattern. These references are resolved again whenever namespaces are created, removed or renamed. A reference that matches nothing is not an error; it is logged, and counted in `dwell_agent_scope_unresolved`."},
 		{Path: "trace.netns", Example: `["host", "tenant-*"]`, Doc: "Trace only in these network namespaces. If none of them exists, nothing is traced. Default: all namespaces."},
-		{Path: "trace.interfaces", Example: `["ens3", "br0"]`, Doc: "Trace only on interfaces with these names, in any namespace. Default: all interfaces."},
+		{Path: "trace.interfaces", Example: `["ens3", "br0"]`, Doc: "Trace only on these interfaces, in any namespace: names, alternative names (`altname` of ip-link(8)), or patterns of either with `*`, `?` or `[...]`. An interface that only a pattern or an alternative name matches is traced within about a second of its appearance. Pings are then seen only in part, which is not an error: their outcome is `partial`. Default: all interfaces."},
 		{Path: "trace.addresses", Example: `["192.0.2.0/24", "2001:db8::1"]`, Doc: "Trace only pings from or to these addresses or prefixes. Default: all pings."},
 		{Path: "trace.hypervisors", Example: `["hypervisor"]`, Doc: "The network namespaces that are hypervisors. Default: the host's own."},
 		{Path: "trace.netfilter", Example: `["none"]`, Doc: "The network namespaces in which the netfilter chains are timed, or `none`. This requires Linux 6.4 and CAP_NET_ADMIN. Default: the hypervisors, if the kernel supports it."},

@@ -48,7 +48,7 @@ func anyTrace(t *rapid.T) config.Trace {
 	})
 	return config.Trace{
 		NetNS:       rapid.SliceOf(ref()).Draw(t, "trace.netns"),
-		Interfaces:  rapid.SliceOf(rapid.Map(rapid.StringMatching(`[!--0-9;-~é]{1,3}[!-.0-9;-~]{0,9}`), func(s string) config.Interface { return config.Interface(s) })).Draw(t, "trace.interfaces"),
+		Interfaces:  rapid.SliceOf(rapid.Map(rapid.StringMatching(`[!--0-9;-Z_-~é]{1,3}([!-.0-9;-Z_-~]{0,9}|\[a-c\]\*)`), func(s string) config.Interface { return config.Interface(s) })).Draw(t, "trace.interfaces"),
 		Addresses:   rapid.SliceOf(prefix).Draw(t, "trace.addresses"),
 		Hypervisors: rapid.SliceOf(ref()).Draw(t, "trace.hypervisors"),
 		Netfilter:   rapid.OneOf(rapid.SliceOf(ref()), rapid.Just([]config.Ref{config.None})).Draw(t, "trace.netfilter"),

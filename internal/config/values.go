@@ -126,11 +126,11 @@ func (r *Ref) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Interface is the name of a network device.
+// Interface is the name or alternative name of a network device, or a pattern of them.
 type Interface string
 
-// maxInterface is the kernel's IFNAMSIZ without the terminating zero.
-const maxInterface = 15
+// maxInterface is the kernel's ALTIFNAMSIZ without the terminating zero.
+const maxInterface = 127
 
 // UnmarshalText implements [encoding.TextUnmarshaler]; the kernel's rule is
 // dev_valid_name.
@@ -139,6 +139,9 @@ func (i *Interface) UnmarshalText(text []byte) error {
 	bad := func(r rune) bool { return r == '/' || r == ':' || unicode.IsSpace(r) }
 	if name == "" || name == "." || name == ".." || len(name) > maxInterface || strings.ContainsFunc(name, bad) {
 		return fmt.Errorf("%q is not a valid interface name: use at most %d characters, without spaces, slashes or colons", text, maxInterface)
+	}
+	if _, err := path.Match(name, ""); err != nil {
+		return fmt.Errorf("%q is not a valid glob: a [ is not closed, or it ends with a backslash", text)
 	}
 	*i = Interface(name)
 	return nil

@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/netip"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -81,7 +82,7 @@ func TestNoValues(t *testing.T) {
 	}
 	for path, texts := range map[string][]string{
 		"trace.netns":       {"''", "'['", "'a[b'", `'\'`},
-		"trace.interfaces":  {"''", "'.'", "'..'", "a/b", "'a:b'", "'a b'", "sixteen-letters-", `"a\n"`, "日本日本日本"},
+		"trace.interfaces":  {"''", "'.'", "'..'", "a/b", "'a:b'", "'a b'", "'ens['", `'ens\'`, strings.Repeat("a", 128), `"a\n"`, strings.Repeat("日", 43)},
 		"trace.addresses":   {"''", "192.0.2", "192.0.2.1/33", "192.0.2.1/", "fe80::1%eth0", "'2001:db8::/129'", "host"},
 		"trace.vxlan_ports": {"0", "-1", "65536", "''", "vxlan", "4789.0"},
 		"metrics.buckets":   {"''", "1", "fast"},

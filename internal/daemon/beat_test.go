@@ -102,26 +102,34 @@ func TestBeat(t *testing.T) {
 	}
 }
 
-// Names without a namespace are logged when that changes, and not at each beat.
+// Names without a namespace or a device are logged when that changes, and not at each beat.
 func TestUnresolvedNamesAreLoggedOnce(t *testing.T) {
 	l := live(t, "")
 	l.log.take()
 	for _, step := range []struct {
-		unresolved []string
-		lines      int
-		word       string
+		netns, interfaces []string
+		lines             int
+		words             []string
 	}{
-		{nil, 0, ""},
-		{[]string{"a", "b"}, 1, "names=\"a, b\""},
-		{[]string{"a", "b"}, 0, ""},
-		{[]string{"b"}, 1, "names=b"},
-		{nil, 1, "level=INFO"},
-		{nil, 0, ""},
+		{nil, nil, 0, nil},
+		{[]string{"a", "b"}, nil, 1, []string{"no network namespace", "names=\"a, b\""}},
+		{[]string{"a", "b"}, nil, 0, nil},
+		{[]string{"b"}, nil, 1, []string{"names=b"}},
+		{[]string{"b"}, []string{"ens*"}, 1, []string{"no interface", "names=ens*"}},
+		{nil, []string{"ens*"}, 1, []string{"level=INFO", "every network namespace"}},
+		{nil, nil, 1, []string{"level=INFO", "every interface"}},
+		{nil, nil, 0, nil},
 	} {
-		l.agent.set(func(f *fakeAgent) { f.status.Unresolved = step.unresolved })
+		unresolved := agent.Unresolved{NetNS: step.netns, Interfaces: step.interfaces}
+		l.agent.set(func(f *fakeAgent) { f.status.Unresolved = unresolved })
 		l.logTroubles()
-		if log := l.log.take(); strings.Count(log, "\n") != step.lines || !strings.Contains(log, step.word) {
-			t.Errorf("%v: %q", step.unresolved, log)
+		log := l.log.take()
+		if strings.Count(log, "\n") != step.lines {
+			t.Errorf("%v: %q", unresolved, log)
+		}
+		says(t, log, step.words...)
+		if got := l.stats().ScopeUnresolved; got != len(step.netns)+len(step.interfaces) {
+			t.Errorf("%v: counted as %d", unresolved, got)
 		}
 	}
 }

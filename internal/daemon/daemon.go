@@ -44,7 +44,7 @@ type daemon struct {
 	reloads, failedReloads atomic.Uint64
 	// troubles is what was last logged about the scope.
 	troublesMu sync.Mutex
-	troubles   string
+	troubles   agent.Unresolved
 	losses     lossLog // the beat's
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -49,7 +50,7 @@ func (d *daemon) statsOf(s agent.Status) metrics.AgentStats {
 		TracesSampledOut: uint64(d.sampler.SampledOut().Traces),
 		Export:           d.sinks.Stats(), SpoolLimitBytes: d.sinks.spoolLimit.Load(),
 		Reloads: d.reloads.Load(), ReloadsFailed: d.failedReloads.Load(),
-		ScopeUnresolved: len(s.Unresolved),
+		ScopeUnresolved: s.Unresolved.Count(),
 		RefusedScope:    s.Refused.Scope != nil, RefusedRelease: s.Refused.Release != nil,
 		RefusedNetfilter: len(s.Refused.Netfilter),
 		NamesUnknown:     s.Inventory.Unknown, Lookups: s.Inventory.Looks, LookupsFailed: s.Inventory.Failed,
@@ -79,16 +80,21 @@ func (d *daemon) report(h health) error {
 func (d *daemon) logTroubles() {
 	d.troublesMu.Lock()
 	defer d.troublesMu.Unlock()
-	now := strings.Join(d.agentStatus().Unresolved, ", ")
-	if now == d.troubles {
-		return
-	}
+	now := d.agentStatus().Unresolved
+	d.logUnresolved("network namespace", d.troubles.NetNS, now.NetNS)
+	d.logUnresolved("interface", d.troubles.Interfaces, now.Interfaces)
 	d.troubles = now
-	if now == "" {
-		d.log.Info("every network namespace of the scope is present")
-		return
+}
+
+// logUnresolved logs the references of one kind, unless they are the same as before.
+func (d *daemon) logUnresolved(what string, before, now []string) {
+	switch {
+	case slices.Equal(before, now):
+	case len(now) == 0:
+		d.log.Info("every " + what + " of the scope is present")
+	default:
+		d.log.Warn("no "+what+" matches these references; they are resolved again as "+what+"s come and go", "names", strings.Join(now, ", "))
 	}
-	d.log.Warn("no network namespace matches these references; they are resolved again as namespaces come and go", "names", now)
 }
 
 // logRefused logs what the kernel refuses, when that changes.

@@ -73,7 +73,7 @@ func (v *Inventory) scan(s *space) listing {
 			if !where.describes(snap.netns) {
 				snap.netns = v.netns(s.inode, where)
 			}
-			snap.devices = merge(snap.netns, old, l, bridges, now)
+			snap.devices, snap.listed = merge(snap.netns, old, l, bridges, now), now
 		}
 		if s.snapshot.CompareAndSwap(old, snap) {
 			break
@@ -134,7 +134,7 @@ func merge(ns *trace.NetNS, old *snapshot, l listing, bridges map[int]string, no
 		if k, ok := devices[d.Index]; ok && *k.device == *d {
 			d = k.device
 		}
-		devices[d.Index] = known{d, now, below}
+		devices[d.Index] = known{device: d, others: link.Attrs().AltNames, seen: now, linkage: below}
 	}
 	return devices
 }

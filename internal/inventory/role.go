@@ -57,7 +57,7 @@ func rehome(devices map[uint32]known, ns *trace.NetNS) map[uint32]known {
 	for index, k := range devices {
 		d := *k.device
 		d.NetNS = ns
-		moved[index] = known{&d, k.seen, k.linkage}
+		moved[index] = known{&d, k.others, k.seen, k.linkage}
 	}
 	return moved
 }

@@ -46,13 +46,17 @@ type snapshot struct {
 	// looked is when the look began, zero if there was none yet; no other is to
 	// begin before rest.
 	looked, rest time.Time
+	// listed is when the devices were listed; those seen before it are gone.
+	listed time.Time
 	// found is set if the namespace was there.
 	found bool
 }
 
 // known is a device, when it was last seen, and what netlink said about its parent.
 type known struct {
-	device  *trace.Device
+	device *trace.Device
+	// others are its alternative names.
+	others  []string
 	seen    time.Time
 	linkage linkage
 }
