@@ -236,6 +236,16 @@ const (
 	kernelRecordPartPART_ACTION     kernelRecordPart = 32
 )
 
+type kernelTrial struct {
+	_      structs.HostLayout
+	Record kernelRecord
+	Found  uint32
+	Len    uint32
+	Proto  uint16
+	Pad    [3]uint16
+	Packet [1024]uint8
+}
+
 type kernelTunnel struct {
 	_    structs.HostLayout
 	Src  [16]uint8
@@ -308,6 +318,7 @@ const (
 	kernelProgNetfilterLast        = "netfilter_last"
 	kernelProgNetifReceiveSkb      = "netif_receive_skb"
 	kernelProgNetifRx              = "netif_rx"
+	kernelProgParseTrial           = "parse_trial"
 	kernelProgSkbCopyDatagramIovec = "skb_copy_datagram_iovec"
 	kernelVarAttached              = "attached"
 	kernelVarFilterState           = "filter_state"
@@ -369,6 +380,7 @@ type kernelProgramSpecs struct {
 	NetfilterLast        *ebpf.ProgramSpec `ebpf:"netfilter_last"`
 	NetifReceiveSkb      *ebpf.ProgramSpec `ebpf:"netif_receive_skb"`
 	NetifRx              *ebpf.ProgramSpec `ebpf:"netif_rx"`
+	ParseTrial           *ebpf.ProgramSpec `ebpf:"parse_trial"`
 	SkbCopyDatagramIovec *ebpf.ProgramSpec `ebpf:"skb_copy_datagram_iovec"`
 }
 
@@ -470,6 +482,7 @@ type kernelPrograms struct {
 	NetfilterLast        *ebpf.Program `ebpf:"netfilter_last"`
 	NetifReceiveSkb      *ebpf.Program `ebpf:"netif_receive_skb"`
 	NetifRx              *ebpf.Program `ebpf:"netif_rx"`
+	ParseTrial           *ebpf.Program `ebpf:"parse_trial"`
 	SkbCopyDatagramIovec *ebpf.Program `ebpf:"skb_copy_datagram_iovec"`
 }
 
@@ -485,6 +498,7 @@ func (p *kernelPrograms) Close() error {
 		p.NetfilterLast,
 		p.NetifReceiveSkb,
 		p.NetifRx,
+		p.ParseTrial,
 		p.SkbCopyDatagramIovec,
 	)
 }

@@ -12,7 +12,7 @@
 /* Headers that are looked at in one packet. Geneve in GRE takes 7, VXLAN in a VLAN in
  * GRETAP 8; each further tag, label or extension header takes one.
  */
-enum { MAX_HEADERS = 20 };
+enum { MAX_HEADERS = 40 };
 
 static __always_inline int step_below_ip(struct record *r, struct cursor *c, const union window *w)
 {

@@ -17,6 +17,7 @@
 #include "leave.h"
 #include "netfilter.h"
 #include "namespace.h"
+#include "trial.h"
 /* clang-format on */
 
 /* Keeps the types that Go needs in the object's BTF. */
@@ -31,6 +32,7 @@ const struct {
 	enum filter_flag filter_flag;
 	enum nf_inet_hooks nf_inet_hooks;
 	struct netns_references netns_references;
+	struct trial trial;
 } *wire_types __attribute__((unused));
 
 char _license[] SEC("license") = "GPL";
