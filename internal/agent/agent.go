@@ -39,6 +39,7 @@ type Agent struct {
 	tracer     *bpf.Tracer
 	inventory  *inventory.Inventory
 	watcher    *scopeWatcher
+	tunnels    *tunnelWatcher
 	correlator correlator
 	resolver   resolver
 	clock      *clock.Converter
@@ -109,6 +110,10 @@ func (a *Agent) start() (err error) {
 		return err
 	}
 	if err := a.look(); err != nil {
+		return err
+	}
+	a.tunnels = &tunnelWatcher{inventory: a.inventory, set: a.tracer.SetTunnelPorts}
+	if err := a.tunnels.update(); err != nil {
 		return err
 	}
 	if a.opts.Open != nil {
@@ -221,17 +226,22 @@ func (a *Agent) Run(ctx context.Context) (Summary, error) {
 	}
 	news := make(chan struct{}, 1)
 	var beside sync.WaitGroup
-	var gathered error
+	var gathered, watched error
 	beside.Go(func() { a.watcher.watch(ctx, mounts.Changed()) })
 	beside.Go(func() {
 		if gathered = a.gather(ctx, news); gathered != nil {
 			over()
 		}
 	})
+	beside.Go(func() {
+		if watched = a.tunnels.watch(ctx); watched != nil {
+			over()
+		}
+	})
 	err = a.loop(ctx, export, news)
 	over()
 	beside.Wait()
-	err = errors.Join(err, gathered, mounts.Close())
+	err = errors.Join(err, gathered, watched, mounts.Close())
 	err = errors.Join(err, a.finish(export))
 	err = errors.Join(err, a.release(), a.shutdown(export))
 	return a.summary, err

@@ -49,7 +49,7 @@ func traceFields() []Field {
 		{Path: "trace.netfilter", Example: `["none"]`, Doc: "The network namespaces in which the netfilter chains are timed, or `none`. This requires Linux 6.4 and CAP_NET_ADMIN. Default: the hypervisors, if the kernel supports it."},
 		{Path: "trace.timeout", Example: "5s", Restart: true, Doc: "How long to wait for a reply; more than 0. A ping without a reply is then closed as incomplete."},
 		{Path: "trace.ring_size", Example: "128MiB", Restart: true, Doc: "Size of the kernel's ring buffer, from 1MiB to 1GiB, rounded up to a power of two. During a flood of pings, the agent uses up to three times as much memory in addition. Increase it if `dwell_agent_events_lost_total` grows."},
-		{Path: "trace.vxlan_ports", Example: "[4789]", Restart: true, Doc: "The UDP ports that carry VXLAN, at most 8. If the list is empty, VXLAN is not decoded."},
+		{Path: "trace.vxlan_ports", Example: "[4789]", Restart: true, Doc: "The UDP ports that carry VXLAN, at most 8. The ports of this host's own VXLAN, Geneve, FOU and GUE devices are known without this, and so are 4790 (VXLAN-GPE), 6081 (Geneve) and 4754 (GRE in UDP)."},
 		{
 			Path: "trace.key", Example: `"${file:/etc/dwell/trace.key}"`, Restart: true,
 			Doc: "The key of the hash from which trace IDs and span IDs are derived: 32 hexadecimal digits, as `openssl rand -hex 16` prints them. Whoever knows it can send pings with trace IDs of their choice. **All hosts need the same key**: with another one, a host computes other IDs for the same ping, and its spans end up in another trace. `${env:NAME}` and `${file:PATH}` are replaced as in export.otlp.headers. Default: a constant that is part of dwell.",

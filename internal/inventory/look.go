@@ -66,7 +66,7 @@ func (v *Inventory) scan(s *space) listing {
 		old := s.snapshot.Load()
 		snap := &snapshot{
 			netns: old.netns, devices: old.devices, neighbours: l.neighbours,
-			looked: start, generation: generation, rest: rest,
+			looked: start, generation: generation, rest: rest, tunnels: tunnelsOf(l.links),
 		}
 		if found {
 			snap.found = true

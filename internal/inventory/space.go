@@ -41,6 +41,8 @@ type snapshot struct {
 	// neighbours are the namespaces in which parents of the devices are, by the identifiers
 	// that this namespace has for them.
 	neighbours map[int]neighbour
+	// tunnels is what the devices say about UDP ports.
+	tunnels map[uint16]Tunnel
 	// generation is the inventory's before the look.
 	generation uint64
 	// looked is when the look began, zero if there was none yet; no other is to
