@@ -112,7 +112,7 @@ func netnsid(nl *netlink.Handle, other located) (int, bool) {
 	if err != nil {
 		return 0, false
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }()
 	var st unix.Stat_t
 	if unix.Fstat(fd, &st) != nil || uint32(st.Ino) != other.inode {
 		return 0, false

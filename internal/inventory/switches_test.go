@@ -76,7 +76,7 @@ func TestBridgesWithoutTheDatabase(t *testing.T) {
 		unknown[port] = "ovs-system"
 	}
 	expectBridges(t, bridgesOf(switched(), s.known()), unknown)
-	one := append(switched()[:4:4], switched()[6])
+	one := []netlink.Link{switched()[0], switched()[1], switched()[2], switched()[3], switched()[6]}
 	expectBridges(t, bridgesOf(one, nil), map[int]string{3: "br-int", 4: "br-int", 7: "br-int"})
 	moved := []netlink.Link{link(1, "lo", "", 0), link(3, "eth0", "openvswitch", 0)}
 	expectBridges(t, bridgesOf(moved, nil), map[int]string{3: "ovs-system"})

@@ -70,7 +70,7 @@ func query(ctx context.Context, socket string) (tables, error) {
 		return tables{}, err
 	}
 	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	answer, err := transact(conn)
 	if ctx.Err() != nil {
 		err = ctx.Err()

@@ -39,7 +39,7 @@ func Serve(t testing.TB, ports ...Port) *Server {
 		t.Fatal(err)
 	}
 	var serving sync.WaitGroup
-	t.Cleanup(func() { l.Close(); serving.Wait() })
+	t.Cleanup(func() { _ = l.Close(); serving.Wait() })
 	serving.Go(func() {
 		for {
 			conn, err := l.Accept()
