@@ -146,6 +146,8 @@ type kernelNetnsReferences struct {
 	Net   uint64
 	Inode uint32
 	Count uint32
+	Links uint32
+	_     [4]byte
 }
 
 type kernelNfInetHooks uint32
@@ -156,6 +158,7 @@ const (
 	kernelNfInetHooksNF_INET_FORWARD      kernelNfInetHooks = 2
 	kernelNfInetHooksNF_INET_LOCAL_OUT    kernelNfInetHooks = 3
 	kernelNfInetHooksNF_INET_POST_ROUTING kernelNfInetHooks = 4
+	kernelNfInetHooksNF_INET_NUMHOOKS     kernelNfInetHooks = 5
 )
 
 type kernelPeer struct {

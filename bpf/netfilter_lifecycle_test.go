@@ -203,8 +203,8 @@ func TestReleaseNetfilter(t *testing.T) {
 	release("with a socket", 0)
 	left.must("close", unix.Close(socket))
 	for _, s := range r.tracer.netfilter.spaces {
-		if refs, err := r.tracer.netfilter.references(s.net); refs.Count != perSpace || err != nil {
-			t.Errorf("%d references, %v; want those of the %d links", refs.Count, err, perSpace)
+		if refs, err := r.tracer.netfilter.references(s.net); refs.Count != perSpace || refs.Links != perSpace || err != nil {
+			t.Errorf("%d references, %d links, %v; want those of our %d links", refs.Count, refs.Links, err, perSpace)
 		}
 	}
 	release("left", 1)
@@ -214,6 +214,70 @@ func TestReleaseNetfilter(t *testing.T) {
 		_, err := a.nl.LinkByName("a0")
 		return errors.As(err, &gone)
 	})
+}
+
+// TestReleaseNetfilterByTwo: two tracers do not keep a namespace for each other, whichever
+// is asked first, and neither leaves one that somebody is in.
+func TestReleaseNetfilterByTwo(t *testing.T) {
+	privileged(t)
+	a := newNamespace(t, "a")
+	one, two := record(t, Options{}, a), record(t, Options{}, a)
+	left := &namespace{t: t, name: "left", ns: unnamedNamespace(t)}
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = "a0"
+	a.add(&netlink.Veth{LinkAttrs: attrs, PeerName: "l0", PeerNamespace: netlink.NsFd(int(left.ns))})
+	one.netfilter(left)
+	two.netfilter(left)
+	release := func(what string, want int) {
+		t.Helper()
+		for i, r := range []*recorder{one, two} {
+			if n, err := r.tracer.ReleaseNetfilter(); n != want || err != nil {
+				t.Errorf("%s: tracer %d released %d, %v; want %d", what, i, n, err, want)
+			}
+		}
+	}
+	release("in use", 0)
+	left.must("close", left.ns.Close())
+	release("left", 1)
+	eventually(t, "namespace gone", func() bool {
+		var gone netlink.LinkNotFoundError
+		_, err := a.nl.LinkByName("a0")
+		return errors.As(err, &gone)
+	})
+}
+
+// TestReleaseWhileOthersComeAndGo: however links of others are made and closed while it is
+// counted, a namespace that somebody is in is kept.
+func TestReleaseWhileOthersComeAndGo(t *testing.T) {
+	a, b := twoHosts(t)
+	r, other := record(t, Options{}, a, b), record(t, Options{}, b)
+	r.netfilter(b)
+	other.netfilter(b) // loads the programs
+	stop, done := make(chan struct{}), make(chan error)
+	go func() {
+		for {
+			err := errors.Join(other.tracer.DetachNetfilter(b.inode), other.tracer.AttachNetfilter(b.enter))
+			select {
+			case <-stop:
+				done <- err
+				return
+			default:
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	}()
+	for i := range 5000 {
+		if n, err := r.tracer.ReleaseNetfilter(); n != 0 || err != nil {
+			t.Errorf("%d: released %d, %v", i, n, err)
+			break
+		}
+	}
+	close(stop)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
 }
 
 // unnamedNamespace makes a namespace that only the descriptor keeps.

@@ -16,9 +16,10 @@ import (
 // notify of this: users of AttachNetfilter should call it from time to time. It costs one
 // system call per namespace.
 //
-// Others are processes in the namespace, mounts of it such as those of ip-netns(8),
-// its user sockets, its open descriptors (this process's too), and another Tracer
-// attached there.
+// In use means by processes in the namespace, mounts of it such as those of ip-netns(8),
+// its user sockets and its open descriptors (this process's too). Another Tracer that is
+// attached there, in this process or another, does not count, and neither does any other
+// BPF link to a netfilter hook: all would wait for each other.
 func (t *Tracer) ReleaseNetfilter() (int, error) {
 	t.netfilterMu.Lock()
 	defer t.netfilterMu.Unlock()
@@ -31,7 +32,7 @@ func (t *Tracer) ReleaseNetfilter() (int, error) {
 			errs = append(errs, fmt.Errorf("release network namespace %d: %w", inode, err))
 			continue
 		}
-		if refs.Count == 0 || int(refs.Count) > len(s.links) {
+		if refs.Count == 0 || refs.Count > refs.Links {
 			continue
 		}
 		released++
@@ -40,8 +41,8 @@ func (t *Tracer) ReleaseNetfilter() (int, error) {
 	return released, errors.Join(errs...)
 }
 
-// references counts who holds on to a namespace, by the address of its struct net or,
-// with 0, to that of this thread.
+// references counts who holds on to a namespace, and how many of them are netfilter links,
+// by the address of its struct net or, with 0, to that of this thread.
 func (n *netfilter) references(net uint64) (kernelNetnsReferences, error) {
 	args := kernelNetnsReferences{Net: net}
 	if _, err := n.programs.CountReferences.Run(&ebpf.RunOptions{Context: args, ContextOut: &args}); err != nil {

@@ -94,6 +94,7 @@ enum nf_inet_hooks {
 	NF_INET_FORWARD,
 	NF_INET_LOCAL_OUT,
 	NF_INET_POST_ROUTING,
+	NF_INET_NUMHOOKS,
 };
 
 /* include/linux/netdevice.h */
@@ -113,8 +114,35 @@ struct ns_common {
 	unsigned int inum;
 };
 
+/* include/linux/netfilter.h: what is called at a hook, and behind the array that many
+ * pointers to where it came from.
+ */
+enum nf_hook_ops_type {
+	NF_HOOK_OP_BPF = 2, /* Linux 6.4 */
+};
+
+struct nf_hook_ops {
+	enum nf_hook_ops_type hook_ops_type : 8;
+};
+
+struct nf_hook_entry {
+	void *hook;
+	void *priv;
+};
+
+struct nf_hook_entries {
+	__u16 num_hook_entries;
+	struct nf_hook_entry hooks[];
+};
+
+struct netns_nf {
+	struct nf_hook_entries *hooks_ipv4[NF_INET_NUMHOOKS];
+	struct nf_hook_entries *hooks_ipv6[NF_INET_NUMHOOKS];
+};
+
 struct net {
 	struct ns_common ns;
+	struct netns_nf nf;
 };
 
 typedef struct {
