@@ -48,7 +48,18 @@ func labArgs(l *lab.Lab) []string {
 // tracePings runs dwell trace with args until it has seen five pings in the lab.
 func tracePings(t *testing.T, l *lab.Lab, args ...string) (p *process, status int) {
 	t.Helper()
-	p = dwell(t, append(append([]string{"trace", "--count", "5", "--duration", patience.String()}, labArgs(l)...), args...)...)
+	p = dwell(t, traceFive(l, args...)...)
+	return p, pingFive(t, l, p)
+}
+
+// traceFive are the arguments that have dwell trace five pings in the lab.
+func traceFive(l *lab.Lab, args ...string) []string {
+	return append(append([]string{"trace", "--count", "5", "--duration", patience.String()}, labArgs(l)...), args...)
+}
+
+// pingFive starts a process and sends five pings once it traces. It returns its exit status.
+func pingFive(t *testing.T, l *lab.Lab, p *process) (status int) {
+	t.Helper()
 	stderr, attached := watch("attached")
 	p.Stderr = stderr
 	if err := p.Start(); err != nil {
@@ -63,7 +74,7 @@ func tracePings(t *testing.T, l *lab.Lab, args ...string) (p *process, status in
 	case <-exited:
 	}
 	p.stderr.WriteString(stderr.String())
-	return p, p.ProcessState.ExitCode()
+	return p.ProcessState.ExitCode()
 }
 
 func pingLab(t *testing.T, l *lab.Lab, count int) {

@@ -101,7 +101,7 @@ type Place struct{ NetNS, IfIndex uint32 }
 
 // Event is one packet seen at one hook at one time.
 type Event struct {
-	// Time is the kernel's CLOCK_MONOTONIC in nanoseconds.
+	// Time is the kernel's CLOCK_MONOTONIC in nanoseconds, that of the initial time namespace.
 	Time uint64
 	// SKB is the address of the packet's struct sk_buff, or 0 where it is not
 	// known. It is a hint within a journey, never an identity: the kernel reuses

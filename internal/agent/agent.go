@@ -42,7 +42,9 @@ type Agent struct {
 	tunnels    *tunnelWatcher
 	correlator correlator
 	resolver   resolver
-	clock      *clock.Converter
+	// now reads the events' clock, clock relates it to the wall clock.
+	now   clock.Reading
+	clock *clock.Converter
 	// latest is up to when, on the events' clock, all events have been taken.
 	latest uint64
 	// batch holds the traces finished since the last send.
@@ -87,7 +89,10 @@ func Start(opts Options) (*Agent, error) {
 }
 
 func (a *Agent) start() (err error) {
-	if a.clock, err = clock.New(clock.Monotonic, clock.Wall); err != nil {
+	if a.now, err = clock.Kernel(); err != nil {
+		return err
+	}
+	if a.clock, err = clock.New(a.now, clock.Wall); err != nil {
 		return err
 	}
 	reasons, err := bpf.LoadDropReasons()
@@ -121,7 +126,7 @@ func (a *Agent) start() (err error) {
 			return err
 		}
 	}
-	if a.checked, err = clock.Monotonic(); err != nil {
+	if a.checked, err = a.now(); err != nil {
 		return err
 	}
 	a.correlate()

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/dwelltrace/dwell/correlate/event"
-	"github.com/dwelltrace/dwell/internal/clock"
 )
 
 // chunkEvents is how many events are taken at a time. A full ring buffer holds some
@@ -79,7 +78,7 @@ func (a *Agent) iterate(ctx, export context.Context) (more bool, err error) {
 // traces on. It reports whether there is more to take.
 func (a *Agent) takeChunk(export context.Context) (more bool, err error) {
 	// The clock is read first: all events up to now are then there to be taken.
-	now, err := clock.Monotonic()
+	now, err := a.now()
 	if err != nil {
 		return false, err
 	}
@@ -114,7 +113,7 @@ func (a *Agent) take(ev *event.Event) {
 // checkLoss reports to the correlator the events that the kernel side has lost since the
 // last call.
 func (a *Agent) checkLoss() error {
-	now, err := clock.Monotonic()
+	now, err := a.now()
 	if err != nil {
 		return err
 	}
@@ -146,7 +145,7 @@ func (a *Agent) finish(export context.Context) error {
 	err := a.tracer.Detach()
 	err = errors.Join(err, a.empty(export))
 	a.correlator.Flush()
-	now, clockErr := clock.Monotonic()
+	now, clockErr := a.now()
 	a.send(export, now)
 	a.summary.Correlator = a.correlator.Stats()
 	a.publish(false)

@@ -26,9 +26,6 @@ const resyncAfter = uint64(time.Second)
 // Reading is one reading of a clock, in nanoseconds.
 type Reading func() (uint64, error)
 
-// Monotonic reads CLOCK_MONOTONIC, which is what bpf_ktime_get_ns returns.
-func Monotonic() (uint64, error) { return read(unix.CLOCK_MONOTONIC) }
-
 // Wall reads CLOCK_REALTIME, nanoseconds since the Unix epoch.
 func Wall() (uint64, error) { return read(unix.CLOCK_REALTIME) }
 
