@@ -89,7 +89,7 @@ func (b *builder) payloadLen() int {
 func spanCount(js []*packet.Journey) int {
 	n := len(js)
 	for _, j := range js {
-		n += len(j.Leaves)
+		n += len(j.Leaves) / 2 // a hop has two leaves or more
 		for i := range j.Leaves {
 			n += j.Leaves[i].Size()
 		}

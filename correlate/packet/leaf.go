@@ -47,7 +47,12 @@ func within(from, to *event.Event) bool {
 }
 
 // Size returns how many spans the leaf needs.
-func (l *Leaf) Size() int { return len(l.inside) + 2 }
+func (l *Leaf) Size() int {
+	if len(l.inside) == 0 {
+		return 1
+	}
+	return len(l.inside) + 2
+}
 
 // Rewritten reports whether addresses or identifier were rewritten from one event to
 // the other.
