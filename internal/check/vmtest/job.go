@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 )
 
 // job is what a machine is to do. It finds it in its initramfs.
@@ -64,6 +65,10 @@ func (m vm) job(cfg config, root, dir string) job {
 	if cfg.writable != "" {
 		j.Writable = filepath.Join(root, cfg.writable)
 	}
+	var own []string
+	for _, a := range cfg.args {
+		own = append(own, strings.ReplaceAll(a, "{kernel}", m.version))
+	}
 	for _, s := range cfg.suites {
 		name := fmt.Sprintf("linux-%s/%s", m.version, s.dir)
 		args := []string{
@@ -73,7 +78,7 @@ func (m vm) job(cfg config, root, dir string) job {
 			"-test.timeout=" + (cfg.timeout * 9 / 10).String(),
 			"-test.run=" + cfg.run, "-test.skip=" + s.pattern(),
 		}
-		j.Tests = append(j.Tests, command{Package: name, Dir: filepath.Join(root, s.dir), Args: append(args, cfg.args...)})
+		j.Tests = append(j.Tests, command{Package: name, Dir: filepath.Join(root, s.dir), Args: append(args, own...)})
 	}
 	return j
 }

@@ -6,7 +6,8 @@
 //
 //	go run ./internal/check/vmtest [-kernels 6.1,6.12] [-run REGEXP] [PACKAGE...] [-- ARGUMENT...]
 //
-// Arguments after "--" are for the test programs.
+// Arguments after "--" are for the test programs; in them, "{kernel}" becomes the kernel's
+// version.
 //
 // The kernels are Debian's, with all their modules, as ".ci/install kernels" unpacks
 // them into .cache/kernels. A machine has no disk and no network. Its file system is

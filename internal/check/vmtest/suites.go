@@ -21,6 +21,7 @@ type suite struct {
 func suites() []suite {
 	return []suite{
 		{dir: "bpf"},
+		{dir: "internal/check/roads"},
 		{dir: "internal/agent", skip: []string{"TestFlood.*", "TestRingLossIsSaid", "TestBusy"}},
 	}
 }
