@@ -29,7 +29,7 @@ func Find(root, version string) (Kernel, error) {
 		return Kernel{}, err
 	}
 	if len(images) != 1 {
-		return Kernel{}, fmt.Errorf("found %d kernels in %s, want one: remove it and run .ci/install kernels as root", len(images), layer)
+		return Kernel{}, fmt.Errorf("found %d kernels in %s, want one: remove it and run .ci/install as root", len(images), layer)
 	}
 	release := strings.TrimPrefix(filepath.Base(images[0]), "vmlinuz-")
 	return Kernel{Image: images[0], Modules: filepath.Join(layer, "lib", "modules", release), Layer: layer}, nil
