@@ -160,6 +160,9 @@ func mountAll() error {
 			return err
 		}
 	}
+	if err := makeDevices(); err != nil {
+		return err
+	}
 	out, err := exec.Command("/sbin/ip", "link", "set", "lo", "up").CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("ip link set lo up: %w: %s", err, out)
