@@ -21,7 +21,6 @@ type suite struct {
 func suites() []suite {
 	return []suite{
 		{dir: "bpf"},
-		{dir: "internal/check/roads"},
 		{dir: "internal/agent", skip: []string{"TestFlood.*", "TestRingLossIsSaid", "TestBusy"}},
 	}
 }
