@@ -9,6 +9,9 @@ import (
 	"testing"
 
 	"github.com/cilium/ebpf"
+
+	"github.com/dwelltrace/dwell/correlate/event"
+	"github.com/dwelltrace/dwell/internal/privilege/privilegetest"
 )
 
 // maxVerified is how many instructions the verifier may walk through in one program. Its own
@@ -25,32 +28,43 @@ func TestVerifierInstructions(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range slices.Sorted(maps.Keys(spec.Programs)) {
-		one := spec.Copy()
-		maps.DeleteFunc(one.Programs, func(other string, _ *ebpf.ProgramSpec) bool { return other != name })
-		loaded, err := ebpf.NewCollection(one)
-		if err != nil {
-			if spec.Programs[name].Type == ebpf.Netfilter {
-				err = explainNetfilter(err)
-			}
-			t.Errorf("%s: %v", name, err)
-			if verifier := (*ebpf.VerifierError)(nil); errors.As(err, &verifier) {
-				t.Logf("%+v", verifier) // all of it
-			}
-			continue
-		}
-		info, err := loaded.Programs[name].Info()
+		t.Run(name, func(t *testing.T) { verify(t, spec, name) })
+	}
+}
+
+// verify loads one program.
+func verify(t *testing.T, spec *ebpf.CollectionSpec, name string) {
+	if spec.Programs[name].Type == ebpf.Netfilter {
+		kernel, err := kernelBTF()
 		if err != nil {
 			t.Fatal(err)
 		}
-		verified, _ := info.VerifiedInstructions()
-		size, err := info.TranslatedSize()
-		if err != nil {
-			t.Fatal(err)
+		privilegetest.Kernel(t, checkNetfilter(kernel, event.All()))
+	}
+	one := spec.Copy()
+	maps.DeleteFunc(one.Programs, func(other string, _ *ebpf.ProgramSpec) bool { return other != name })
+	loaded, err := ebpf.NewCollection(one)
+	if err != nil {
+		if spec.Programs[name].Type == ebpf.Netfilter {
+			err = explainNetfilter(err)
 		}
-		t.Logf("%-24s %7d instructions verified, %5d in the program", name, verified, size/8)
-		if verified == 0 || verified > maxVerified {
-			t.Errorf("%s: %d instructions verified, want at most %d", name, verified, maxVerified)
+		if verifier := (*ebpf.VerifierError)(nil); errors.As(err, &verifier) {
+			t.Logf("%+v", verifier) // all of it
 		}
-		loaded.Close()
+		t.Fatal(err)
+	}
+	defer loaded.Close()
+	info, err := loaded.Programs[name].Info()
+	if err != nil {
+		t.Fatal(err)
+	}
+	verified, _ := info.VerifiedInstructions()
+	size, err := info.TranslatedSize()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%-24s %7d instructions verified, %5d in the program", name, verified, size/8)
+	if verified == 0 || verified > maxVerified {
+		t.Errorf("%s: %d instructions verified, want at most %d", name, verified, maxVerified)
 	}
 }
