@@ -28,6 +28,9 @@ type objects struct {
 	tracepoints []*ebpf.Program
 }
 
+// ringVariables is the name of the map with the variables of bpf/c/ring.h.
+const ringVariables = ".rodata.ring"
+
 // attachOrder returns the tracepoints of a table, those last on a packet's way first: so
 // what is recorded of a packet has its end, and a driver call that is seen to begin is
 // seen to return.
@@ -75,7 +78,28 @@ func (o *objects) shared() map[string]*ebpf.Map {
 		kernelMapStats:           o.Stats,
 		kernelMapTunnelPorts:     o.TunnelPorts,
 		".bss":                   o.Bss,
-		".rodata.ring":           o.Ring,
+		ringVariables:            o.Ring,
+	}
+}
+
+// Shared returns the maps through which the programs of another object can record events
+// that the Tracer reads, by their names in the object, for
+// [ebpf.CollectionOptions.MapReplacements]. Such an object is made with the headers
+// bpf/c/act.h or, with more to do by itself, ring.h and parse.h; of its maps it replaces
+// those that it has. Their MaxEntries must be set to those of the replacements first.
+//
+// The maps remain the Tracer's, and must not be closed. The kernel keeps them as long as a
+// program uses them; when the Tracer is closed, nobody reads the ring, and what has no more
+// room in it is lost. What another object records does not depend on Attach or on the filter.
+//
+// It needs what package bpf needs, and events of such an object have a hook that
+// [event.HookInfo.Acts].
+func (t *Tracer) Shared() map[string]*ebpf.Map {
+	return map[string]*ebpf.Map{
+		kernelMapEvents:      t.objs.Events,
+		kernelMapStats:       t.objs.Stats,
+		kernelMapTunnelPorts: t.objs.TunnelPorts,
+		ringVariables:        t.objs.Ring,
 	}
 }
 

@@ -3,7 +3,7 @@
 #ifndef DWELL_PARSE_WIRE_H
 #define DWELL_PARSE_WIRE_H
 
-#include "kernel.h"
+#include "record.h"
 
 /* IPv4, RFC 791. The high half of the first byte of any IP header is its version. */
 struct wire_ip4 {
