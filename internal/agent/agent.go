@@ -55,10 +55,11 @@ type Agent struct {
 	// finishing is set when the run is over and what is left is being sent.
 	finishing bool
 	summary   Summary
-	// checked is when the kernel side's counters were last read.
-	checked uint64
-	lost    uint64
-	status  atomic.Pointer[report]
+	// checked is when the kernel side's counters were last read, checkedBefore the time
+	// before.
+	checked, checkedBefore uint64
+	lost                   uint64
+	status                 atomic.Pointer[report]
 }
 
 // correlator is a [correlate.Correlator], recorded or not.

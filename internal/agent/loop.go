@@ -110,8 +110,8 @@ func (a *Agent) take(ev *event.Event) {
 	}
 }
 
-// checkLoss reports to the correlator the events that the kernel side has lost since the
-// last call.
+// checkLoss reports to the correlator the events that the kernel side has lost, and the
+// records that could not be decoded, since the last call.
 func (a *Agent) checkLoss() error {
 	now, err := a.now()
 	if err != nil {
@@ -121,12 +121,16 @@ func (a *Agent) checkLoss() error {
 	if err != nil {
 		return fmt.Errorf("read counters: %w", err)
 	}
-	a.summary.Kernel = stats
-	if lost := stats.Total().Lost + stats.Missed; lost != a.lost {
-		a.lost = lost
-		a.correlator.Lost(a.checked, now)
+	from := a.checked
+	if stats.Malformed != a.summary.Kernel.Malformed {
+		from = a.checkedBefore // it may have been in the ring then
 	}
-	a.checked = now
+	a.summary.Kernel = stats
+	if lost := stats.Total().Lost + stats.Missed + stats.Malformed; lost != a.lost {
+		a.lost = lost
+		a.correlator.Lost(from, now)
+	}
+	a.checkedBefore, a.checked = a.checked, now
 	return nil
 }
 

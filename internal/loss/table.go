@@ -45,7 +45,7 @@ func kernelLosses() []Loss {
 			Metric: "dwell.agent.records.malformed", Unit: "{record}", Where: "reader",
 			Sentence: "records that could not be decoded",
 			Meaning:  "Records of the ring buffer that could not be decoded.",
-			Traces:   "Each may lack an event.",
+			Traces:   "Those open at the time are incomplete, `events_lost`.",
 			Remedy:   "Please report it with the kernel version: it is a bug in dwell.",
 			Of:       func(c *Counts) *uint64 { return &c.Malformed },
 		},
