@@ -5,11 +5,13 @@ package trace
 // Container is a container, as its cgroup and its runtime describe it. What is not known
 // is empty.
 type Container struct {
-	// ID is the runtime's, mostly 64 hexadecimal digits.
+	// ID is the runtime's, mostly 64 hexadecimal digits. LXC, systemd-nspawn and libvirt
+	// have only a name, which is the ID as well.
 	ID string
 	// Name is the runtime's name of the container; of a pod's container, that in the pod.
 	Name string
-	// Runtime is what manages the container: docker, containerd, cri-o or podman.
+	// Runtime is what manages the container: docker, containerd, cri-o, podman, lxc (also
+	// for Incus and LXD), systemd-nspawn or libvirt-lxc.
 	Runtime string
 	// Pod is the Kubernetes pod that the container is part of.
 	Pod Pod

@@ -6,7 +6,8 @@
 // Runtimes differ in everything but one thing: each puts a container into a cgroup of its
 // own and its ID, 64 hexadecimal digits, into the cgroup's path. That needs no rights
 // beyond reading /proc and no request. Only the runtime knows names; it is queried
-// through its socket, if that is enabled: see [Names].
+// through its socket, if that is enabled: see [Names]. Containers that are rather machines,
+// such as those of LXC and systemd-nspawn, have their names in the path and no ID.
 package container
 
 import (
@@ -59,8 +60,8 @@ var pod = regexp.MustCompile(`(?:^|-)pod([0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0
 
 // OfCgroup returns the container that a process is in, by the contents of its
 // /proc/PID/cgroup: see cgroups(7). If containers are in containers, as those of a kind
-// cluster are, it is the innermost. There is none if no path has an ID in it, as for the
-// processes of this container seen from within.
+// cluster are, it is the innermost. There is none if no path has an ID or a name in it, as
+// for the processes of this container seen from within. A name is also the ID.
 func OfCgroup(text string) (trace.Container, bool) {
 	var best trace.Container
 	depth := 0
@@ -83,6 +84,9 @@ func ofPath(path string) (c trace.Container, depth int) {
 	for i := len(parts) - 1; i > 0; i-- {
 		m := unit.FindStringSubmatch(parts[i])
 		if m == nil {
+			if c, ok := machineOf(parts, i); ok {
+				return c, i
+			}
 			continue
 		}
 		runtime := runtimeOf(m[1])

@@ -28,6 +28,9 @@ func TestOfCgroup(t *testing.T) {
 	inPod := func(runtime string) trace.Container {
 		return trace.Container{ID: id, Runtime: runtime, Pod: trace.Pod{UID: uid}}
 	}
+	called := func(name, runtime string) trace.Container {
+		return trace.Container{ID: name, Name: name, Runtime: runtime}
+	}
 	none := trace.Container{}
 	for name, tc := range map[string]struct {
 		text string
@@ -73,6 +76,34 @@ func TestOfCgroup(t *testing.T) {
 			"0::/kubepods/burstable/pod8e3d8a2a2bb5a0b1c1a9d6b4b1c8f9e0/" + id,
 			trace.Container{ID: id, Pod: trace.Pod{UID: "8e3d8a2a2bb5a0b1c1a9d6b4b1c8f9e0"}},
 		},
+		"LXC, v2":                       {"0::/lxc.payload.web", called("web", container.LXC)},
+		"LXC, systemd inside":           {"0::/lxc.payload.web-1/system.slice/ssh.service", called("web-1", container.LXC)},
+		"LXC, v1":                       {"9:pids:/lxc/web\n1:name=systemd:/lxc/web/init.scope", called("web", container.LXC)},
+		"LXC, dots and colons":          {"0::/lxc.payload.a.b:c", called("a.b:c", container.LXC)},
+		"LXC, unprivileged":             {"0::/user.slice/user-1000.slice/user@1000.service/app.slice/lxc.payload.web/init.scope", called("web", container.LXC)},
+		"LXC, its monitor":              {"0::/lxc.monitor.web", none},
+		"LXC in LXC":                    {"0::/lxc.payload.outer/lxc.payload.inner/init.scope", called("inner", container.LXC)},
+		"LXC in LXC, its monitor":       {"0::/lxc.payload.outer/lxc.monitor.inner", called("outer", container.LXC)},
+		"LXC, without a name":           {"0::/lxc.payload.", none},
+		"Proxmox VE":                    {"0::/lxc/101/ns/system.slice/nginx.service", called("101", container.LXC)},
+		"Proxmox VE, its monitor":       {"0::/lxc.monitor/101", none},
+		"Incus, default project":        {"0::/lxc.payload.web/init.scope", called("web", container.LXC)},
+		"Incus, another project":        {"0::/lxc.payload.shop_web/init.scope", called("shop_web", container.LXC)},
+		"LXD, docker inside":            {"0::/lxc.payload.web/system.slice/docker-" + id + ".scope", of(container.Docker)},
+		"nspawn, a service":             {"0::/machine.slice/systemd-nspawn@web.service/payload/init.scope", called("web", container.Nspawn)},
+		"nspawn, a service, escaped":    {`0::/machine.slice/systemd-nspawn@web\x2dshop.service/payload`, called("web-shop", container.Nspawn)},
+		"nspawn, an old one":            {"1:name=systemd:/machine.slice/systemd-nspawn@web.service/init.scope", called("web", container.Nspawn)},
+		"nspawn, a scope":               {`0::/machine.slice/machine-web\x2dshop.scope/payload/system.slice/a.service`, called("web-shop", container.Nspawn)},
+		"nspawn, its supervisor":        {"0::/machine.slice/machine-web.scope/supervisor", none},
+		"nspawn, a service's own":       {"0::/machine.slice/systemd-nspawn@web.service/supervisor", none},
+		"nspawn in LXC, its supervisor": {"0::/lxc.payload.outer/machine.slice/machine-web.scope/supervisor", called("outer", container.LXC)},
+		"a machine of another manager":  {"0::/machine.slice/machine-web.scope", called("web", "")},
+		"a machine, escaped twice":      {`0::/machine.slice/machine-a\x5cx2d\x2f\x00.scope`, called(`a\x2d\x2f\x00`, "")},
+		"libvirt-lxc":                   {`0::/machine.slice/machine-lxc\x2d1234\x2dweb\x2dshop.scope`, called("web-shop", container.LibvirtLXC)},
+		"libvirt-lxc, cgroupfs":         {"4:cpu:/machine/lxc-12-web.libvirt-lxc", called("web", container.LibvirtLXC)},
+		"libvirt-lxc, an old one":       {"4:cpu:/machine/web.libvirt-lxc", called("web", container.LibvirtLXC)},
+		"podman, in machine.slice":      {"0::/machine.slice/libpod-" + id + ".scope/container", of(container.Podman)},
+
 		"deepest hierarchy":    {"2:cpu:/docker/" + outer + "\n1:name=systemd:/docker/" + outer + "/docker/" + id, of(container.Docker)},
 		"within the container": {"0::/", none},
 		"a service":            {"0::/system.slice/ssh.service", none},
@@ -97,8 +128,10 @@ func TestOfCgroup(t *testing.T) {
 
 func FuzzOfCgroup(f *testing.F) {
 	f.Add("0::/system.slice/docker-" + id + ".scope\n")
+	f.Add(`0::/machine.slice/machine-web\x2dshop.scope/payload`)
 	f.Fuzz(func(t *testing.T, text string) {
-		if c, ok := container.OfCgroup(text); ok != (len(c.ID) == 64) || ok && !strings.Contains(text, c.ID) {
+		c, ok := container.OfCgroup(text)
+		if ok != (c.ID != "") || c.Name == "" && ok && len(c.ID) != 64 || c.Name == "" && !strings.Contains(text, c.ID) {
 			t.Errorf("%v, %+v", ok, c)
 		}
 	})

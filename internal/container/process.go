@@ -34,6 +34,9 @@ func OfProcess(dir string) (Process, bool) {
 		return Process{}, false
 	}
 	name, started, ok := parseStat(stat)
+	if c.Name != "" && isManager(name) {
+		return Process{}, false
+	}
 	return Process{c, started, isSandbox(name)}, ok
 }
 
@@ -57,3 +60,7 @@ func parseStat(stat []byte) (name string, started uint64, ok bool) {
 func isSandbox(name string) bool {
 	return name == "pause" || name == "catatonit" || name == "podman-pause"
 }
+
+// isManager knows the programs that hold a container of libvirt's or systemd's. They may be
+// in its cgroup, but are not in its namespaces.
+func isManager(name string) bool { return name == "libvirt_lxc" || name == "systemd-nspawn" }

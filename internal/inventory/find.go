@@ -76,7 +76,7 @@ func (f *finder) own(inode uint32, p place) place {
 	if !ok {
 		return p
 	}
-	if f.names != nil {
+	if f.names != nil && c.Name == "" {
 		c = f.names.Complete(c)
 	}
 	p.container, p.name = c, c.Title()

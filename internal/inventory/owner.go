@@ -17,7 +17,17 @@ import (
 // run --network container:NAME. Then it belongs to the one whose process is the oldest,
 // which stays so until it ends. The sandbox of a pod is older than all, but is not a
 // container that a user started: it only counts while there is no other.
-type claims struct{ oldest map[string]claim } // by container ID
+type claims struct{ oldest map[containerKey]claim }
+
+// containerKey tells containers apart. IDs do, names only those of one runtime.
+type containerKey struct{ id, namedBy string }
+
+func keyOf(c trace.Container) containerKey {
+	if c.Name == "" {
+		return containerKey{id: c.ID}
+	}
+	return containerKey{c.ID, c.Runtime}
+}
 
 // claim is a container's process and its namespace.
 type claim struct {
@@ -25,13 +35,13 @@ type claim struct {
 	inode, pid uint32
 }
 
-func newClaims() *claims { return &claims{oldest: map[string]claim{}} }
+func newClaims() *claims { return &claims{oldest: map[containerKey]claim{}} }
 
 // note enters a process.
 func (c *claims) note(p container.Process, inode, pid uint32) {
-	id, now := p.Container.ID, claim{p, inode, pid}
-	if before, ok := c.oldest[id]; !ok || now.older(before) {
-		c.oldest[id] = now
+	key, now := keyOf(p.Container), claim{p, inode, pid}
+	if before, ok := c.oldest[key]; !ok || now.older(before) {
+		c.oldest[key] = now
 	}
 }
 

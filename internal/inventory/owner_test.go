@@ -75,6 +75,27 @@ func TestContainersNameNamespaces(t *testing.T) {
 	}
 }
 
+// Containers that have names need no runtime to name them. One of the same name, of another
+// runtime, is another one; the process that manages one is not in it.
+func TestContainersWithNames(t *testing.T) {
+	needRoot(t)
+	name := fmt.Sprintf("web-%d", os.Getpid())
+	lxc := inodeOf(t, containertest.Process(t, containertest.Cgroup(t, "lxc.payload."+name), "init", nil))
+	scope := containertest.Cgroup(t, `machine.slice/machine-lxc\x2d1\x2d`+strings.ReplaceAll(name, "-", `\x2d`)+".scope")
+	manager := inodeOf(t, containertest.Process(t, scope, "libvirt_lxc", nil))
+	libvirt := inodeOf(t, containertest.Process(t, scope, "init", nil))
+	v, _ := newInventory(t, Config{Containers: true, Sockets: []string{containertest.Docker(t, nil)}})
+	for inode, runtime := range map[uint32]string{lxc: container.LXC, libvirt: container.LibvirtLXC} {
+		want := trace.Container{ID: name, Name: name, Runtime: runtime}
+		if ns := v.NetNS(inode); ns.Name != name || ns.Container == nil || *ns.Container != want {
+			t.Errorf("%s: %+v, container %+v", runtime, ns, ns.Container)
+		}
+	}
+	if ns := v.NetNS(manager); ns.Container != nil {
+		t.Errorf("the manager's: %+v", ns.Container)
+	}
+}
+
 // The name is known only after a question, and a container only once its process is there.
 func TestContainerComesLater(t *testing.T) {
 	needRoot(t)
