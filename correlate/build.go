@@ -149,10 +149,22 @@ func (b *builder) build() *trace.Trace {
 // addRoot adds the span of the whole ping: to the last that was seen of it.
 func (b *builder) addRoot() {
 	p := b.trace.Ping
-	s := b.newSpan(trace.KindPing, b.firstEvent(), b.lastEvent())
+	s := b.newSpan(trace.KindPing, b.earliest(), b.lastEvent())
 	s.ID = b.opts.Key.rootID(b.trace.ID, b.passedHost())
 	s.Title = p.String()
 	b.trace.Add(trace.NoParent, s)
+}
+
+// earliest returns the event at which the root begins: a copy of the request may have been
+// seen before it.
+func (b *builder) earliest() *event.Event {
+	first := b.firstEvent()
+	for j := range b.journeys {
+		if j.Start().Time < first.Time {
+			first = j.Start()
+		}
+	}
+	return first
 }
 
 // passedHost returns this host's ID if the ping was not sent on it, otherwise "".
@@ -245,6 +257,9 @@ func (b *builder) newSpan(kind trace.Kind, from, to *event.Event) trace.Span {
 // leafSpan makes the span of a leaf.
 func (b *builder) leafSpan(l *packet.Leaf) trace.Span {
 	s := b.newSpan(l.Kind, l.From, l.To)
+	if l.Onto != nil && l.Onto.IfIndex != 0 {
+		s.Peer = b.opts.Resolver.Device(l.Onto.NetNS, l.Onto.IfIndex)
+	}
 	if ns := l.NetNS(); ns != l.From.NetNS {
 		s.NetNS, s.Device, s.Peer = b.opts.Resolver.NetNS(ns), nil, nil
 		if l.To.IfIndex != 0 {

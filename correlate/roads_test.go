@@ -253,6 +253,8 @@ var roads = []scenario{
 		p.ttl = 63
 		p.at(ens3, event.NetDevQueue, event.NetDevStartXmit, event.NetDevXmit)
 	}},
+	{"looped-back", loopedBack},
+	{"reused-by-xdp", reusedByXDP},
 	{"many-replies", func(s *sim) {
 		p := s.request(23)
 		p.dst = netip.MustParseAddr("192.168.0.255")
@@ -265,6 +267,46 @@ var roads = []scenario{
 			r.deliver(vethA)
 		}
 	}},
+}
+
+// loopedBack is a broadcast ping: its sender's namespace gets a copy, and of two replies that
+// come in at a time, one is handed over in the buffer in which the other came.
+func loopedBack(s *sim) {
+	p := s.request(24)
+	c := p.copy()
+	c.at(vethA, event.NetifRx)
+	p.cross(vethA, va)
+	c.at(vethA, event.NetifReceiveSKB)
+	c.event(vethA, event.KfreeSKB, 2)
+	var replies []*packet
+	for i := range 2 {
+		r := p.reply()
+		r.skb += uint64(i) << 12
+		r.src = netip.AddrFrom4([4]byte{192, 168, 0, byte(1 + i)})
+		r.cross(va, vethA)
+		r.event(vethA, event.KfreeSKB, 3)
+		replies = append(replies, r)
+	}
+	heard := replies[0].copy()
+	heard.at(vethA, event.SKBCopyDatagramIovec)
+	replies[1].skb = replies[0].skb
+	replies[1].at(vethA, event.SKBCopyDatagramIovec)
+}
+
+// reusedByXDP is a ping over a pair of devices whose driver copies the packet, so that the
+// buffer of the reply is free when a socket needs one.
+func reusedByXDP(s *sim) {
+	p := s.request(25)
+	p.cross(vethA, va)
+	r := p.reply()
+	r.at(va, event.NetDevQueue, event.NetDevStartXmit, event.NetDevXmit)
+	sent := r.skb
+	r.skb += 0x40
+	r.peer = &va
+	r.at(vethA, event.NAPIGROReceiveEntry, event.NetifReceiveSKB)
+	r.event(vethA, event.KfreeSKB, 3)
+	r.skb = sent
+	r.at(vethA, event.SKBCopyDatagramIovec)
 }
 
 // tunnelled is a ping through a tunnel whose packets are not seen.

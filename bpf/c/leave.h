@@ -20,7 +20,8 @@ int BPF_PROG(kfree_skb, struct sk_buff *skb, void *location, __u32 reason)
 
 /* A process takes a packet from its socket. Only ICMP sockets, raw or datagram, and packet
  * sockets, which take copies of frames (tcpdump) or are a switch: TCP must not pay for
- * parsing. The packet has left its device. It is not seen if the process has mapped the
+ * parsing. The packet has left its device; one that has not is read from a macvtap, by a
+ * virtual machine, and skb->sk is that of its sender. It is not seen if the process has mapped the
  * socket's ring into its memory (PACKET_RX_RING).
  */
 SEC("tp_btf/skb_copy_datagram_iovec")
@@ -29,7 +30,7 @@ int BPF_PROG(skb_copy_datagram_iovec, struct sk_buff *skb)
 	struct sock *sk = skb->sk;
 	__u16 family, proto;
 
-	if (!sk)
+	if (!sk || skb->dev)
 		return 0;
 	family = sk->__sk_common.skc_family;
 	proto = sk->sk_protocol;

@@ -86,7 +86,7 @@ func (f *Follower) rank(i int, ways Ways) rank {
 func (f *Follower) rankOfDeath(i int, ways Ways) rank {
 	n := &f.tree[i]
 	switch {
-	case n.ev.Flags.Has(event.OtherHost), unneeded(f.names.DropReason(n.ev.Code)), f.mirrored(i):
+	case n.ev.Flags.Has(event.OtherHost), unneeded(f.names.DropReason(n.ev.Code)), f.mirrored(i), f.tree.looped(i):
 		return rankBystander
 	case !f.tree.received(n) || !slices.Contains(ways.Stacks, n.ev.NetNS):
 		return rankDropped
@@ -112,6 +112,18 @@ func (f *Follower) mirrored(i int) bool {
 		}
 	}
 	return false
+}
+
+// looped reports whether the branch that ends at node i is the copy of a broadcast or
+// multicast packet that its sender's namespace gives to itself.
+func (t tree) looped(i int) bool {
+	for t[i].parent >= 0 {
+		i = t[i].parent
+	}
+	first := t[i].ev
+	return !Born(first) && t.last(func(n *node) bool {
+		return n.parent < 0 && Made(n.ev) && SameDevice(n.ev, first)
+	}) >= 0
 }
 
 // relayed reports whether a program in the namespace sent the packet on.

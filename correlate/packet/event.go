@@ -85,7 +85,7 @@ func InStack(ev *event.Event) bool {
 // if it was freed or taken, and a packet made here was not received before.
 func Continues(last, ev *event.Event) bool {
 	switch {
-	case last.Hook.Terminal():
+	case last.Hook.Terminal(), last.Hook == event.NetDevStartXmit && elsewhere(last, ev):
 		return false
 	case !Made(ev), ev.SKB == 0, netfilter(last):
 		return true
@@ -93,6 +93,16 @@ func Continues(last, ev *event.Event) bool {
 		return ev.Hook == event.NetDevStartXmit && SameDevice(last, ev)
 	}
 	return last.Hook == event.NetDevStartXmit
+}
+
+// elsewhere reports whether ev cannot be what happened next to a buffer that was given to a
+// driver: it has come out of another pair of devices, or a socket has it. The buffer was
+// freed, and another packet has it now.
+func elsewhere(sent, ev *event.Event) bool {
+	if ev.Hook.Arrival() && ev.Flags.Has(event.Paired) {
+		return ev.Peer != event.Place{NetNS: sent.NetNS, IfIndex: sent.IfIndex}
+	}
+	return ev.Hook == event.SKBCopyDatagramIovec
 }
 
 // stillborn reports whether ev is a packet's death before any device's queue had it: its

@@ -118,6 +118,10 @@ func (f *Follower) journeys(end int, ways Ways, apart bool) []*Journey {
 	var js []*Journey
 	for ; end >= 0 && len(js) < maxJourneys; end = f.choose(ways) {
 		at := f.tree.fork(end)
+		if at < 0 && len(js) > 0 && f.tree.looped(end) {
+			js[0].Copies = append(js[0].Copies, f.tree.take(end, 1))
+			continue
+		}
 		if at >= 0 && (!apart || f.rank(end, ways) < rankRead) {
 			j := js[f.tree[at].owner-1]
 			j.Copies = append(j.Copies, f.tree.take(end, f.tree[at].owner))

@@ -12,6 +12,8 @@ import (
 type Leaf struct {
 	Kind     trace.Kind
 	From, To *event.Event
+	// Onto is the event on whose device the packet was put, if that is another than To's.
+	Onto *event.Event
 	// inside are the events between, at which finer leaves begin and end.
 	inside []*event.Event
 }
@@ -30,10 +32,32 @@ func (f *Follower) cut(p Path, answered bool) []Leaf {
 		if answered && i+2 == len(p) {
 			kind = f.taken(from, to)
 		}
-		leaves = append(leaves, Leaf{Kind: kind, From: from, To: to, inside: p[begin : i+1]})
+		leaf := Leaf{Kind: kind, From: from, To: to, inside: p[begin : i+1]}
+		if kind == trace.KindRedirect && i+2 == len(p) && (answered || to.Hook.Terminal()) {
+			return append(leaves, leaf.handed()...)
+		}
+		leaves = append(leaves, leaf)
 		from, begin = to, i+2
 	}
 	return leaves
+}
+
+// handed parts a leaf at whose end the packet is taken in another namespace than that in
+// which it came in: a program has put it there when the stack took it up, and from then
+// on it is being delivered.
+func (l *Leaf) handed() []Leaf {
+	n := len(l.inside)
+	switch {
+	case Died(l.To):
+		return []Leaf{*l}
+	case n == 0:
+		return []Leaf{{Kind: trace.KindDeliver, From: l.From, To: l.To}}
+	}
+	up := l.inside[n-1]
+	return []Leaf{
+		{Kind: trace.KindRedirect, From: l.From, To: up, Onto: l.To, inside: l.inside[:n-1]},
+		{Kind: trace.KindDeliver, From: up, To: l.To},
+	}
 }
 
 // within reports whether to is a step inside a leaf that began at from: the softirq

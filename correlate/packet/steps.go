@@ -147,6 +147,8 @@ func (f *Follower) sent(from, to *event.Event) trace.Kind {
 	switch {
 	case !transmits(to), from.Depth != to.Depth, from.TTL == 0:
 		return trace.KindForward
+	case from.Encapsulated() && to.Hook == event.NetDevQueue:
+		return trace.KindForward // the time to live is not that of the packet that was routed
 	case to.Hook == event.NetDevStartXmit:
 		return trace.KindRedirect // without a queue, as XDP does
 	case from.TTL != to.TTL:

@@ -65,12 +65,16 @@ func (t tree) pair(xmit *event.Event) {
 // where it was made is told by where it is seen; or the packet was moved to a new buffer
 // while it crossed to another device.
 func (t tree) parentOf(ev *event.Event) int {
-	if last := t.last(func(n *node) bool { return n.ev.SKB == ev.SKB }); last >= 0 && Continues(t[last].ev, ev) {
+	if last := t.last(func(n *node) bool { return n.ev.SKB == ev.SKB }); last >= 0 && Continues(t[last].ev, ev) && t.same(last, ev) {
 		return last
 	}
 	switch {
 	case Made(ev):
 		return t.maker(ev)
+	case ev.Hook == event.SKBCopyDatagramIovec:
+		if here := t.heard(ev); here >= 0 {
+			return here
+		}
 	case ev.Flags.Has(event.LaterFragment):
 		return t.whole(ev)
 	case ev.Flags.Has(event.Paired):
@@ -85,6 +89,22 @@ func (t tree) parentOf(ev *event.Event) int {
 		return sent
 	}
 	return t.last(func(n *node) bool { return !n.terminal() })
+}
+
+// same reports whether the packet in the buffer in which it was seen at node last is that of
+// ev, and not another with the same content: a socket is given the packet that came in.
+func (t tree) same(last int, ev *event.Event) bool {
+	return ev.Hook != event.SKBCopyDatagramIovec || t[last].ev.Src == ev.Src && t[last].ev.Dst == ev.Dst || t.heard(ev) < 0
+}
+
+// heard returns the index of the event after which a socket was given its copy of the
+// packet, or -1: the last in the namespace at which the packet had the same addresses.
+// Replies of several hosts to one request have the same content and are on their way at
+// the same time.
+func (t tree) heard(ev *event.Event) int {
+	return t.last(func(n *node) bool {
+		return n.ev.NetNS == ev.NetNS && !n.terminal() && n.ev.Src == ev.Src && n.ev.Dst == ev.Dst
+	})
 }
 
 // sentBy returns the index of the packet being given to the driver of a device, from
