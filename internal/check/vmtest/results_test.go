@@ -6,6 +6,9 @@ package main
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -56,5 +59,28 @@ func TestChoose(t *testing.T) {
 	}
 	if all := choose(nil); len(all) != len(suites()) {
 		t.Errorf("without packages, %d suites of %d", len(all), len(suites()))
+	}
+}
+
+// A test that was renamed would run again, and nobody would know why.
+func TestSuitesNameTests(t *testing.T) {
+	for _, s := range suites() {
+		var source strings.Builder
+		files, err := filepath.Glob(filepath.Join("../../..", s.dir, "*_test.go"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s: %d files, %v", s.dir, len(files), err)
+		}
+		for _, f := range files {
+			b, err := os.ReadFile(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			source.Write(b)
+		}
+		for _, name := range s.not {
+			if !regexp.MustCompile(`func ` + name + `\(t \*testing\.T\)`).MatchString(source.String()) {
+				t.Errorf("%s has no test %s", s.dir, name)
+			}
+		}
 	}
 }
