@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"net"
 	"net/netip"
+	"slices"
 
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
@@ -116,11 +117,11 @@ func echo(t *rapid.T) *crafted {
 	v6, reply := rapid.Bool().Draw(t, "echo is v6"), rapid.Bool().Draw(t, "reply")
 	payload := rapid.SliceOfN(rapid.Byte(), 0, 40).Draw(t, "payload")
 	id, seq := rapid.Uint16().Draw(t, "id"), rapid.Uint16().Draw(t, "seq")
-	message := make([]byte, 8, 8+len(payload))
+	message := make([]byte, 8)
 	message[0] = map[[2]bool]byte{{false, false}: 8, {false, true}: 0, {true, false}: 128, {true, true}: 129}[[2]bool{v6, reply}]
 	binary.BigEndian.PutUint16(message[4:], id)
 	binary.BigEndian.PutUint16(message[6:], seq)
-	c.bytes = append(message, payload...)
+	c.bytes = slices.Concat(message, payload)
 	proto := layers.IPProtocolICMPv4
 	c.want = event.Event{ID: id, Seq: seq, PayloadLen: uint16(len(payload)), Type: event.EchoRequest}
 	copy(c.want.Payload[:], payload)

@@ -125,8 +125,7 @@ func TestEncapsulations(t *testing.T) {
 			}
 			return
 		}
-		want := c.want.Payload
-		clear(c.want.Payload[min(cut-headers, len(want)):])
+		clear(c.want.Payload[min(cut-headers, len(c.want.Payload)):])
 		c.check(got, found, "cut in the payload")
 	})
 }

@@ -55,6 +55,14 @@ func (p *pinger) setsockopt(level, option int, value string) {
 // send sends one echo request.
 func (p *pinger) send(to string, seq int, payload []byte) {
 	p.t.Helper()
+	if err := p.try(to, seq, payload); err != nil {
+		p.t.Fatalf("send to %s: %v", to, err)
+	}
+}
+
+// try sends one echo request, which the kernel may refuse to send.
+func (p *pinger) try(to string, seq int, payload []byte) error {
+	p.t.Helper()
 	msg := icmp.Message{Type: ipv4.ICMPTypeEcho, Body: &icmp.Echo{ID: p.id, Seq: seq, Data: payload}}
 	if p.v6 {
 		msg.Type = ipv6.ICMPTypeEchoRequest
@@ -63,9 +71,8 @@ func (p *pinger) send(to string, seq int, payload []byte) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	if _, err := p.conn.WriteTo(b, &net.IPAddr{IP: netip.MustParseAddr(to).AsSlice()}); err != nil {
-		p.t.Fatalf("send to %s: %v", to, err)
-	}
+	_, err = p.conn.WriteTo(b, &net.IPAddr{IP: netip.MustParseAddr(to).AsSlice()})
+	return err
 }
 
 // receive waits for the reply with a sequence number.
