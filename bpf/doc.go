@@ -31,7 +31,8 @@
 //     the socket got a clone, and the original found no datagram socket.
 //   - Linux 6.1 frees an answered ICMPv6 request at kfree_skb, with NOT_SPECIFIED.
 //   - Of a fragmented echo the first fragment is recorded, with its own payload
-//     length; once put together again, at delivery, the length is the whole one.
+//     length, and of the others those that are dropped; once put together again, at
+//     delivery, the length is the whole one.
 //     With connection tracking, that is between first and last of prerouting, and
 //     the whole is another sk_buff.
 //   - A netfilter hook without any chain still has a first and a last event. What is

@@ -70,6 +70,12 @@ const (
 	kernelEchoTypeECHO_REPLY_ERROR   kernelEchoType = 4
 )
 
+type kernelEncryptingEcho struct {
+	_    structs.HostLayout
+	Time uint64
+	Echo kernelHiddenEcho
+}
+
 type kernelFilterFlag uint32
 
 const (
@@ -94,6 +100,19 @@ type kernelFragmentKey struct {
 	Addr kernelAddresses6
 	Id   uint32
 	V6   uint32
+}
+
+type kernelHiddenEcho struct {
+	_          structs.HostLayout
+	Addr       kernelAddresses6
+	Payload    [16]uint8
+	Id         uint16
+	Seq        uint16
+	PayloadLen uint16
+	Flags      uint16
+	Type       uint8
+	Ttl        uint8
+	Pad        [6]uint8
 }
 
 type kernelHook uint32
@@ -239,6 +258,11 @@ const (
 	kernelRecordPartPART_ACTION     kernelRecordPart = 32
 )
 
+type kernelSignature struct {
+	_     structs.HostLayout
+	Bytes [16]uint8
+}
+
 type kernelTrial struct {
 	_      structs.HostLayout
 	Record kernelRecord
@@ -304,6 +328,8 @@ type kernelXmitStack struct {
 const (
 	kernelMapAddressFilter         = "address_filter"
 	kernelMapAdmitted              = "admitted"
+	kernelMapEncrypted             = "encrypted"
+	kernelMapEncrypting            = "encrypting"
 	kernelMapEvents                = "events"
 	kernelMapFragments             = "fragments"
 	kernelMapInterfaceFilter       = "interface_filter"
@@ -324,6 +350,7 @@ const (
 	kernelProgParseTrial           = "parse_trial"
 	kernelProgSkbCopyDatagramIovec = "skb_copy_datagram_iovec"
 	kernelVarAttached              = "attached"
+	kernelVarEncryptionSeen        = "encryption_seen"
 	kernelVarFilterState           = "filter_state"
 	kernelVarLinkKinds             = "link_kinds"
 	kernelVarWakeBytes             = "wake_bytes"
@@ -393,6 +420,8 @@ type kernelProgramSpecs struct {
 type kernelMapSpecs struct {
 	AddressFilter   *ebpf.MapSpec `ebpf:"address_filter"`
 	Admitted        *ebpf.MapSpec `ebpf:"admitted"`
+	Encrypted       *ebpf.MapSpec `ebpf:"encrypted"`
+	Encrypting      *ebpf.MapSpec `ebpf:"encrypting"`
 	Events          *ebpf.MapSpec `ebpf:"events"`
 	Fragments       *ebpf.MapSpec `ebpf:"fragments"`
 	InterfaceFilter *ebpf.MapSpec `ebpf:"interface_filter"`
@@ -406,12 +435,13 @@ type kernelMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type kernelVariableSpecs struct {
-	Attached    *ebpf.VariableSpec `ebpf:"attached"`
-	FilterState *ebpf.VariableSpec `ebpf:"filter_state"`
-	LinkKinds   *ebpf.VariableSpec `ebpf:"link_kinds"`
-	WakeBytes   *ebpf.VariableSpec `ebpf:"wake_bytes"`
-	WakeMask    *ebpf.VariableSpec `ebpf:"wake_mask"`
-	WireTypes   *ebpf.VariableSpec `ebpf:"wire_types"`
+	Attached       *ebpf.VariableSpec `ebpf:"attached"`
+	EncryptionSeen *ebpf.VariableSpec `ebpf:"encryption_seen"`
+	FilterState    *ebpf.VariableSpec `ebpf:"filter_state"`
+	LinkKinds      *ebpf.VariableSpec `ebpf:"link_kinds"`
+	WakeBytes      *ebpf.VariableSpec `ebpf:"wake_bytes"`
+	WakeMask       *ebpf.VariableSpec `ebpf:"wake_mask"`
+	WireTypes      *ebpf.VariableSpec `ebpf:"wire_types"`
 }
 
 // kernelObjects contains all objects after they have been loaded into the kernel.
@@ -436,6 +466,8 @@ func (o *kernelObjects) Close() error {
 type kernelMaps struct {
 	AddressFilter   *ebpf.Map `ebpf:"address_filter"`
 	Admitted        *ebpf.Map `ebpf:"admitted"`
+	Encrypted       *ebpf.Map `ebpf:"encrypted"`
+	Encrypting      *ebpf.Map `ebpf:"encrypting"`
 	Events          *ebpf.Map `ebpf:"events"`
 	Fragments       *ebpf.Map `ebpf:"fragments"`
 	InterfaceFilter *ebpf.Map `ebpf:"interface_filter"`
@@ -449,6 +481,8 @@ func (m *kernelMaps) Close() error {
 	return _KernelClose(
 		m.AddressFilter,
 		m.Admitted,
+		m.Encrypted,
+		m.Encrypting,
 		m.Events,
 		m.Fragments,
 		m.InterfaceFilter,
@@ -463,12 +497,13 @@ func (m *kernelMaps) Close() error {
 //
 // It can be passed to loadKernelObjects or ebpf.CollectionSpec.LoadAndAssign.
 type kernelVariables struct {
-	Attached    *ebpf.Variable `ebpf:"attached"`
-	FilterState *ebpf.Variable `ebpf:"filter_state"`
-	LinkKinds   *ebpf.Variable `ebpf:"link_kinds"`
-	WakeBytes   *ebpf.Variable `ebpf:"wake_bytes"`
-	WakeMask    *ebpf.Variable `ebpf:"wake_mask"`
-	WireTypes   *ebpf.Variable `ebpf:"wire_types"`
+	Attached       *ebpf.Variable `ebpf:"attached"`
+	EncryptionSeen *ebpf.Variable `ebpf:"encryption_seen"`
+	FilterState    *ebpf.Variable `ebpf:"filter_state"`
+	LinkKinds      *ebpf.Variable `ebpf:"link_kinds"`
+	WakeBytes      *ebpf.Variable `ebpf:"wake_bytes"`
+	WakeMask       *ebpf.Variable `ebpf:"wake_mask"`
+	WireTypes      *ebpf.Variable `ebpf:"wire_types"`
 }
 
 // kernelPrograms contains all programs after they have been loaded into the kernel.

@@ -71,6 +71,8 @@ func (o *objects) shared() map[string]*ebpf.Map {
 	return map[string]*ebpf.Map{
 		kernelMapAddressFilter:   o.AddressFilter,
 		kernelMapAdmitted:        o.Admitted,
+		kernelMapEncrypted:       o.Encrypted,
+		kernelMapEncrypting:      o.Encrypting,
 		kernelMapEvents:          o.Events,
 		kernelMapFragments:       o.Fragments,
 		kernelMapInterfaceFilter: o.InterfaceFilter,

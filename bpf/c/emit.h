@@ -4,9 +4,20 @@
 #define DWELL_EMIT_H
 
 #include "device.h"
+#include "encrypt.h"
 #include "filter.h"
 #include "fragment.h"
 #include "parse.h"
+
+/* Fills in what is known of the packet, if it is an echo. */
+static __always_inline bool recognized(struct record *r, struct sk_buff *skb, struct l3 l3,
+				       enum hook hook)
+{
+	if (!parse_echo(r, skb, l3))
+		return encryption_seen && is_ip(l3.proto) &&
+		       recognize(r, (__u64)skb, l3.start, l3.len);
+	return !is_fragment(&r->head) || follow_fragment(r, hook);
+}
 
 /* Fills in the record, packs it and returns its size, or 0 if the packet is not an echo or
  * the filter does not want it. Until the packet turns out to be an echo, nothing is
@@ -15,7 +26,7 @@
 static __always_inline __u32 capture(struct record *r, struct sk_buff *skb, struct net_device *dev,
 				     struct net *net, struct l3 l3, enum hook hook, __u32 code)
 {
-	if (!parse_echo(r, skb, l3) || (is_fragment(&r->head) && !follow_fragment(r, hook)))
+	if (!recognized(r, skb, l3, hook))
 		return 0;
 	r->head.time = bpf_ktime_get_ns();
 	r->head.skb = (__u64)skb;
@@ -32,6 +43,8 @@ static __always_inline __u32 capture(struct record *r, struct sk_buff *skb, stru
 	fill_parties(&r->head, skb, hook);
 	if (dev && is_inbound(hook))
 		fill_peer(r, dev);
+	if (hook == HOOK_NET_DEV_START_XMIT && encrypts(dev))
+		note_encrypting(r, (__u64)skb);
 	return pack_record(r);
 }
 
