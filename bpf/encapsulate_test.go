@@ -161,3 +161,10 @@ func (c *crafted) encapsulate(most int) {
 		encapsulations[name](c)
 	}
 }
+
+// encapsulateIn puts the packet into at most two others of some kinds.
+func (c *crafted) encapsulateIn(names ...string) {
+	for _, name := range rapid.SliceOfN(rapid.SampledFrom(names), 0, 2).Draw(c.t, "tunnels") {
+		encapsulations[name](c)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"maps"
 	"math/bits"
+	"slices"
 	"testing"
 	"unsafe"
 
@@ -89,8 +90,8 @@ func packed(r *kernelRecord) []byte {
 }
 
 // Whatever is around an echo, it is found with all that is said of it: in the packet as the
-// network stack has it, and in a frame; with padding behind it; and as soon as any of its
-// headers is cut off, there is nothing.
+// network stack has it, and in a frame; with padding behind it; and if any of its headers is
+// cut off, there is nothing.
 func TestEncapsulations(t *testing.T) {
 	p := newParser(t)
 	rapid.Check(t, func(t *rapid.T) {
@@ -113,21 +114,29 @@ func TestEncapsulations(t *testing.T) {
 		c.check(got, found, "whole")
 		got, found = p.parse(t, kind, c.bytes, len(c.bytes)+rapid.IntRange(1, 60).Draw(t, "padding"))
 		c.check(got, found, "padded")
-		headers := len(c.bytes) - c.padding - int(c.want.PayloadLen) // less if not all is quoted
-		cut := rapid.IntRange(0, len(c.bytes)-1).Draw(t, "cut")
-		got, found = p.parse(t, kind, c.bytes, cut)
-		if c.quoted {
-			return
+		if !c.quoted {
+			p.checkCuts(c, kind)
 		}
+	})
+}
+
+// checkCuts compares what is found if the packet's linear part ends after any byte.
+func (p *parser) checkCuts(c *crafted, kind layers.EthernetType) {
+	c.t.Helper()
+	headers := len(c.bytes) - c.padding - int(c.want.PayloadLen)
+	whole := c.want.Payload
+	for cut := range len(c.bytes) {
+		got, found := p.parse(c.t, kind, c.bytes, cut)
 		if cut < headers {
 			if found {
-				t.Fatalf("found in %d of %d bytes: %+v", cut, headers, got)
+				c.t.Fatalf("found in %d of %d bytes: %+v", cut, headers, got)
 			}
-			return
+			continue
 		}
-		clear(c.want.Payload[min(cut-headers, len(c.want.Payload)):])
+		c.want.Payload = whole
+		clear(c.want.Payload[min(cut-headers, len(whole)):])
 		c.check(got, found, "cut in the payload")
-	})
+	}
 }
 
 // A packet that carries no echo is nothing, whatever is around it: a protocol or an ICMP type
@@ -155,6 +164,19 @@ func TestEncapsulatedOther(t *testing.T) {
 		}
 		if got, found := p.parse(t, c.ethertype(), c.bytes, len(c.bytes)); found {
 			t.Fatalf("found %+v in % x", got, c.bytes)
+		}
+	})
+}
+
+// Headers that are not what they should be are not entered.
+func TestNotEntered(t *testing.T) {
+	p := newParser(t)
+	rapid.Check(t, func(t *rapid.T) {
+		c := echo(t)
+		name := rapid.SampledFrom(slices.Sorted(maps.Keys(invalid))).Draw(t, "invalid")
+		kind := invalid[name](c)
+		if got, found := p.parse(t, kind, c.bytes, len(c.bytes)); found {
+			t.Fatalf("%s: found %+v in % x", name, got, c.bytes)
 		}
 	})
 }

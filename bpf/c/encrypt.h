@@ -35,7 +35,7 @@ enum { ENCRYPTING_MAX = 1000000000 };
 /* key: address of the sk_buff that a device is to encrypt. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 1024);
+	__uint(max_entries, 8192);
 	__type(key, __u64);
 	__type(value, struct encrypting_echo);
 } encrypting SEC(".maps");
@@ -51,7 +51,7 @@ struct signature {
 /* key: an encrypted packet. value: the echo in it. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 4096);
+	__uint(max_entries, 8192);
 	__type(key, struct signature);
 	__type(value, struct hidden_echo);
 } encrypted SEC(".maps");

@@ -28,7 +28,7 @@ struct fragment_echo {
 /* key: a fragmented echo. value: what its first fragment says. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 4096);
+	__uint(max_entries, 8192);
 	__type(key, struct fragment_key);
 	__type(value, struct fragment_echo);
 } fragments SEC(".maps");
