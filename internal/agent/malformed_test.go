@@ -16,10 +16,10 @@ import (
 	"github.com/dwelltrace/dwell/internal/study/lab"
 )
 
-// rings returns the ring buffers for events that are in the kernel.
-func rings(t *testing.T) []*ebpf.Map {
+// rings returns the ring buffers for events that are in the kernel, by their IDs.
+func rings(t *testing.T) map[ebpf.MapID]*ebpf.Map {
 	t.Helper()
-	var all []*ebpf.Map
+	all := map[ebpf.MapID]*ebpf.Map{}
 	for id, err := ebpf.MapGetNextID(0); ; id, err = ebpf.MapGetNextID(id) {
 		if errors.Is(err, os.ErrNotExist) {
 			return all
@@ -36,7 +36,7 @@ func rings(t *testing.T) []*ebpf.Map {
 		}
 		t.Cleanup(func() { m.Close() })
 		if info, err := m.Info(); err == nil && m.Type() == ebpf.RingBuf && info.Name == "events" {
-			all = append(all, m)
+			all[id] = m
 		}
 	}
 }
@@ -47,7 +47,8 @@ func writeNonsense(t *testing.T, ring *ebpf.Map) {
 	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{
 		Type: ebpf.SocketFilter, License: "GPL",
 		Instructions: asm.Instructions{
-			asm.StoreImm(asm.RFP, -8, 0, asm.DWord),
+			asm.Mov.Imm(asm.R1, 0),
+			asm.StoreMem(asm.RFP, -8, asm.R1, asm.DWord),
 			asm.LoadMapPtr(asm.R1, ring.FD()),
 			asm.Mov.Reg(asm.R2, asm.RFP),
 			asm.Add.Imm(asm.R2, -8),
@@ -70,12 +71,15 @@ func writeNonsense(t *testing.T, ring *ebpf.Map) {
 func TestMalformedRecord(t *testing.T) {
 	l := up(t, "bridge")
 	gate := gates[0].gate(t, l)
+	others := rings(t)
 	var pings sync.WaitGroup
 	roots, sum := exported(t, []*lab.Lab{l}, agent.Options{}, func() {
 		pings.Go(func() { pingOnce(t, l) })
 		gate.held()
-		for _, ring := range rings(t) {
-			writeNonsense(t, ring)
+		for id, ring := range rings(t) {
+			if others[id] == nil {
+				writeNonsense(t, ring)
+			}
 		}
 		gate.open()
 		pings.Wait()
