@@ -28,7 +28,8 @@ const (
 	EchoReply   Type = 2
 	// RequestError and ReplyError are ICMP errors that quote an echo. What an event says
 	// of the packet is then about the echo that is quoted, and its outermost tunnel is the
-	// error: who sent it, to whom, and as ID its ICMP type * 256 + code.
+	// error: who sent it, to whom, and as ID its ICMP type * 256 + code. A tunnel around the
+	// error, or one that is quoted with the echo, comes after it.
 	RequestError Type = 3
 	ReplyError   Type = 4
 )
