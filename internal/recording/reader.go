@@ -47,6 +47,9 @@ func (r *Reader) readHeader() error {
 	if err := json.Unmarshal(contents, &r.header); err != nil {
 		return fmt.Errorf("%w: header: %w", ErrDamaged, err)
 	}
+	if r.chunks.version < 3 { // which did not say
+		r.header.Correlator.Wall = r.header.Offset
+	}
 	r.options, err = r.header.Correlator.correlate()
 	if err != nil {
 		return fmt.Errorf("%w: header: %w", ErrDamaged, err)
