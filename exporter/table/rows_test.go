@@ -77,6 +77,16 @@ func TestIncompletePings(t *testing.T) {
 	}
 }
 
+// What the scope leaves out does not make wrong what was seen: with --interface, every ping
+// is partial.
+func TestPartialPingsCount(t *testing.T) {
+	tb := table.New(0)
+	fill(t, tb, tracetest.Partial(1), tracetest.Partial(2))
+	if out := write(t, tb, table.Options{}); strings.Contains(out, "not counted") || !strings.Contains(out, "beyond ens3") {
+		t.Errorf("the table of two partial pings is\n%s", out)
+	}
+}
+
 func TestToFullDisk(t *testing.T) {
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {
