@@ -102,6 +102,8 @@ type Inventory struct {
 	self   uint32 // the process's own namespace, which needs no rights to scan
 	finder *finder
 	dirs   *watch
+	// started is when all namespaces that were there had been scanned.
+	started time.Time
 	// switches knows Open vSwitch's bridges.
 	switches *switches
 
@@ -147,6 +149,7 @@ func New(cfg Config) (*Inventory, error) {
 	for _, inode := range inodes {
 		v.look(v.space(inode))
 	}
+	v.started = cfg.Now()
 	return v, nil
 }
 

@@ -66,12 +66,15 @@ func (v *Inventory) scan(s *space) listing {
 		old := s.snapshot.Load()
 		snap := &snapshot{
 			netns: old.netns, devices: old.devices, neighbours: l.neighbours,
-			looked: start, generation: generation, rest: rest, tunnels: tunnelsOf(l.links),
+			looked: start, generation: generation, rest: rest, since: old.since, tunnels: tunnelsOf(l.links),
 		}
 		if found {
 			snap.found = true
 			if !where.describes(snap.netns) {
 				snap.netns = v.netns(s.inode, where)
+			}
+			if !old.found || snap.netns != old.netns {
+				snap.since = start
 			}
 			snap.devices, snap.listed = merge(snap.netns, old, l, bridges, now), now
 		}

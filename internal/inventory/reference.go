@@ -84,17 +84,6 @@ const (
 // the machine's time it takes.
 func (v *Inventory) Refresh(where Where) { v.finder.refresh(where, v.cfg.Now()) }
 
-// LookAtNew scans the namespaces that were found under a name by which they are not known
-// yet, so that answers about them need not wait.
-func (v *Inventory) LookAtNew() {
-	for inode, name := range v.finder.titles() {
-		s := v.space(inode)
-		if snap := s.snapshot.Load(); !snap.found || snap.netns.Name != name {
-			v.await(s)
-		}
-	}
-}
-
 // Containers reports whether containers are looked for.
 func (v *Inventory) Containers() bool { return v.cfg.Containers }
 

@@ -48,6 +48,8 @@ type snapshot struct {
 	// looked is when the look began, zero if there was none yet; no other is to
 	// begin before rest.
 	looked, rest time.Time
+	// since is when the namespace was first seen as it is described here.
+	since time.Time
 	// listed is when the devices were listed; those seen before it are gone.
 	listed time.Time
 	// found is set if the namespace was there.
