@@ -88,7 +88,7 @@ func TestFilesOfEarlierRunsAreKept(t *testing.T) {
 		args []string
 		uid  uint32
 	}{
-		"interface":         {append([]string{"trace", "--interface", "a-name-that-is-too-long"}, files...), 0},
+		"interface":         {append([]string{"trace", "--interface", "not/a-name"}, files...), 0},
 		"endpoint":          {append([]string{"trace", "--otlp-endpoint", "ftp://192.0.2.1"}, files...), 0},
 		"netfilter":         {append([]string{"trace", "--netfilter", "nowhere"}, files...), 0},
 		"no permission":     {append([]string{"trace", "-o", "none"}, files...), 65534},
