@@ -6,6 +6,7 @@
 #include "device.h"
 #include "encrypt.h"
 #include "filter.h"
+#include "foreign.h"
 #include "fragment.h"
 #include "parse.h"
 
@@ -13,6 +14,8 @@
 static __always_inline bool recognized(struct record *r, struct sk_buff *skb, struct l3 l3,
 				       enum hook hook)
 {
+	if (is_foreign(&l3))
+		return false;
 	if (!parse_echo(r, skb, l3))
 		return encryption_seen && is_ip(l3.proto) &&
 		       recognize(r, (__u64)skb, l3.start, l3.len);

@@ -189,6 +189,19 @@ struct sk_buff {
 	unsigned char *data;
 };
 
+struct iphdr {
+	__u8 ihl; /* a bit-field: of 4 bytes each */
+	__u8 protocol;
+};
+
+struct ipv6hdr {
+	__u8 nexthdr;
+};
+
+struct udphdr {
+	__be16 dest;
+};
+
 struct nf_hook_state {
 	__u8 hook;
 	struct net_device *in;
