@@ -5,6 +5,7 @@ package roads
 import (
 	"context"
 	"net/netip"
+	"os/exec"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -40,6 +41,11 @@ const patience = 8 * time.Second
 
 // build builds the road.
 func (c *course) build(ctx context.Context) {
+	for _, module := range c.needs {
+		// If there is no such command or module, the kernel may have it built in, and
+		// otherwise says so.
+		exec.CommandContext(ctx, "modprobe", "-q", module).Run()
+	}
 	c.w, c.err = build(ctx, c.name, c.setup)
 	if c.err != nil && absent(c.err) {
 		c.absent = true

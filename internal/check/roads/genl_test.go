@@ -5,6 +5,7 @@ package roads
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -21,15 +22,24 @@ func (w *world) generic(role, family string, command uint8, header []byte, attrs
 		req := nl.NewNetlinkRequest(int(h.ID), unix.NLM_F_ACK)
 		req.AddData(&nl.Genlmsg{Command: command, Version: 1})
 		if header != nil {
-			req.AddRawData(header)
+			req.AddData(rawHeader(header))
 		}
 		for _, a := range attrs {
 			req.AddData(a)
 		}
 		_, err = req.Execute(unix.NETLINK_GENERIC, 0)
+		if errors.Is(err, unix.ESRCH) {
+			return nil // done, but nobody listens to the news of it
+		}
 		return err
 	}), family)
 }
+
+// rawHeader is what a family has before its attributes.
+type rawHeader []byte
+
+func (h rawHeader) Len() int          { return len(h) }
+func (h rawHeader) Serialize() []byte { return h }
 
 // nested makes an attribute of attributes.
 func nested(typ int, attrs ...*nl.RtAttr) *nl.RtAttr {

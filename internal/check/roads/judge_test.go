@@ -274,8 +274,8 @@ func (j *judge) note(t *tree) {
 		}
 	}
 	root := t.roots[0]
-	if o := root.attrs["dwell.outcome"]; o == "incomplete" {
-		j.unseen[root.attrs["dwell.incomplete"]] = true
+	if root.attrs["dwell.incomplete"] == "unseen" {
+		j.unseen["incomplete"] = true
 	}
 }
 

@@ -58,7 +58,7 @@ func (w *world) pppoeEnd(device string, mac []byte) error {
 	}
 	var files [2]int
 	for i := range files {
-		if files[i], err = unix.Open("/dev/ppp", unix.O_RDWR|unix.O_CLOEXEC, 0); err != nil {
+		if files[i], err = openDevice("/dev/ppp", unix.Mkdev(108, 0)); err != nil {
 			return err
 		}
 		w.cleanups = append(w.cleanups, func() { unix.Close(files[i]) })

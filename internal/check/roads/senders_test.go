@@ -48,8 +48,9 @@ type rawPing struct {
 	// wait is how long to wait for replies; answers ends it early.
 	wait    time.Duration
 	answers int
-	// device is where multicast is sent.
-	device string
+	// device is where multicast is sent, and anybody says that all may answer.
+	device  string
+	anybody bool
 }
 
 // send is a sender.
@@ -81,7 +82,7 @@ func (p rawPing) send(w *world, from *space, to netip.Addr, id uint16, n int) (i
 			return 0, w.ctx.Err()
 		}
 	}
-	return p.receive(conn, id)
+	return p.receive(conn, to, id)
 }
 
 func (p rawPing) options(conn *icmp.PacketConn, to netip.Addr) error {
@@ -127,8 +128,8 @@ func (p rawPing) sendOne(conn *icmp.PacketConn, to netip.Addr, id uint16, seq in
 	return err
 }
 
-// receive counts the replies with the identifier.
-func (p rawPing) receive(conn *icmp.PacketConn, id uint16) (got int, err error) {
+// receive counts the replies with the identifier from whom was pinged.
+func (p rawPing) receive(conn *icmp.PacketConn, to netip.Addr, id uint16) (got int, err error) {
 	wait := p.wait
 	if wait == 0 {
 		wait = time.Second
@@ -138,7 +139,7 @@ func (p rawPing) receive(conn *icmp.PacketConn, id uint16) (got int, err error) 
 	}
 	b := make([]byte, 65536)
 	for p.answers == 0 || got < p.answers {
-		n, _, err := conn.ReadFrom(b)
+		n, from, err := conn.ReadFrom(b)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return got, nil
 		}
@@ -149,7 +150,8 @@ func (p rawPing) receive(conn *icmp.PacketConn, id uint16) (got int, err error) 
 			return got, err
 		}
 		isReply := n >= 8 && (b[0] == byte(ipv4.ICMPTypeEchoReply) || b[0] == byte(ipv6.ICMPTypeEchoReply))
-		if isReply && binary.BigEndian.Uint16(b[4:]) == id {
+		mine := p.anybody || from.String() == to.String()
+		if isReply && mine && binary.BigEndian.Uint16(b[4:]) == id {
 			got++
 		}
 	}

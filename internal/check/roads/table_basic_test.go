@@ -69,7 +69,7 @@ func tapRoads() []road {
 	vm := func(name, what string, flags uint16, queues int) road {
 		var g *guest
 		return road{
-			name: name, what: what,
+			name: name, what: what, needs: []string{"tun"},
 			setup: func(w *world) { g = w.tapped(flags, queues) },
 			pings: guestPings(func() *guest { return g }, tapWays()),
 		}
@@ -80,7 +80,7 @@ func tapRoads() []road {
 		vm("tap-multiqueue", "a virtual machine behind a tap with two queues", unixMultiQueue, 2),
 		vm("tap-napi", "a virtual machine behind a tap with NAPI", unixNAPI, 1),
 		{
-			name: "macvtap", what: "a virtual machine behind a macvtap",
+			name: "macvtap", what: "a virtual machine behind a macvtap", needs: []string{"macvtap"},
 			setup: func(w *world) { g = w.macvtap() },
 			pings: guestPings(func() *guest { return g }, macvtapWays()),
 		},
@@ -103,7 +103,7 @@ func tapWays() guestWays {
 }
 
 func macvtapWays() guestWays {
-	in := "[out] transmit out0 | link out0 -> up0 [hv] …"
+	in := "[out] transmit out0 | link out0 -> up0 [hv] deliver"
 	out := "[hv] transmit mvt0 | stacked mvt0 -> up0 | transmit up0 | link up0 -> out0 [out] deliver"
 	return guestWays{want{request: out, reply: in}, want{request: in, reply: out}}
 }

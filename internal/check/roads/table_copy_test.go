@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strings"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
@@ -44,13 +45,12 @@ func copyRoads() []road {
 				w.bridged()
 				w.ns("c")
 				w.veth("c", "eth0", "hv", "vc")
-				w.enslave("hv", "br0", "vc")
-				br, forgets := w.dev("hv", "br0").(*netlink.Bridge), uint32(0)
-				br.AgeingTime = &forgets
-				w.must(w.at("hv").nl.LinkModify(br), "ageing time")
+				forgets := uint32(0)
+				w.link("hv", &netlink.Bridge{LinkAttrs: named("br1"), AgeingTime: &forgets})
+				w.enslave("hv", "br1", "va", "vb", "vc")
 				w.warm("a", "192.0.2.2")
 			},
-			pings: []traffic{{from: "a", to: "192.0.2.2", want: way(bridgeWay).and(copied)}},
+			pings: []traffic{{from: "a", to: "192.0.2.2", want: way(strings.ReplaceAll(bridgeWay, "br0", "br1")).and(copied)}},
 		},
 		{
 			name: "packet-socket", what: "a program with an IP stack of its own pings by a packet socket",
@@ -67,7 +67,7 @@ func copyRoads() []road {
 				w.userspaceSwitch("hv", "va", "vb")
 				w.warm("a", "192.0.2.2")
 			},
-			pings: ab("[{1}] transmit eth0 | link eth0 -> v{1} [hv] process…v{2} | link v{2} -> eth0 [{2}] deliver"),
+			pings: ab("[{1}] transmit eth0 | link eth0 -> v{1} [hv] deliver | process v{1} -> v{2} | transmit v{2} | link v{2} -> eth0 [{2}] deliver"),
 		},
 		{
 			name: "ovs", what: "Open vSwitch's kernel datapath", needs: []string{"openvswitch"},

@@ -81,17 +81,21 @@ func (w *world) esp(mode netlink.Mode, aAddr, bAddr string) {
 		sender             string
 	}{{aEnd, bEnd, aAddr, bAddr, 0x101, "a"}, {bEnd, aEnd, bAddr, aAddr, 0x102, "b"}} {
 		for _, x := range []string{"a", "b"} {
-			w.must(w.at(x).nl.XfrmStateAdd(&netlink.XfrmState{
-				Src: ip(d.src), Dst: ip(d.dst), Proto: netlink.XFRM_PROTO_ESP, Mode: mode, Spi: d.spi, Reqid: 1,
-				Aead: &netlink.XfrmStateAlgo{Name: "rfc4106(gcm(aes))", Key: key, ICVLen: 128},
+			w.must(w.at(x).Do(func() error {
+				return netlink.XfrmStateAdd(&netlink.XfrmState{
+					Src: ip(d.src), Dst: ip(d.dst), Proto: netlink.XFRM_PROTO_ESP, Mode: mode, Spi: d.spi, Reqid: 1,
+					Aead: &netlink.XfrmStateAlgo{Name: "rfc4106(gcm(aes))", Key: key, ICVLen: 128},
+				})
 			}), "xfrm state")
 			dir := netlink.XFRM_DIR_IN
 			if x == d.sender {
 				dir = netlink.XFRM_DIR_OUT
 			}
-			w.must(w.at(x).nl.XfrmPolicyAdd(&netlink.XfrmPolicy{
-				Src: ipNet(prefixOf(d.from)), Dst: ipNet(prefixOf(d.to)), Dir: dir,
-				Tmpls: []netlink.XfrmPolicyTmpl{{Src: ip(d.src), Dst: ip(d.dst), Proto: netlink.XFRM_PROTO_ESP, Mode: mode, Reqid: 1}},
+			w.must(w.at(x).Do(func() error {
+				return netlink.XfrmPolicyAdd(&netlink.XfrmPolicy{
+					Src: ipNet(prefixOf(d.from)), Dst: ipNet(prefixOf(d.to)), Dir: dir,
+					Tmpls: []netlink.XfrmPolicyTmpl{{Src: ip(d.src), Dst: ip(d.dst), Proto: netlink.XFRM_PROTO_ESP, Mode: mode, Reqid: 1}},
+				})
 			}), "xfrm policy")
 		}
 	}

@@ -94,7 +94,7 @@ func tunnelRoads() []road {
 			pings: []traffic{
 				{from: "a", to: "198.18.8.2", want: way(tunnelWay).and(func(w *want) { w.tunnel = "vxlan 7" })},
 				{
-					from: "a", to: "198.18.8.2", want: want{outcome: "dropped", drop: "[r] IP_OUTNOROUTES", tunnel: "vxlan 7"},
+					from: "a", to: "198.18.8.2", want: want{outcome: "dropped", drop: "[r] NOT_SPECIFIED", tunnel: "vxlan 7"},
 					send: after(func(w *world) {
 						w.routeAdd("r", &netlink.Route{Dst: ipNet(prefixOf("198.18.2.2")), Type: unix.RTN_BLACKHOLE})
 					}, iputils),

@@ -4,6 +4,7 @@ package roads
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -26,7 +27,7 @@ func (w *world) tap(role, name string, flags uint16, queues int) []*os.File {
 	var files []*os.File
 	w.must(w.at(role).Do(func() error {
 		for range queues {
-			fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+			fd, err := openDevice("/dev/net/tun", unix.Mkdev(10, 200))
 			if err != nil {
 				return err
 			}
@@ -43,6 +44,25 @@ func (w *world) tap(role, name string, flags uint16, queues int) []*os.File {
 		return nil
 	}), "tap", name)
 	return files
+}
+
+// openDevice opens a character device, which need not have a file yet: its module may not
+// be loaded, and is when it is opened.
+func openDevice(path string, number uint64) (fd int, err error) {
+	const flags = unix.O_RDWR | unix.O_CLOEXEC | unix.O_NONBLOCK
+	if fd, err = unix.Open(path, flags, 0); !errors.Is(err, unix.ENOENT) {
+		return fd, err
+	}
+	dir, err := os.MkdirTemp("", "roads")
+	if err != nil {
+		return 0, err
+	}
+	defer os.RemoveAll(dir)
+	path = filepath.Join(dir, filepath.Base(path))
+	if err := unix.Mknod(path, unix.S_IFCHR|0o600, int(number)); err != nil {
+		return 0, err
+	}
+	return unix.Open(path, flags, 0)
 }
 
 // guestOn starts a guest on each file, all with the same address.
@@ -112,11 +132,7 @@ func openMacvtap(s *space, l netlink.Link) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	path := filepath.Join(dir, name)
-	if err := unix.Mknod(path, unix.S_IFCHR|0o600, int(unix.Mkdev(uint32(a), uint32(b)))); err != nil {
-		return nil, err
-	}
-	fd, err := unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	fd, err := openDevice(filepath.Join(dir, name), unix.Mkdev(uint32(a), uint32(b)))
 	if err != nil {
 		return nil, err
 	}
