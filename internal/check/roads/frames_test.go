@@ -97,9 +97,10 @@ func (h host) answer(f []byte) []byte {
 	return nil
 }
 
-// guest is a host behind a file of frames, such as that of a tap.
+// guest is a host behind files of frames, such as the queues of a tap.
 type guest struct {
 	host
+	// file is the first queue, on which it sends.
 	file *os.File
 
 	mu      sync.Mutex
@@ -111,24 +112,24 @@ func newGuest(h host, f *os.File) *guest {
 	return &guest{host: h, file: f, waiting: map[[2]uint16]chan struct{}{}, peers: make(chan net.HardwareAddr, 1)}
 }
 
-// serve answers until the file is closed.
-func (g *guest) serve() {
+// serve answers what comes on a queue until its file is closed.
+func (g *guest) serve(queue *os.File) {
 	b := make([]byte, 65536)
 	for {
-		n, err := g.file.Read(b)
+		n, err := queue.Read(b)
 		if errors.Is(err, os.ErrClosed) || errors.Is(err, io.EOF) || errors.Is(err, unix.EBADFD) {
 			return
 		}
 		if err != nil {
 			continue // the device is down for a moment
 		}
-		g.take(b[:n])
+		g.take(queue, b[:n])
 	}
 }
 
-func (g *guest) take(f []byte) {
+func (g *guest) take(queue *os.File, f []byte) {
 	if a := g.answer(f); a != nil {
-		g.file.Write(a)
+		queue.Write(a)
 		return
 	}
 	if e, ok := parseEcho(f); ok && e.typ == 0 {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // sent is some pings that were sent along a road.
@@ -16,7 +17,9 @@ type sent struct {
 	traffic
 	id      uint16
 	answers int
-	err     error
+	// at is when the first was sent.
+	at  time.Time
+	err error
 }
 
 // ping identifies one: two may be under way with one identifier, to different hosts.
@@ -53,6 +56,9 @@ func (j *judge) fault(format string, args ...any) {
 }
 
 var sequence = regexp.MustCompile(` seq \d+`)
+
+// clockSlack is how much two readings of the wall clock may differ.
+const clockSlack = 100 * time.Millisecond
 
 // mine reports whether a trace is of the road.
 func (j *judge) mine(t *tree) bool {
@@ -114,6 +120,9 @@ func (j *judge) assign(t *tree) {
 	}
 	if netip.MustParseAddr(s.to) != to {
 		j.fault("the trace of %s goes to %s, want %s", t.title(), to, s.to)
+	}
+	if at := time.Unix(0, root.start); at.Before(s.at.Add(-clockSlack)) || at.After(time.Now().Add(clockSlack)) {
+		j.fault("the trace of %s begins at %s, its ping at %s", t.title(), at, s.at)
 	}
 	if src := root.attrs["source.address"]; s.src != "" && !same(src, s.src) {
 		j.fault("the trace of %s comes from %s, want %s", t.title(), src, s.src)

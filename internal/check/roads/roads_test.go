@@ -17,7 +17,7 @@ import (
 // only names the roads to run, and resultsFile where to write what became of them.
 func flags() (only, resultsFile *string) {
 	return flag.String("roads", "", "comma-separated `names` of the roads to run (default: all)"),
-		flag.String("results", "", "`file` to write the results to")
+		flag.String("results", "", "`file` to write the results to, with {kernel} in its name for the version")
 }
 
 var onlyRoads, resultsFile = flags()

@@ -27,7 +27,7 @@ func ab(path string) []traffic { return []traffic{{from: "a", to: "192.0.2.2", w
 // peerWay is that through patched into the other namespace, which no hook sees; xdpWay is
 // that on which XDP gives the frame to the driver.
 const (
-	peerWay = "[{1}] transmit eth0 | link eth0 -> v{1} …[{2}] deliver"
+	peerWay = "[{1}] transmit eth0 | link eth0 -> v{1} [hv] redirect v{1} -> eth0 [{2}] deliver"
 	xdpWay  = "[{1}] transmit eth0 | link eth0 -> v{1} [hv] redirect v{1} -> eth0 [{2}] deliver"
 )
 
@@ -99,7 +99,7 @@ func redirectRoads() []road {
 			},
 			pings: []traffic{{from: "a", to: "198.18.2.2", want: want{
 				request: "[a] transmit eth0 | link eth0 -> va [r] redirect va -> vb | queue vb | link vb -> eth0 [b] deliver",
-				reply:   "[b] transmit eth0 | link eth0 -> vb …[a] deliver",
+				reply:   "[b] transmit eth0 | link eth0 -> vb [r] redirect vb -> eth0 [a] deliver",
 			}}},
 		},
 		{

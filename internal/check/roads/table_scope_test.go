@@ -45,6 +45,12 @@ func scopeRoads() []road {
 			pings: []traffic{{from: "a", to: "198.18.2.2", want: want{outcome: "partial", answers: pingsEach}}},
 		},
 		{
+			name: "time-namespace", what: "the agent runs in a time namespace whose clock is a day ahead",
+			setup: func(w *world) { w.pair(); w.warm("a", "192.0.2.2") },
+			pings: []traffic{{from: "a", to: "192.0.2.2", want: way(pairWay)}},
+			run:   (*course).inTimeNamespace,
+		},
+		{
 			name: "two-hosts", what: "a ping from one host to another, both traced: one trace with one root",
 			setup: func(w *world) { w.routed(); w.warm("a", "198.18.2.2") },
 			pings: []traffic{{from: "a", to: "198.18.2.2"}},

@@ -65,17 +65,13 @@ func openDevice(path string, number uint64) (fd int, err error) {
 	return unix.Open(path, flags, 0)
 }
 
-// guestOn starts a guest on each file, all with the same address.
-func (w *world) guestOn(files ...*os.File) *guest {
-	var first *guest
-	for _, f := range files {
-		g := newGuest(host{mac: guestMAC(), addr: netip.MustParseAddr(guestAddr)}, f)
-		w.goroutine(g.serve, func() { f.Close() })
-		if first == nil {
-			first = g
-		}
+// guestOn starts a guest on the files of its queues.
+func (w *world) guestOn(queues ...*os.File) *guest {
+	g := newGuest(host{mac: guestMAC(), addr: netip.MustParseAddr(guestAddr)}, queues[0])
+	for _, q := range queues {
+		w.goroutine(func() { g.serve(q) }, func() { q.Close() })
 	}
-	return first
+	return g
 }
 
 // tapped makes a tap in hv, bridged to the uplink.

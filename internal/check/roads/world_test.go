@@ -230,7 +230,7 @@ func (w *world) neighbour(role, device, addr string, mac net.HardwareAddr) {
 }
 
 // warmTimeout is how long a road may take to let the first ping through.
-const warmTimeout = 45 * time.Second
+const warmTimeout = 90 * time.Second
 
 // warm pings until a reply comes, so that neighbours and tables are filled.
 func (w *world) warm(role string, targets ...string) {
