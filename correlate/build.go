@@ -57,8 +57,7 @@ func newBuilder(a *assembler, p *ping, l legs) *builder {
 // identify gives the trace its ID and says whose ping it is.
 func (b *builder) identify() {
 	t, first := b.trace, b.firstEvent()
-	_, dated := sentAt(first, int64(first.Time)+b.opts.Wall)
-	t.Local = b.ping.local || !dated
+	t.Local = b.ping.local || !b.ping.dated
 	if t.Local {
 		t.ID = b.opts.Key.localID(first, b.opts.Wall)
 	} else {

@@ -126,6 +126,7 @@ func (c *Correlator) succeed(p *ping, ev *event.Event) *ping {
 func (c *Correlator) add(ev *event.Event) *ping {
 	c.makeRoom()
 	p := &ping{events: c.buffer()}
+	_, p.dated = sentAt(ev, int64(ev.Time)+c.opts.Wall)
 	c.open.insert(ev, p)
 	c.waiting.push(p)
 	c.stats.Open++

@@ -243,6 +243,7 @@ func TestSameAddressesInTwoNetworks(t *testing.T) {
 	for _, ev := range one.events {
 		other := ev
 		other.NetNS += 100
+		other.Peer.NetNS += 100
 		other.Time += 50                              // a step takes 100
 		if other.Hook != event.SKBCopyDatagramIovec { // that buffer the first has just freed
 			other.SKB += 0x10000000

@@ -15,6 +15,8 @@ type ping struct {
 	links
 	key   echoKey
 	local bool
+	// dated is set if the content says when the ping was sent.
+	dated bool
 	// keys are all keys in table.flows under which the ping is found.
 	keys []flowKey
 	// notBefore is the time of the first event if there was a ping with the same content
@@ -95,7 +97,13 @@ func (p *ping) carries(ev *event.Event) bool {
 	return p.relayed(ev)
 }
 
+// relayed reports whether ev is p being sent on by a program in a namespace where p has
+// arrived, with p's addresses or from a packet socket. A program that XDP gives packets gets
+// them before any hook; its packet is p if the content says when it was sent.
 func (p *ping) relayed(ev *event.Event) bool {
+	if ev.Flags.Has(event.PacketSocket) && p.dated && ev.Time > p.first {
+		return true
+	}
 	arrived := func(e event.Event) bool {
 		return e.NetNS == ev.NetNS && e.Type == ev.Type && packet.Inbound(&e) && e.Time <= ev.Time &&
 			(ev.Flags.Has(event.PacketSocket) || flowKeyOf(&e) == flowKeyOf(ev))

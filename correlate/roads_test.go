@@ -253,6 +253,34 @@ var roads = []scenario{
 		p.ttl = 63
 		p.at(ens3, event.NetDevQueue, event.NetDevStartXmit, event.NetDevXmit)
 	}},
+	{"switch-with-xdp-sockets", func(s *sim) { // given the packet by the driver, before any hook
+		p := s.request(26)
+		p.at(vethA, event.NetDevQueue, event.NetDevStartXmit, event.NetDevXmit)
+		p.skb += 0x40
+		p.socket = true
+		p.at(vb, event.NetDevStartXmit)
+		p.socket, p.peer = false, &vb
+		p.at(vethB, event.NetifRx)
+		p.at(vb, event.NetDevXmit)
+		p.at(vethB, event.NetifReceiveSKB)
+		p.peer = nil
+		r := p.reply()
+		r.at(vethB, event.NetDevQueue, event.NetDevStartXmit, event.NetDevXmit)
+		r.skb += 0x40
+		r.socket = true
+		r.at(va, event.NetDevStartXmit)
+		r.socket, r.peer = false, &va
+		r.at(vethA, event.NetifRx)
+		r.at(va, event.NetDevXmit)
+		r.at(vethA, event.NetifReceiveSKB)
+		r.peer = nil
+		r.deliver(vethA)
+	}},
+	{"unknown-kind-of-device", func(s *sim) {
+		l2tp := dev{ns: guest, index: 40, name: "l2tpeth0"}
+		far := dev{ns: outside, index: 40, name: "l2tpeth0"}
+		tunnelled(s, 27, l2tp, far)
+	}},
 	{"looped-back", loopedBack},
 	{"reused-by-xdp", reusedByXDP},
 	{"many-replies", func(s *sim) {

@@ -22,6 +22,9 @@ func in(events []event.Event, network uint32) []event.Event {
 	events = slices.Clone(events)
 	for i := range events {
 		events[i].NetNS += 100 * network
+		if events[i].Peer.NetNS != 0 {
+			events[i].Peer.NetNS += 100 * network
+		}
 	}
 	return events
 }

@@ -29,9 +29,15 @@ static __always_inline __u16 device_flags(struct net_device *dev)
 	return flags;
 }
 
+/* A socket with which a program sends and takes frames: those of AF_XDP count as well. */
 static __always_inline bool is_packet_socket(struct sock *sk)
 {
-	return sk && sk->__sk_common.skc_family == AF_PACKET;
+	__u16 family;
+
+	if (!sk)
+		return false;
+	family = sk->__sk_common.skc_family;
+	return family == AF_PACKET || family == AF_XDP;
 }
 
 static __always_inline bool is_inbound(enum hook hook)

@@ -80,6 +80,7 @@ enum {
 	AF_INET = 2,
 	AF_INET6 = 10,
 	AF_PACKET = 17,
+	AF_XDP = 44,
 	IFNAMSIZ = 16,
 };
 

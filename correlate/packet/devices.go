@@ -20,8 +20,13 @@ type Names interface {
 var tunnels = map[string]bool{
 	"vxlan": false, "geneve": false, "bareudp": false, "gtp": false, "gre": false, "gretap": false, "erspan": false,
 	"ip6gre": false, "ip6gretap": false, "ip6erspan": false, "ipip": false, "sit": false, "ip6tnl": false,
-	"wireguard": true, "xfrm": true, "vti": true, "vti6": true, "ovpn": true,
+	"wireguard": true, "xfrm": true, "vti": true, "vti6": true, "ovpn": true, "macsec": true,
 }
+
+// movers are the types of device whose driver, or what is attached to it, may hand a packet
+// to a device that is neither its peer nor stacked on it: ifb gives back what was redirected
+// to it, and a BPF program at the other end of a pair may send it anywhere.
+var movers = map[string]bool{"ifb": true, "veth": true, "netkit": true}
 
 // beyond are the types of device behind which is what this host does not see: a
 // virtual machine, or a program. A physical device has no type.

@@ -70,6 +70,8 @@ func (f *Follower) fromDriver(from, to *event.Event) trace.Kind {
 		return trace.KindEncapsulate
 	case to.Hook.Inbound():
 		return f.across(from, to)
+	case to.Flags.Has(event.PacketSocket) && Made(to):
+		return trace.KindProcess
 	case SameDevice(from, to):
 		return trace.KindTransmit // the driver was busy and the packet was queued again
 	case from.Flags.Has(event.Bridge) && from.NetNS == to.NetNS:
@@ -110,7 +112,20 @@ func (f *Follower) across(from, to *event.Event) trace.Kind {
 	case !sameBuffer(from, to) && f.LeadsAway(from):
 		return trace.KindBeyond
 	}
-	return trace.KindRedirect
+	return f.moved(from, to)
+}
+
+// moved: nothing is known that connects the device to whose driver the packet was given
+// with the one on which it came in. If it is the driver of a kind that moves packets, that
+// did; if both are of one kind, that is likely a tunnel's.
+func (f *Follower) moved(from, to *event.Event) trace.Kind {
+	switch typ := f.device(from).Type; {
+	case movers[typ]:
+		return trace.KindRedirect
+	case typ != "" && typ == f.device(to).Type:
+		return trace.KindTunnel
+	}
+	return trace.KindUnseen
 }
 
 // fromArrival: the packet has come in on a device, or was seen in netfilter after that.

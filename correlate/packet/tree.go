@@ -132,7 +132,11 @@ func (t tree) maker(ev *event.Event) int {
 	if read := t.last(func(n *node) bool { return Read(n.ev) && n.ev.NetNS == ev.NetNS && t.received(n) }); read >= 0 {
 		return read
 	}
-	return t.last(func(n *node) bool { return Inbound(n.ev) && n.ev.NetNS == ev.NetNS })
+	if in := t.last(func(n *node) bool { return Inbound(n.ev) && n.ev.NetNS == ev.NetNS }); in >= 0 {
+		return in
+	}
+	// It may have been given the packet before any hook, by XDP.
+	return t.last(func(n *node) bool { return n.driven() && n.kids == 0 })
 }
 
 // received reports whether what happened before a node is that the packet came into the
