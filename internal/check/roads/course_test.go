@@ -53,9 +53,12 @@ func (c *course) build(ctx context.Context) {
 }
 
 // drive sends the road's pings.
-func (c *course) drive() {
+func (c *course) drive() { c.driveAs(func() uint16 { return uint16(c.ids.Add(1)) }) }
+
+// driveAs sends the road's pings with identifiers of the caller's.
+func (c *course) driveAs(id func() uint16) {
 	for _, p := range c.pings {
-		s := &sent{traffic: p, id: uint16(c.ids.Add(1)), at: time.Now()}
+		s := &sent{traffic: p, id: id(), at: time.Now()}
 		c.sent = append(c.sent, s)
 		send := p.send
 		if send == nil {

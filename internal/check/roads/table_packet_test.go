@@ -144,7 +144,7 @@ func (w *world) crowd() {
 // ID comes up again.
 func (c *course) twice() {
 	ids := map[string]bool{}
-	id := c.ids.Add(1)
+	id := uint16(c.ids.Add(1))
 	var faults []string
 	for range 2 {
 		c.sent = nil
@@ -153,8 +153,7 @@ func (c *course) twice() {
 			c.err = err
 			return
 		}
-		c.ids.Store(id - 1) // the second run's pings have the identifier of the first's
-		c.drive()
+		c.driveAs(func() uint16 { return id }) // the second run's pings are those of the first
 		t.await(c.expected(), traceTimeout+patience)
 		c.conclude(t, func() ([]*tree, error) {
 			all, err := t.stop()
