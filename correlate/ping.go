@@ -106,7 +106,7 @@ func (p *ping) relayed(ev *event.Event) bool {
 	}
 	arrived := func(e event.Event) bool {
 		return e.NetNS == ev.NetNS && e.Type == ev.Type && packet.Inbound(&e) && e.Time <= ev.Time &&
-			(ev.Flags.Has(event.PacketSocket) || flowKeyOf(&e) == flowKeyOf(ev))
+			(ev.Flags.Has(event.PacketSocket) || e.ID == ev.ID && e.Src == ev.Src && e.Dst == ev.Dst)
 	}
 	return slices.ContainsFunc(p.events, arrived)
 }

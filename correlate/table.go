@@ -3,7 +3,6 @@
 package correlate
 
 import (
-	"bytes"
 	"slices"
 
 	"github.com/dwelltrace/dwell/correlate/event"
@@ -16,8 +15,8 @@ type echoKey struct {
 	seq     uint16
 }
 
-// flowKey distinguishes echoes if their content does not. The addresses are ordered, so
-// that a reply has its request's key.
+// flowKey distinguishes echoes if their content does not. The addresses are those of the
+// request, from a to b, so that a reply has its request's key.
 type flowKey struct {
 	echo echoKey
 	id   uint16
@@ -28,7 +27,7 @@ func echoKeyOf(ev *event.Event) echoKey { return echoKey{payload: ev.Payload, se
 
 func flowKeyOf(ev *event.Event) flowKey {
 	k := flowKey{echo: echoKeyOf(ev), id: ev.ID, a: ev.Src, b: ev.Dst}
-	if bytes.Compare(k.a[:], k.b[:]) > 0 {
+	if ev.Type == event.EchoReply || ev.Type == event.ReplyError {
 		k.a, k.b = k.b, k.a
 	}
 	return k

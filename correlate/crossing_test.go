@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package correlate_test
+
+import (
+	"cmp"
+	"slices"
+	"testing"
+
+	"github.com/dwelltrace/dwell/correlate"
+	"github.com/dwelltrace/dwell/correlate/event"
+	"github.com/dwelltrace/dwell/correlate/trace"
+)
+
+// Two hosts whose tools send the same bytes ping each other at the same time: a request that
+// is sent where the other's has arrived is not the other's being sent on.
+func TestTwoHostsPingEachOther(t *testing.T) {
+	var events []event.Event
+	for i, ends := range [][2]dev{{vethA, va}, {va, vethA}} {
+		s := newSim()
+		s.now += uint64(i) * 350 // the first has arrived when the second is sent
+		p := s.request(1)
+		p.skb, p.payload, p.length = 0x1000+uint64(i)<<16, [event.PayloadPrefix]byte{'c', 'o', 'n', 's', 't', 'a', 'n', 't'}, 56
+		if i == 1 {
+			p.src, p.dst = p.dst, p.src
+		}
+		p.cross(ends[0], ends[1])
+		s.now += 1000 // both requests arrive before either is answered
+		r := p.reply()
+		r.cross(ends[1], ends[0])
+		r.deliver(ends[0])
+		events = append(events, s.events...)
+	}
+	slices.SortFunc(events, func(a, b event.Event) int { return cmp.Compare(a.Time, b.Time) })
+	traces, stats := run(events, correlate.Options{})
+	if len(traces) != 2 || stats.Complete != 2 {
+		t.Fatalf("%d traces, %+v\n%v", len(traces), stats, renderAll(traces, stats))
+	}
+	for _, tr := range traces {
+		if tr.Outcome != trace.Complete || tr.Duplicates != 0 || len(tr.Spans) != 13 {
+			t.Errorf("%s", render(tr))
+		}
+	}
+}
