@@ -79,8 +79,14 @@ static __always_inline enum glance glance6(const union bare *b, const __u8 *star
 			       : NOT_FOR_US;
 	case IPPROTO_TCP:
 		return NOT_FOR_US;
+	case IPPROTO_IPIP:
+	case IPPROTO_IPV6:
+	case IPPROTO_GRE:
+	case IPPROTO_MPLS:
+	case IPPROTO_ETHERNET:
+		return WALK;
 	}
-	return WALK;
+	return is_extension(b->v6.ip.nexthdr, true) ? WALK : NOT_FOR_US;
 }
 
 /* Completes an echo without options or tunnels. If it is not one, an ICMP error may be. */
@@ -146,7 +152,7 @@ static __always_inline enum glance look(struct record *r, const struct l3 *l3)
 
 	if (!is_ip(l3->proto))
 		return may_carry_ip(l3->proto) ? WALK : NOT_FOR_US;
-	if (l3->len < IP4_HEADER + ICMP_HEADER || bpf_probe_read_kernel(&b, GLANCE, l3->start))
+	if (l3->len <= IP4_HEADER || bpf_probe_read_kernel(&b, GLANCE, l3->start))
 		return NOT_FOR_US;
 	if (b.v4.ip.ihl >> 4 == 4) {
 		seen = glance4(&b);

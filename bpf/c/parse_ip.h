@@ -53,7 +53,7 @@ static __always_inline int step_ip4(struct record *r, struct cursor *c, const st
 	if (frag_off & (IP4_OFFSET | IP4_MORE) &&
 	    fragment(r, c, frag_off & IP4_OFFSET, bpf_ntohs(ip->id)))
 		return later_fragment(c, size, ip->protocol);
-	return step_over(c, size, ip->protocol);
+	return ip->protocol == IPPROTO_TCP ? STEP_STOP : step_over(c, size, ip->protocol);
 }
 
 static __always_inline int step_ip6(struct record *r, struct cursor *c, const struct wire_ip6 *ip)
@@ -64,7 +64,7 @@ static __always_inline int step_ip6(struct record *r, struct cursor *c, const st
 	r->head.flags = FLAG_IPV6;
 	r->head.ttl = ip->hop_limit;
 	__builtin_memcpy(&r->addr.v6, ip->src, sizeof(r->addr.v6));
-	return step_over(c, IP6_HEADER, ip->nexthdr);
+	return ip->nexthdr == IPPROTO_TCP ? STEP_STOP : step_over(c, IP6_HEADER, ip->nexthdr);
 }
 
 /* The header says itself which of the two it is, and so does what is before it. */
