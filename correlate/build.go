@@ -66,7 +66,7 @@ func (b *builder) identify() {
 	t.Ping = pingOf(first)
 	t.Ping.PayloadLen = b.payloadLen()
 	t.Sent = b.request != nil && b.request.Sent()
-	if !t.Sent && !t.Local && !b.opts.OwnRoot {
+	if cameIn := b.request != nil && b.request.Begun() && !t.Sent; cameIn && !t.Local && !b.opts.OwnRoot {
 		t.Remote = b.opts.Key.rootID(t.ID, "")
 	}
 }
