@@ -155,9 +155,14 @@ func (b *builder) addRoot() {
 }
 
 // earliest returns the event at which the root begins: a copy of the request may have been
-// seen before it.
+// seen before it, and what was done to it, or an ICMP error about it, before any hook.
 func (b *builder) earliest() *event.Event {
 	first := b.firstEvent()
+	for _, events := range [...][]*event.Event{b.sorted.errors, b.sorted.acts} {
+		if len(events) > 0 && events[0].Time < first.Time {
+			first = events[0]
+		}
+	}
 	for j := range b.journeys {
 		if j.Start().Time < first.Time {
 			first = j.Start()
@@ -182,8 +187,10 @@ func (b *builder) lastEvent() *event.Event {
 			last = j.Last()
 		}
 	}
-	if n := len(b.sorted.errors); n > 0 && b.sorted.errors[n-1].Time > last.Time {
-		last = b.sorted.errors[n-1]
+	for _, events := range [...][]*event.Event{b.sorted.errors, b.sorted.acts} {
+		if n := len(events); n > 0 && events[n-1].Time > last.Time {
+			last = events[n-1]
+		}
 	}
 	return last
 }

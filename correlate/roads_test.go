@@ -234,6 +234,12 @@ var roads = []scenario{
 		e := p.failure(3, 1)
 		e.at(ens3, event.NAPIGROReceiveEntry, event.NetifReceiveSKB, event.SKBCopyDatagramIovec)
 	}},
+	{"unreachable-where-made", func(s *sim) { // the sender is told before the packet is freed
+		p := s.request(28)
+		e := p.failure(3, 1)
+		e.at(dev{ns: guest}, event.SKBCopyDatagramIovec)
+		p.event(dev{ns: guest}, event.KfreeSKB, 2)
+	}},
 	{"later-fragment-died", func(s *sim) {
 		p := s.request(21)
 		p.length, p.fragment = 1472, event.FirstFragment

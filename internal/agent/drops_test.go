@@ -53,10 +53,10 @@ type death struct {
 var drops = []struct {
 	name, topology string
 	v6             bool
-	// size of the payload and hop limit, the usual ones if 0.
-	size, ttl int
-	spoil     func(t *testing.T, l *lab.Lab)
-	want      death
+	// size of the payload, the usual one if 0.
+	size  int
+	spoil func(t *testing.T, l *lab.Lab)
+	want  death
 	// with is a reason that is as old as the use of the wanted one at this place.
 	with string
 }{
@@ -161,18 +161,6 @@ var drops = []struct {
 		name: "no route back", topology: "routed",
 		spoil: func(t *testing.T, l *lab.Lab) { at(t, l, lab.Hypervisor).noRoute("192.168.2.0/24") },
 		want:  death{"IP_INADDRERRORS", "reply", "device outside > forward > stack", "outside"},
-	},
-	{
-		name: "time to live", topology: "bridge", ttl: 1, spoil: nothing,
-		want: death{"IP_INHDR", "request", "hypervisor > forward", "hypervisor"},
-	},
-	{
-		name: "time to live", topology: "routed", ttl: 2, spoil: nothing,
-		want: death{"IP_INHDR", "request", "hypervisor > forward > stack", "hypervisor"},
-	},
-	{
-		name: "hop limit", topology: "routed", v6: true, ttl: 1, spoil: nothing,
-		want: death{"IP_INHDR", "request", "device router > forward > stack", "router"},
 	},
 	{
 		name: "too big", topology: "bridge", size: 1400,
@@ -287,7 +275,7 @@ func TestDropsTellReasonAndPlace(t *testing.T) {
 			l := up(t, d.topology)
 			d.spoil(t, l)
 			guest := at(t, l, lab.Guest)
-			e := echo{target: l.Target(d.v6), id: 77, seq: 1, payload: clockPayload(max(d.size, 56)), ttl: d.ttl}
+			e := echo{target: l.Target(d.v6), id: 77, seq: 1, payload: clockPayload(max(d.size, 56))}
 			onEvent, died := ended(1, func(*event.Event) bool { return true })
 			roots, sum := exported(t, []*lab.Lab{l}, agent.Options{OnEvent: onEvent}, func() {
 				if err := guest.send(e); err != nil {
