@@ -35,7 +35,9 @@ type legs struct {
 }
 
 func newAssembler(opts Options) assembler {
-	return assembler{opts: opts, requests: packet.NewFollower(opts.Resolver), replies: packet.NewFollower(opts.Resolver)}
+	a := assembler{opts: opts, requests: packet.NewFollower(opts.Resolver), replies: packet.NewFollower(opts.Resolver)}
+	a.replies.Several = true
+	return a
 }
 
 // assemble makes the trace of p, or returns nil if nothing of p was seen but returns of
@@ -97,6 +99,7 @@ func (a *assembler) legs() legs {
 	if packet.Born(reply.Start()) {
 		l.requests = a.requests.JourneysUntil(reply.Start(), ways)
 	} else {
+		ways.Exit = reply.Start() // of several copies that left, this one was answered
 		l.requests = a.requests.Journeys(ways, false)
 	}
 	if len(l.requests) > 0 {

@@ -66,7 +66,7 @@ func (b *builder) identify() {
 	t.Ping = pingOf(first)
 	t.Ping.PayloadLen = b.payloadLen()
 	t.Sent = b.request != nil && b.request.Sent()
-	if cameIn := b.request != nil && b.request.Begun() && !t.Sent; cameIn && !t.Local && !b.opts.OwnRoot {
+	if !t.Sent && !t.Local && !b.opts.OwnRoot {
 		t.Remote = b.opts.Key.rootID(t.ID, "")
 	}
 }
@@ -133,7 +133,7 @@ func (b *builder) build() *trace.Trace {
 	for _, j := range b.extra {
 		nth[j.kind]++
 		b.addJourney(j, nth[j.kind])
-		if j.kind == trace.KindReply && j.Ending() == packet.HandedOver {
+		if j.kind == trace.KindReply && b.arrived(j) {
 			b.trace.Duplicates++
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -245,7 +246,7 @@ func vxlan(s *sim) {
 }
 
 func TestGoldenTraces(t *testing.T) {
-	for _, g := range append(golden, roads...) {
+	for _, g := range slices.Concat(golden, roads, copies, guests) {
 		t.Run(g.name, func(t *testing.T) {
 			s := newSim()
 			g.what(s)

@@ -63,7 +63,7 @@ func (b *builder) missing() trace.Cause {
 		return ""
 	case b.reply == nil:
 		return trace.CauseNoReply
-	case !b.replyArrived():
+	case !b.arrived(b.reply):
 		return trace.CauseNotDelivered
 	}
 	return ""
@@ -80,32 +80,36 @@ func (b *builder) unseen() bool {
 	return false
 }
 
-// replyArrived reports whether the reply came back to where the request came from: to a
+// arrived reports whether a reply came back to where the request came from: to a
 // process, or out of this host's sight if that is where the request had come from.
-func (b *builder) replyArrived() bool {
-	switch b.reply.Ending() {
-	case packet.HandedOver:
+func (b *builder) arrived(reply *leg) bool {
+	if reply.Ending() == packet.HandedOver {
 		return true
+	}
+	if b.request == nil {
+		return false
+	}
+	switch reply.Ending() {
 	case packet.Left:
-		return !b.request.Sent() && b.leaves()
+		return !b.request.Sent() && b.leaves(reply)
 	case packet.Open:
-		return b.reachedGuest()
+		return b.reachedGuest(reply)
 	}
 	return false
 }
 
-// leaves reports whether the reply, which a driver has taken, has left this host's sight:
+// leaves reports whether a reply, which a driver has taken, has left this host's sight:
 // where the request came in, or through any other device that leads away, or at least in
 // the namespace in which the request came in.
-func (b *builder) leaves() bool {
-	in, out := b.request.Start(), b.reply.Last()
+func (b *builder) leaves(reply *leg) bool {
+	in, out := b.request.Start(), reply.Last()
 	return in.NetNS == out.NetNS || b.follower.LeadsAway(out)
 }
 
 // reachedGuest reports whether the request came from a virtual machine on a device that
-// is stacked on another, and the reply was last seen coming in there.
-func (b *builder) reachedGuest() bool {
-	in, out := b.request.Start(), b.reply.Last()
+// is stacked on another, and a reply was last seen coming in there.
+func (b *builder) reachedGuest(reply *leg) bool {
+	in, out := b.request.Start(), reply.Last()
 	return b.follower.Guest(in) && packet.Inbound(out) && (packet.SameDevice(in, out) || b.follower.Stacked(in, out))
 }
 

@@ -105,7 +105,7 @@ func (p *ping) relayed(ev *event.Event) bool {
 		return true
 	}
 	arrived := func(e event.Event) bool {
-		return e.NetNS == ev.NetNS && e.Type == ev.Type && packet.Inbound(&e) && e.Time <= ev.Time &&
+		return e.NetNS == ev.NetNS && e.Type == ev.Type && packet.Inbound(&e) && !e.Flags.Has(event.Loopback) && e.Time <= ev.Time &&
 			(ev.Flags.Has(event.PacketSocket) || e.ID == ev.ID && e.Src == ev.Src && e.Dst == ev.Dst)
 	}
 	return slices.ContainsFunc(p.events, arrived)
@@ -135,13 +135,17 @@ const reroutedAfter = 900e6
 
 // overtaken reports whether ev begins another ping with the content of p: a request is
 // sent again, or comes in again, after p's reply was delivered, or is sent long after
-// it was.
+// it was. One that comes in again right away, and says when it was sent, is a duplicate.
 func (p *ping) overtaken(ev *event.Event) bool {
 	if ev.Type != event.EchoRequest || ev.Hook.Acts() {
 		return false
 	}
 	if p.done != 0 && ev.Time > p.done {
-		return packet.Made(ev) && !p.carries(ev) || packet.Enters(ev) && p.cameInOn(ev.NetNS, ev.IfIndex)
+		if packet.Made(ev) {
+			return !p.carries(ev)
+		}
+		duplicate := p.dated && ev.Time <= p.done+resendAfter
+		return packet.Enters(ev) && !duplicate && p.cameInOn(ev.NetNS, ev.IfIndex)
 	}
 	if !packet.Made(ev) || p.carries(ev) {
 		return false

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/dwelltrace/dwell/correlate"
@@ -77,7 +78,7 @@ func (names) NetNS(inode uint32) *trace.NetNS {
 
 func (n names) Device(netns, ifindex uint32) *trace.Device {
 	d := &trace.Device{NetNS: n.NetNS(netns), Index: ifindex, Name: fmt.Sprintf("if%d", ifindex)}
-	for _, s := range append(simDevs[:len(simDevs):len(simDevs)], roadDevs...) {
+	for _, s := range slices.Concat(simDevs, roadDevs, guestDevs) {
 		if s.ns == netns && s.index == ifindex {
 			d.Name, d.Type, d.Lower = s.name, s.typ, s.lower
 			if s.flags.Has(event.Bridge) || s.flags.Has(event.BridgePort) {

@@ -46,7 +46,7 @@ func (f *Follower) choose(ways Ways) int {
 			continue
 		}
 		r := f.rank(i, ways)
-		if r > bestRank || r == bestRank && r != rankTaken {
+		if r > bestRank || r == bestRank && r != rankTaken && f.tree[i].root == f.tree[best].root {
 			best, bestRank = i, r
 		}
 	}

@@ -81,6 +81,10 @@ func (j *Journey) Seen() bool {
 // Follower makes journeys of a packet's events. It keeps its working memory from one
 // packet to the next.
 type Follower struct {
+	// Several is set if several hosts may each send one of the packets, as with answers to a
+	// broadcast.
+	Several bool
+
 	names Names
 	tree  tree
 }
@@ -94,7 +98,7 @@ func NewFollower(names Names) *Follower {
 }
 
 // Follow takes the events of one packet and its copies, sorted by ByTime.
-func (f *Follower) Follow(events []*event.Event) { f.tree = grow(f.tree, events) }
+func (f *Follower) Follow(events []*event.Event) { f.tree = grow(f.tree, events, f) }
 
 // Journeys parts what was followed into journeys, the packet's own first. What has a
 // beginning of its own is a journey; other branches are copies that left a journey. With

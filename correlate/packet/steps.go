@@ -53,6 +53,8 @@ func fromQueue(from, to *event.Event) trace.Kind {
 		return trace.KindTransmit
 	case sameBuffer(from, to) && from.NetNS == to.NetNS:
 		return trace.KindRedirect // by an action of the queueing discipline
+	case from.NetNS == to.NetNS && transmits(to):
+		return trace.KindMirror
 	}
 	return trace.KindUnseen
 }
@@ -76,6 +78,8 @@ func (f *Follower) fromDriver(from, to *event.Event) trace.Kind {
 		return trace.KindTransmit // the driver was busy and the packet was queued again
 	case from.Flags.Has(event.Bridge) && from.NetNS == to.NetNS:
 		return trace.KindBridge
+	case movers[f.device(from).Type] && !f.Stacked(from, to):
+		return trace.KindRedirect
 	case from.NetNS == to.NetNS, sameBuffer(from, to):
 		return trace.KindStacked
 	}
@@ -109,8 +113,8 @@ func (f *Follower) across(from, to *event.Event) trace.Kind {
 		return trace.KindBridge
 	case f.Stacked(from, to):
 		return trace.KindStacked
-	case !sameBuffer(from, to) && f.LeadsAway(from):
-		return trace.KindBeyond
+	case f.LeadsAway(from) && (!sameBuffer(from, to) || f.device(from).Type == "tun"):
+		return trace.KindBeyond // what reads a packet from a tap frees the buffer
 	}
 	return f.moved(from, to)
 }
@@ -179,7 +183,7 @@ func (f *Follower) sent(from, to *event.Event) trace.Kind {
 // bond or a VLAN takes it up without another hook.
 func switched(from, to *event.Event) bool {
 	up := to.Flags.Has(event.Bridge) && to.Hook.Inbound()
-	port := to.Flags.Has(event.BridgePort) && !SameDevice(from, to)
+	port := to.Flags.Has(event.BridgePort) && (transmits(to) || !SameDevice(from, to))
 	if !from.Flags.Has(event.BridgePort) {
 		return !SameDevice(from, to) && !netfilter(from) && (up || port && transmits(to) && !from.Flags.Has(event.Bridge) && from.TTL == to.TTL)
 	}

@@ -16,6 +16,10 @@ type node struct {
 	kids   int
 	// xmit is the net_dev_xmit that belongs to a net_dev_start_xmit, or nil.
 	xmit *event.Event
+	// root is the index of the first node of its branch; taken is set there once a process
+	// took a packet of that branch.
+	root  int
+	taken bool
 	// owner is the number of the journey that the node is part of, from 1; 0 if none.
 	owner int
 }
@@ -31,19 +35,23 @@ func (n *node) driven() bool { return n.ev.Hook == event.NetDevStartXmit }
 // others; each packet of several with the same content has its own root.
 type tree []node
 
-// grow builds the tree of events, which must be sorted by ByTime, in dst's memory.
-func grow(dst tree, events []*event.Event) tree {
+// grow builds the tree of events, which must be sorted by ByTime, in dst's memory, with what f
+// knows of devices.
+func grow(dst tree, events []*event.Event, f *Follower) tree {
 	t := dst[:0]
 	for _, ev := range events {
 		if Returned(ev) {
 			t.pair(ev)
 			continue
 		}
-		parent := t.parentOf(ev)
+		parent := t.parentOf(ev, f)
+		root := len(t)
 		if parent >= 0 {
 			t[parent].kids++
+			root = t[parent].root
 		}
-		t = append(t, node{ev: ev, parent: parent})
+		t = append(t, node{ev: ev, parent: parent, root: root})
+		t[root].taken = t[root].taken || Taken(ev)
 	}
 	return t
 }
@@ -64,7 +72,7 @@ func (t tree) pair(xmit *event.Event) {
 // That is the last event of the same buffer. A buffer not seen before is a copy, and
 // where it was made is told by where it is seen; or the packet was moved to a new buffer
 // while it crossed to another device.
-func (t tree) parentOf(ev *event.Event) int {
+func (t tree) parentOf(ev *event.Event, f *Follower) int {
 	if last := t.last(func(n *node) bool { return n.ev.SKB == ev.SKB }); last >= 0 && Continues(t[last].ev, ev) && t.same(last, ev) {
 		return last
 	}
@@ -79,6 +87,13 @@ func (t tree) parentOf(ev *event.Event) int {
 		return t.whole(ev)
 	case ev.Flags.Has(event.Paired):
 		if sent := t.sentBy(ev.Peer); sent >= 0 {
+			return sent
+		}
+	case Enters(ev) && f.LeadsAway(ev):
+		if t.apart(ev, f.Several) {
+			return -1
+		}
+		if sent := t.sentAway(f); sent >= 0 {
 			return sent
 		}
 	}
@@ -100,11 +115,17 @@ func (t tree) same(last int, ev *event.Event) bool {
 // heard returns the index of the event after which a socket was given its copy of the
 // packet, or -1: the last in the namespace at which the packet had the same addresses.
 // Replies of several hosts to one request have the same content and are on their way at
-// the same time.
+// the same time, and so are duplicates: a socket is given those in their order.
 func (t tree) heard(ev *event.Event) int {
-	return t.last(func(n *node) bool {
+	hears := func(n *node) bool {
 		return n.ev.NetNS == ev.NetNS && !n.terminal() && n.ev.Src == ev.Src && n.ev.Dst == ev.Dst
-	})
+	}
+	at := slices.IndexFunc(t, func(n node) bool { return hears(&n) && !t[n.root].taken })
+	if at < 0 || Read(ev) {
+		return t.last(hears)
+	}
+	root := t[at].root
+	return t.last(func(n *node) bool { return hears(n) && n.root == root })
 }
 
 // sentBy returns the index of the packet being given to the driver of a device, from
@@ -127,7 +148,7 @@ func (t tree) maker(ev *event.Event) int {
 		return t.last(open)
 	}
 	if !ev.Flags.Has(event.PacketSocket) {
-		return -1
+		return t.cloned(ev)
 	}
 	if read := t.last(func(n *node) bool { return Read(n.ev) && n.ev.NetNS == ev.NetNS && t.received(n) }); read >= 0 {
 		return read
