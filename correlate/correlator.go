@@ -87,6 +87,9 @@ func (c *Correlator) Add(ev *event.Event) {
 func (c *Correlator) pingOf(ev *event.Event) *ping {
 	switch p := c.open.find(ev); {
 	case p == nil:
+		if p = c.quoted(ev); p != nil {
+			return p
+		}
 		return c.begin(ev)
 	case p.overtaken(ev):
 		return c.succeed(p, ev)

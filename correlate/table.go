@@ -162,11 +162,16 @@ func (t *table) learn(ev *event.Event, p *ping) {
 	if !p.local && !p.contested {
 		return
 	}
-	if k := flowKeyOf(ev); !slices.Contains(p.keys, k) {
+	t.alias(flowKeyOf(ev), p)
+	t.sight(ev, p)
+}
+
+// alias makes p known by a key, too.
+func (t *table) alias(k flowKey, p *ping) {
+	if !slices.Contains(p.keys, k) {
 		t.flows[k] = append(t.flows[k], p)
 		p.keys = append(p.keys, k)
 	}
-	t.sight(ev, p)
 }
 
 // sight notes that p was in the event's buffer, unless the buffer has been seen later:
