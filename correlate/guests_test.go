@@ -48,6 +48,36 @@ var guests = []scenario{
 		r.at(tap1, event.NetifReceiveSKB)
 		r.at(tap0, event.NetDevQueue, event.NetDevStartXmit, event.NetDevXmit)
 	}},
+	{"guest-is-a-router-on-macvtap", func(s *sim) {
+		p := s.request(5)
+		p.ttl = 64
+		p.at(up0, event.NAPIGROReceiveEntry, event.NetifReceiveSKB)
+		p.routedByGuest(0x1000)
+		p.at(mvtap2, event.NetDevQueue, event.NetDevStartXmit)
+		p.at(up0, event.NetDevQueue, event.NetDevStartXmit, event.NetDevXmit)
+		p.at(mvtap2, event.NetDevXmit)
+		r := p.reply()
+		r.ttl = 60
+		r.at(up0, event.NAPIGROReceiveEntry, event.NetifReceiveSKB)
+		r.routedByGuest(0x1000)
+		r.at(mvtap, event.NetDevQueue, event.NetDevStartXmit)
+		r.at(up0, event.NetDevQueue, event.NetDevStartXmit, event.NetDevXmit)
+		r.at(mvtap, event.NetDevXmit)
+	}},
+	{"guest-to-guest-on-macvtap", func(s *sim) {
+		p := s.request(6)
+		p.ttl = 64
+		p.at(mvtap, event.NetDevQueue, event.NetDevStartXmit)
+		p.at(up0, event.NetifRx)
+		p.at(mvtap, event.NetDevXmit)
+		p.at(up0, event.NetifReceiveSKB)
+		r := p.reply()
+		r.ttl = 64
+		r.at(mvtap2, event.NetDevQueue, event.NetDevStartXmit)
+		r.at(up0, event.NetifRx)
+		r.at(mvtap2, event.NetDevXmit)
+		r.at(up0, event.NetifReceiveSKB)
+	}},
 	{"back-out-of-the-port", func(s *sim) { // a bridge's port in hairpin mode
 		p := s.request(3)
 		p.ttl = 64

@@ -44,3 +44,15 @@ func (t tree) cloned(ev *event.Event) int {
 
 // queued reports whether the packet is, for all that is known, still to be queued.
 func (n *node) queued() bool { return n.ev.Hook == event.NetDevQueue && n.kids == 0 }
+
+// routed returns the index of the event after which a virtual machine took the packet that it
+// sends on with ev, or -1. The devices of both are stacked on others (macvtap), so that nothing
+// tells when it took the packet.
+func (t tree) routed(ev *event.Event, f *Follower) int {
+	if !f.Guest(ev) {
+		return -1
+	}
+	return t.last(func(n *node) bool {
+		return n.kids == 0 && Inbound(n.ev) && n.ev.TTL > ev.TTL && (SameDevice(n.ev, ev) || f.Stacked(n.ev, ev))
+	})
+}

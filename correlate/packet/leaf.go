@@ -36,6 +36,11 @@ func (f *Follower) cut(p Path, answered bool) []Leaf {
 		if kind == trace.KindRedirect && i+2 == len(p) && (answered || to.Hook.Terminal()) {
 			return append(leaves, leaf.handed()...)
 		}
+		if n := len(leaf.inside); kind == trace.KindBeyond && n > 0 { // the stack took it up first
+			up := leaf.inside[n-1]
+			leaves = append(leaves, Leaf{Kind: trace.KindSoftirq, From: from, To: up, inside: leaf.inside[:n-1]})
+			leaf.From, leaf.inside = up, nil
+		}
 		leaves = append(leaves, leaf)
 		from, begin = to, i+2
 	}

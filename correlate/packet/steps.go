@@ -137,6 +137,8 @@ func (f *Follower) fromArrival(from, to *event.Event) trace.Kind {
 	switch {
 	case from.Depth > to.Depth && to.Hook.Inbound():
 		return trace.KindDecapsulate
+	case Made(to) && !sameBuffer(from, to) && f.Guest(to):
+		return trace.KindBeyond
 	case from.NetNS != to.NetNS && f.Stacked(from, to):
 		return trace.KindStacked
 	case from.NetNS != to.NetNS:

@@ -78,6 +78,9 @@ func (t tree) parentOf(ev *event.Event, f *Follower) int {
 	}
 	switch {
 	case Made(ev):
+		if sent := t.routed(ev, f); sent >= 0 {
+			return sent
+		}
 		return t.maker(ev)
 	case ev.Hook == event.SKBCopyDatagramIovec:
 		if here := t.heard(ev); here >= 0 {
