@@ -152,7 +152,11 @@ func (c *Correlator) closed(ev *event.Event) (uint64, bool) {
 			return last, true
 		}
 	}
-	return c.recent.lastOf(flowKeyOf(ev))
+	last, ok := c.recent.lastOf(flowKeyOf(ev))
+	if !ok && ev.Type == event.EchoReply {
+		return c.recent.lastOf(toAll(flowKeyOf(ev)))
+	}
+	return last, ok
 }
 
 // makeRoom evicts the oldest ping if as many are open as may be.

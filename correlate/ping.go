@@ -69,12 +69,7 @@ func (p *ping) ends(ev *event.Event) bool {
 
 // cameInOn reports whether the request's earliest event is its arrival on a device.
 func (p *ping) cameInOn(netns, ifindex uint32) bool {
-	var first *event.Event
-	for i := range p.events {
-		if e := &p.events[i]; e.Type == event.EchoRequest && (first == nil || e.Time < first.Time) {
-			first = e
-		}
-	}
+	first := p.earliest()
 	return first != nil && !packet.Made(first) && packet.Enters(first) && first.NetNS == netns && first.IfIndex == ifindex
 }
 
@@ -147,7 +142,10 @@ func (p *ping) overtaken(ev *event.Event) bool {
 		duplicate := p.dated && ev.Time <= p.done+resendAfter
 		return packet.Enters(ev) && !duplicate && p.cameInOn(ev.NetNS, ev.IfIndex)
 	}
-	if !packet.Made(ev) || p.carries(ev) {
+	if !packet.Made(ev) {
+		return !p.dated && p.cannotBe(ev)
+	}
+	if p.carries(ev) {
 		return false
 	}
 	began := p.began()
@@ -160,6 +158,66 @@ func (p *ping) overtaken(ev *event.Event) bool {
 		return ev.Time > began.Time+resendAfter
 	}
 	return ev.Time > began.Time+reroutedAfter
+}
+
+// another reports whether ev begins another ping with the content of p.
+func (p *ping) another(ev *event.Event) bool {
+	if !packet.Made(ev) {
+		return p.meets(ev)
+	}
+	began := p.began()
+	return began != nil && !sameOrigin(began, ev) && !p.carries(ev)
+}
+
+// cannotBe reports whether ev, with which a request comes in, is of another ping than p although
+// the content is the same: it comes in on another device, in another buffer, before p was
+// given to anything that could have brought it there.
+func (p *ping) cannotBe(ev *event.Event) bool {
+	if !entersAnew(ev) || ev.Encapsulated() {
+		return false
+	}
+	first := p.earliest()
+	moved := func(e event.Event) bool {
+		return e.SKB == ev.SKB || e.Encapsulated() || packet.Read(&e) || packet.Driven(&e) && e.TTL >= ev.TTL
+	}
+	return first != nil && !packet.SameDevice(first, ev) && !slices.ContainsFunc(p.events, moved)
+}
+
+// meets reports whether ev, with which a request comes in, is of another ping than p although the
+// content is the same: its addresses or identifier are none that p had, and it comes in where p
+// did or cannot be p.
+func (p *ping) meets(ev *event.Event) bool {
+	first := p.earliest()
+	if !entersAnew(ev) || first == nil {
+		return false
+	}
+	k := flowKeyOf(ev)
+	if slices.ContainsFunc(p.events, func(e event.Event) bool { return e.SKB == ev.SKB || flowKeyOf(&e) == k }) {
+		return false
+	}
+	return packet.SameDevice(first, ev) && first.TTL <= ev.TTL || p.cannotBe(ev)
+}
+
+// entersAnew reports whether a request may have come into this host's sight with ev, and not
+// as one of the copies that a broadcast has.
+func entersAnew(ev *event.Event) bool {
+	return ev.Type == event.EchoRequest && packet.Enters(ev) && !ev.Flags.Has(event.Paired) && !broadcast(ev.Dst, 0xff)
+}
+
+// earliest returns the first event of the request, or nil.
+func (p *ping) earliest() *event.Event {
+	var first *event.Event
+	for i := range p.events {
+		if e := &p.events[i]; e.Type == event.EchoRequest && (first == nil || e.Time < first.Time) {
+			first = e
+		}
+	}
+	return first
+}
+
+// passed reports whether the ping has been seen on the device of ev.
+func (p *ping) passed(ev *event.Event) bool {
+	return slices.ContainsFunc(p.events, func(e event.Event) bool { return packet.SameDevice(&e, ev) })
 }
 
 // visited reports whether the ping has been seen in a namespace.

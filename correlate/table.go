@@ -82,11 +82,7 @@ func (t *table) find(ev *event.Event) *ping {
 // contests reports whether ev begins another ping with the content of p, and if so
 // makes p known by its addresses, too.
 func (t *table) contests(ev *event.Event, p *ping) bool {
-	if ev.Type != event.EchoRequest || !packet.Made(ev) {
-		return false
-	}
-	began := p.began()
-	if began == nil || sameOrigin(began, ev) || p.carries(ev) {
+	if ev.Type != event.EchoRequest || !p.another(ev) {
 		return false
 	}
 	t.contest(p)
@@ -117,6 +113,9 @@ func sameOrigin(a, b *event.Event) bool {
 // buffer the packet came there; the latest, if nothing distinguishes them.
 func (t *table) findFlow(ev *event.Event) *ping {
 	same, hinted := t.flows[flowKeyOf(ev)], t.hinted(ev)
+	if len(same) == 0 && ev.Type == event.EchoReply {
+		same = t.flows[toAll(flowKeyOf(ev))]
+	}
 	if len(same) == 0 || len(same) == 1 && hinted == same[0] {
 		return hinted
 	}
@@ -124,15 +123,28 @@ func (t *table) findFlow(ev *event.Event) *ping {
 	if known && hinted.visited(ev.NetNS) {
 		return hinted
 	}
-	for i := len(same) - 1; i >= 0; i-- {
-		if same[i].visited(ev.NetNS) {
-			return same[i]
+	if ev.Type != event.EchoRequest { // it may come back where the request left
+		if p := latest(same, func(p *ping) bool { return p.passed(ev) }); p != nil {
+			return p
 		}
+	}
+	if p := latest(same, func(p *ping) bool { return p.visited(ev.NetNS) }); p != nil {
+		return p
 	}
 	if known || hinted != nil && hinted.visited(ev.NetNS) {
 		return hinted // come to a new namespace, or rewritten to addresses that another has
 	}
 	return same[len(same)-1]
+}
+
+// latest returns the last of the pings for which ok holds, or nil.
+func latest(pings []*ping, ok func(*ping) bool) *ping {
+	for i := len(pings) - 1; i >= 0; i-- {
+		if ok(pings[i]) {
+			return pings[i]
+		}
+	}
+	return nil
 }
 
 // hinted returns the ping that was in the event's buffer a moment ago, or nil.
@@ -162,8 +174,25 @@ func (t *table) learn(ev *event.Event, p *ping) {
 	if !p.local && !p.contested {
 		return
 	}
-	t.alias(flowKeyOf(ev), p)
+	k := flowKeyOf(ev)
+	t.alias(k, p)
+	if ev.Type == event.EchoRequest && broadcast(ev.Dst, 3) { // four addresses or more
+		t.alias(toAll(k), p)
+	}
 	t.sight(ev, p)
+}
+
+// toAll returns the key of a request that all hosts may answer, each from an address of its own.
+func toAll(k flowKey) flowKey {
+	k.b = event.Address{}
+	return k
+}
+
+// broadcast reports whether all hosts may answer what is sent to an address: it is multicast,
+// or can be the last of a network in which all addresses differ in the bits of host.
+func broadcast(a event.Address, host byte) bool {
+	addr := a.Addr()
+	return addr.IsMulticast() || addr.Is4() && a[15]&host == host
 }
 
 // alias makes p known by a key, too.

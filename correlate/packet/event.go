@@ -68,6 +68,12 @@ func Read(ev *event.Event) bool {
 	return ev.Hook == event.SKBCopyDatagramIovec && ev.Flags.Has(event.PacketSocket)
 }
 
+// Driven reports whether a driver is given the packet that may bring it anywhere: not a bridge's,
+// which only gives it to its ports.
+func Driven(ev *event.Event) bool {
+	return ev.Hook == event.NetDevStartXmit && !ev.Flags.Has(event.Bridge)
+}
+
 // Died reports whether the packet, or a copy, was dropped.
 func Died(ev *event.Event) bool { return ev.Hook == event.KfreeSKB }
 
