@@ -48,10 +48,11 @@ func TestGuestsThatAreAlike(t *testing.T) {
 	}
 }
 
-// Roads on which a packet comes in, which two pings with the same bytes take at a time.
-var alike = []string{"through-a-transit-host", "router-with-two-uplinks", "tap-guest-pings", "macvtap-guest-is-pinged"}
+// Roads on which a packet comes in, or dies where it was made, which two pings with the same
+// bytes take at a time.
+var alike = []string{"through-a-transit-host", "router-with-two-uplinks", "tap-guest-pings", "macvtap-guest-is-pinged", "dropped-where-made"}
 
-// Pings of two hosts that send the same bytes through this one are two, whether their
+// Pings with the same bytes are two, whether their
 // identifiers differ or their addresses are those of other networks.
 func TestPassingPingsThatAreAlike(t *testing.T) {
 	for _, g := range slices.Concat(golden, roads) {

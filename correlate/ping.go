@@ -143,7 +143,7 @@ func (p *ping) overtaken(ev *event.Event) bool {
 		return packet.Enters(ev) && !duplicate && p.cameInOn(ev.NetNS, ev.IfIndex)
 	}
 	if !packet.Made(ev) {
-		return !p.dated && p.cannotBe(ev)
+		return !p.dated && (p.cannotBe(ev) || p.diedApart(ev) && !p.visited(ev.NetNS))
 	}
 	if p.carries(ev) {
 		return false
@@ -163,7 +163,7 @@ func (p *ping) overtaken(ev *event.Event) bool {
 // another reports whether ev begins another ping with the content of p.
 func (p *ping) another(ev *event.Event) bool {
 	if !packet.Made(ev) {
-		return p.meets(ev)
+		return p.meets(ev) || p.diedApart(ev) && !p.has(flowKeyOf(ev))
 	}
 	began := p.began()
 	return began != nil && !sameOrigin(began, ev) && !p.carries(ev)
@@ -176,10 +176,10 @@ func (p *ping) cannotBe(ev *event.Event) bool {
 	if !entersAnew(ev) || ev.Encapsulated() {
 		return false
 	}
-	first := p.earliest()
 	moved := func(e event.Event) bool {
 		return e.SKB == ev.SKB || e.Encapsulated() || packet.Read(&e) || packet.Driven(&e) && e.TTL >= ev.TTL
 	}
+	first := p.earliest()
 	return first != nil && !packet.SameDevice(first, ev) && !slices.ContainsFunc(p.events, moved)
 }
 
@@ -187,15 +187,30 @@ func (p *ping) cannotBe(ev *event.Event) bool {
 // content is the same: its addresses or identifier are none that p had, and it comes in where p
 // did or cannot be p.
 func (p *ping) meets(ev *event.Event) bool {
+	if !entersAnew(ev) {
+		return false
+	}
+	if p.within(ev) || p.has(flowKeyOf(ev)) {
+		return false
+	}
 	first := p.earliest()
-	if !entersAnew(ev) || first == nil {
-		return false
-	}
-	k := flowKeyOf(ev)
-	if slices.ContainsFunc(p.events, func(e event.Event) bool { return e.SKB == ev.SKB || flowKeyOf(&e) == k }) {
-		return false
-	}
-	return packet.SameDevice(first, ev) && first.TTL <= ev.TTL || p.cannotBe(ev)
+	return first != nil && packet.SameDevice(first, ev) && first.TTL <= ev.TTL || p.cannotBe(ev)
+}
+
+// diedApart reports whether ev is the death of a request where it was made, in a buffer in which
+// p was not.
+func (p *ping) diedApart(ev *event.Event) bool {
+	return packet.Died(ev) && packet.Born(ev) && !p.within(ev)
+}
+
+// within reports whether p was in the event's buffer.
+func (p *ping) within(ev *event.Event) bool {
+	return slices.ContainsFunc(p.events, func(e event.Event) bool { return e.SKB == ev.SKB })
+}
+
+// has reports whether a packet of p had the addresses and the identifier of k.
+func (p *ping) has(k flowKey) bool {
+	return slices.ContainsFunc(p.events, func(e event.Event) bool { return flowKeyOf(&e) == k })
 }
 
 // entersAnew reports whether a request may have come into this host's sight with ev, and not
