@@ -109,9 +109,12 @@ func isPort(l netlink.Link, system int) bool {
 // bridgesOf returns the names of the bridges that links are ports of, by index. A bridge
 // belongs to itself.
 func bridgesOf(links []netlink.Link, known *ovsdb.Bridges) map[int]string {
-	own := map[int]string{}
+	own, masters := map[int]string{}, map[int]bool{}
 	for _, l := range links {
-		if l.Type() == "bridge" {
+		masters[l.Attrs().MasterIndex] = true
+	}
+	for _, l := range links {
+		if l.Type() == "bridge" || masters[l.Attrs().Index] && lone(l) {
 			own[l.Attrs().Index] = l.Attrs().Name
 		}
 	}
@@ -127,6 +130,10 @@ func bridgesOf(links []netlink.Link, known *ovsdb.Bridges) map[int]string {
 	return bridges
 }
 
+// lone reports whether the link is a datapath of Open vSwitch that is a bridge itself, as one
+// that was made without the daemon is.
+func lone(l netlink.Link) bool { return l.Type() == internalPort && l.Attrs().Name != datapath }
+
 // addSwitchPorts adds the ports of Open vSwitch. Without an answer of the database, they
 // belong to the bridge whose internal port is there, if there is just one.
 func addSwitchPorts(bridges map[int]string, links []netlink.Link, known *ovsdb.Bridges) {
@@ -141,10 +148,10 @@ func addSwitchPorts(bridges map[int]string, links []netlink.Link, known *ovsdb.B
 		unknown = internal[0]
 	}
 	for _, l := range links {
-		if !isPort(l, system) {
+		a := l.Attrs()
+		if !isPort(l, system) || bridges[a.Index] == a.Name {
 			continue
 		}
-		a := l.Attrs()
 		bridges[a.Index] = unknown
 		if known == nil {
 			continue

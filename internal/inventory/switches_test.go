@@ -66,6 +66,12 @@ func TestBridgesOfOpenVSwitch(t *testing.T) {
 	expectBridges(t, bridgesOf(moved, s.known()), map[int]string{3: "br-int", 20: "ovs-system"})
 }
 
+// A datapath that was made without the daemon is the bridge of its ports.
+func TestDatapathAsABridge(t *testing.T) {
+	links := []netlink.Link{link(1, "dp0", "openvswitch", 0), link(2, "va", "veth", 1), link(3, "vb", "veth", 1), link(4, "vc", "veth", 0)}
+	expectBridges(t, bridgesOf(links, nil), map[int]string{1: "dp0", 2: "dp0", 3: "dp0"})
+}
+
 func TestBridgesWithoutTheDatabase(t *testing.T) {
 	s := &switches{socket: t.TempDir() + "/none"}
 	if s.ask(portsOf(switched()), time.Now) {
