@@ -151,6 +151,7 @@ func (b *builder) addRoot() {
 	s := b.newSpan(trace.KindPing, b.earliest(), b.lastEvent())
 	s.ID = b.opts.Key.rootID(b.trace.ID, b.passedHost())
 	s.Title = p.String()
+	s.Packet.Src, s.Packet.Dst = p.Src, p.Dst
 	b.trace.Add(trace.NoParent, s)
 }
 
