@@ -45,7 +45,7 @@ func TestInterfacesByPatternAndAltName(t *testing.T) {
 	p.must(p.nl.LinkDelAltName(p.link("other"), alt))
 	f.until("no alternative name", func(s agent.Status) bool { return slices.Contains(s.Unresolved.Interfaces, alt) })
 	send(3)
-	p.must(p.nl.LinkSetName(p.link("other"), "glob7"))
+	p.rename("other", "glob7")
 	f.until("the pattern", func(s agent.Status) bool { return slices.Equal(s.Unresolved.Interfaces, []string{alt, never}) })
 	send(4)
 	// A scope of all interfaces is whole: the same ping is now without a reply.
