@@ -32,9 +32,15 @@ type course struct {
 	ids *atomic.Uint32
 }
 
-// traceTimeout is how long an agent waits for a reply. It is short, because pings that are
-// never answered are waited for.
-const traceTimeout = 1500 * time.Millisecond
+// traceTimeout is how long an agent waits for a reply. It is short, because the test waits
+// for pings that are never answered. In an emulated machine, for which the tests are run
+// with -test.short, a process may need longer to read its reply.
+func traceTimeout() time.Duration {
+	if testing.Short() {
+		return 8 * time.Second
+	}
+	return 1500 * time.Millisecond
+}
 
 // patience is how much longer a trace may take on a busy or emulated machine.
 const patience = time.Minute
@@ -92,7 +98,7 @@ func (c *course) judged(t *tracing, all []*tree, pairs map[[2]end]bool) {
 
 // alone runs a road with an agent of its own.
 func (c *course) alone() {
-	opts := agent.Options{Timeout: traceTimeout}
+	opts := agent.Options{Timeout: traceTimeout()}
 	c.own(c.w, &opts)
 	t, err := startTracing(c.dir, opts)
 	if err != nil {
@@ -100,7 +106,7 @@ func (c *course) alone() {
 		return
 	}
 	c.drive()
-	t.await(c.expected(), traceTimeout+patience)
+	t.await(c.expected(), traceTimeout()+patience)
 	c.conclude(t, t.stop)
 }
 
@@ -136,7 +142,7 @@ func limited(all []*course, at int, fn func(*course)) {
 // together runs roads side by side with one agent, in whose eyes every namespace with the
 // role "hv" is a hypervisor.
 func together(t *testing.T, all []*course) {
-	opts := agent.Options{Timeout: traceTimeout}
+	opts := agent.Options{Timeout: traceTimeout()}
 	for _, c := range all {
 		for role, s := range c.w.spaces {
 			if strings.HasPrefix(role, "hv") {
@@ -156,7 +162,7 @@ func together(t *testing.T, all []*course) {
 	for _, c := range all {
 		expected = append(expected, c.expected()...)
 	}
-	tr.await(expected, traceTimeout+patience)
+	tr.await(expected, traceTimeout()+patience)
 	var once sync.Once
 	var trees []*tree
 	limited(all, 1, func(c *course) {

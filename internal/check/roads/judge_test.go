@@ -258,7 +258,7 @@ func (j *judge) judgeEvents(t *tree, w *want) {
 			tunnels = append(tunnels, typ+" "+s.attrs["dwell.tunnel.id"])
 		}
 	}
-	if w.drop != "" && !slices.Contains(drops, w.drop) {
+	if w.drop != "" && !slices.ContainsFunc(drops, w.died) {
 		j.fault("drops are %q, want %q: %s", drops, w.drop, j.describe(t))
 	}
 	if w.drop == "" && len(drops) > 0 && w.outcomeName() == "complete" {
@@ -283,7 +283,7 @@ func (j *judge) note(t *tree) {
 		}
 	}
 	root := t.roots[0]
-	if root.attrs["dwell.incomplete"] == "unseen" {
+	if cause := root.attrs["dwell.incomplete"]; cause == "unseen" || cause == "no_request" {
 		j.unseen["incomplete"] = true
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 
 	"github.com/vishvananda/netlink/nl"
-	"golang.org/x/sys/unix"
 )
 
 // openVSwitch makes a datapath of Open vSwitch with the internal port name and two devices,
@@ -20,9 +19,8 @@ func (w *world) openVSwitch(role, name, one, other string) {
 		vportName, vportUpcall   = 3, 5
 		vportNetdev              = 1
 		flowKey, flowActions     = 1, 2
-		flowMask                 = 8
+		flowMask                 = 7
 		keyInPort, keyEthernet   = 3, 4
-		keyEthertype             = 6
 		actionOutput             = 1
 	)
 	header := func(index int) []byte { return binary.NativeEndian.AppendUint32(nil, uint32(index)) }
@@ -35,17 +33,9 @@ func (w *world) openVSwitch(role, name, one, other string) {
 			nl.NewRtAttr(vportName, nl.ZeroTerminated(dev)), u32(vportUpcall, 0))
 	}
 	for in, out := range map[uint32]uint32{1: 2, 2: 1} {
-		for _, proto := range []uint16{unix.ETH_P_IP, unix.ETH_P_ARP} {
-			key := []*nl.RtAttr{
-				u32(keyInPort, in), nl.NewRtAttr(keyEthernet, make([]byte, 12)),
-				nl.NewRtAttr(keyEthertype, binary.BigEndian.AppendUint16(nil, proto)),
-			}
-			mask := []*nl.RtAttr{
-				u32(keyInPort, 0xffffffff), nl.NewRtAttr(keyEthernet, make([]byte, 12)),
-				nl.NewRtAttr(keyEthertype, []byte{0xff, 0xff}),
-			}
-			w.generic(role, "ovs_flow", flowNew, header(dp),
-				nested(flowKey, key...), nested(flowMask, mask...), nested(flowActions, u32(actionOutput, out)))
-		}
+		key := []*nl.RtAttr{u32(keyInPort, in), nl.NewRtAttr(keyEthernet, make([]byte, 12))}
+		mask := []*nl.RtAttr{u32(keyInPort, 0xffffffff), nl.NewRtAttr(keyEthernet, make([]byte, 12))}
+		w.generic(role, "ovs_flow", flowNew, header(dp),
+			nested(flowKey, key...), nested(flowMask, mask...), nested(flowActions, u32(actionOutput, out)))
 	}
 }

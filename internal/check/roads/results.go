@@ -96,7 +96,8 @@ What dwell makes of a ping on each kind of road that a packet can take, on each 
 generated from the results of those tests (` + "`internal/check/roads`" + `): the tests build each road out of network namespaces, send
 pings along it, and judge the traces from the OTLP file. A road is *followed* if the traces show the whole way. It is *partly*
 followed if a stretch has only one span, which says that the packet was inside a tunnel whose packets cannot be read. It is *said
-to be unseen* if the traces say that a stretch was not seen. A dash means that the kernel of that test lacks what the road needs.
+to be unseen* if the traces say that a stretch was not seen. A dash means that the kernel of that test lacks what the road needs,
+or that the road is only tested on a real machine (6.1 and 6.12 are emulated).
 
 `
 

@@ -64,7 +64,8 @@ type want struct {
 	between string
 	// never is how the names of spans begin that there must not be.
 	never []string
-	// drop is where the packet died and of what: "[r] QDISC_DROP".
+	// drop is where the packet died and of what: "[r] QDISC_DROP", or "[r] …" where the
+	// kernel's reason is not always the same.
 	drop string
 	// event is a span event that there must be: "icmp.error 198.18.1.1 11/0".
 	event string
@@ -75,6 +76,12 @@ type want struct {
 	payload int
 	// tunnel is the outermost tunnel's type and number where there is one: "vxlan 7".
 	tunnel string
+}
+
+// died reports whether a drop is the one that there must be.
+func (w *want) died(drop string) bool {
+	place, any := strings.CutSuffix(w.drop, "…")
+	return drop == w.drop || any && strings.HasPrefix(drop, place)
 }
 
 // way is right about pings whose reply takes the same way back. In it, {1} and {2} are a and

@@ -32,7 +32,7 @@ func encryptedRoads() []road {
 				w.esp(netlink.XFRM_MODE_TUNNEL, "198.18.8.1", "198.18.8.2")
 				w.warm("a", "198.18.8.2")
 			},
-			pings: []traffic{{from: "a", to: "198.18.8.2", src: "198.18.8.1", want: way("…[{2}] …deliver")}},
+			pings: []traffic{{from: "a", to: "198.18.8.2", src: "198.18.8.1", want: want{outcome: "incomplete", cause: "unseen", answers: 5}}},
 		},
 		{
 			name: "esp-transport", what: "ESP in transport mode", needs: []string{"esp4"},
@@ -41,7 +41,7 @@ func encryptedRoads() []road {
 				w.esp(netlink.XFRM_MODE_TRANSPORT, "198.18.1.2", "198.18.2.2")
 				w.warm("a", "198.18.2.2")
 			},
-			pings: []traffic{{from: "a", to: "198.18.2.2", want: way("…[{2}] …deliver")}},
+			pings: []traffic{{from: "a", to: "198.18.2.2", want: want{outcome: "incomplete", cause: "no_request", answers: 5}}},
 		},
 	}
 }

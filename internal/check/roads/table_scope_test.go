@@ -82,7 +82,7 @@ func (c *course) twoHosts(hosts ...[]string) {
 		if c.err = os.Mkdir(dir, 0o755); c.err != nil {
 			return
 		}
-		opts := agent.Options{Timeout: traceTimeout, HostID: "host-" + string(rune('a'+i))}
+		opts := agent.Options{Timeout: traceTimeout(), HostID: "host-" + string(rune('a'+i))}
 		for _, role := range roles {
 			opts.Filter.NetNS = append(opts.Filter.NetNS, c.w.at(role).Inode())
 		}
@@ -95,7 +95,7 @@ func (c *course) twoHosts(hosts ...[]string) {
 	}
 	c.drive()
 	for _, t := range both {
-		t.await(c.expected(), traceTimeout+patience)
+		t.await(c.expected(), traceTimeout()+patience)
 	}
 	c.conclude(both[0], func() ([]*tree, error) {
 		var all []*span

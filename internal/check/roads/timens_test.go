@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 // traceAsChild traces as many pings as a road has, and says on standard output when it
 // begins.
 func traceAsChild(dir string, inodes []string) error {
-	opts := agent.Options{Timeout: traceTimeout, Count: pingsEach}
+	opts := agent.Options{Timeout: patience, Count: pingsEach} // all are answered
 	for _, s := range inodes {
 		n, err := strconv.ParseUint(s, 10, 32)
 		if err != nil {
