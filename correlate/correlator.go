@@ -54,7 +54,7 @@ func New(opts Options) *Correlator {
 	opts = opts.withDefaults()
 	return &Correlator{
 		opts:      opts,
-		open:      newTable(),
+		open:      newTable(opts.Wall),
 		recent:    newRecent(recentPings),
 		stats:     Stats{Incomplete: make(map[trace.Cause]uint64)},
 		assembler: newAssembler(opts),
@@ -147,7 +147,7 @@ func (c *Correlator) addAgain(ev *event.Event) *ping {
 // closed returns when the latest event was of a ping to which ev may belong and that was
 // closed lately, and whether there is one.
 func (c *Correlator) closed(ev *event.Event) (uint64, bool) {
-	if Distinguishes(ev.Payload, ev.PayloadLen) {
+	if c.open.tells(ev) {
 		if last, ok := c.recent.lastOf(flowKey{echo: echoKeyOf(ev)}); ok {
 			return last, true
 		}

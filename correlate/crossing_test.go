@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/dwelltrace/dwell/correlate"
 	"github.com/dwelltrace/dwell/correlate/event"
@@ -40,5 +41,35 @@ func TestTwoHostsPingEachOther(t *testing.T) {
 		if tr.Outcome != trace.Complete || tr.Duplicates != 0 || len(tr.Spans) != 13 {
 			t.Errorf("%s", render(tr))
 		}
+	}
+}
+
+// What comes late of a ping that is closed does not go into another of the same content,
+// which has another identifier and is of another network.
+func TestLateCopyOfConstantContent(t *testing.T) {
+	constant := [event.PayloadPrefix]byte{'c', 'o', 'n', 's', 't', 'a', 'n', 't'}
+	s := newSim()
+	p := s.request(1)
+	p.payload, p.id = constant, 1
+	p.cross(vethA, va)
+	r := p.reply()
+	r.cross(va, vethA)
+	late := r.copy()
+	r.deliver(vethA)
+	c := collect(correlate.Options{Wall: simWall})
+	c.addAll(s.events)
+	c.Advance(s.now + uint64(time.Second))
+	if len(c.traces) != 1 {
+		t.Fatalf("%d traces of the first", len(c.traces))
+	}
+	s.events, s.now = nil, s.now+uint64(time.Second)
+	other := s.request(1)
+	other.payload, other.id, other.skb = constant, 2, 0x77000
+	other.cross(brovsnsNS, brovsnsBR)
+	late.at(vethA, event.SKBCopyDatagramIovec)
+	c.addAll(s.events)
+	c.Flush()
+	if len(c.traces) != 2 || c.Stats().Late != 1 {
+		t.Fatalf("%d traces, %+v", len(c.traces), c.Stats())
 	}
 }

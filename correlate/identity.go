@@ -42,40 +42,6 @@ func Identify(key Key, seq uint16, payload [event.PayloadPrefix]byte) trace.ID {
 	return key.hash128(msg[:])
 }
 
-// Distinguishes reports whether the beginning of an echo's payload can distinguish it
-// from other echoes that are on their way at the same time, judging by this one packet. A payload shorter than 8 bytes cannot,
-// and neither can a filler: one that repeats with a period of at most 8 bytes
-// (zeros) or counts upwards (ping -s 8, Windows' alphabet). ping's clock never looks
-// like that: its seconds and microseconds differ.
-func Distinguishes(payload [event.PayloadPrefix]byte, payloadLen uint16) bool {
-	p := payload[:min(int(payloadLen), len(payload))]
-	return len(p) >= 8 && !repeats(p) && !counts(p)
-}
-
-// repeats reports whether p has a period of at most 8 bytes.
-func repeats(p []byte) bool {
-	for period := 1; period <= 8 && period < len(p); period++ {
-		i := period
-		for i < len(p) && p[i] == p[i-period] {
-			i++
-		}
-		if i == len(p) {
-			return true
-		}
-	}
-	return false
-}
-
-// counts reports whether each byte of p is one more than the byte before.
-func counts(p []byte) bool {
-	for i := 1; i < len(p); i++ {
-		if p[i] != p[i-1]+1 {
-			return false
-		}
-	}
-	return true
-}
-
 // localID derives a trace ID for an echo whose payload does not distinguish it, from what
 // distinguishes it on this host: addresses, identifier, and the time and place of the first
 // event.

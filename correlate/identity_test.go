@@ -60,31 +60,6 @@ func TestIdentifyVectors(t *testing.T) {
 	}
 }
 
-func TestDistinguishes(t *testing.T) {
-	for _, c := range []struct {
-		name, payload string
-		length        uint16
-		want          bool
-	}{
-		{"iputils: struct timeval", "8fd1226900000000a2b00c0000000000", 56, true},
-		{"busybox: 32-bit clock and zeros", "1a2b3c4d000000000000000000000000", 56, true},
-		{"macOS: 32-bit timeval and filler", "692ad18f000cb0a208090a0b0c0d0e0f", 56, true},
-		{"empty: ping -s 0", "", 0, false},
-		{"too short", "8fd12269000000", 7, false},
-		{"zeros", "", 56, false},
-		{"one byte repeated", "ffffffffffffffffffffffffffffffff", 56, false},
-		{"pattern of two bytes", "abcdabcdabcdabcdabcdabcdabcdabcd", 56, false},
-		{"pattern of three bytes, cut off", "abcdefabcdefabcdefabcdefabcdefab", 56, false},
-		{"pattern of eight bytes", "01020305080d152201020305080d1522", 56, false},
-		{"Windows: alphabet", hex.EncodeToString([]byte("abcdefghijklmnop")), 32, false},
-		{"ping -s 12: counts up", "000102030405060708090a0b", 12, false},
-	} {
-		if got := Distinguishes(payload(t, c.payload), c.length); got != c.want {
-			t.Errorf("%s: %v, want %v", c.name, got, c.want)
-		}
-	}
-}
-
 func TestDated(t *testing.T) {
 	at := time.Unix(0x6922d18f, 831_000_000)
 	for _, c := range []struct {

@@ -40,7 +40,7 @@ type Options struct {
 	Start uint64
 	// Wall is what to add to an event's time for nanoseconds since the Unix epoch. It is
 	// needed to see whether a payload carries the time at which it was sent; see
-	// [Distinguishes].
+	// [Dated].
 	Wall int64
 	// Partial is set if the scope of tracing leaves out interfaces, so that what was not
 	// seen is missing because it was not asked for.

@@ -55,10 +55,13 @@ type table struct {
 	// several NATs, have the same addresses.
 	flows map[flowKey][]*ping
 	skbs  map[uint64]sighting
+	// wall is Options.Wall.
+	wall int64
 }
 
-func newTable() table {
+func newTable(wall int64) table {
 	return table{
+		wall:   wall,
 		echoes: make(map[echoKey]*ping),
 		flows:  make(map[flowKey][]*ping),
 		skbs:   make(map[uint64]sighting),
@@ -67,7 +70,7 @@ func newTable() table {
 
 // find returns the ping that ev belongs to, or nil if it begins a new one.
 func (t *table) find(ev *event.Event) *ping {
-	if Distinguishes(ev.Payload, ev.PayloadLen) {
+	if t.tells(ev) {
 		p := t.echoes[echoKeyOf(ev)]
 		if p == nil {
 			return nil
@@ -77,6 +80,13 @@ func (t *table) find(ev *event.Event) *ping {
 		}
 	}
 	return t.findFlow(ev)
+}
+
+// tells reports whether the content alone says which ping ev is of: it says when that was
+// sent.
+func (t *table) tells(ev *event.Event) bool {
+	_, dated := sentAt(ev, int64(ev.Time)+t.wall)
+	return dated
 }
 
 // contests reports whether ev begins another ping with the content of p, and if so
@@ -163,7 +173,7 @@ func (t *table) hinted(ev *event.Event) *ping {
 // not distinguish it, or if the content's key is taken.
 func (t *table) insert(ev *event.Event, p *ping) {
 	p.key = echoKeyOf(ev)
-	p.local = !Distinguishes(ev.Payload, ev.PayloadLen) || t.echoes[p.key] != nil
+	p.local = !t.tells(ev) || t.echoes[p.key] != nil
 	if !p.local {
 		t.echoes[p.key] = p
 	}
