@@ -4,6 +4,7 @@ package correlate_test
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -71,5 +72,50 @@ func TestLateCopyOfConstantContent(t *testing.T) {
 	c.Flush()
 	if len(c.traces) != 2 || c.Stats().Late != 1 {
 		t.Fatalf("%d traces, %+v", len(c.traces), c.Stats())
+	}
+}
+
+// Two pings that are sent in the same microsecond, with the same sequence number, are two:
+// one from a process to its own host, and one from a virtual machine.
+func TestTwoInTheSameMicrosecond(t *testing.T) {
+	lo := dev{ns: outside, index: 1, name: "lo", flags: event.Loopback}
+	own := func(s *sim) {
+		p := s.request(1)
+		p.src, p.dst, p.id = netip.IPv6Loopback(), netip.IPv6Loopback(), 7
+		oneWay := func(p *packet) {
+			p.at(lo, event.NetDevQueue, event.NetDevStartXmit, event.NetifRx, event.NetDevXmit, event.NetifReceiveSKB)
+		}
+		oneWay(p)
+		r := p.reply()
+		oneWay(r)
+		r.deliver(lo)
+	}
+	guestOfTap := func(s *sim) {
+		p := s.request(1)
+		p.skb += 0x100000
+		p.at(tap0, event.NetifReceiveSKB)
+		p.at(ovsBR, event.NetifReceiveSKB)
+		r := p.reply()
+		r.at(ovsBR, event.NetDevQueue, event.NetDevStartXmit)
+		r.at(tap0, event.NetDevQueue, event.NetDevStartXmit, event.NetDevXmit)
+		r.at(ovsBR, event.NetDevXmit)
+	}
+	for _, first := range []int{0, 1} {
+		var events []event.Event
+		for i, what := range []func(*sim){own, guestOfTap} {
+			s := newSim()
+			what(s)
+			for _, ev := range s.events {
+				if i != first {
+					ev.Time += 50
+				}
+				events = append(events, ev)
+			}
+		}
+		slices.SortFunc(events, func(a, b event.Event) int { return cmp.Compare(a.Time, b.Time) })
+		traces, stats := run(events, correlate.Options{})
+		if len(traces) != 2 || stats.Complete != 2 || stats.Duplicates != 0 {
+			t.Errorf("%d first: %d traces, %+v\n%v", first, len(traces), stats, renderAll(traces, stats))
+		}
 	}
 }
