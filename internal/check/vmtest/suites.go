@@ -43,6 +43,8 @@ func suites() []suite {
 			[]string{"TestTwoGuestsAlike", "TestAddressesChooseAmongTwins", "TestPingsWithoutPayload", "TestStartedInMidJourney", "TestStoppedInMidJourney", "TestFailedExportIsAnError", "TestStuckExporterIsGivenUp", "TestOpenIsLast", "TestCountEndsTheRun"},
 			// Measures time.
 			[]string{"TestBusy"},
+			// Each of its deaths has a road, or a test of package bpf, and it takes longest.
+			[]string{"TestDropsTellReasonAndPlace"},
 		)},
 	}
 }
