@@ -79,9 +79,9 @@ type want struct {
 }
 
 // died reports whether a drop is the one that there must be.
-func (w *want) died(drop string) bool {
-	place, any := strings.CutSuffix(w.drop, "…")
-	return drop == w.drop || any && strings.HasPrefix(drop, place)
+func (e *want) died(drop string) bool {
+	place, whatever := strings.CutSuffix(e.drop, "…")
+	return drop == e.drop || whatever && strings.HasPrefix(drop, place)
 }
 
 // way is right about pings whose reply takes the same way back. In it, {1} and {2} are a and
