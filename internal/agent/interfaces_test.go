@@ -46,6 +46,7 @@ func TestInterfacesByPatternAndAltName(t *testing.T) {
 	f.until("no alternative name", func(s agent.Status) bool { return slices.Contains(s.Unresolved.Interfaces, alt) })
 	send(3)
 	p.rename("other", "glob7")
+	p.neighbour("glob7", target, []byte{2, 0, 0, 0, 0, 1}) // which it forgets where it had to be down
 	f.until("the pattern", func(s agent.Status) bool { return slices.Equal(s.Unresolved.Interfaces, []string{alt, never}) })
 	send(4)
 	// A scope of all interfaces is whole: the same ping is now without a reply.
