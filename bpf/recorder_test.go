@@ -60,7 +60,7 @@ func watch(t testing.TB, from *namespace) (over func()) {
 	}
 }
 
-// patience is how long is waited for what is going to come: a machine may have other work.
+// patience is how long a test waits for what is going to come: a machine may have other work.
 const patience = time.Minute
 
 // until drains until the events satisfy done, and returns them by time.

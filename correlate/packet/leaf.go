@@ -136,9 +136,7 @@ func (l *Leaf) goesOn() bool {
 		return false
 	}
 	switch l.Kind {
-	case trace.KindTransmit, trace.KindForward:
-		return true
-	case trace.KindRedirect:
+	case trace.KindTransmit, trace.KindForward, trace.KindRedirect:
 		return true
 	case trace.KindStacked:
 		return transmits(l.From) && transmits(l.To)

@@ -57,7 +57,7 @@ func inodes(l *lab.Lab, roles ...string) []uint32 {
 	return all
 }
 
-// unhurried is how long is waited for what is going to come: a process that is kept from
+// unhurried is how long a test waits for what is going to come: a process that is kept from
 // its CPU takes its replies late, and that is no loss.
 const unhurried = time.Minute
 

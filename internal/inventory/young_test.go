@@ -33,7 +33,7 @@ func TestDevicesOfAShortLivedNamespace(t *testing.T) {
 	}
 }
 
-// However often new namespaces are looked at, each costs a few scans.
+// However often a new namespace is asked about, it costs only a few scans.
 func TestNewNamespacesAreScannedAFewTimes(t *testing.T) {
 	v, c := newInventory(t, Config{})
 	create(t, "young")

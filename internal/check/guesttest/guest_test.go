@@ -173,7 +173,7 @@ func (g *guest) wait(ctx context.Context, want string) error {
 	return fmt.Errorf("the guest: %q, want %q; its console:\n%s", got, want, g.all.String())
 }
 
-// patience is how long is waited for what is going to come: an emulated machine is slow,
+// patience is how long a test waits for what is going to come: an emulated machine is slow,
 // and slower if others run as well.
 const patience = 2 * time.Minute
 

@@ -106,7 +106,7 @@ func checkLinks(t *tree, pairs map[[2]end]bool) {
 			from := end{l.netns, l.attrs["network.interface.name"]}
 			to := end{leaves[i+1].netns, cmp.Or(l.attrs["dwell.peer.interface.name"], from.device)}
 			if !pairs[[2]end{from, to}] {
-				t.fault(l.name, "is no link: its ends are not peers")
+				t.fault(l.name, "is not a link: its ends are not peers")
 			}
 		}
 	}
