@@ -22,24 +22,29 @@ var deeds = map[event.Deed]string{
 // changes no leaf.
 func (b *builder) addActions() {
 	for _, ev := range b.sorted.acts {
-		b.note(ev, trace.Event{Time: int64(ev.Time), Name: deeds[ev.Action.Deed], Attrs: b.actionAttrs(ev)})
+		var to *trace.Device
+		if ev.Action.To != 0 {
+			to = b.opts.Resolver.Device(ev.NetNS, ev.Action.To)
+		}
+		b.note(ev, trace.Event{Time: int64(ev.Time), Name: deeds[ev.Action.Deed], Attrs: actionAttrs(&ev.Action, to), Device: to})
 	}
 }
 
-func (b *builder) actionAttrs(ev *event.Event) []trace.Attr {
-	a := &ev.Action
+// actionAttrs returns the attributes of what was done to a packet that was sent to a device,
+// or nil.
+func actionAttrs(a *event.Action, to *trace.Device) []trace.Attr {
 	attrs := []trace.Attr{
 		trace.Int(trace.AttrVerdict, int64(a.Verdict)),
 		trace.Int(trace.AttrReason, int64(a.Reason)),
 	}
 	if a.Tenant != 0 {
-		attrs = append(attrs, trace.Int(trace.AttrTenant, int64(a.Tenant)))
+		attrs = append(attrs, trace.Int(trace.AttrTenantNumber, int64(a.Tenant)))
 	}
 	if a.Rule != 0 {
 		attrs = append(attrs, trace.Int(trace.AttrRule, int64(a.Rule)))
 	}
-	if a.To != 0 {
-		attrs = append(attrs, trace.String(trace.AttrNetworkInterface, b.opts.Resolver.Device(ev.NetNS, a.To).Name))
+	if to != nil {
+		attrs = append(attrs, trace.String(trace.AttrNetworkInterface, to.Name))
 	}
 	return attrs
 }

@@ -123,7 +123,7 @@ func (b *builder) addCopies(j *leg, at int) {
 		d := b.opts.Resolver.Device(first.NetNS, first.IfIndex)
 		s.Events = append(s.Events, trace.Event{
 			Time: int64(first.Time), Name: trace.EventCopy,
-			Attrs: []trace.Attr{trace.String(trace.AttrNetworkInterface, d.Name)},
+			Attrs: []trace.Attr{trace.String(trace.AttrNetworkInterface, d.Name)}, Device: d,
 		})
 	}
 }

@@ -94,7 +94,8 @@ const (
 	AttrICMPErrorCode     = "dwell.icmp.error.code"
 	AttrVerdict           = "dwell.action.verdict"
 	AttrReason            = "dwell.action.reason"
-	AttrTenant            = "dwell.tenant.number"
+	AttrTenantID          = "dwell.tenant.id"
+	AttrTenantNumber      = "dwell.tenant.number"
 	AttrRule              = "dwell.action.rule"
 )
 
@@ -165,7 +166,7 @@ var Attributes = []Attribute{
 	{AttrSourceAddress, OnEvent, "string", "", "Who sent the ICMP error.", true},
 	{AttrVerdict, OnEvent, "int", "", "What the firewall or the fast path decided.", false},
 	{AttrReason, OnEvent, "int", "", "Why it decided so.", false},
-	{AttrTenant, OnEvent, "int", "", "The number of the tenant in whose name it was done.", false},
+	{AttrTenantNumber, OnEvent, "int", "", "The number of the tenant in whose name it was done.", false},
 	{AttrRule, OnEvent, "int", "", "The number of the rule that decided, counted from 1.", false},
 	{AttrNetworkInterface, OnEvent, "string", "", "The network device to which a copy of the packet went.", true},
 }

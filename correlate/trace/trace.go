@@ -56,6 +56,12 @@ type NetNS struct {
 	// Container is what the namespace belongs to, nil if to no container. One of a pod's
 	// containers stands for the pod.
 	Container *Container
+	// Tenant is the ID of the tenant that the namespace belongs to, or "".
+	Tenant string
+	// Shared is set for a namespace that every tenant may see, apart from the devices in it
+	// that belong to another one: a hypervisor, or one that is configured to be shared. It is
+	// not set for a namespace that belongs to a tenant.
+	Shared bool
 }
 
 // Device is a network device in a namespace.
@@ -72,6 +78,11 @@ type Device struct {
 	// Lower is the device that this one is stacked on (macvlan, ipvlan, VLAN), or the other
 	// end of a pair; zero if there is none or if it is not known.
 	Lower Place
+	// Tenant is the ID of the tenant that the device belongs to, or "". It is that of the
+	// namespace if that has one.
+	Tenant string
+	// Unattributed is set while it is not known whether the device belongs to a tenant.
+	Unattributed bool
 }
 
 // Place says which device, in which namespace. The zero value means none.
@@ -330,6 +341,8 @@ type Event struct {
 	Time  int64
 	Name  string
 	Attrs []Attr
+	// Device is the one that the event names, nil if it names none.
+	Device *Device
 }
 
 // String is for messages of failed tests.

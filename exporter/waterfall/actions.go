@@ -11,7 +11,7 @@ var actions = [...]string{trace.EventFirewall, trace.EventRedirect, trace.EventF
 // "fastpath.redirect verdict 1 → veth7".
 func actionText(e trace.Event, value map[string]string, into string) string {
 	known := map[string]string{
-		trace.AttrVerdict: " verdict ", trace.AttrReason: " reason ", trace.AttrTenant: " tenant ",
+		trace.AttrVerdict: " verdict ", trace.AttrReason: " reason ", trace.AttrTenantNumber: " tenant ",
 		trace.AttrRule: " rule ",
 	}
 	line := e.Name

@@ -83,7 +83,7 @@ func TestEvents(t *testing.T) {
 		"icmp error without a code": {withEvents("", event(trace.EventICMPError, 0, trace.AttrICMPErrorType, "99")), []string{"◆ icmp error: 99 +0 ns"}},
 		"icmp error of no type":     {withEvents("", event(trace.EventICMPError, 0)), []string{"◆ icmp.error +0 ns"}},
 		"firewall": {
-			withEvents("", event(trace.EventFirewall, 0, trace.AttrVerdict, "1", trace.AttrReason, "2", trace.AttrTenant, "7", trace.AttrRule, "3")),
+			withEvents("", event(trace.EventFirewall, 0, trace.AttrVerdict, "1", trace.AttrReason, "2", trace.AttrTenantNumber, "7", trace.AttrRule, "3")),
 			[]string{"◆ firewall verdict 1 reason 2 tenant 7 rule 3 +0 ns"},
 		},
 		"redirect": {
