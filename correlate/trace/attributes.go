@@ -149,6 +149,7 @@ var Attributes = []Attribute{
 	{AttrTunnelType, OnSpan, "string", "", "Type of the outermost tunnel: vxlan, vxlan-gpe, geneve, gre, gretap, erspan, ipip, sit, ip6tnl, srv6, mpls, pppoe, fou, wireguard or esp.", false},
 	{AttrTunnelID, OnSpan, "int", "", "What distinguishes the tunnel from others of its type: the VNI of VXLAN and Geneve, the key of GRE, the session of ERSPAN and PPPoE, the top label of MPLS, the SPI of ESP.", false},
 	{AttrTunnelDepth, OnSpan, "int", "{tunnel}", "Number of tunnels around the echo, if there is more than one.", false},
+	{AttrTenantID, OnSpan, "string", "", "The tenant to which the device or the namespace belongs where the span begins; on the root the one whose ping it is: the first that the ping passed.", false},
 
 	{AttrICMPID, OnRoot, "int", "", "The echo's identifier, as its sender sees it, before any NAT.", false},
 	{AttrICMPSeq, OnRoot, "int", "", "The echo's sequence number.", false},

@@ -27,21 +27,35 @@ func (t *Trace) Tenants() []string {
 		}
 	}
 	for i := range t.Spans {
-		s := &t.Spans[i]
-		if s.Leaf || s.Kind == KindPing {
-			add(s.Tenant())
-			if s.Peer != nil {
-				add(s.Peer.Tenant)
-			}
-		}
+		begin, end := t.Spans[i].passed()
+		add(begin)
+		add(end)
 	}
 	return ids
 }
 
 // Tenant returns the first of [Trace.Tenants], or "".
 func (t *Trace) Tenant() string {
-	if ids := t.Tenants(); len(ids) > 0 {
-		return ids[0]
+	for i := range t.Spans {
+		begin, end := t.Spans[i].passed()
+		if begin != "" {
+			return begin
+		}
+		if end != "" {
+			return end
+		}
 	}
 	return ""
+}
+
+// passed returns whose the places are where the span begins and ends, unless it only sums up
+// others.
+func (s *Span) passed() (begin, end string) {
+	if !s.Leaf && s.Kind != KindPing {
+		return "", ""
+	}
+	if s.Peer != nil {
+		end = s.Peer.Tenant
+	}
+	return s.Tenant(), end
 }

@@ -39,6 +39,7 @@ func (a *attributes) root(t *trace.Trace) {
 	}
 	a.string(trace.AttrOutcome, t.Outcome.String())
 	a.some(trace.AttrIncomplete, string(t.Cause))
+	a.some(trace.AttrTenantID, t.Tenant())
 	if t.Local {
 		a.string(trace.AttrIdentity, "local")
 	}

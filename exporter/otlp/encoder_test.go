@@ -72,12 +72,12 @@ func drawTrace(t *rapid.T) *trace.Trace {
 		case 2:
 			s.Title = text.Draw(t, "title")
 		case 3:
-			s.NetNS = &trace.NetNS{Inode: rapid.Uint32().Draw(t, "inode"), Name: text.Draw(t, "netns")}
+			s.NetNS = &trace.NetNS{Inode: rapid.Uint32().Draw(t, "inode"), Name: text.Draw(t, "netns"), Tenant: text.Draw(t, "tenant")}
 			if rapid.Bool().Draw(t, "contained") {
 				s.NetNS.Container = &trace.Container{ID: text.Draw(t, "container"), Pod: trace.Pod{Name: text.Draw(t, "pod")}}
 			}
 			s.Peer = rapid.SampledFrom([]*trace.Device{nil, {Name: "peer"}}).Draw(t, "peer")
-			s.Device = &trace.Device{NetNS: s.NetNS, Name: text.Draw(t, "device"), Bridge: text.Draw(t, "bridge")}
+			s.Device = &trace.Device{NetNS: s.NetNS, Name: text.Draw(t, "device"), Bridge: text.Draw(t, "bridge"), Tenant: text.Draw(t, "owner")}
 		case 4:
 			s.NetNS = nil
 		case 5:

@@ -40,6 +40,7 @@ func (m *memo[K, V]) get(k K) V {
 
 // place is what a span is about: the same for each ping that takes the same way.
 type place struct {
+	netns        *trace.NetNS
 	device, peer *trace.Device
 	kind         trace.Kind
 	direction    trace.Direction
@@ -47,7 +48,7 @@ type place struct {
 }
 
 func placeOf(s *trace.Span) place {
-	return place{device: s.Device, peer: s.Peer, kind: s.Kind, direction: s.Direction, inner: s.Inner}
+	return place{netns: s.NetNS, device: s.Device, peer: s.Peer, kind: s.Kind, direction: s.Direction, inner: s.Inner}
 }
 
 // placeFields are the encoded fields of Span that a place decides.
@@ -57,7 +58,7 @@ type placeFields struct {
 }
 
 func encodePlace(p place) placeFields {
-	s := trace.Span{Kind: p.kind, Inner: p.inner, Device: p.device, Peer: p.peer}
+	s := trace.Span{Kind: p.kind, Inner: p.inner, NetNS: p.netns, Device: p.device, Peer: p.peer}
 	a := attributes{field: spanAttributes}
 	a.string(trace.AttrKind, p.kind.String())
 	a.some(trace.AttrDirection, p.direction.String())
@@ -68,6 +69,9 @@ func encodePlace(p place) placeFields {
 		a.string(trace.AttrPeerInterface, p.peer.Name)
 	}
 	a.some(trace.AttrBridge, s.Bridge())
+	if p.kind != trace.KindPing { // the root has that of the ping
+		a.some(trace.AttrTenantID, s.Tenant())
+	}
 	return placeFields{name: appendText(nil, spanName, s.Name()), attributes: a.b}
 }
 

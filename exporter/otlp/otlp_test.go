@@ -289,6 +289,7 @@ func TestAttributesAreDocumented(t *testing.T) {
 	}
 	all := tracetest.All()
 	all[0].Local, all[0].Duplicates = true, 1
+	tracetest.Owned(all[0], "red")
 	for _, rs := range otlp.Spans(all, options) {
 		check(trace.OnResource, rs.Resource.Attributes)
 		for _, s := range rs.ScopeSpans[0].Spans {
