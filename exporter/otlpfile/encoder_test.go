@@ -18,7 +18,7 @@ import (
 // it reads from the same trace in protobuf.
 func TestCollectorReadsTheSame(t *testing.T) {
 	anything := rapid.OneOf(rapid.String(), rapid.SampledFrom([]string{"", "\"\\\x00\n\u2028<é", "\xff"}))
-	e, reference := newEncoder(otlp.Options{}), otlp.NewEncoder(otlp.Options{})
+	e, reference := NewEncoder(otlp.Options{}), otlp.NewEncoder(otlp.Options{})
 	rapid.Check(t, func(t *rapid.T) {
 		traces := rapid.SliceOfN(rapid.SampledFrom(tracetest.All()), 0, 3).Draw(t, "traces")
 		for i, old := range traces {
@@ -31,7 +31,7 @@ func TestCollectorReadsTheSame(t *testing.T) {
 			tr.State = anything.Draw(t, "state")
 			traces[i] = &tr
 		}
-		line, err := e.append(nil, traces)
+		line, err := e.Append(nil, traces)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -72,13 +72,13 @@ func TestDamage(t *testing.T) {
 }
 
 func BenchmarkEncoder(b *testing.B) {
-	e := newEncoder(otlp.Options{Version: "1.0.0"})
+	e := NewEncoder(otlp.Options{Version: "1.0.0"})
 	traces := []*trace.Trace{tracetest.Complete(1)}
 	var buf []byte
 	b.ReportAllocs()
 	for b.Loop() {
 		var err error
-		if buf, err = e.append(buf[:0], traces); err != nil {
+		if buf, err = e.Append(buf[:0], traces); err != nil {
 			b.Fatal(err)
 		}
 	}

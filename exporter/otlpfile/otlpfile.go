@@ -41,7 +41,7 @@ type Options struct {
 type Exporter struct {
 	path     string
 	log      *slog.Logger
-	encoder  encoder
+	encoder  *Encoder
 	buf      []byte
 	lines    lineWriter
 	batcher  *batch.Batcher
@@ -73,7 +73,7 @@ func New(o Options) (*Exporter, error) {
 	if o.Queue.BatchSpans == 0 {
 		o.Queue.BatchSpans = writeSpans
 	}
-	e := &Exporter{path: o.Path, log: o.Logger, encoder: newEncoder(o.OTLP), lines: lineWriter{file: file}}
+	e := &Exporter{path: o.Path, log: o.Logger, encoder: NewEncoder(o.OTLP), lines: lineWriter{file: file}}
 	e.overflow = batch.NewOverflow(o.Logger.With("path", o.Path), o.Queue)
 	e.batcher = batch.New(o.Queue, e.write)
 	return e, nil
@@ -157,7 +157,7 @@ func (e *Exporter) encode(traces []*trace.Trace) ([]byte, error) {
 	e.buf = e.buf[:0]
 	for i := range traces {
 		var err error
-		if e.buf, err = e.encoder.append(e.buf, traces[i:i+1]); err != nil {
+		if e.buf, err = e.encoder.Append(e.buf, traces[i:i+1]); err != nil {
 			return nil, err
 		}
 	}
