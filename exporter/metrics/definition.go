@@ -51,24 +51,24 @@ var (
 		Name: "dwell.device.duration", Instrument: Histogram, Unit: "s",
 		Attributes: []string{
 			trace.AttrKind, AttrParentKind, trace.AttrNetworkInterface, trace.AttrDirection,
-			trace.AttrNetNSName, trace.AttrNetNSRole,
+			trace.AttrNetNSName, trace.AttrNetNSRole, trace.AttrTenantID,
 		},
 		Meaning: "Time that a packet spent in a device, link, bridge or hypervisor, or in a part of one.",
 	}
 	defPing = Definition{
 		Name: "dwell.ping.duration", Instrument: Histogram, Unit: "s",
-		Attributes: []string{trace.AttrNetNSName, trace.AttrNetworkType},
+		Attributes: []string{trace.AttrNetNSName, trace.AttrNetworkType, trace.AttrTenantID},
 		Meaning:    "Round-trip time of complete pings that were sent from this host, up to the first reply.",
 	}
 	defPings = Definition{
 		Name: "dwell.pings", Instrument: Counter, Unit: "{ping}",
-		Attributes: []string{trace.AttrOutcome, trace.AttrIncomplete},
+		Attributes: []string{trace.AttrOutcome, trace.AttrIncomplete, trace.AttrTenantID},
 		Meaning:    "Pings traced, by outcome; dwell.incomplete gives the reason if the trace is incomplete.",
 	}
 	defDrops = Definition{
 		Name: "dwell.drops", Instrument: Counter, Unit: "{packet}",
 		Attributes: []string{
-			trace.AttrDropReason, trace.AttrNetworkInterface, trace.AttrDirection, trace.AttrNetNSName,
+			trace.AttrDropReason, trace.AttrNetworkInterface, trace.AttrDirection, trace.AttrNetNSName, trace.AttrTenantID,
 		},
 		Meaning: "Echo packets that the kernel dropped, by drop reason and place; those whose time to live ran out are not among them.",
 	}

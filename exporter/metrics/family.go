@@ -11,7 +11,7 @@ import (
 )
 
 // maxLabels is the largest number of labels that a family has.
-const maxLabels = 6
+const maxLabels = 7
 
 // recentSlots is how many spans of a trace are looked for in the cache in front.
 const recentSlots = 64
@@ -31,6 +31,8 @@ type seriesKey struct {
 type series[M any] struct {
 	metric M
 	labels labelValues
+	// permanent series do not expire and do not count towards the maximum.
+	permanent bool
 	// used is when something was measured last, as Recorder.age has it.
 	used int64
 	// exemplars holds when the exemplar of each bucket was set, on the same clock.
@@ -41,10 +43,8 @@ type series[M any] struct {
 type family[M any] struct {
 	definition Definition
 	max        int
-	// permanent series do not expire, and there are only so many.
-	permanent bool
-	vec       vec[M]
-	buckets   int
+	vec        vec[M]
+	buckets    int
 
 	// recent is a cache in front of known, by the place of a span in its trace: the next
 	// ping has mostly taken the same way.
@@ -54,6 +54,9 @@ type family[M any] struct {
 	}
 	known  map[seriesKey]*series[M]
 	series map[labelValues]*series[M]
+	// permanent is how many of them are, and owned how many each tenant has.
+	permanent int
+	owned     map[string]int
 	// overflow takes in what would be more than max.
 	overflow series[M]
 	counts   account
@@ -90,6 +93,7 @@ func newFamily[M any](o Options, d Definition, v vec[M], overflow M, buckets int
 		buckets:    buckets,
 		known:      make(map[seriesKey]*series[M]),
 		series:     make(map[labelValues]*series[M]),
+		owned:      make(map[string]int),
 		overflow:   series[M]{metric: overflow, exemplars: make([]int64, buckets)},
 		counts:     account{Metric: d.Name},
 	}
@@ -141,10 +145,23 @@ func (f *family[M]) find(labels labelValues, now int64) *series[M] {
 	if s, ok := f.series[labels]; ok {
 		return s
 	}
-	if !f.permanent && len(f.series) >= f.max-1 {
+	if !f.room(f.tenant(&labels)) {
 		return &f.overflow
 	}
 	return f.create(labels, now)
+}
+
+// room reports whether there may be one more series of a tenant, or of nobody. A tenant may
+// not have more of them than are left for all others, so that one whose devices come and go
+// in great numbers does not take every other tenant's place.
+func (f *family[M]) room(tenant string) bool {
+	left := f.max - 1 - (len(f.series) - f.permanent)
+	return left > 0 && (tenant == "" || f.owned[tenant] < left)
+}
+
+// tenant returns the last label.
+func (f *family[M]) tenant(labels *labelValues) string {
+	return labels[len(f.definition.Attributes)-1]
 }
 
 func (f *family[M]) create(labels labelValues, now int64) *series[M] {
@@ -153,7 +170,26 @@ func (f *family[M]) create(labels labelValues, now int64) *series[M] {
 		labels: labels, used: now, exemplars: make([]int64, f.buckets),
 	}
 	f.series[labels] = s
+	if tenant := f.tenant(&labels); tenant != "" {
+		f.owned[tenant]++
+	}
 	return s
+}
+
+// createPermanent makes a series that is always there.
+func (f *family[M]) createPermanent(labels labelValues) {
+	f.create(labels, 0).permanent = true
+	f.permanent++
+}
+
+func (f *family[M]) remove(s *series[M]) {
+	f.vec.remove(f.values(&s.labels)...)
+	delete(f.series, s.labels)
+	f.counts.Expired++
+	tenant := f.tenant(&s.labels)
+	if f.owned[tenant]--; f.owned[tenant] <= 0 {
+		delete(f.owned, tenant)
+	}
 }
 
 // values returns the labels that the family has.
@@ -164,14 +200,9 @@ func (f *family[M]) values(labels *labelValues) []string {
 // expire removes the series not used since then. What was folded into the overflow
 // may get a series of its own afterwards.
 func (f *family[M]) expire(before int64) {
-	if f.permanent {
-		return
-	}
-	for labels, s := range f.series {
-		if s.used < before {
-			f.vec.remove(f.values(&labels)...)
-			delete(f.series, labels)
-			f.counts.Expired++
+	for _, s := range f.series {
+		if s.used < before && !s.permanent {
+			f.remove(s)
 		}
 	}
 	clear(f.known) // and with it what is held of devices that are gone

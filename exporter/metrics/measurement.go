@@ -14,29 +14,38 @@ import (
 type measurement struct {
 	recorder *Recorder
 	trace    *trace.Trace
-	kept     bool
-	now      int64
+	// tenant is whose ping it is.
+	tenant string
+	kept   bool
+	now    int64
 }
 
 // ping counts the ping as a whole, and its round-trip time if that was seen.
 func (m *measurement) ping() {
 	t, root := m.trace, m.trace.Root()
 	f := m.recorder.pings
-	labels := labelValues{t.Outcome.String(), string(t.Cause)}
+	labels := labelValues{t.Outcome.String(), string(t.Cause), m.tenant}
 	f.byLabels(labels, m.now).metric.Inc()
 	rtt, replied := t.RTT()
 	if t.Outcome != trace.Complete || !t.Sent || !replied {
 		return
 	}
-	v4 := t.Ping.Src.Is4()
-	key := seriesKey{netns: root.NetNS}
+	m.observe(m.roundTrips(root.NetNS, t.Ping.Src.Is4()), root, rtt)
+}
+
+// roundTrips returns the series of pings from a namespace. That alone does not say whose
+// ping it is: the hypervisor pings guests of many tenants.
+func (m *measurement) roundTrips(from *trace.NetNS, v4 bool) *series[prometheus.Histogram] {
+	if m.tenant != "" {
+		return m.recorder.ping.byLabels(labelValues{namespace(from), networkType(v4), m.tenant}, m.now)
+	}
+	key := seriesKey{netns: from}
 	if v4 {
 		key.what = 1
 	}
-	s := m.recorder.ping.get(0, key, m.now, func() labelValues {
-		return labelValues{namespace(root.NetNS), networkType(v4)}
+	return m.recorder.ping.get(0, key, m.now, func() labelValues {
+		return labelValues{namespace(from), networkType(v4)}
 	})
-	m.observe(s, root, rtt)
 }
 
 // spans counts the time of each span below the root, and the drops.
@@ -59,7 +68,7 @@ func (m *measurement) span(at int, within trace.Kind) {
 	series := m.recorder.device.get(at, key, m.now, func() labelValues {
 		return labelValues{
 			s.Kind.String(), parentKind(within), device(s.Device), s.Direction.String(),
-			namespace(s.NetNS), role(s.NetNS),
+			namespace(s.NetNS), role(s.NetNS), s.Tenant(),
 		}
 	})
 	m.observe(series, s, s.Duration())
@@ -77,7 +86,7 @@ func (m *measurement) drops(s *trace.Span) {
 		if e.Name != trace.EventDrop {
 			continue
 		}
-		labels := labelValues{reason(e), device(s.Device), s.Direction.String(), namespace(s.NetNS)}
+		labels := labelValues{reason(e), device(s.Device), s.Direction.String(), namespace(s.NetNS), m.tenant}
 		series := m.recorder.drops.byLabels(labels, m.now)
 		if m.exemplarDue(&series.exemplars[0]) {
 			series.metric.(prometheus.ExemplarAdder).AddWithExemplar(1, m.exemplar(s))

@@ -45,15 +45,14 @@ func New(o Options) (*Recorder, error) {
 	}
 	now := o.now()
 	r.epoch, r.sweepAt = now.Add(-o.ExemplarInterval), now.Add(o.Expire)
-	r.pings.permanent = true
 	for _, labels := range pingLabels() {
-		r.pings.create(labels, r.age(now))
+		r.pings.createPermanent(labels)
 	}
 	return r, nil
 }
 
 // pingLabels returns all outcomes and causes there are: these series are there from
-// the beginning, so that the first ping of each is an increase.
+// the beginning, so that the first ping of each is an increase; those of tenants are not.
 func pingLabels() []labelValues {
 	var list []labelValues
 	for _, outcome := range trace.Outcomes() {
@@ -80,7 +79,7 @@ func (r *Recorder) Record(t *trace.Trace, kept bool) {
 	defer r.mu.Unlock()
 	now := r.options.now()
 	r.sweep(now)
-	m := measurement{recorder: r, trace: t, kept: kept, now: r.age(now)}
+	m := measurement{recorder: r, trace: t, tenant: t.Tenant(), kept: kept, now: r.age(now)}
 	m.ping()
 	m.spans()
 }
@@ -98,6 +97,7 @@ func (r *Recorder) sweep(now time.Time) {
 	r.device.expire(before)
 	r.ping.expire(before)
 	r.drops.expire(before)
+	r.pings.expire(before)
 }
 
 // Describe implements [prometheus.Collector]. Overflow series have another label and

@@ -14,6 +14,7 @@ import (
 	"text/template"
 	"time"
 
+	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/exporter/metrics"
 )
 
@@ -39,6 +40,7 @@ func main() {
 type facts struct {
 	Pings, Agent                               []metrics.Definition
 	ParentKind, ParentKindLabel, OverflowLabel string
+	TenantID                                   string
 	Buckets                                    string
 	NativePercent, NativeBuckets               int
 	MaxBuckets, MaxSeries                      int
@@ -49,6 +51,7 @@ func page() (string, error) {
 	f := facts{
 		ParentKind:       metrics.AttrParentKind,
 		ParentKindLabel:  metrics.Label(metrics.AttrParentKind),
+		TenantID:         trace.AttrTenantID,
 		OverflowLabel:    metrics.Label(metrics.AttrOverflow),
 		Buckets:          bounds(metrics.DefaultBuckets()),
 		NativePercent:    int(math.Round((metrics.NativeBucketFactor - 1) * 100)),
