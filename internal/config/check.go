@@ -7,7 +7,6 @@ import (
 	"math"
 	"net"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,14 +31,17 @@ func check(c *Config, bad report) {
 	printable("host.id", c.Host.ID, bad)
 	printable("host.name", c.Host.Name, bad)
 	checkTrace(&c.Trace, bad)
-	if r := c.Sampling.Ratio; math.IsNaN(r) || r < 0 || r > 1 {
-		bad("sampling.ratio", "%v is not between 0 and 1", r)
+	checkSampling("sampling", c.Sampling, bad)
+	checkOTLP("export.otlp", &c.Export.OTLP, bad)
+	checkQueue("export.queue", c.Export.Queue, bad)
+	checkSpool("export.spool", c.Export.Spool, bad)
+	if c.Export.File != "-" {
+		absolute("export.file", c.Export.File, bad)
 	}
-	notNegative("sampling.keep_slower_than", c.Sampling.KeepSlowerThan, bad)
-	checkOTLP(&c.Export.OTLP, bad)
-	checkQueue(&c.Export, bad)
+	checkTenancy(c, bad)
+	checkAPI(&c.API, bad)
 	checkMetrics(&c.Metrics, bad)
-	checkListen(c.HTTP.Listen, bad)
+	checkListen("http.listen", c.HTTP.Listen, bad)
 	for i, socket := range c.Containers.Sockets {
 		if socket == None && len(c.Containers.Sockets) == 1 {
 			break
@@ -47,6 +49,13 @@ func check(c *Config, bad report) {
 		absolute(fmt.Sprintf("containers.sockets[%d]", i), strings.TrimPrefix(socket, "unix://"), bad)
 	}
 	positive("shutdown.timeout", c.Shutdown.Timeout, bad)
+}
+
+func checkSampling(at string, s Sampling, bad report) {
+	if r := s.Ratio; math.IsNaN(r) || r < 0 || r > 1 {
+		bad(at+".ratio", "%v is not between 0 and 1", r)
+	}
+	notNegative(at+".keep_slower_than", s.KeepSlowerThan, bad)
 }
 
 func checkTrace(t *Trace, bad report) {
@@ -62,61 +71,16 @@ func checkTrace(t *Trace, bad report) {
 	}
 }
 
-// headerName is gRPC's rule for metadata:
-// https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
-var headerName = regexp.MustCompile(`^[0-9a-z_.-]+$`)
-
-func checkOTLP(o *OTLP, bad report) {
-	checkEndpoint("export.otlp.endpoint", o.Endpoint, bad)
-	notNegative("export.otlp.timeout", o.Timeout, bad)
-	for name := range o.Headers {
-		at := "export.otlp.headers." + name
-		switch {
-		case !headerName.MatchString(name):
-			bad(at, "a header name may contain only lower-case letters, digits, and _ . -")
-		case strings.HasPrefix(name, "grpc-"):
-			bad(at, "names that begin with grpc- are reserved for gRPC")
-		}
-	}
-	checkTLS(o, bad)
+func checkQueue(at string, q Queue, bad report) {
+	atLeastOne(at+".spans", q.Spans, bad)
+	atLeastOne(at+".batch_spans", q.BatchSpans, bad)
+	positive(at+".delay", q.Delay, bad)
 }
 
-func checkTLS(o *OTLP, bad report) {
-	tls := &o.TLS
-	for _, f := range []struct{ name, path string }{
-		{"ca_file", tls.CAFile}, {"cert_file", tls.CertFile}, {"key_file", tls.KeyFile},
-	} {
-		if f.path == "" {
-			continue
-		}
-		at := "export.otlp.tls." + f.name
-		absolute(at, f.path, bad)
-		if tls.Insecure == On || strings.HasPrefix(o.Endpoint, "http://") {
-			bad(at, "not used without TLS: insecure: true or http:// makes the endpoint plain text")
-		}
-	}
-	switch {
-	case tls.CertFile != "" && tls.KeyFile == "":
-		bad("export.otlp.tls.cert_file", "key_file is required, too")
-	case tls.KeyFile != "" && tls.CertFile == "":
-		bad("export.otlp.tls.key_file", "cert_file is required, too")
-	case tls.Insecure == On && strings.HasPrefix(o.Endpoint, "https://"):
-		bad("export.otlp.tls.insecure", "true means plain text, but export.otlp.endpoint begins with https://")
-	case tls.Insecure == Off && strings.HasPrefix(o.Endpoint, "http://"):
-		bad("export.otlp.tls.insecure", "false means TLS, but export.otlp.endpoint begins with http://")
-	}
-}
-
-func checkQueue(e *Export, bad report) {
-	atLeastOne("export.queue.spans", e.Queue.Spans, bad)
-	atLeastOne("export.queue.batch_spans", e.Queue.BatchSpans, bad)
-	positive("export.queue.delay", e.Queue.Delay, bad)
-	absolute("export.spool.dir", e.Spool.Dir, bad)
-	if e.Spool.MaxBytes < minSpool {
-		bad("export.spool.max_bytes", "%s is less than 1MiB", must(e.Spool.MaxBytes.MarshalText()))
-	}
-	if e.File != "-" {
-		absolute("export.file", e.File, bad)
+func checkSpool(at string, s Spool, bad report) {
+	absolute(at+".dir", s.Dir, bad)
+	if s.MaxBytes < minSpool {
+		bad(at+".max_bytes", "%s is less than 1MiB", must(s.MaxBytes.MarshalText()))
 	}
 }
 
@@ -138,16 +102,16 @@ func checkMetrics(m *Metrics, bad report) {
 	positive("metrics.expire", m.Expire, bad)
 }
 
-func checkListen(addr string, bad report) {
+func checkListen(at, addr string, bad report) {
 	if addr == "" {
 		return
 	}
 	_, port, err := net.SplitHostPort(addr)
 	if err != nil {
-		bad("http.listen", "%q is not host:port or :port", addr)
+		bad(at, "%q is not host:port or :port", addr)
 		return
 	}
-	checkPort("http.listen", port, bad)
+	checkPort(at, port, bad)
 }
 
 func checkPort(at, port string, bad report) {

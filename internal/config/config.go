@@ -20,6 +20,9 @@ type Config struct {
 	Export     Export     `yaml:"export"`
 	Metrics    Metrics    `yaml:"metrics"`
 	HTTP       HTTP       `yaml:"http"`
+	Tenancy    Tenancy    `yaml:"tenancy"`
+	Tenants    []Tenant   `yaml:"tenants"`
+	API        API        `yaml:"api"`
 	Containers Containers `yaml:"containers"`
 	Log        Log        `yaml:"log"`
 	Shutdown   Shutdown   `yaml:"shutdown"`

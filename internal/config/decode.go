@@ -4,7 +4,6 @@ package config
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"reflect"
@@ -26,14 +25,20 @@ type decoder struct {
 	// origins says where each setting and each element of a list was set.
 	origins map[string]Origin
 	errs    []error
+	// tenants is the list of tenants, which is read when it is known what holds for all of
+	// them, and tenancy is that.
+	tenants ast.Node
+	tenancy *Tenancy
+	// of is what the path of each setting of the document begins with in [Fields].
+	of string
 }
 
 func (d *decoder) fail(at Origin, path, format string, args ...any) {
 	d.errs = append(d.errs, &Error{Origin: at, Path: path, Problem: fmt.Sprintf(format, args...)})
 }
 
-// document reads a whole file into c.
-func (d *decoder) document(text []byte, c *Config) {
+// document reads a whole file into v, a section.
+func (d *decoder) document(text []byte, v reflect.Value) {
 	text = bytes.TrimPrefix(text, []byte("\ufeff")) // some editors begin a file with it
 	// The library counts the end of a comment's line twice if it is a Windows one.
 	text = bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n"))
@@ -52,7 +57,7 @@ func (d *decoder) document(text []byte, c *Config) {
 		case i > 0:
 			d.fail(d.at(doc.Body), "", secondDocument)
 		default:
-			d.fill(doc.Body, reflect.ValueOf(c).Elem(), "")
+			d.fill(doc.Body, v, "")
 		}
 	}
 }
@@ -152,38 +157,15 @@ func (d *decoder) fill(n ast.Node, v reflect.Value, path string) {
 func (d *decoder) section(n ast.Node, v reflect.Value, path string) {
 	for name, entry := range d.entries(n, path, "settings, like "+key(v.Type(), 0)+":") {
 		if i := slices.Index(keys(v.Type()), name); i >= 0 {
+			if v.Field(i).Type() == reflect.TypeFor[[]Tenant]() {
+				d.tenants = entry.Value
+				continue
+			}
 			d.fill(entry.Value, v.Field(i), join(path, name))
 			continue
 		}
-		d.fail(d.at(entry.Key), join(path, name), "there is no such setting%s", hint(path, name, v.Type()))
+		d.fail(d.at(entry.Key), join(path, name), "there is no such setting%s", d.hint(path, name, v.Type()))
 	}
-}
-
-// hint says what an unknown name was probably meant to be: the very name where it
-// belongs, or one that looks like it here.
-func hint(path, name string, section reflect.Type) string {
-	there := elsewhere(name)
-	if there != "" && strings.Contains(name, ".") {
-		return "; write it as " + strings.ReplaceAll(there, ".", ": {") + ": ..." + strings.Repeat("}", strings.Count(there, "."))
-	}
-	if meant := cmp.Or(there, nearest(name, keys(section))); meant != "" {
-		return "; did you mean " + meant + "?"
-	}
-	what := "here"
-	if path != "" {
-		what = "below " + path
-	}
-	return fmt.Sprintf("; %s you can set: %s", what, strings.Join(keys(section), ", "))
-}
-
-// elsewhere returns the path of a setting or section that has this name, or "".
-func elsewhere(name string) string {
-	for _, f := range Fields() {
-		if strings.HasSuffix("."+f.Path, "."+name) {
-			return f.Path
-		}
-	}
-	return ""
 }
 
 // entries yields the names and values of a mapping.
@@ -212,16 +194,39 @@ func (d *decoder) entries(n ast.Node, path, wanted string) func(yield func(strin
 func (d *decoder) list(n ast.Node, v reflect.Value, path string) {
 	sequence, ok := n.(*ast.SequenceNode)
 	if !ok {
-		d.fail(d.at(n), path, "this is %s; it should be a list, like [a, b]", kind(n))
+		like := "[a, b]"
+		if isList(v.Type()) {
+			like = "- " + key(v.Type().Elem(), 0) + ": ..."
+		}
+		d.fail(d.at(n), path, "this is %s; it should be a list, like %s", kind(n), like)
 		return
 	}
 	list := reflect.MakeSlice(v.Type(), len(sequence.Values), len(sequence.Values))
 	for i, element := range sequence.Values {
 		at := fmt.Sprintf("%s[%d]", path, i)
 		d.origins[at] = d.at(element)
-		d.scalar(element, list.Index(i), at)
+		if isList(v.Type()) {
+			d.element(element, list.Index(i), at)
+		} else {
+			d.scalar(element, list.Index(i), at)
+		}
 	}
 	v.Set(list)
+}
+
+// element gives v, a section in a list, its defaults and what a node says of it.
+func (d *decoder) element(n ast.Node, v reflect.Value, path string) {
+	switch section := v.Addr().Interface().(type) {
+	case *OTLP:
+		*section = defaultOTLP()
+	case *Tenant:
+		*section = d.tenancy.defaults()
+	}
+	if n == nil || n.Type() == ast.NullType {
+		d.fail(d.at(n), path, "this is empty; it should be settings, like %s:", key(v.Type(), 0))
+		return
+	}
+	d.fill(n, v, path)
 }
 
 func (d *decoder) pairs(n ast.Node, v reflect.Value, path string) {

@@ -18,7 +18,7 @@ func Default() Config {
 		},
 		Sampling: Sampling{Ratio: 1},
 		Export: Export{
-			OTLP:  OTLP{TLS: TLS{Insecure: Auto}},
+			OTLP:  defaultOTLP(),
 			Queue: Queue{Spans: 1 << 18, BatchSpans: 2048, Delay: Duration(200 * time.Millisecond)},
 			Spool: Spool{MaxBytes: 256 << 20},
 		},
@@ -28,9 +28,20 @@ func Default() Config {
 			MaxSeries:  2000,
 			Expire:     Duration(time.Hour),
 		},
+		Tenancy: Tenancy{
+			Export: TenantExport{
+				Queue: Queue{Spans: 1 << 14, BatchSpans: 1024, Delay: Duration(200 * time.Millisecond)},
+				Spool: Spool{MaxBytes: 64 << 20},
+			},
+			Sampling: Sampling{Ratio: 1},
+		},
+		API:        API{Operators: Access{UIDs: []UserID{0}}},
 		HTTP:       HTTP{Listen: "127.0.0.1:9464"},
 		Containers: Containers{Enabled: true},
 		Log:        Log{Level: Level(slog.LevelInfo), Format: Text},
 		Shutdown:   Shutdown{Timeout: Duration(10 * time.Second)},
 	}
 }
+
+// defaultOTLP returns an endpoint of which nothing is said: that of traces, or one in a list.
+func defaultOTLP() OTLP { return OTLP{TLS: TLS{Insecure: Auto}} }

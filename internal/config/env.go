@@ -74,6 +74,10 @@ func meant(name string, names []string) string {
 
 func (d *decoder) override(s setting, variable, value string) {
 	at := Origin{Variable: variable}
+	if isList(s.value.Type()) {
+		d.fail(at, s.path, "this list cannot be given by a variable; write it in the file")
+		return
+	}
 	d.origins[s.path] = at
 	d.forget(s.path)
 	switch s.value.Kind() {

@@ -49,6 +49,14 @@ func (o Origin) String() string {
 	return o.File
 }
 
+// place is String without the column: a definition is more than one value.
+func (o Origin) place() string {
+	if o.Line > 0 {
+		return fmt.Sprintf("%s:%d", o.File, o.Line)
+	}
+	return o.String()
+}
+
 // nearest returns the candidate that a mistyped name was probably meant to be, or "".
 func nearest(name string, candidates []string) string {
 	best, least := "", max(len(name)/3, 2)+1

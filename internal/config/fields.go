@@ -18,12 +18,17 @@ type Field struct {
 func Fields() []Field {
 	var all []Field
 	for _, section := range [][]Field{
-		hostFields(), traceFields(), samplingFields(), exportFields(), queueFields(), metricsFields(), otherFields(),
+		hostFields(), traceFields(), samplingFields(), exportFields(), queueFields(), metricsFields(), httpFields(),
+		tenancyFields(), apiFields(), otherFields(),
 	} {
 		all = append(all, section...)
 	}
 	return all
 }
+
+// Elements returns the documentation of the settings that each element of a list has;
+// their paths have [] after the list's.
+func Elements() []Field { return tenantFields() }
 
 func hostFields() []Field {
 	return []Field{
@@ -79,7 +84,7 @@ func exportFields() []Field {
 		},
 		{
 			Path: "export.otlp.headers", Example: `{authorization: "Bearer ${file:/etc/dwell/token}"}`,
-			Doc: "Headers to add to each request. In a value, `${env:NAME}` is replaced by an environment variable and `${file:PATH}` by the content of a file, which is read again on each reload; `$$` is a dollar sign. Default: `OTEL_EXPORTER_OTLP_HEADERS`.",
+			Doc: "Headers to add to each request; capitals in their names are sent as small letters. In a value, `${env:NAME}` is replaced by an environment variable and `${file:PATH}` by the content of a file, which is read again on each reload; `$$` is a dollar sign. Default: `OTEL_EXPORTER_OTLP_HEADERS`.",
 		},
 		{Path: "export.otlp.timeout", Example: "30s", Doc: "How long to try to send one batch. Without a spool this includes all retries, after which the batch is dropped; with a spool it limits each attempt, and there are as many attempts as needed. With 0s, `OTEL_EXPORTER_OTLP_TIMEOUT` applies or, if it is not set, 10s."},
 		{Path: "export.otlp.tls", Doc: "TLS settings of the endpoint. The files are read again on each reload."},
@@ -118,10 +123,15 @@ func metricsFields() []Field {
 	}
 }
 
-func otherFields() []Field {
+func httpFields() []Field {
 	return []Field{
 		{Path: "http", Doc: "The agent's HTTP server, for metrics and health checks. It has no access control: anyone who can reach it can read the names of namespaces and interfaces."},
 		{Path: "http.listen", Example: "0.0.0.0:9464", Restart: true, Doc: "Address and port to listen on; `:9464` means all addresses. If empty, there is no server."},
+	}
+}
+
+func otherFields() []Field {
+	return []Field{
 		{Path: "containers", Doc: "Network namespaces that belong to a container are named after it."},
 		{Path: "containers.enabled", Example: "false", Restart: true, Doc: "Whether to look for containers."},
 		{Path: "containers.sockets", Example: `["/run/containerd/containerd.sock"]`, Restart: true, Doc: "The sockets of the container runtimes to ask for container names. With `none`, containers are named by their IDs. Default: the usual sockets of docker, containerd, CRI-O and podman."},

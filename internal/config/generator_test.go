@@ -29,6 +29,9 @@ func anyConfig(t *rapid.T) config.Config {
 		Export:     anyExport(t),
 		Metrics:    anyMetrics(t),
 		HTTP:       config.HTTP{Listen: rapid.SampledFrom([]string{"", ":0", "127.0.0.1:9464", "[::1]:65535"}).Draw(t, "http.listen")},
+		Tenancy:    anyTenancy(t),
+		Tenants:    anyTenants(t),
+		API:        anyAPI(t),
 		Containers: config.Containers{Enabled: rapid.Bool().Draw(t, "containers.enabled"), Sockets: rapid.SliceOfN(absolute(), 0, 3).Draw(t, "containers.sockets")},
 		Log: config.Log{
 			Level:  config.Level(rapid.SampledFrom([]slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}).Draw(t, "log.level")),
@@ -39,17 +42,10 @@ func anyConfig(t *rapid.T) config.Config {
 }
 
 func anyTrace(t *rapid.T) config.Trace {
-	prefix := rapid.Custom(func(t *rapid.T) config.Prefix {
-		a := netip.AddrFrom4([4]byte(rapid.SliceOfN(rapid.Byte(), 4, 4).Draw(t, "address")))
-		if rapid.Bool().Draw(t, "IPv6") {
-			a = netip.AddrFrom16([16]byte(rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "address")))
-		}
-		return config.Prefix{Prefix: netip.PrefixFrom(a, rapid.IntRange(0, a.BitLen()).Draw(t, "bits")).Masked()}
-	})
 	return config.Trace{
 		NetNS:       rapid.SliceOf(ref()).Draw(t, "trace.netns"),
-		Interfaces:  rapid.SliceOf(rapid.Map(rapid.StringMatching(`[!--0-9;-Z_-~é]{1,3}([!-.0-9;-Z_-~]{0,9}|\[a-c\]\*)`), func(s string) config.Interface { return config.Interface(s) })).Draw(t, "trace.interfaces"),
-		Addresses:   rapid.SliceOf(prefix).Draw(t, "trace.addresses"),
+		Interfaces:  rapid.SliceOf(device()).Draw(t, "trace.interfaces"),
+		Addresses:   rapid.SliceOf(prefix()).Draw(t, "trace.addresses"),
 		Hypervisors: rapid.SliceOf(ref()).Draw(t, "trace.hypervisors"),
 		Netfilter:   rapid.OneOf(rapid.SliceOf(ref()), rapid.Just([]config.Ref{config.None})).Draw(t, "trace.netfilter"),
 		Timeout:     duration(t, 1, "trace.timeout"),
@@ -77,11 +73,26 @@ func anyExport(t *rapid.T) config.Export {
 			Delay: duration(t, 1, "export.queue.delay"),
 		},
 		Spool: config.Spool{
-			Dir:      rapid.OneOf(rapid.Just(""), absolute()).Draw(t, "export.spool.dir"),
+			Dir:      rapid.SampledFrom([]string{"", "/spool", "/s: #\"'é"}).Draw(t, "export.spool.dir"),
 			MaxBytes: config.Size(rapid.Int64Range(1<<20, math.MaxInt64).Draw(t, "export.spool.max_bytes")),
 		},
 		File: rapid.OneOf(rapid.Just(""), rapid.Just("-"), absolute()).Draw(t, "export.file"),
 	}
+}
+
+// device draws names of interfaces and patterns of them.
+func device() *rapid.Generator[config.Interface] {
+	return rapid.Map(rapid.StringMatching(`[!--0-9;-Z_-~é]{1,3}([!-.0-9;-Z_-~]{0,9}|\[a-c\]\*)`), func(s string) config.Interface { return config.Interface(s) })
+}
+
+func prefix() *rapid.Generator[config.Prefix] {
+	return rapid.Custom(func(t *rapid.T) config.Prefix {
+		a := netip.AddrFrom4([4]byte(rapid.SliceOfN(rapid.Byte(), 4, 4).Draw(t, "address")))
+		if rapid.Bool().Draw(t, "IPv6") {
+			a = netip.AddrFrom16([16]byte(rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "address")))
+		}
+		return config.Prefix{Prefix: netip.PrefixFrom(a, rapid.IntRange(0, a.BitLen()).Draw(t, "bits")).Masked()}
+	})
 }
 
 func anyMetrics(t *rapid.T) config.Metrics {

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 )
@@ -84,17 +85,18 @@ func read(file string) ([]byte, error) {
 func Parse(file string, text []byte, environ []string) (*Loaded, error) {
 	loaded := &Loaded{Config: Default()}
 	d := &decoder{file: file, origins: map[string]Origin{"": {File: file}}}
-	d.document(text, &loaded.Config)
+	d.document(text, reflect.ValueOf(&loaded.Config).Elem())
 	fromFile := d.errs
 	d.errs = nil
 	loaded.Warnings = d.environment(environ, &loaded.Config)
 	d.errs = append(overridden(fromFile, d.origins), d.errs...)
+	d.readTenants(&loaded.Config)
 	d.origins[""] = Origin{File: file}
 	loaded.origins = d.origins
 	unread := slices.Clone(d.errs)
 	d.secrets(&loaded.Config, environ)
 	check(&loaded.Config, func(path, format string, args ...any) {
-		if !about(unread, path) {
+		if !about(unread, path) && !d.inherited(path) {
 			d.fail(loaded.Origin(path), path, format, args...)
 		}
 	})
@@ -110,7 +112,10 @@ func Parse(file string, text []byte, environ []string) (*Loaded, error) {
 // it is an element of. Such a setting could not be read: what it holds instead is not
 // what anybody wrote, so there is nothing to say about it.
 func about(errs []error, path string) bool {
-	list, _, _ := strings.Cut(path, "[")
+	list := path
+	if end := strings.LastIndexByte(path, '['); end >= 0 {
+		list = path[:end]
+	}
 	return slices.ContainsFunc(errs, func(err error) bool {
 		var e *Error
 		return errors.As(err, &e) && e.Path != "" && (e.Path == path || e.Path == list)
@@ -145,17 +150,10 @@ func byLine(a, b error) int {
 
 // secrets resolves what headers and the key of IDs refer to.
 func (d *decoder) secrets(c *Config, environ []string) {
-	getenv := func(name string) (string, bool) {
-		for _, entry := range environ {
-			if n, value, _ := strings.Cut(entry, "="); n == name {
-				return value, true
-			}
-		}
-		return "", false
-	}
+	to := references{environ: environ}
 	if c.Trace.Key.written != "" {
 		const path = "trace.key"
-		secret, err := c.Trace.Key.resolve(getenv)
+		secret, err := c.Trace.Key.resolve(to)
 		if err == nil {
 			_, err = ParseKey(secret.value)
 		}
@@ -164,13 +162,32 @@ func (d *decoder) secrets(c *Config, environ []string) {
 		}
 		c.Trace.Key = secret
 	}
-	headers := c.Export.OTLP.Headers
-	for _, name := range slices.Sorted(maps.Keys(headers)) {
-		path := join("export.otlp.headers", name)
-		secret, err := headers[name].resolve(getenv)
-		if err != nil {
-			d.fail(origin(d.origins, path), path, "%v", err)
+	d.headers("export.otlp", &c.Export.OTLP, to)
+	to.tenants = true
+	for i := range c.Tenancy.Export.OTLP {
+		d.headers(fmt.Sprintf("tenancy.export.otlp[%d]", i), &c.Tenancy.Export.OTLP[i], to)
+	}
+	for i := range c.Tenants {
+		d.tenantSecrets(fmt.Sprintf("tenants[%d]", i), &c.Tenants[i], environ)
+	}
+}
+
+// tenantSecrets resolves what the headers of a tenant refer to; path is the tenant's.
+func (d *decoder) tenantSecrets(path string, t *Tenant, environ []string) {
+	to := references{environ: environ, tenants: true, tenant: t.ID}
+	for i := range t.Export.OTLP {
+		d.headers(join(path, fmt.Sprintf("export.otlp[%d]", i)), &t.Export.OTLP[i], to)
+	}
+}
+
+// headers resolves what the headers of an endpoint refer to; path is the endpoint's.
+func (d *decoder) headers(path string, o *OTLP, to references) {
+	for _, name := range slices.Sorted(maps.Keys(o.Headers)) {
+		at := join(join(path, "headers"), name)
+		secret, err := o.Headers[name].resolve(to)
+		if err != nil && !d.inherited(at) {
+			d.fail(origin(d.origins, at), at, "%v", err)
 		}
-		headers[name] = secret
+		o.Headers[name] = secret
 	}
 }

@@ -99,6 +99,8 @@ func TestEverySetting(t *testing.T) {
 			Expire: config.Duration(10 * time.Minute),
 		},
 		HTTP:       config.HTTP{Listen: ":0"},
+		Tenancy:    config.Default().Tenancy, // see TestTenants
+		API:        config.Default().API,
 		Containers: config.Containers{Sockets: []string{"/run/s.sock"}},
 		Log:        config.Log{Level: config.Level(slog.LevelDebug), Format: config.JSON},
 		Shutdown:   config.Shutdown{Timeout: config.Duration(time.Minute)},

@@ -21,10 +21,16 @@ type example struct {
 	base string
 }
 
-// examples has one for every setting.
+// lists are the settings that no variable can give.
+var lists = []string{"tenancy.export.otlp", "tenants"}
+
+// examples has one for every setting that a variable can give.
 func examples() []example {
 	var all []example
 	for _, f := range documented() {
+		if slices.Contains(lists, f.Path) {
+			continue
+		}
 		e := example{path: f.Path, yaml: f.Example, variable: strings.Trim(strings.ReplaceAll(f.Example, `"`, ""), "[]")}
 		switch {
 		case f.Path == "export.otlp.headers":
@@ -33,6 +39,10 @@ func examples() []example {
 			e.yaml, e.variable = `"${env:KEY}"`, "${env:KEY}"
 		case f.Path == "export.otlp.tls.insecure":
 			e.yaml, e.variable = "false", "false"
+		case f.Path == "api.listen":
+			e.base = "api: {tls: {cert_file: /c, key_file: /k, client_ca_file: /a}}\n"
+		case strings.HasPrefix(f.Path, "api.tls."):
+			// each by itself
 		case strings.HasSuffix(f.Path, "cert_file"), strings.HasSuffix(f.Path, "key_file"):
 			e.base = "export: {otlp: {tls: {cert_file: /c, key_file: /k}}}\n"
 		}

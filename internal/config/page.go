@@ -5,6 +5,7 @@ package config
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -52,6 +53,9 @@ func Page() []byte {
 	for _, f := range Fields() {
 		if s, ok := defaults[f.Path]; ok {
 			b.WriteString(entry(f, s))
+			for _, e := range elementsOf(f.Path) {
+				b.WriteString(element(e, s.value.Type().Elem()))
+			}
 			continue
 		}
 		fmt.Fprintf(&b, "\n%s `%s`\n%s\n", strings.Repeat("#", 2+strings.Count(f.Path, ".")), f.Path, f.Doc)
@@ -70,12 +74,38 @@ func entry(f Field, s setting) string {
 		b.WriteString(" · *restart*")
 	}
 	fmt.Fprintf(&b, "  \n%s  \n", f.Doc)
-	fmt.Fprintf(&b, "`%s`", Variable(f.Path))
+	if isList(s.value.Type()) {
+		fmt.Fprint(&b, "cannot be set by a variable")
+	} else {
+		fmt.Fprintf(&b, "`%s`", Variable(f.Path))
+	}
 	if f.Example != "" {
 		name := f.Path[strings.LastIndexByte(f.Path, '.')+1:]
 		fmt.Fprintf(&b, " · for example `%s: %s`", name, f.Example)
 	}
 	return b.String() + "\n"
+}
+
+// elementsOf returns the documentation of the elements of a list.
+func elementsOf(list string) []Field {
+	return slices.DeleteFunc(Elements(), func(f Field) bool { return !strings.HasPrefix(f.Path, list+"[].") })
+}
+
+// element describes one setting of the elements of a list, which are of type t.
+func element(f Field, t reflect.Type) string {
+	if f.Example == "" {
+		return fmt.Sprintf("\n**`%s`**  \n%s\n", f.Path, f.Doc)
+	}
+	_, path, _ := strings.Cut(f.Path, "[].")
+	for name := range strings.SplitSeq(path, ".") {
+		t = t.Field(slices.Index(keys(t), name)).Type
+	}
+	kind := "block"
+	if !isSection(t) {
+		kind = typeName(t)
+	}
+	name := f.Path[strings.LastIndexByte(f.Path, '.')+1:]
+	return fmt.Sprintf("\n**`%s`** · %s  \n%s  \nfor example `%s: %s`\n", f.Path, kind, f.Doc, name, f.Example)
 }
 
 // bareZero reports whether the zero value says nothing that the text does not say better.
@@ -85,10 +115,12 @@ func bareZero(v reflect.Value) bool {
 
 // typeName says in words what a value is.
 func typeName(t reflect.Type) string {
-	switch t.Kind() {
-	case reflect.Slice:
+	switch {
+	case isList(t):
+		return "list of blocks"
+	case t.Kind() == reflect.Slice:
 		return "list of " + plural(typeName(t.Elem()))
-	case reflect.Map:
+	case t.Kind() == reflect.Map:
 		return "map of strings"
 	}
 	names := map[reflect.Type]string{
@@ -98,6 +130,8 @@ func typeName(t reflect.Type) string {
 		reflect.TypeFor[Ref]():       "namespace",
 		reflect.TypeFor[Interface](): "interface",
 		reflect.TypeFor[Port]():      "port",
+		reflect.TypeFor[Pattern]():   "name",
+		reflect.TypeFor[UserID]():    "number",
 		reflect.TypeFor[Switch]():    "`auto`, `true` or `false`",
 		reflect.TypeFor[Secret]():    "secret",
 		reflect.TypeFor[Root]():      "`sender` or `host`",

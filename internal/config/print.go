@@ -40,6 +40,10 @@ const exampleHead = `# SPDX-License-Identifier: Apache-2.0
 # running agent applies it on SIGHUP.
 `
 
+// plainText makes Markdown what a comment says.
+var plainText = strings.NewReplacer("`", "", "[metrics.md](metrics.md)", "docs/metrics.md",
+	"[Tenants in a directory](#tenants-in-a-directory)", "docs/configuration.md")
+
 // width is where comments are wrapped.
 const width = 90
 
@@ -66,7 +70,7 @@ func (w *yamlWriter) section(v reflect.Value, path string) {
 			fmt.Fprintf(&w.b, "%s%s:\n", indent, name)
 			w.section(value, at)
 		case w.docs != nil:
-			fmt.Fprintf(&w.b, "%s#%s: %s\n", indent, name, flow(value))
+			w.commented(indent, at, value)
 		default:
 			fmt.Fprintf(&w.b, "%s%s: %s\n", indent, name, flow(value))
 		}
@@ -75,19 +79,47 @@ func (w *yamlWriter) section(v reflect.Value, path string) {
 
 // comment writes what a setting means.
 func (w *yamlWriter) comment(indent, path string) {
-	if w.docs == nil {
-		return
+	if w.docs != nil {
+		w.wrapped(indent+"#", w.docs[path].Doc)
 	}
-	doc := strings.NewReplacer("`", "", "[metrics.md](metrics.md)", "docs/metrics.md").Replace(w.docs[path].Doc)
-	line := indent + "#"
-	for word := range strings.FieldsSeq(doc) {
+}
+
+// wrapped writes a text in lines that begin so.
+func (w *yamlWriter) wrapped(begin, doc string) {
+	line := begin
+	for word := range strings.FieldsSeq(plainText.Replace(doc)) {
 		if len(line)+1+len(word) > width {
 			w.b.WriteString(line + "\n")
-			line = indent + "#"
+			line = begin
 		}
 		line += " " + word
 	}
 	w.b.WriteString(line + "\n")
+}
+
+// commented writes a setting as a comment: its default or, if its elements are documented
+// one by one, an example.
+func (w *yamlWriter) commented(indent, path string, value reflect.Value) {
+	name := path[strings.LastIndexByte(path, '.')+1:]
+	if len(elementsOf(path)) == 0 {
+		fmt.Fprintf(&w.b, "%s#%s: %s\n", indent, name, flow(value))
+		return
+	}
+	fmt.Fprintf(&w.b, "%s#%s:\n", indent, name)
+	w.elements(path)
+}
+
+// elements writes the settings that each element of a list has, as comments.
+func (w *yamlWriter) elements(list string) {
+	before := "#  - "
+	for _, f := range elementsOf(list) {
+		path := strings.TrimPrefix(f.Path, list+"[].")
+		depth := strings.Repeat("  ", strings.Count(path, "."))
+		name := path[strings.LastIndexByte(path, '.')+1:]
+		w.wrapped("#    "+depth+"#", f.Doc)
+		fmt.Fprintf(&w.b, "%s%s%s\n", before, depth, strings.TrimSuffix(name+": "+f.Example, " "))
+		before = "#    "
+	}
 }
 
 // flow returns a value on one line.
@@ -99,6 +131,12 @@ func flow(v reflect.Value) string {
 			parts[i] = flow(v.Index(i))
 		}
 		return "[" + strings.Join(parts, ", ") + "]"
+	case isSection(v.Type()):
+		parts := make([]string, v.NumField())
+		for i := range parts {
+			parts[i] = key(v.Type(), i) + ": " + flow(v.Field(i))
+		}
+		return "{" + strings.Join(parts, ", ") + "}"
 	case v.Kind() == reflect.Map:
 		pairs := map[string]string{}
 		for _, k := range v.MapKeys() {
@@ -118,7 +156,7 @@ func flow(v reflect.Value) string {
 // bare reports whether values of a type need no quotes, whatever they are.
 func bare(v reflect.Value) bool {
 	switch v.Interface().(type) {
-	case Duration, Size, Port, Level, Format, Switch, Root, bool, int, float64:
+	case Duration, Size, Port, Level, Format, Switch, Root, UserID, bool, int, float64:
 		return true
 	}
 	return false

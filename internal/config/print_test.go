@@ -81,32 +81,26 @@ func checkSame(t rapid.TB, got, want config.Config) {
 }
 
 // normalise makes empty and missing lists the same.
-func normalise(c *config.Config) {
-	if len(c.Trace.NetNS) == 0 {
-		c.Trace.NetNS = nil
-	}
-	for _, l := range []*[]config.Ref{&c.Trace.Hypervisors, &c.Trace.Netfilter} {
-		if len(*l) == 0 {
-			*l = nil
+func normalise(c *config.Config) { missing(reflect.ValueOf(c).Elem()) }
+
+func missing(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if v.Type().Field(i).IsExported() {
+				missing(v.Field(i))
+			}
 		}
-	}
-	if len(c.Trace.Interfaces) == 0 {
-		c.Trace.Interfaces = nil
-	}
-	if len(c.Trace.Addresses) == 0 {
-		c.Trace.Addresses = nil
-	}
-	if len(c.Trace.VXLANPorts) == 0 {
-		c.Trace.VXLANPorts = nil
-	}
-	if len(c.Metrics.Buckets) == 0 {
-		c.Metrics.Buckets = nil
-	}
-	if len(c.Containers.Sockets) == 0 {
-		c.Containers.Sockets = nil
-	}
-	if len(c.Export.OTLP.Headers) == 0 {
-		c.Export.OTLP.Headers = nil
+	case reflect.Slice, reflect.Map:
+		if v.Len() == 0 {
+			v.SetZero()
+		}
+		if v.Kind() == reflect.Slice {
+			for i := range v.Len() {
+				missing(v.Index(i))
+			}
+		}
+	default:
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 // Secret is a text that may refer to what is kept elsewhere: ${env:NAME} and
 // ${file:PATH} are replaced when the configuration is read, so that a reload takes a
 // secret that was renewed. Line ends at the end of a file are left out; $$ is a dollar
-// sign.
+// sign. Where it is of a tenant, ${tenant} is the tenant's ID.
 //
 // What it stands for is not printed, see Value.
 type Secret struct{ written, value string }
@@ -52,14 +52,32 @@ func (Secret) LogValue() slog.Value { return slog.StringValue(hidden) }
 
 var reference = regexp.MustCompile(`\$(\$|\{[^}]*\}?|)`)
 
+// references is what a secret may refer to, besides files.
+type references struct {
+	// environ is as of [os.Environ].
+	environ []string
+	// tenant is whose secret it is, if tenants is set; "" before it is known.
+	tenants bool
+	tenant  string
+}
+
+func (r references) getenv(name string) (string, bool) {
+	for _, entry := range r.environ {
+		if n, value, _ := strings.Cut(entry, "="); n == name {
+			return value, true
+		}
+	}
+	return "", false
+}
+
 // resolve replaces the references by what they stand for.
-func (s Secret) resolve(getenv func(string) (string, bool)) (Secret, error) {
+func (s Secret) resolve(to references) (Secret, error) {
 	var errs []error
 	s.value = reference.ReplaceAllStringFunc(s.written, func(ref string) string {
 		if ref == "$$" || ref == "$" {
 			return "$"
 		}
-		value, err := look(ref, getenv)
+		value, err := to.look(ref)
 		errs = append(errs, err)
 		return value
 	})
@@ -72,15 +90,19 @@ func (s Secret) resolve(getenv func(string) (string, bool)) (Secret, error) {
 	return s, nil
 }
 
-func look(ref string, getenv func(string) (string, bool)) (string, error) {
+func (r references) look(ref string) (string, error) {
 	kind, name, _ := strings.Cut(strings.TrimSuffix(strings.TrimPrefix(ref, "${"), "}"), ":")
 	switch {
 	case !strings.HasSuffix(ref, "}"): // what follows may be all of a password
 		return "", errors.New("a ${ is not closed; use ${env:NAME} or ${file:PATH}, and $$ for a dollar sign")
+	case ref == "${tenant}" && r.tenants:
+		return r.tenant, nil
+	case ref == "${tenant}":
+		return "", errors.New("${tenant} stands for a tenant only in tenancy.export and in the export of a tenant; use $$ for a dollar sign")
 	case name == "" || kind != "env" && kind != "file":
 		return "", fmt.Errorf("%q is not a valid reference; use ${env:NAME} or ${file:PATH}, and $$ for a dollar sign", ref)
 	case kind == "env":
-		value, ok := getenv(name)
+		value, ok := r.getenv(name)
 		if !ok {
 			return "", fmt.Errorf("%s: the environment variable %s is not set", ref, name)
 		}

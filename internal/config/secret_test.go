@@ -102,6 +102,9 @@ func TestHeaders(t *testing.T) {
 		t.Errorf("wrong are\n%s, want\n%s", got, want)
 	}
 	checkMistakes(t, mistakes(t, "", "DWELL_EXPORT_OTLP_HEADERS=grpc-x=1"), "export.otlp.headers.grpc-x")
+	checkMistakes(t, mistakes(t, "", "DWELL_EXPORT_OTLP_HEADERS=gRPC-x=1"), "export.otlp.headers.gRPC-x")
+	checkMistakes(t, mistakes(t, "", "DWELL_EXPORT_OTLP_HEADERS=X-Scope-OrgID=red"))
+	checkMistakes(t, mistakes(t, "", "DWELL_EXPORT_OTLP_HEADERS=X-a=1,x-a=2"), "export.otlp.headers.X-a")
 	checkMistakes(t, mistakes(t, "", "DWELL_EXPORT_OTLP_HEADERS=a-grpc-=1"))
 }
 

@@ -37,6 +37,9 @@ func isSection(t reflect.Type) bool {
 	return t.Kind() == reflect.Struct && !reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
 }
 
+// isList reports whether a type is a list of sections.
+func isList(t reflect.Type) bool { return t.Kind() == reflect.Slice && isSection(t.Elem()) }
+
 // key returns the name of a section's field.
 func key(section reflect.Type, field int) string { return section.Field(field).Tag.Get("yaml") }
 

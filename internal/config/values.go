@@ -147,6 +147,38 @@ func (i *Interface) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// Pattern is a name or a pattern of names.
+type Pattern string
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (p *Pattern) UnmarshalText(text []byte) error {
+	if len(text) == 0 {
+		return errors.New("the name is empty; use a name or a glob like red-*")
+	}
+	if _, err := path.Match(string(text), ""); err != nil {
+		return fmt.Errorf("%q is not a valid glob: a [ is not closed, or it ends with a backslash", text)
+	}
+	*p = Pattern(text)
+	return nil
+}
+
+// UserID is the number of a user or of a group.
+type UserID uint32
+
+// UnmarshalText implements [encoding.TextUnmarshaler]. The largest number means "no user"
+// to the kernel.
+func (u *UserID) UnmarshalText(text []byte) error {
+	n, err := strconv.ParseUint(string(text), 10, 32)
+	if err != nil || n == math.MaxUint32 {
+		return fmt.Errorf("%q is not a valid user or group ID; use the number that id(1) prints", text)
+	}
+	*u = UserID(n)
+	return nil
+}
+
+// MarshalText implements [encoding.TextMarshaler].
+func (u UserID) MarshalText() ([]byte, error) { return strconv.AppendUint(nil, uint64(u), 10), nil }
+
 // Port is a UDP port.
 type Port uint16
 

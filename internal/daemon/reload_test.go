@@ -85,7 +85,10 @@ func TestEachSetting(t *testing.T) {
 		"export.spool.dir": dir + "/spool", "export.file": dir + "/traces.jsonl", "metrics.otlp.endpoint": "127.0.0.1:2",
 	}
 	together := map[string]string{"export.otlp.tls.cert_file": "export.otlp.tls.key_file", "export.otlp.tls.key_file": "export.otlp.tls.cert_file"}
-	base := map[string]string{"metrics.otlp.endpoint": "127.0.0.1:1", "export.queue.delay": "100ms"}
+	base := map[string]string{
+		"metrics.otlp.endpoint": "127.0.0.1:1", "export.queue.delay": "100ms",
+		"api.tls.cert_file": "/c", "api.tls.key_file": "/k", "api.tls.client_ca_file": "/a",
+	}
 	l := live(t, document(base))
 	before := l.config
 	for _, field := range config.Fields() {

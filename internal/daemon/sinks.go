@@ -8,6 +8,7 @@ import (
 	"errors"
 	"log/slog"
 	"reflect"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -240,7 +241,7 @@ func (s *sinks) bounded(ctx context.Context) (context.Context, context.CancelFun
 func headers(o config.OTLP) map[string]string {
 	out := make(map[string]string, len(o.Headers))
 	for name, secret := range o.Headers {
-		out[name] = secret.Value()
+		out[strings.ToLower(name)] = secret.Value()
 	}
 	return out
 }

@@ -48,6 +48,7 @@ func rules() map[string]struct {
 				"internal/shortcut joins bpf and exporter: only cmd, internal/agent and internal/daemon see all",
 				"internal/study/lab depends on bpf: the lab is a network and not a tracer",
 				"internal/study/lab depends on bpf: the study reproduces the paper from traces alone",
+				"internal/tenant depends on correlate/event: who owns what is data, for tracing, firewall and fast path to apply",
 			},
 		},
 		"clock": {

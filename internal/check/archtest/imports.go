@@ -85,6 +85,10 @@ func ImportRules() []ImportRule {
 			Why: "the list of losses is data, for every side to read",
 		},
 		{
+			Of: []string{"internal/tenant/..."}, Only: []string{"internal/tenant/..."},
+			Why: "who owns what is data, for tracing, firewall and fast path to apply",
+		},
+		{
 			Of:    []string{"internal/study/..."},
 			Never: []string{"bpf/...", "exporter/...", "fastpath/...", "internal/agent/...", "internal/daemon/...", "internal/config/..."},
 			Why:   "the study reproduces the paper from traces alone",

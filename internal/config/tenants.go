@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"maps"
+	"net/netip"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/dwelltrace/dwell/internal/tenant"
+)
+
+// Tenancy is what holds for all tenants.
+type Tenancy struct {
+	Dir      string       `yaml:"dir"`
+	Shared   []Ref        `yaml:"shared"`
+	Export   TenantExport `yaml:"export"`
+	Sampling Sampling     `yaml:"sampling"`
+}
+
+// TenantExport says where a tenant's own traces go: what it may see of each.
+type TenantExport struct {
+	OTLP  []OTLP `yaml:"otlp"`
+	Queue Queue  `yaml:"queue"`
+	Spool Spool  `yaml:"spool"`
+}
+
+// Tenant is one tenant: what it owns, who may ask for it, and where its traces go. What
+// is not said of Export and Sampling is as in [Tenancy].
+type Tenant struct {
+	ID           string       `yaml:"id"`
+	Ports        []Interface  `yaml:"ports"`
+	Bridges      []Interface  `yaml:"bridges"`
+	Prefixes     []Prefix     `yaml:"prefixes"`
+	NetNS        []Ref        `yaml:"netns"`
+	Containers   []Pattern    `yaml:"containers"`
+	VMs          []Pattern    `yaml:"vms"`
+	NeutronPorts []Pattern    `yaml:"neutron_ports"`
+	Access       Access       `yaml:"access"`
+	Export       TenantExport `yaml:"export"`
+	Sampling     Sampling     `yaml:"sampling"`
+}
+
+// Access lists who may ask for something: processes by their user or group, or clients by
+// the name in their certificate.
+type Access struct {
+	UIDs         []UserID `yaml:"uids"`
+	GIDs         []UserID `yaml:"gids"`
+	Certificates []string `yaml:"certificates"`
+}
+
+// API is where tenants and the operator ask for traces.
+type API struct {
+	Socket    string `yaml:"socket"`
+	Listen    string `yaml:"listen"`
+	TLS       APITLS `yaml:"tls"`
+	Operators Access `yaml:"operators"`
+}
+
+// APITLS says how the API proves who it is, and how its clients do.
+type APITLS struct {
+	CertFile     string `yaml:"cert_file"`
+	KeyFile      string `yaml:"key_file"`
+	ClientCAFile string `yaml:"client_ca_file"`
+}
+
+// Owned returns what the tenant owns; origin says where that is defined.
+func (t Tenant) Owned(origin Origin) tenant.Tenant {
+	return tenant.Tenant{
+		ID: t.ID, Origin: origin.place(), Ports: texts(t.Ports), Bridges: texts(t.Bridges),
+		Prefixes: prefixes(t.Prefixes), NetNS: texts(t.NetNS), Containers: texts(t.Containers),
+		VMs: texts(t.VMs), NeutronPorts: texts(t.NeutronPorts),
+	}
+}
+
+func texts[S ~string](list []S) []string {
+	var out []string
+	for _, s := range list {
+		out = append(out, string(s))
+	}
+	return out
+}
+
+func prefixes(list []Prefix) []netip.Prefix {
+	var out []netip.Prefix
+	for _, p := range list {
+		out = append(out, p.Prefix)
+	}
+	return out
+}
+
+// clone returns a copy that shares nothing: whoever has it resolves its secrets.
+func (e TenantExport) clone() TenantExport {
+	e.OTLP = slices.Clone(e.OTLP)
+	for i := range e.OTLP {
+		e.OTLP[i].Headers = maps.Clone(e.OTLP[i].Headers)
+	}
+	return e
+}
+
+// defaults returns a tenant of which nothing is said.
+func (t *Tenancy) defaults() Tenant {
+	return Tenant{Export: t.Export.clone(), Sampling: t.Sampling}
+}
+
+// readTenants reads the tenants of the document, when it is known what holds for all.
+func (d *decoder) readTenants(c *Config) {
+	d.tenancy = &c.Tenancy
+	d.fill(d.tenants, reflect.ValueOf(&c.Tenants).Elem(), "tenants")
+}
+
+// ofTenant matches what the path of a tenant's setting in the file begins with.
+var ofTenant = regexp.MustCompile(`^tenants\[\d+\]\.`)
+
+// inherited reports whether the setting at path is of a tenant that leaves it out, so that
+// what is wrong with it stands elsewhere.
+func (d *decoder) inherited(path string) bool {
+	tenant := ofTenant.FindString(path)
+	if tenant == "" && d.of == "" {
+		return false
+	}
+	section, rest, _ := strings.Cut(strings.TrimPrefix(path, tenant), ".")
+	if section != "export" && section != "sampling" {
+		return false
+	}
+	if strings.HasPrefix(rest, "otlp[") { // a list is of one piece
+		path = tenant + "export.otlp"
+	}
+	_, written := d.origins[path]
+	return !written
+}
