@@ -18,9 +18,9 @@ import (
 func TestFloodOfEveryTopology(t *testing.T) {
 	const atLeast = 4000
 	var labs []*lab.Lab
-	count := atLeast/len(lab.Topologies()) + 1
+	count := atLeast/len(lab.Paper()) + 1
 	want := map[string]int{}
-	for _, topology := range lab.Topologies() {
+	for _, topology := range lab.Paper() {
 		labs = append(labs, up(t, topology.Name))
 		want[topology.Name] = count
 	}

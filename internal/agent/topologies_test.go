@@ -26,7 +26,7 @@ var update = flag.Bool("update", false, "write the golden paths anew")
 // paper's listing of that topology.
 func TestPathOfEveryTopology(t *testing.T) {
 	const count = 20
-	for _, topology := range lab.Topologies() {
+	for _, topology := range lab.Paper() {
 		t.Run(topology.Name, func(t *testing.T) {
 			l := up(t, topology.Name)
 			for family, target := range targets(l) {
@@ -105,7 +105,7 @@ func sideBySide(t *testing.T, size int) {
 	t.Helper()
 	const count = 50
 	var labs []*lab.Lab
-	for _, topology := range lab.Topologies() {
+	for _, topology := range lab.Paper() {
 		labs = append(labs, up(t, topology.Name))
 	}
 	want := map[string]int{}

@@ -55,7 +55,7 @@ func (c Config) interval(flood bool) time.Duration {
 // namespace of its own comes first, because its table is the paper's first.
 func Modes() []string {
 	var names []string
-	for _, t := range lab.Topologies() {
+	for _, t := range lab.Paper() {
 		names = append(names, t.Name)
 	}
 	if i := slices.Index(names, "bridge-namespaces"); i > 0 {

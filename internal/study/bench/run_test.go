@@ -18,10 +18,10 @@ import (
 
 func TestModesAreAllTopologies(t *testing.T) {
 	modes := bench.Modes()
-	if modes[0] != "bridge-namespaces" || len(modes) != len(lab.Topologies()) {
+	if modes[0] != "bridge-namespaces" || len(modes) != len(lab.Paper()) {
 		t.Errorf("modes %v", modes)
 	}
-	for _, top := range lab.Topologies() {
+	for _, top := range lab.Paper() {
 		if !slices.Contains(modes, top.Name) {
 			t.Errorf("no %s", top.Name)
 		}

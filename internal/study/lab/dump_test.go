@@ -9,12 +9,13 @@ import (
 
 	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"github.com/dwelltrace/dwell/internal/netns"
 	"github.com/dwelltrace/dwell/internal/study/lab"
 )
 
-// dumpNS tells the links, addresses, routes and nftables rules of a namespace,
+// dumpNS tells the links, addresses, routes, routing rules and nftables rules of a namespace,
 // without counters.
 func dumpNS(t *testing.T, ns *netns.NS) []string {
 	t.Helper()
@@ -40,12 +41,20 @@ func dumpNS(t *testing.T, ns *netns.NS) []string {
 			dump = append(dump, fmt.Sprintf("addr %s %s flags %#x", a.Name, addr.IPNet, addr.Flags))
 		}
 	}
-	routes, err := nl.RouteList(nil, netlink.FAMILY_ALL)
+	// Of every table, because a tenant has one of its own.
+	routes, err := nl.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, r := range routes {
 		dump = append(dump, fmt.Sprint("route ", r))
+	}
+	rules, err := nl.RuleList(netlink.FAMILY_ALL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range rules {
+		dump = append(dump, fmt.Sprintf("rule %s mark %d", r, r.Mark))
 	}
 	return append(dump, dumpRules(t, ns)...)
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package lab makes the paper's virtual networks out of network namespaces, and
-// removes them again.
+// Package lab makes virtual networks out of network namespaces, the paper's and one of two
+// tenants, and removes them again.
 //
 // A measurement is worth little if the next person cannot make the same network.
 // So each topology is described once, as data, with its address plan drawn above
@@ -51,8 +51,11 @@ func CheckPrefix(prefix string) error {
 	return nil
 }
 
-// Topologies returns the descriptions of all topologies.
-func Topologies() []Topology {
+// Topologies returns the descriptions of all topologies, the paper's first.
+func Topologies() []Topology { return append(Paper(), tenants()) }
+
+// Paper returns the descriptions of the paper's topologies. Each has one guest.
+func Paper() []Topology {
 	return []Topology{bridge(), bridgeNamespaces(), nat(), routed(), vxlan(), vxlanBridged()}
 }
 
@@ -96,7 +99,7 @@ func (l *Lab) Open(role string) (*netns.NS, error) {
 	return netns.OpenName(spaceName(l.prefix, l.topology.Name, role))
 }
 
-// Target returns the IPv4 or IPv6 address that the guest pings. It is invalid
+// Target returns the IPv4 or IPv6 address that the guests ping. It is invalid
 // where the topology has no IPv6.
 func (l *Lab) Target(ipv6 bool) netip.Addr {
 	if ipv6 {

@@ -72,20 +72,32 @@ func checkNothingLeft(t *testing.T, opts lab.Options) {
 	}
 }
 
-// ping sends n echoes from the guest and fails unless all are answered.
+// ping sends n echoes from the first guest and fails unless all are answered.
 func ping(t *testing.T, l *lab.Lab, target netip.Addr, n int) {
 	t.Helper()
-	ns, err := l.Open(lab.Guest)
+	pingFrom(t, l, lab.Ping{From: l.Topology().Guests()[0], To: target}, n, 0)
+}
+
+// pingFrom sends n echoes with an identifier, or a random one if that is 0, and fails unless
+// each is answered once.
+func pingFrom(t *testing.T, l *lab.Lab, p lab.Ping, n int, id uint16) {
+	t.Helper()
+	ns, err := l.Open(p.From)
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
+		return
 	}
 	defer ns.Close()
-	rep, err := pinger.Run(t.Context(), pinger.Config{NetNS: ns, Target: target, Count: n, Interval: time.Millisecond, Timeout: 30 * time.Second})
+	rep, err := pinger.Run(t.Context(), pinger.Config{
+		NetNS: ns, Target: p.To, Count: n, ID: id, Interval: time.Millisecond, Timeout: 30 * time.Second,
+	})
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
+		return
 	}
-	if rep.Received() != n {
-		t.Errorf("%s: %d of %d echoes to %s answered: %+v", l.Topology().Name, rep.Received(), n, target, rep.Echoes)
+	if rep.Received() != n || rep.Duplicates() != 0 {
+		t.Errorf("%s: %d of %d echoes from %s to %s answered, %d more than once: %+v",
+			l.Topology().Name, rep.Received(), n, p.From, p.To, rep.Duplicates(), rep.Echoes)
 	}
 }
 
@@ -93,9 +105,13 @@ func TestEveryTopologyPingsAtOnce(t *testing.T) {
 	for _, top := range lab.Topologies() {
 		t.Run(top.Name, func(t *testing.T) {
 			l := up(t, top.Name, options(t, "p"))
-			ping(t, l, l.Target(false), 3)
-			if l.Target(true).IsValid() {
-				ping(t, l, l.Target(true), 3)
+			for _, p := range top.Pings() {
+				pingFrom(t, l, p, 3, 0)
+			}
+			for _, guest := range top.Guests() {
+				if to := l.Target(true); to.IsValid() {
+					pingFrom(t, l, lab.Ping{From: guest, To: to}, 3, 0)
+				}
 			}
 			for _, role := range top.Roles() {
 				inode, name := l.NetNS(role)
@@ -160,17 +176,19 @@ func requestSource(t *testing.T, c *icmp.PacketConn, typ byte) string {
 }
 
 func TestUpTwiceIsTheSame(t *testing.T) {
-	opts := options(t, "t")
-	first := up(t, "bridge", opts)
-	before := dumpLab(t, first)
-	second := up(t, "bridge", opts)
-	if diff := cmp.Diff(before, dumpLab(t, second)); diff != "" {
-		t.Errorf("the second Up changed the lab (-before +after):\n%s", diff)
-	}
-	ping(t, second, second.Target(false), 2)
-	for range 2 {
-		if err := second.Down(t.Context()); err != nil {
-			t.Fatal(err)
+	for _, name := range []string{"bridge", "tenants"} {
+		opts := options(t, "t")
+		first := up(t, name, opts)
+		before := dumpLab(t, first)
+		second := up(t, name, opts)
+		if diff := cmp.Diff(before, dumpLab(t, second)); diff != "" {
+			t.Errorf("the second Up changed the lab (-before +after):\n%s", diff)
+		}
+		ping(t, second, second.Target(false), 2)
+		for range 2 {
+			if err := second.Down(t.Context()); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 }

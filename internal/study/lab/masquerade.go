@@ -7,7 +7,6 @@ import (
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
-	"golang.org/x/sys/unix"
 )
 
 // ensureNAT makes an nftables table of our own in which IPv4 packets that leave
@@ -34,21 +33,10 @@ func (s *space) ensureNAT(devices []string) error {
 	})
 	conn.FlushChain(chain)
 	for _, d := range devices {
-		conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: masquerade(d)})
+		conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: append(toDevice(d), &expr.Masq{})})
 	}
 	if err := conn.Flush(); err != nil {
 		return fmt.Errorf("writing nftables rules (has the kernel nf_tables with nft_masq?): %w", err)
 	}
 	return nil
-}
-
-// masquerade is the rule: oifname "device" masquerade.
-func masquerade(device string) []expr.Any {
-	name := make([]byte, unix.IFNAMSIZ)
-	copy(name, device)
-	return []expr.Any{
-		&expr.Meta{Key: expr.MetaKeyOIFNAME, Register: 1},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: name},
-		&expr.Masq{},
-	}
 }

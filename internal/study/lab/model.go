@@ -18,6 +18,8 @@ const (
 	Switch     = "bridge"
 	Near       = "near"
 	Far        = "far"
+	Red        = "red"
+	Blue       = "blue"
 )
 
 // Topology describes a virtual network: what there is, not how it is made.
@@ -30,7 +32,7 @@ type Topology struct {
 	Bridges []Bridge
 	Veths   []Veth
 	VXLANs  []VXLAN
-	// Target4 and Target6 are what the guest pings. Target6 is invalid where the
+	// Target4 and Target6 are what the guests ping. Target6 is invalid where the
 	// topology has no IPv6.
 	Target4, Target6 netip.Addr
 }
@@ -46,6 +48,29 @@ type Space struct {
 	// Masquerade names the devices on which IPv4 packets leave with the device's
 	// address instead of their own.
 	Masquerade []string
+	// Tenants are those whose guests hang on the namespace's bridges.
+	Tenants []Tenant
+}
+
+// Tenant is one of several who share a hypervisor and may have the same IPv4 addresses. What
+// comes from one and what goes to one have conntrack zones, marks and a routing table of the
+// tenant's own.
+type Tenant struct {
+	// Role is the guest's, and the tenant's ID.
+	Role string
+	// Bridge is the one that the guest hangs on.
+	Bridge string
+	// Network is behind Bridge. Only packets that are meant for the tenant are routed to it.
+	Network netip.Prefix
+	// Guest is the guest's IPv4 address in Network, Public what it is translated to, one to one.
+	Guest, Public netip.Addr
+}
+
+// Ping says who pings what.
+type Ping struct {
+	// From is the guest's role.
+	From string
+	To   netip.Addr
 }
 
 // Route is a route through a gateway.
@@ -90,7 +115,41 @@ func (t Topology) Space(role string) (Space, bool) {
 	return t.Spaces[i], true
 }
 
-// Roles returns the roles in the order of the description, the guest first.
+// Guests returns the roles that pings are sent from: the guests of the tenants, or the first.
+func (t Topology) Guests() []string {
+	var guests []string
+	for _, tenant := range t.Tenants() {
+		guests = append(guests, tenant.Role)
+	}
+	if guests == nil {
+		return []string{t.Spaces[0].Role}
+	}
+	return guests
+}
+
+// Tenants returns the tenants, or nil where there is none.
+func (t Topology) Tenants() []Tenant {
+	var all []Tenant
+	for _, s := range t.Spaces {
+		all = append(all, s.Tenants...)
+	}
+	return all
+}
+
+// Pings returns the IPv4 pings that show the topology: each guest pings the target, and the
+// first tenant's the second's.
+func (t Topology) Pings() []Ping {
+	var all []Ping
+	for _, guest := range t.Guests() {
+		all = append(all, Ping{guest, t.Target4})
+	}
+	if tenants := t.Tenants(); len(tenants) > 1 {
+		all = append(all, Ping{tenants[0].Role, tenants[1].Public})
+	}
+	return all
+}
+
+// Roles returns the roles in the order of the description, the guests first.
 func (t Topology) Roles() []string {
 	roles := make([]string, len(t.Spaces))
 	for i, s := range t.Spaces {

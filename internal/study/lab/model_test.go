@@ -21,8 +21,12 @@ func TestDescriptions(t *testing.T) {
 				t.Errorf("name %q, summary %q: missing or there twice", top.Name, top.Summary)
 			}
 			names[top.Name] = true
-			if roles := top.Roles(); roles[0] != lab.Guest {
-				t.Errorf("the first namespace is %q, want the guest", roles[0])
+			guests := top.Guests()
+			if roles := top.Roles(); !slices.Equal(roles[:len(guests)], guests) {
+				t.Errorf("the first of the namespaces %q are not the guests %q", roles, guests)
+			}
+			if len(top.Tenants()) == 0 && guests[0] != lab.Guest {
+				t.Errorf("the guest is called %q", guests[0])
 			}
 			checkDevices(t, top)
 			checkRoutes(t, top)
@@ -37,6 +41,7 @@ func checkDevices(t *testing.T, top lab.Topology) {
 		devices[b.In+"/"+b.Name+"/bridge"] = true
 	}
 	held := map[netip.Addr]bool{}
+	own := map[string]bool{} // an address and whose it is
 	for _, p := range lab.Ports(top) {
 		if _, ok := top.Space(p.In); !ok {
 			t.Errorf("%s is in %q, which is not there", p.Name, p.In)
@@ -52,10 +57,11 @@ func checkDevices(t *testing.T, top lab.Topology) {
 			t.Errorf("%s is a port of %q, which is not there", p.Name, p.Bridge)
 		}
 		for _, a := range p.Addrs {
-			if held[a.Addr()] {
-				t.Errorf("%s is there twice", a.Addr())
+			whose := a.Addr().String() + " of " + tenant(top, p)
+			if own[whose] {
+				t.Errorf("%s is there twice", whose)
 			}
-			held[a.Addr()] = true
+			own[whose], held[a.Addr()] = true, true
 		}
 	}
 	for _, s := range top.Spaces {
@@ -71,6 +77,16 @@ func checkDevices(t *testing.T, top lab.Topology) {
 	if !held[top.Target4] || (top.Target6.IsValid() && !held[top.Target6]) {
 		t.Errorf("nobody has the targets %s, %s", top.Target4, top.Target6)
 	}
+}
+
+// tenant returns the tenant whose the device is, or "".
+func tenant(top lab.Topology, p lab.Port) string {
+	for _, t := range top.Tenants() {
+		if p.In == t.Role || p.Name == t.Bridge {
+			return t.Role
+		}
+	}
+	return ""
 }
 
 // Every gateway is on a network of the namespace that uses it.

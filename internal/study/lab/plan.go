@@ -67,6 +67,9 @@ func (b *builder) plan() []step {
 		if len(s.Masquerade) > 0 {
 			add(func() error { return b.spaces[s.Role].ensureNAT(s.Masquerade) }, "NAT of %s", s.Role)
 		}
+		if len(s.Tenants) > 0 {
+			add(func() error { return b.spaces[s.Role].ensureTenants(s.Tenants) }, "tenants of %s", s.Role)
+		}
 	}
 	return steps
 }
