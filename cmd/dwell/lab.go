@@ -20,9 +20,9 @@ func newLabCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "lab",
 		Short: "Create and remove virtual networks to ping through",
-		Long: `Create and remove virtual networks to ping through: the paper's topologies, made of
-network namespaces. The hypervisor is a namespace, too; the host's own network is
-never touched. Needs root. The topologies are:
+		Long: `Create and remove virtual networks to ping through: the paper's topologies, and one that two
+tenants share, made of network namespaces. The hypervisor is a namespace, too; the host's
+own network is never touched. Needs root. The topologies are:
 
 ` + topologyList(),
 		Example: `  dwell lab up bridge
@@ -141,7 +141,13 @@ func describeLab(w io.Writer, l *lab.Lab, prefix string) error {
 	if prefix != lab.DefaultPrefix {
 		flag = " --prefix " + prefix
 	}
-	fmt.Fprintf(&out, "try: dwell lab exec%s %s -- ping -c 3 %s\n", flag, t.Name, t.Target4)
+	for _, p := range t.Pings() {
+		in := ""
+		if p.From != t.Roles()[0] {
+			in = " --in " + p.From
+		}
+		fmt.Fprintf(&out, "try: dwell lab exec%s %s%s -- ping -c 3 %s\n", flag, t.Name, in, p.To)
+	}
 	_, err := io.WriteString(w, out.String())
 	return err
 }

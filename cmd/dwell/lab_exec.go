@@ -43,7 +43,8 @@ The command replaces dwell, so terminal, signals and exit status are its own. Th
 status is 127 if the command is not found, and 126 if it cannot be run.`,
 		Example: `  dwell lab exec bridge -- ping -c 3 203.0.113.8
   dwell lab exec bridge --in hypervisor -- ip route
-  dwell lab exec bridge --in outside`,
+  dwell lab exec bridge --in outside
+  dwell lab exec tenants --in red -- ping -c 3 198.51.100.12`,
 		Args:      cobra.MinimumNArgs(1),
 		ValidArgs: topologyNames(),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -60,7 +61,7 @@ status is 127 if the command is not found, and 126 if it cannot be run.`,
 			return labExec(topology, role, command, *opts)
 		},
 	}
-	cmd.Flags().StringVar(&role, "in", lab.Guest, "`role` of the namespace to run it in, as printed by dwell lab up")
+	cmd.Flags().StringVar(&role, "in", "", "`role` of the namespace to run it in, as printed by dwell lab up (default: the first)")
 	// What comes after the command's name is the command's.
 	cmd.Flags().SetInterspersed(false)
 	return cmd
@@ -81,7 +82,7 @@ func labExec(topology, role string, command []string, opts lab.Options) error {
 	if err != nil {
 		return err
 	}
-	ns, err := l.Open(role)
+	ns, err := l.Open(cmp.Or(role, l.Topology().Guests()[0]))
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -36,9 +38,10 @@ func newLabRunCommand(opts *lab.Options) *cobra.Command {
 		Use:   "run TOPOLOGY",
 		Short: "Ping through a topology until stopped, then remove it",
 		Long: `Create a topology, ping through it from the guest until --count pings have been sent or
-until Ctrl-C or SIGTERM, and then remove it. dwell lab run needs no shell and repairs
-what a killed run has left behind; docker compose --profile demo runs it in a container.
-It does not trace: dwell agent or dwell trace does that.`,
+until Ctrl-C or SIGTERM, and then remove it. In tenants, both guests ping the outside, and
+red pings blue, each --count times. dwell lab run needs no shell and repairs what a killed
+run has left behind; docker compose --profile demo runs it in a container. It does not
+trace: dwell agent or dwell trace does that.`,
 		Example: `  dwell lab run bridge
   dwell lab run --prefix demo --interval 200ms nat`,
 		Args:      oneTopology,
@@ -48,7 +51,7 @@ It does not trace: dwell agent or dwell trace does that.`,
 			return r.run(cmd.Context())
 		},
 	}
-	cmd.Flags().IntVarP(&r.count, "count", "c", 0, "stop after this many pings (0: never)")
+	cmd.Flags().IntVarP(&r.count, "count", "c", 0, "stop after this many pings from each guest to each target (0: never)")
 	cmd.Flags().DurationVarP(&r.interval, "interval", "i", pinger.DefaultInterval, "time from one ping to the next")
 	return cmd
 }
@@ -72,44 +75,82 @@ func (r *labRun) run(ctx context.Context) (err error) {
 		err = errors.Join(err, l.Down(context.WithoutCancel(ctx)))
 		fmt.Fprintf(r.err, "dwell: lab down: %d pings, %d replies\n", r.sent, r.received)
 	}()
-	target := l.Target(false)
-	fmt.Fprintf(r.err, "dwell: lab up: %s; pinging %s every %v\n", l.Topology().Summary, target, r.interval)
-	ns, err := l.Open(lab.Guest)
-	if err != nil {
-		return err
-	}
-	defer ns.Close()
-	return r.ping(ctx, pinger.Config{NetNS: ns, Target: target, Interval: r.interval})
+	pings := l.Topology().Pings()
+	fmt.Fprintf(r.err, "dwell: lab up: %s; pinging %s every %v\n", l.Topology().Summary, targetsOf(pings), r.interval)
+	return r.pingAll(ctx, l, pings)
 }
 
-// ping sends the pings, a round at a time.
-func (r *labRun) ping(ctx context.Context, cfg pinger.Config) error {
-	for ctx.Err() == nil && (r.count == 0 || r.sent < r.count) {
+// targetsOf says what is pinged, each address once.
+func targetsOf(pings []lab.Ping) string {
+	var all []string
+	for _, p := range pings {
+		if to := p.To.String(); !slices.Contains(all, to) {
+			all = append(all, to)
+		}
+	}
+	return strings.Join(all, ", ")
+}
+
+// pingAll sends all pings, side by side. If one cannot be sent, the others stop.
+func (r *labRun) pingAll(ctx context.Context, l *lab.Lab, pings []lab.Ping) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	results := make(chan pingResult)
+	for _, p := range pings {
+		go func() { results <- r.pingFrom(ctx, l, p) }()
+	}
+	var errs []error
+	for range pings {
+		result := <-results
+		r.sent, r.received = r.sent+result.sent, r.received+result.received
+		if result.err != nil {
+			errs = append(errs, result.err)
+			stop()
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// pingResult is what became of the pings from one guest to one target.
+type pingResult struct {
+	sent, received int
+	err            error
+}
+
+// pingFrom sends pings, a round at a time.
+func (r *labRun) pingFrom(ctx context.Context, l *lab.Lab, p lab.Ping) pingResult {
+	var result pingResult
+	ns, err := l.Open(p.From)
+	if err != nil {
+		result.err = err
+		return result
+	}
+	defer ns.Close()
+	cfg := pinger.Config{NetNS: ns, Target: p.To, Interval: r.interval}
+	for ctx.Err() == nil && (r.count == 0 || result.sent < r.count) {
 		cfg.Count = labRunRound
 		if r.count > 0 {
-			cfg.Count = min(labRunRound, r.count-r.sent)
+			cfg.Count = min(labRunRound, r.count-result.sent)
 		}
 		round, err := pinger.Run(ctx, cfg)
 		if round != nil {
-			r.sent += len(round.Echoes)
-			r.received += round.Received()
+			result.sent += len(round.Echoes)
+			result.received += round.Received()
 		}
 		if err != nil {
-			return fmt.Errorf("ping: %w", err)
+			result.err = fmt.Errorf("ping: %w", err)
+			return result
 		}
-		if !r.pause(ctx, cfg.Interval) {
-			return nil
+		if r.count > 0 && result.sent >= r.count || !pause(ctx, cfg.Interval) {
+			return result
 		}
 	}
-	return nil
+	return result
 }
 
-// pause waits for the time of the next round's first ping, if there is to be one. It
-// reports whether there is.
-func (r *labRun) pause(ctx context.Context, interval time.Duration) bool {
-	if r.count > 0 && r.sent >= r.count {
-		return false
-	}
+// pause waits for the time of the next round's first ping. It reports whether there is to be
+// one.
+func pause(ctx context.Context, interval time.Duration) bool {
 	timer := time.NewTimer(interval)
 	defer timer.Stop()
 	select {

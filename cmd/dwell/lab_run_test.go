@@ -28,6 +28,21 @@ func TestLabRun(t *testing.T) {
 	}
 }
 
+// Both tenants' guests ping the outside, and one pings the other.
+func TestLabRunTenants(t *testing.T) {
+	prefix := labPrefix(t)
+	p := dwell(t, "lab", "run", "tenants", "--prefix", prefix, "--count", "3", "--interval", "1ms")
+	if status := p.exit(t); status != 0 {
+		t.Fatalf("status %d\n%s", status, &p.stderr)
+	}
+	for _, want := range []string{"pinging 203.0.113.8, 198.51.100.12 every 1ms", "dwell: lab down: 9 pings, 9 replies"} {
+		if !strings.Contains(p.stderr.String(), want) {
+			t.Errorf("no %q in\n%s", want, &p.stderr)
+		}
+	}
+	checkEachLine(t, p.stderr.String())
+}
+
 // docker stop sends SIGTERM: that is how it is meant to end. A lab that a killed run has
 // left is taken over and removed.
 func TestLabRunStopped(t *testing.T) {

@@ -99,6 +99,16 @@ func TestLabUpListDown(t *testing.T) {
 	}
 }
 
+// What to try names the guest where it is not the first.
+func TestLabUpTenants(t *testing.T) {
+	out, err := runLab("up", "tenants", "--prefix", labPrefix(t))
+	for _, want := range []string{" tenants -- ping -c 3 203.0.113.8\n", " tenants --in blue -- ping -c 3 203.0.113.8\n", " tenants -- ping -c 3 198.51.100.12\n"} {
+		if err != nil || !strings.Contains(out, want) {
+			t.Errorf("no %q (%v) in\n%s", want, err, out)
+		}
+	}
+}
+
 func TestLabExec(t *testing.T) {
 	prefix := labPrefix(t)
 	if _, err := runLab("up", "bridge", "--prefix", prefix); err != nil {
