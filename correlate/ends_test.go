@@ -13,6 +13,7 @@ import (
 	"github.com/dwelltrace/dwell/correlate"
 	"github.com/dwelltrace/dwell/correlate/event"
 	"github.com/dwelltrace/dwell/correlate/trace"
+	"github.com/dwelltrace/dwell/internal/check/tracetest"
 )
 
 // drawScenario lets one of all scenarios happen.
@@ -33,7 +34,9 @@ func TestCompleteMeansThatBothEndsWereSeen(t *testing.T) {
 		})
 		traces, _ := run(kept, correlate.Options{})
 		for _, tr := range traces {
-			checkTree(t, tr)
+			if err := tracetest.CheckTree(tr); err != nil {
+				t.Fatal(err)
+			}
 			if tr.Outcome != trace.Complete {
 				continue
 			}

@@ -14,6 +14,7 @@ import (
 	"github.com/dwelltrace/dwell/correlate"
 	"github.com/dwelltrace/dwell/correlate/event"
 	"github.com/dwelltrace/dwell/correlate/trace"
+	"github.com/dwelltrace/dwell/internal/check/tracetest"
 )
 
 // world is a random set of pings that overlap in time, with buffers reused among them
@@ -105,7 +106,9 @@ func TestPingsAndTracesMatch(t *testing.T) {
 		traces, stats := run(w.events, correlate.Options{})
 		seen, ids := map[int]bool{}, map[trace.ID]bool{}
 		for _, tr := range traces {
-			checkTree(t, tr)
+			if err := tracetest.CheckTree(tr); err != nil {
+				t.Fatal(err)
+			}
 			owner := w.checkTimes(t, tr)
 			if seen[owner] || ids[tr.ID] {
 				t.Fatalf("second trace of ping %d or ID %s", owner, tr.ID)
@@ -171,7 +174,9 @@ func TestLostEventsMakeNoFigures(t *testing.T) {
 		}
 		c.Flush()
 		for _, tr := range traces {
-			checkTree(t, tr)
+			if err := tracetest.CheckTree(tr); err != nil {
+				t.Fatal(err)
+			}
 			if s := c.Stats(); len(kept) < len(w.events) && (tr.Cause != trace.CauseEventsLost || s.Complete != 0) {
 				t.Fatalf("events were lost and the trace says %s %q", tr.Outcome, tr.Cause)
 			}
@@ -195,7 +200,9 @@ func TestArbitraryEvents(t *testing.T) {
 		traces, stats := run(events, correlate.Options{MaxEvents: 20, MaxOpen: 3})
 		began := map[trace.ID]int64{}
 		for _, tr := range traces {
-			checkTree(t, tr)
+			if err := tracetest.CheckTree(tr); err != nil {
+				t.Fatal(err)
+			}
 			w.checkTimes(t, tr)
 			// No two packets are seen on one device in the same nanosecond.
 			if at, seen := began[tr.ID]; seen && at != tr.Root().Start {

@@ -12,6 +12,7 @@ import (
 	"github.com/dwelltrace/dwell/correlate"
 	"github.com/dwelltrace/dwell/correlate/event"
 	"github.com/dwelltrace/dwell/correlate/trace"
+	"github.com/dwelltrace/dwell/internal/check/tracetest"
 )
 
 // network is the number of the simulated host's twin that a namespace is part of.
@@ -187,7 +188,9 @@ func TestTwinsAreToldApart(t *testing.T) {
 		traces, stats := run(w.events, correlate.Options{})
 		seen, ids := map[int]bool{}, map[trace.ID]bool{}
 		for _, tr := range traces {
-			checkTree(t, tr)
+			if err := tracetest.CheckTree(tr); err != nil {
+				t.Fatal(err)
+			}
 			owner := w.checkTimes(t, tr)
 			if seen[owner] || ids[tr.ID] {
 				t.Fatalf("second trace of ping %x or ID %s", owner, tr.ID)

@@ -166,9 +166,9 @@ func (k Kind) String() string {
 	return "unknown"
 }
 
-// finer reports whether the kind is that of a step within the stack of a namespace,
+// Finer reports whether the kind is that of a step within the stack of a namespace,
 // which is about no device.
-func (k Kind) finer() bool { return k >= KindSend && k <= KindSocket }
+func (k Kind) Finer() bool { return k >= KindSend && k <= KindSocket }
 
 // Journey reports whether the kind is that of a journey.
 func (k Kind) Journey() bool { return k == KindRequest || k == KindReply }

@@ -312,7 +312,7 @@ func (s *Span) Name() string {
 	case s.Kind == KindTransmit && s.Inner:
 		return "queue " + s.Device.Name
 	case s.Kind == KindHypervisor, s.Kind == KindForward, s.Kind == KindDeliver, s.Kind == KindRespond,
-		s.Kind.finer(), s.Device == nil:
+		s.Kind.Finer(), s.Device == nil:
 		return s.Kind.String() // the namespace, which is the service, says whose
 	case s.Kind == KindBridge && s.Bridge() != "":
 		return "bridge " + s.Bridge()

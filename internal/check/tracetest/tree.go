@@ -1,44 +1,50 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package correlate_test
+package tracetest
 
 import (
+	"fmt"
 	"slices"
-
-	"pgregory.net/rapid"
 
 	"github.com/dwelltrace/dwell/correlate/trace"
 )
 
-// checkTree fails unless everything holds of tr that the documentation of package trace
-// says of a tree.
-func checkTree(t *rapid.T, tr *trace.Trace) {
+// CheckTree returns an error unless everything holds of tr that the documentation of package
+// trace says of a tree.
+func CheckTree(tr *trace.Trace) error {
 	if root := tr.Root(); root.Kind != trace.KindPing || root.Parent != trace.NoParent || root.Depth != 0 || root.Direction != trace.NoDirection {
-		t.Fatalf("the root %v has parent %d, depth %d, direction %q", root, root.Parent, root.Depth, root.Direction)
+		return fmt.Errorf("the root %v has parent %d, depth %d, direction %q", root, root.Parent, root.Depth, root.Direction)
 	}
 	children := make([][]int, len(tr.Spans))
 	for i := 1; i < len(tr.Spans); i++ {
-		checkPlace(t, tr, i)
+		if err := checkPlace(tr, i); err != nil {
+			return err
+		}
 		children[tr.Spans[i].Parent] = append(children[tr.Spans[i].Parent], i)
 	}
-	checkRoot(t, tr, children[0])
+	if err := checkRoot(tr, children[0]); err != nil {
+		return err
+	}
 	for i := 1; i < len(tr.Spans); i++ {
-		checkChildren(t, tr, i, children[i])
+		if err := checkChildren(tr, i, children[i]); err != nil {
+			return err
+		}
 	}
 	if !slices.Equal(depthFirst(nil, children, 0), indices(len(tr.Spans))) {
-		t.Fatalf("spans are not in depth-first order; their children: %v", children)
+		return fmt.Errorf("spans are not in depth-first order; their children: %v", children)
 	}
+	return nil
 }
 
-// checkPlace fails unless what span i says of its place agrees with what its parent says.
-func checkPlace(t *rapid.T, tr *trace.Trace, i int) {
+// checkPlace returns an error unless what span i says of its place agrees with what its parent says.
+func checkPlace(tr *trace.Trace, i int) error {
 	s := &tr.Spans[i]
 	if s.Parent < 0 || s.Parent >= i {
-		t.Fatalf("the parent of span %d, %v, is %d", i, s, s.Parent)
+		return fmt.Errorf("the parent of span %d, %v, is %d", i, s, s.Parent)
 	}
 	parent := &tr.Spans[s.Parent]
 	if s.Depth != parent.Depth+1 {
-		t.Fatalf("%v has depth %d, its parent %v %d", s, s.Depth, parent, parent.Depth)
+		return fmt.Errorf("%v has depth %d, its parent %v %d", s, s.Depth, parent, parent.Depth)
 	}
 	want := parent.Direction
 	switch s.Kind {
@@ -48,13 +54,14 @@ func checkPlace(t *rapid.T, tr *trace.Trace, i int) {
 		want = trace.Reply
 	}
 	if s.Direction != want || s.Kind.Journey() && s.Parent != 0 {
-		t.Fatalf("%v below %v has direction %q", s, parent, s.Direction)
+		return fmt.Errorf("%v below %v has direction %q", s, parent, s.Direction)
 	}
+	return nil
 }
 
-// checkRoot fails unless the children of the root are the first request, what is between
+// checkRoot returns an error unless the children of the root are the first request, what is between
 // the journeys, the first reply, and then the other journeys.
-func checkRoot(t *rapid.T, tr *trace.Trace, children []int) {
+func checkRoot(tr *trace.Trace, children []int) error {
 	rest := children
 	next := func(is func(*trace.Span) bool) bool {
 		if len(rest) == 0 || !is(&tr.Spans[rest[0]]) {
@@ -68,31 +75,33 @@ func checkRoot(t *rapid.T, tr *trace.Trace, children []int) {
 	reply := next(func(s *trace.Span) bool { return s.Kind == trace.KindReply })
 	further := !slices.ContainsFunc(rest, func(i int) bool { return !tr.Spans[i].Kind.Journey() })
 	if !request && !reply || between && !(request && reply) || !further {
-		t.Fatalf("the children of the root:\n%s", render(tr))
+		return fmt.Errorf("the children of the root are not a request, what is between, a reply, and other journeys: %v", tr.Spans)
 	}
+	return nil
 }
 
-// checkChildren fails unless the children of span i, which is not the root, tile it in
+// checkChildren returns an error unless the children of span i, which is not the root, tile it in
 // order of time.
-func checkChildren(t *rapid.T, tr *trace.Trace, i int, children []int) {
+func checkChildren(tr *trace.Trace, i int, children []int) error {
 	s := &tr.Spans[i]
 	if len(children) == 0 {
 		if single := s.Kind.Journey() && s.Duration() == 0; s.Leaf == single {
-			t.Fatalf("%v has no children, leaf is %t", s, s.Leaf)
+			return fmt.Errorf("%v has no children, leaf is %t", s, s.Leaf)
 		}
-		return
+		return nil
 	}
 	at := s.Start
 	for _, c := range children {
 		child := &tr.Spans[c]
 		if child.Start != at || child.End < child.Start {
-			t.Fatalf("%v does not begin at %d, where the sibling before ends", child, at)
+			return fmt.Errorf("%v does not begin at %d, where the sibling before ends", child, at)
 		}
 		at = child.End
 	}
 	if at != s.End || s.Leaf {
-		t.Fatalf("the children of %v end at %d, leaf is %t", s, at, s.Leaf)
+		return fmt.Errorf("the children of %v end at %d, leaf is %t", s, at, s.Leaf)
 	}
+	return nil
 }
 
 // depthFirst appends i and everything below it.
