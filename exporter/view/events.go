@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package view
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/dwelltrace/dwell/correlate/trace"
+)
+
+// event returns what the viewer may see of a span event, and false if that is nothing.
+func (b *builder) event(e trace.Event) (trace.Event, bool) {
+	switch e.Name {
+	case trace.EventDrop:
+		return e, true
+	case trace.EventNAT:
+		return e, b.mayShowHeaders(text(e, trace.AttrNATBefore)) && b.mayShowHeaders(text(e, trace.AttrNATAfter))
+	case trace.EventCopy:
+		return e, e.Device != nil && b.viewer.ofDevice(e.Device) != hidden
+	case trace.EventICMPError:
+		if a, err := netip.ParseAddr(text(e, trace.AttrSourceAddress)); err != nil || !b.mayShow(a) {
+			e = without(e, trace.AttrSourceAddress)
+		}
+		return e, true
+	case trace.EventFirewall, trace.EventRedirect, trace.EventFallback, trace.EventLearn:
+		return b.action(e)
+	}
+	return e, false
+}
+
+// action returns what the viewer may see of what firewall or fast path did to the packet:
+// nothing if it was in another tenant's name, and no rule of the operator's.
+func (b *builder) action(e trace.Event) (trace.Event, bool) {
+	number, ok := number(e, trace.AttrTenantNumber)
+	if ok && (number != int64(b.viewer.Number) || number == 0) {
+		return e, false
+	}
+	if !ok {
+		e = without(e, trace.AttrRule)
+	}
+	if e.Device == nil || b.viewer.ofDevice(e.Device) == hidden {
+		e = without(e, trace.AttrNetworkInterface)
+		e.Device = nil
+	}
+	return e, true
+}
+
+// mayShowHeaders reports whether the viewer may see the addresses in the text of a NAT event,
+// "192.0.2.1 -> 198.51.100.1 id 7".
+func (b *builder) mayShowHeaders(headers string) bool {
+	words := strings.Fields(headers)
+	if len(words) < 3 {
+		return false
+	}
+	for _, w := range [...]string{words[0], words[2]} {
+		if a, err := netip.ParseAddr(w); err != nil || !b.mayShow(a) {
+			return false
+		}
+	}
+	return true
+}
+
+// events returns what the viewer may see of span events.
+func (b *builder) events(list []trace.Event) []trace.Event {
+	var out []trace.Event
+	for _, e := range list {
+		if e, ok := b.event(e); ok {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+func text(e trace.Event, key string) string {
+	for _, a := range e.Attrs {
+		if a.Key == key {
+			return a.Str
+		}
+	}
+	return ""
+}
+
+func number(e trace.Event, key string) (int64, bool) {
+	for _, a := range e.Attrs {
+		if a.Key == key {
+			return a.Int, true
+		}
+	}
+	return 0, false
+}
+
+// without returns a copy of e without an attribute.
+func without(e trace.Event, key string) trace.Event {
+	e.Attrs = slices.DeleteFunc(slices.Clone(e.Attrs), func(a trace.Attr) bool { return a.Key == key })
+	return e
+}
