@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+
+	"golang.org/x/sys/unix"
+)
+
+// unreachable says what to do if the agent does not answer.
+func unreachable(err error) error {
+	var at *url.Error
+	if errors.As(err, &at) {
+		err = at.Err // the URL says nothing that the user has written
+	}
+	switch {
+	case errors.Is(err, context.Canceled):
+		return err
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w: is dwell agent running, and is api.socket set in its configuration?", err)
+	case errors.Is(err, unix.ECONNREFUSED):
+		return fmt.Errorf("%w: dwell agent is not running, or listens elsewhere", err)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w: ask for membership in the group that the socket belongs to (api.group)", err)
+	}
+	return fmt.Errorf("the agent does not answer: %w", err)
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package backend_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/dwelltrace/dwell/correlate/trace"
+	"github.com/dwelltrace/dwell/internal/backend"
+	"github.com/dwelltrace/dwell/internal/backend/client"
+	"github.com/dwelltrace/dwell/internal/check/tracetest"
+)
+
+// soon is how long something may take that happens at once on an idle machine.
+const soon = 30 * time.Second
+
+// setup is a server with a hub that knows red and blue. The test's own user is an operator.
+type setup struct {
+	hub    *backend.Hub
+	server *backend.Server
+	socket string
+}
+
+func policy() backend.Policy {
+	return backend.Policy{
+		Operators: backend.Access{UIDs: []uint32{uint32(os.Getuid())}},
+		Tenants: map[string]backend.Access{
+			"red":  {UIDs: []uint32{5001}, GIDs: []uint32{6001}, Certificates: []string{"red.example"}},
+			"blue": {UIDs: []uint32{5002}, GIDs: []uint32{6002}, Certificates: []string{"spiffe://example/blue"}},
+		},
+	}
+}
+
+// wide are limits that tests of something else do not meet.
+func wide() backend.Limits { return backend.Limits{ClientRate: 1 << 20, ClientBurst: 1 << 20} }
+
+func start(t *testing.T, o backend.ServerOptions) *setup {
+	t.Helper()
+	if o.Hub == nil {
+		o.Hub = backend.NewHub(backend.HubOptions{})
+		o.Hub.SetTenants([]string{"red", "blue"})
+	}
+	if o.Socket == "" {
+		o.Socket = filepath.Join(t.TempDir(), "agent.sock")
+	}
+	if o.Policy.Tenants == nil {
+		o.Policy = policy()
+	}
+	if o.Limits == (backend.Limits{}) {
+		o.Limits = wide()
+	}
+	s, err := backend.Serve(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { shutdown(t, s) })
+	return &setup{o.Hub, s, o.Socket}
+}
+
+func shutdown(t *testing.T, s *backend.Server) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), soon)
+	defer cancel()
+	s.Shutdown(ctx)
+}
+
+func (s *setup) client(t *testing.T) *client.Client {
+	t.Helper()
+	c, err := client.New(t.Context(), client.Options{Backend: "unix://" + s.socket})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+// some returns n traces, one after another in time.
+func some(n int) []*trace.Trace {
+	list := make([]*trace.Trace, n)
+	for i := range list {
+		switch i % 4 {
+		case 3:
+			list[i] = tracetest.Dropped(uint16(i))
+		default:
+			list[i] = tracetest.Complete(uint16(i))
+		}
+	}
+	return list
+}
