@@ -75,6 +75,10 @@ type Options struct {
 	// OnTrace is called with every trace before it is exported, or nil. The trace must
 	// not be changed, nor kept for longer than the call if there is an Exporter.
 	OnTrace func(*trace.Trace)
+	// OnTraces is called with all the traces that are finished at a time, before they are
+	// exported and after OnTrace was called for each, or nil. They must not be changed, but
+	// may be kept.
+	OnTraces func([]*trace.Trace)
 	// IdleTimeout is how long the exporter may go without sending anything once the run is
 	// over. While it does send, it may take as long as it needs. The default is
 	// DefaultIdleTimeout.

@@ -41,6 +41,9 @@ func (a *Agent) send(ctx context.Context, now uint64) {
 		}
 		wanted = append(wanted, t)
 	}
+	if a.opts.OnTraces != nil && len(wanted) > 0 {
+		a.opts.OnTraces(wanted)
+	}
 	a.export(ctx, wanted)
 	if a.sinks.Recording != nil {
 		a.sinks.Recording.Send(offset, len(a.batch), n)
