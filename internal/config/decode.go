@@ -42,6 +42,10 @@ func (d *decoder) document(text []byte, v reflect.Value) {
 	text = bytes.TrimPrefix(text, []byte("\ufeff")) // some editors begin a file with it
 	// The library counts the end of a comment's line twice if it is a Windows one.
 	text = bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n"))
+	if line, column := tooDeep(text); line > 0 {
+		d.fail(Origin{File: d.file, Line: line, Column: column}, "", "brackets are nested too deeply")
+		return
+	}
 	file, tokens, err := parse(text)
 	if err != nil {
 		d.syntax(err, text)
@@ -94,6 +98,28 @@ func parse(text []byte) (file *ast.File, tokens token.Tokens, err error) {
 	tokens = lexer.Tokenize(string(text))
 	file, err = parser.Parse(tokens, 0)
 	return file, tokens, err
+}
+
+// maxDepth is how deep brackets may be nested: more than anything needs, those in comments
+// and texts included, and less than what takes the library more than a moment. It takes
+// seconds for 20,000.
+const maxDepth = 256
+
+// tooDeep returns where brackets are nested too deeply, or zero.
+func tooDeep(text []byte) (line, column int) {
+	depth := 0
+	for i, c := range text {
+		switch c {
+		case '[', '{':
+			depth++
+		case ']', '}':
+			depth = max(depth-1, 0)
+		}
+		if depth > maxDepth {
+			return bytes.Count(text[:i], []byte("\n")) + 1, i - bytes.LastIndexByte(text[:i], '\n')
+		}
+	}
+	return 0, 0
 }
 
 func (d *decoder) syntax(err error, text []byte) {

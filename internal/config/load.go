@@ -95,17 +95,29 @@ func Parse(file string, text []byte, environ []string) (*Loaded, error) {
 	loaded.origins = d.origins
 	unread := slices.Clone(d.errs)
 	d.secrets(&loaded.Config, environ)
-	check(&loaded.Config, func(path, format string, args ...any) {
-		if !about(unread, path) && !d.inherited(path) {
-			d.fail(loaded.Origin(path), path, format, args...)
-		}
-	})
+	check(&loaded.Config, d.reporter(unread))
+	d.checkTenants(loaded, unread)
 	loaded.unused()
-	if len(d.errs) > 0 {
-		slices.SortStableFunc(d.errs, byLine)
-		return nil, errors.Join(d.errs...)
+	if err := d.all(); err != nil {
+		return nil, err
 	}
 	return loaded, nil
+}
+
+// reporter returns what collects what is wrong with settings, but for those that could not
+// be read, for the reasons in unread, and for those that a tenant only inherits.
+func (d *decoder) reporter(unread []error) report {
+	return func(path, format string, args ...any) {
+		if !about(unread, path) && !d.inherited(path) {
+			d.fail(origin(d.origins, path), path, format, args...)
+		}
+	}
+}
+
+// all returns all errors, in the order of the lines.
+func (d *decoder) all() error {
+	slices.SortStableFunc(d.errs, byLine)
+	return errors.Join(d.errs...)
 }
 
 // about reports whether one of the errors is about the setting at path or the list that

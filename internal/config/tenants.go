@@ -3,14 +3,10 @@
 package config
 
 import (
-	"maps"
 	"net/netip"
 	"reflect"
 	"regexp"
-	"slices"
 	"strings"
-
-	"github.com/dwelltrace/dwell/internal/tenant"
 )
 
 // Tenancy is what holds for all tenants.
@@ -67,15 +63,6 @@ type APITLS struct {
 	ClientCAFile string `yaml:"client_ca_file"`
 }
 
-// Owned returns what the tenant owns; origin says where that is defined.
-func (t Tenant) Owned(origin Origin) tenant.Tenant {
-	return tenant.Tenant{
-		ID: t.ID, Origin: origin.place(), Ports: texts(t.Ports), Bridges: texts(t.Bridges),
-		Prefixes: prefixes(t.Prefixes), NetNS: texts(t.NetNS), Containers: texts(t.Containers),
-		VMs: texts(t.VMs), NeutronPorts: texts(t.NeutronPorts),
-	}
-}
-
 func texts[S ~string](list []S) []string {
 	var out []string
 	for _, s := range list {
@@ -90,15 +77,6 @@ func prefixes(list []Prefix) []netip.Prefix {
 		out = append(out, p.Prefix)
 	}
 	return out
-}
-
-// clone returns a copy that shares nothing: whoever has it resolves its secrets.
-func (e TenantExport) clone() TenantExport {
-	e.OTLP = slices.Clone(e.OTLP)
-	for i := range e.OTLP {
-		e.OTLP[i].Headers = maps.Clone(e.OTLP[i].Headers)
-	}
-	return e
 }
 
 // defaults returns a tenant of which nothing is said.

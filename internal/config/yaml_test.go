@@ -176,3 +176,18 @@ func TestAnyTextIsAnswered(t *testing.T) {
 		}
 	})
 }
+
+// Nesting that takes the parser seconds is refused before it is parsed.
+func TestDepth(t *testing.T) {
+	for text, want := range map[string]string{
+		strings.Repeat("[", 100000):               "f:1:257",
+		"# {\n" + strings.Repeat("{a: ", 1000):    "f:2:1021",
+		strings.Repeat("[", 256):                  "f:1:256",
+		"a: [" + strings.Repeat("[],", 500) + "]": "f:1:1",
+	} {
+		got := mistakes(t, text)
+		if len(got) != 1 || got[0].Origin.String() != want || strings.Contains(got[0].Problem, "nested too deeply") != (len(text) > 2000) {
+			t.Errorf("%.40s...: %v, want it at %s", text, got, want)
+		}
+	}
+}
