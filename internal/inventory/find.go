@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dwelltrace/dwell/correlate/trace"
@@ -51,23 +52,28 @@ type finder struct {
 	mu           sync.Mutex
 	named, procs map[uint32]place
 	owners       map[uint32]trace.Container
-	namedAfter   time.Time // no scan of the directories before this
-	procsAfter   time.Time // no scan of /proc before this
+	aliases      map[uint32][]string // all names in directories, in order
+	namedAfter   time.Time           // no scan of the directories before this
+	procsAfter   time.Time           // no scan of /proc before this
+
+	// changes counts the scans that found other names or containers than those before.
+	changes atomic.Uint64
 }
 
 func newFinder(dirs []string, host place, inode uint32, interval time.Duration, clock func() time.Time) *finder {
 	return &finder{dirs: dirs, host: host, inode: inode, interval: interval, clock: clock}
 }
 
-// find returns where the namespace is, if it is anywhere now.
-func (f *finder) find(inode uint32, now time.Time) (place, bool) {
+// find returns where the namespace is, if it is anywhere now. It is thorough if it looked
+// wherever a namespace can be.
+func (f *finder) find(inode uint32, now time.Time) (p place, ok, thorough bool) {
 	if inode == f.inode {
-		return f.host, true
+		return f.host, true, true
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	p, ok := f.locate(inode, now)
-	return f.own(inode, p), ok
+	p, ok, thorough = f.locate(inode, now)
+	return f.own(inode, p), ok, thorough
 }
 
 // own names a place by the container that the namespace belongs to, if there is one.
@@ -83,24 +89,22 @@ func (f *finder) own(inode uint32, p place) place {
 	return p
 }
 
-func (f *finder) locate(inode uint32, now time.Time) (place, bool) {
+func (f *finder) locate(inode uint32, now time.Time) (_ place, ok, thorough bool) {
 	if p, ok := f.named[inode]; ok && netns.MountedInode(p.path) == inode {
-		return p, true
+		return p, true, true
 	}
-	if f.scanNamed(now) {
-		if p, ok := f.named[inode]; ok {
-			return p, true
-		}
+	named := f.scanNamed(now)
+	if p, ok := f.named[inode]; named && ok {
+		return p, true, true
 	}
 	if p, ok := f.procs[inode]; ok && netns.MountedInode(p.path) == inode {
-		return p, true
+		return p, true, true
 	}
-	if f.scanProcs(now) {
-		if p, ok := f.procs[inode]; ok {
-			return p, true
-		}
+	procs := f.scanProcs(now)
+	if p, ok := f.procs[inode]; procs && ok {
+		return p, true, true
 	}
-	return place{}, false
+	return place{}, false, named && procs
 }
 
 // located is a namespace and where it can be opened.
@@ -197,15 +201,22 @@ func (f *finder) scanNamed(now time.Time) bool {
 		return false
 	}
 	start := f.clock()
-	f.named = map[uint32]place{}
+	before := f.aliases
+	f.named, f.aliases = map[uint32]place{}, map[uint32][]string{}
 	for _, dir := range f.dirs {
 		files, err := os.ReadDir(dir)
 		if err != nil { // mostly: there is no such directory
 			continue
 		}
 		for _, file := range files {
-			note(f.named, place{path: filepath.Join(dir, file.Name()), name: file.Name()})
+			inode := note(f.named, place{path: filepath.Join(dir, file.Name()), name: file.Name()})
+			if inode != 0 {
+				f.aliases[inode] = append(f.aliases[inode], file.Name())
+			}
 		}
+	}
+	if !maps.EqualFunc(before, f.aliases, slices.Equal) {
+		f.changes.Add(1)
 	}
 	f.namedAfter = now.Add(max(f.interval, restFactor*f.clock().Sub(start)))
 	return true
@@ -234,7 +245,10 @@ func (f *finder) scanProcs(now time.Time) bool {
 			claims.note(p, inode, uint32(pid))
 		}
 	}
-	f.owners = claims.owners(f.inode)
+	before := f.owners
+	if f.owners = claims.owners(f.inode); !maps.Equal(before, f.owners) {
+		f.changes.Add(1)
+	}
 	f.procsAfter = now.Add(max(f.interval, restFactor*f.clock().Sub(start)))
 	return true
 }

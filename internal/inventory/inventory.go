@@ -21,7 +21,8 @@
 //
 // Subscribing to each namespace's netlink notifications would be quicker to see
 // a renamed device, and wrong: a socket keeps its namespace alive, and so the
-// network of every container that is gone.
+// network of every container that is gone. It is only done in hypervisors and shared
+// namespaces, and only if there are tenants, whose ports are there: see SetTenants.
 package inventory
 
 import (
@@ -64,6 +65,11 @@ type Config struct {
 	MinInterval time.Duration
 	// MaxWait bounds how long an answer waits for a look. Default 20 ms.
 	MaxWait time.Duration
+	// Settle is for how long something belongs to nobody after it has come to belong to another
+	// tenant: at least as long as it takes from a packet to its trace. Default 3 s.
+	Settle time.Duration
+	// LibvirtDir has libvirt's records of the virtual machines that run. Default: LibvirtDir.
+	LibvirtDir string
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
 }
@@ -80,6 +86,12 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MaxWait <= 0 {
 		c.MaxWait = 20 * time.Millisecond
+	}
+	if c.Settle <= 0 {
+		c.Settle = 3 * time.Second
+	}
+	if c.LibvirtDir == "" {
+		c.LibvirtDir = LibvirtDir
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -117,6 +129,12 @@ type Inventory struct {
 	looking sync.WaitGroup
 
 	hypervisors atomic.Pointer[[]uint32]
+
+	// tenancy is nil without tenants; base counts what else may change whose something is.
+	tenancy  atomic.Pointer[tenancy]
+	base     atomic.Uint64
+	doubtful atomic.Uint64
+	links    links
 }
 
 // New returns an Inventory that has scanned every namespace that it could find.
@@ -166,7 +184,8 @@ func (v *Inventory) settle() {
 // NetNS returns the namespace with the inode number. One that is not known is
 // named netns-<inode>. The same namespace is the same pointer until it is renamed.
 func (v *Inventory) NetNS(inode uint32) *trace.NetNS {
-	return v.current(v.space(inode)).netns
+	s := v.space(inode)
+	return v.sureNetNS(s, v.current(s))
 }
 
 // Device returns the device with the index in the namespace. One that is not
@@ -176,14 +195,14 @@ func (v *Inventory) Device(inode, ifindex uint32) *trace.Device {
 	s := v.space(inode)
 	snap := v.current(s)
 	if d, ok := snap.devices[ifindex]; ok {
-		return d.device
+		return v.sureDevice(s, snap, d.device)
 	}
 	snap = v.await(s)
 	if d, ok := snap.devices[ifindex]; ok {
-		return d.device
+		return v.sureDevice(s, snap, d.device)
 	}
 	v.unknown.Add(1)
-	return s.placeholder(snap.netns, ifindex)
+	return s.placeholder(v.sureNetNS(s, snap), ifindex, v.tenancy.Load() != nil && snap.netns.Tenant == "")
 }
 
 // Stats returns what was counted so far.
@@ -199,6 +218,7 @@ func (v *Inventory) Close() {
 	v.closed = true
 	v.mu.Unlock()
 	v.looking.Wait()
+	v.links.close()
 	if v.finder.names != nil {
 		v.finder.names.Close()
 	}

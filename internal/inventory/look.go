@@ -41,6 +41,12 @@ type listing struct {
 	lost       bool
 	// ports are the names of those that belong to Open vSwitch.
 	ports []string
+	// bridges are those of the devices, unplaced are the ports of Open vSwitch among them whose
+	// bridge is not known for certain.
+	bridges  map[int]string
+	unplaced map[int]bool
+	// cookie is the namespace's, or 0 if it was not asked for.
+	cookie uint64
 }
 
 // scan finds the namespace, lists its devices and replaces the snapshot. Only one scan of
@@ -48,39 +54,55 @@ type listing struct {
 func (v *Inventory) scan(s *space) listing {
 	start := v.cfg.Now()
 	generation := v.generation(start)
-	where, found := v.finder.find(s.inode, start)
+	where, found, thorough := v.finder.find(s.inode, start)
 	var l listing
 	var err error
+	watched := !found || v.watchLinks(s, where.path)
+	touched, some := s.touched.take()
 	if found {
 		l, err = v.list(s, where.path)
 	}
 	if found && err == nil {
 		v.complete.Add(1)
 	} else {
+		s.touched.giveBack(touched, some)
 		v.failed.Add(1)
+	}
+	if !watched {
+		s.touched.addAll()
 	}
 	now := v.cfg.Now()
 	rest := now.Add(max(v.cfg.MinInterval, restFactor*now.Sub(start)))
-	bridges := bridgesOf(l.links, v.switches.known())
+	l.bridges, l.unplaced = bridgesOf(l.links, v.switches.known()), unplaced(l, v.switches.known())
 	for { // until the namespace's role has not changed meanwhile
 		old := s.snapshot.Load()
 		snap := &snapshot{
 			netns: old.netns, devices: old.devices, neighbours: l.neighbours,
 			looked: start, generation: generation, rest: rest, since: old.since, tunnels: tunnelsOf(l.links),
+			facts: old.facts, owner: old.owner, ways: old.ways, cookie: old.cookie, path: where.path, thorough: thorough,
 		}
-		if found {
+		if !found {
+			if snap.gone = old.gone; snap.gone.IsZero() {
+				snap.gone = start
+			}
+		} else {
 			snap.found = true
+			snap.identify(old, l.cookie)
 			if !where.describes(snap.netns) {
 				snap.netns = v.netns(s.inode, where)
 			}
 			if !old.found || snap.netns != old.netns {
 				snap.since = start
 			}
-			snap.devices, snap.listed = merge(snap.netns, old, l, bridges, now), now
+			snap.devices, snap.listed = merge(snap, old, l, now), now
 		}
+		v.attribute(s.inode, snap, now)
 		if s.snapshot.CompareAndSwap(old, snap) {
 			break
 		}
+	}
+	if found {
+		s.lived.Store(start.UnixNano())
 	}
 	v.assignRole(s)
 	return l
@@ -89,7 +111,7 @@ func (v *Inventory) scan(s *space) listing {
 // list lists the devices of the namespace at path, if it is still the one. The
 // namespace is not held any longer than that takes.
 func (v *Inventory) list(s *space, path string) (listing, error) {
-	nl, err := v.netlink(s.inode, path)
+	nl, cookie, err := v.netlink(s.inode, path)
 	if err != nil {
 		return listing{}, err
 	}
@@ -99,32 +121,40 @@ func (v *Inventory) list(s *space, path string) (listing, error) {
 	}
 	// A list that changed while it was read is returned with an error.
 	links, err := nl.LinkList()
-	l := listing{links: links, ports: portsOf(links)}
+	l := listing{links: links, ports: portsOf(links), cookie: cookie}
 	l.neighbours, l.lost = v.neighbours(nl, s.snapshot.Load(), links, v.cfg.Now())
 	return l, err
 }
 
-func (v *Inventory) netlink(inode uint32, path string) (*netlink.Handle, error) {
+// netlink opens the namespace at path, if it is still the one, and returns its cookie if
+// there are tenants.
+func (v *Inventory) netlink(inode uint32, path string) (nl *netlink.Handle, cookie uint64, err error) {
 	if inode == v.self {
-		return netlink.NewHandle(unix.NETLINK_ROUTE)
+		nl, err = netlink.NewHandle(unix.NETLINK_ROUTE)
+		return nl, 0, err // the process's own is never another one
 	}
 	ns, err := netns.Open(path)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer ns.Close()
 	if ns.Inode() != inode {
-		return nil, unix.ESTALE
+		return nil, 0, unix.ESTALE
 	}
-	return ns.Netlink()
+	if v.tenancy.Load() != nil {
+		_ = ns.Do(func() error { cookie = cookieHere(); return nil })
+	}
+	nl, err = ns.Netlink()
+	return nl, cookie, err
 }
 
 // merge makes the devices of a snapshot: those that are there, as the same
 // pointers if nothing about them changed, and those that went lately. None is
 // taken over from a namespace of another name, which had the number before.
-func merge(ns *trace.NetNS, old *snapshot, l listing, bridges map[int]string, now time.Time) map[uint32]known {
+func merge(snap, old *snapshot, l listing, now time.Time) map[uint32]known {
+	ns := snap.netns
 	devices := make(map[uint32]known, len(l.links))
-	if old.netns == ns {
+	if old.netns == ns && !snap.reused {
 		for index, k := range old.devices {
 			if now.Sub(k.seen) < retain {
 				devices[index] = k
@@ -133,13 +163,23 @@ func merge(ns *trace.NetNS, old *snapshot, l listing, bridges map[int]string, no
 	}
 	for _, link := range l.links {
 		below := linkageOf(link)
-		d := device(ns, link, below.lower(ns.Inode, l.neighbours), bridges[link.Attrs().Index])
-		if k, ok := devices[d.Index]; ok && *k.device == *d {
+		d := device(ns, link, below.lower(ns.Inode, l.neighbours), l.bridges[link.Attrs().Index])
+		k := devices[d.Index]
+		if k.device != nil && alike(*k.device, *d) {
 			d = k.device
 		}
-		devices[d.Index] = known{device: d, others: link.Attrs().AltNames, seen: now, linkage: below}
+		devices[d.Index] = known{
+			device: d, others: link.Attrs().AltNames, seen: now, linkage: below,
+			edge: edgeOf(link), unplaced: l.unplaced[link.Attrs().Index], own: k.own,
+		}
 	}
 	return devices
+}
+
+// alike reports whether two devices are the same, apart from whose they are.
+func alike(a, b trace.Device) bool {
+	a.Tenant, a.Unattributed, b.Tenant, b.Unattributed = "", false, "", false
+	return a == b
 }
 
 // device describes a link.

@@ -82,7 +82,10 @@ const (
 
 // Refresh looks for namespaces again. Its caller decides how often, and so how much of
 // the machine's time it takes.
-func (v *Inventory) Refresh(where Where) { v.finder.refresh(where, v.cfg.Now()) }
+func (v *Inventory) Refresh(where Where) {
+	v.finder.refresh(where, v.cfg.Now())
+	v.resolveTenants()
+}
 
 // Containers reports whether containers are looked for.
 func (v *Inventory) Containers() bool { return v.cfg.Containers }
@@ -96,10 +99,10 @@ var ErrGone = errors.New("is gone")
 // Open opens a namespace that has been found. The caller closes it. The error is ErrGone
 // if it is not there any more.
 func (v *Inventory) Open(inode uint32) (*netns.NS, error) {
-	where, ok := v.finder.find(inode, v.cfg.Now())
+	where, ok, _ := v.finder.find(inode, v.cfg.Now())
 	if !ok { // or not scanned for since it appeared
 		v.Refresh(Everywhere)
-		where, ok = v.finder.find(inode, v.cfg.Now())
+		where, ok, _ = v.finder.find(inode, v.cfg.Now())
 	}
 	if !ok {
 		return nil, fmt.Errorf("network namespace %d %w", inode, ErrGone)

@@ -27,6 +27,7 @@ func (v *Inventory) setHypervisors(inodes []uint32) {
 	}
 	inodes = slices.Clone(inodes)
 	v.hypervisors.Store(&inodes)
+	v.base.Add(1)
 }
 
 func (v *Inventory) isHypervisor(inode uint32) bool {
@@ -57,7 +58,8 @@ func rehome(devices map[uint32]known, ns *trace.NetNS) map[uint32]known {
 	for index, k := range devices {
 		d := *k.device
 		d.NetNS = ns
-		moved[index] = known{&d, k.others, k.seen, k.linkage}
+		k.device = &d
+		moved[index] = k
 	}
 	return moved
 }

@@ -32,6 +32,13 @@ type space struct {
 	underway     chan struct{} // closed when the look that is under way is done
 	deadline     time.Time     // how long to wait for it
 	placeholders map[uint32]*trace.Device
+	doubts       doubts
+
+	// touched are devices that may have changed since the last look; it is only used with
+	// tenants, and so is lived, when the namespace was last seen where it was, in ns since
+	// the Unix epoch.
+	touched touched
+	lived   atomic.Int64
 }
 
 // snapshot is what one look saw. It does not change.
@@ -54,6 +61,23 @@ type snapshot struct {
 	listed time.Time
 	// found is set if the namespace was there.
 	found bool
+
+	// path is where the namespace was found, cookie its number that no other has, or 0.
+	// With thorough it was looked for everywhere; gone is when it was not found first, and
+	// reused is set if another namespace had the number before.
+	path     string
+	cookie   uint64
+	thorough bool
+	gone     time.Time
+	reused   bool
+
+	// What follows is about tenants. facts is the number of what it was concluded from, 0 if
+	// there were no tenants; recheck is when it must be again, or zero.
+	facts     uint64
+	recheck   time.Time
+	owner     spaceOwner
+	ways      map[uint32]way
+	conflicts []Conflict
 }
 
 // known is a device, when it was last seen, and what netlink said about its parent.
@@ -63,6 +87,11 @@ type known struct {
 	others  []string
 	seen    time.Time
 	linkage linkage
+	// edge is what it leads to; unplaced is set for a port of Open vSwitch whose bridge is not
+	// known for certain.
+	edge     edge
+	unplaced bool
+	own      ownership
 }
 
 func newSpace(inode uint32, ns *trace.NetNS) *space {
@@ -71,18 +100,22 @@ func newSpace(inode uint32, ns *trace.NetNS) *space {
 	return s
 }
 
-// placeholder returns a device that is named by its number.
-func (s *space) placeholder(ns *trace.NetNS, ifindex uint32) *trace.Device {
+// placeholder returns a device that is named by its number. Its owner is that of the
+// namespace, and unsure says that there may be another one.
+func (s *space) placeholder(ns *trace.NetNS, ifindex uint32, unsure bool) *trace.Device {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	d := s.placeholders[ifindex]
-	if d != nil && d.NetNS == ns {
+	if d != nil && d.NetNS == ns && d.Unattributed == unsure {
 		return d
 	}
 	if len(s.placeholders) >= maxPlaceholders {
 		clear(s.placeholders)
 	}
-	d = &trace.Device{NetNS: ns, Index: ifindex, Name: "if" + strconv.FormatUint(uint64(ifindex), 10)}
+	d = &trace.Device{
+		NetNS: ns, Index: ifindex, Name: "if" + strconv.FormatUint(uint64(ifindex), 10),
+		Tenant: ns.Tenant, Unattributed: unsure,
+	}
 	s.placeholders[ifindex] = d
 	return d
 }
@@ -90,12 +123,19 @@ func (s *space) placeholder(ns *trace.NetNS, ifindex uint32) *trace.Device {
 // current returns what is known of the namespace, after another look if that is
 // too old.
 func (v *Inventory) current(s *space) *snapshot {
-	snap := s.snapshot.Load()
 	now := v.cfg.Now()
-	if snap.found && now.Sub(snap.looked) < v.cfg.MaxAge && snap.generation == v.generation(now) {
-		return snap
+	if t := v.tenancy.Load(); t != nil {
+		return v.currentOwned(t, s, now)
+	}
+	if snap := s.snapshot.Load(); v.fresh(snap, now) {
+		return v.judged(s, now)
 	}
 	return v.await(s)
+}
+
+// fresh reports whether what is known is as good as after another look.
+func (v *Inventory) fresh(snap *snapshot, now time.Time) bool {
+	return snap.found && now.Sub(snap.looked) < v.cfg.MaxAge && snap.generation == v.generation(now)
 }
 
 // await begins a look, unless one is under way or it is too early for another,
@@ -103,14 +143,14 @@ func (v *Inventory) current(s *space) *snapshot {
 func (v *Inventory) await(s *space) *snapshot {
 	now := v.cfg.Now()
 	if now.Before(s.snapshot.Load().rest) {
-		return s.snapshot.Load()
+		return v.judged(s, now)
 	}
 	s.mu.Lock()
 	done := s.underway
 	if done == nil {
 		if now.Before(s.snapshot.Load().rest) || !v.begin() {
 			s.mu.Unlock()
-			return s.snapshot.Load()
+			return v.judged(s, now)
 		}
 		done = make(chan struct{})
 		s.underway, s.deadline = done, now.Add(v.cfg.MaxWait)
@@ -119,7 +159,7 @@ func (v *Inventory) await(s *space) *snapshot {
 	limit := s.deadline.Sub(now)
 	s.mu.Unlock()
 	waitFor(done, limit)
-	return s.snapshot.Load()
+	return v.judged(s, v.cfg.Now())
 }
 
 // lookAside scans the namespace and wakes those that wait.

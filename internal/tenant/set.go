@@ -20,6 +20,7 @@ type Set struct {
 	numbers map[string]uint32
 	// prefixes are those of all tenants: see Foreign.
 	prefixes prefixTable
+	index    *indices
 }
 
 // NewSet returns the set of these tenants. Namespaces that the references shared mean may be
@@ -58,7 +59,7 @@ func NewSet(tenants []Tenant, shared []string) (*Set, error) {
 		return nil, err
 	}
 	s.ids = slices.Sorted(maps.Keys(s.tenants))
-	s.prefixes = newPrefixTable(s)
+	s.prefixes, s.index = newPrefixTable(s), newIndices(s)
 	return s, nil
 }
 

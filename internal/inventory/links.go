@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package inventory
+
+import (
+	"encoding/binary"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// linksInterval is how often notifications are read, at most. A trace is made at least
+// correlate.Options.Grace after what is in it, which is longer.
+const linksInterval = time.Millisecond
+
+// links reads the kernel's notifications of devices in those namespaces where devices may be
+// tenants' ports, so that one that is renamed or moved to another bridge belongs to another
+// tenant at once. There are few such namespaces, and they last: a socket keeps its
+// namespace alive.
+type links struct {
+	next atomic.Int64 // time of the next read, in ns since the Unix epoch
+
+	mu      sync.Mutex
+	sockets map[uint32]*linkSocket // by inode number
+	polled  []unix.PollFd
+	spaces  []*space // of polled
+}
+
+// linkSocket is a netlink socket in a namespace.
+type linkSocket struct {
+	fd int
+	s  *space
+}
+
+// touched are devices about which there was a notification that no look has followed.
+type touched struct {
+	any  atomic.Bool
+	mu   sync.Mutex
+	all  bool
+	some map[uint32]bool
+}
+
+func (t *touched) add(index uint32) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.some == nil {
+		t.some = map[uint32]bool{}
+	}
+	t.some[index] = true
+	t.any.Store(true)
+}
+
+func (t *touched) addAll() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.all = true
+	t.any.Store(true)
+}
+
+// has reports whether the device may be another one than at the last look.
+func (t *touched) has(index uint32) bool {
+	if !t.any.Load() {
+		return false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.all || t.some[index]
+}
+
+// take empties t and returns what was in it.
+func (t *touched) take() (all bool, some map[uint32]bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	all, some = t.all, t.some
+	t.all, t.some = false, nil
+	t.any.Store(false)
+	return all, some
+}
+
+// giveBack is the opposite of take, after a look that failed.
+func (t *touched) giveBack(all bool, some map[uint32]bool) {
+	for index := range some {
+		t.add(index)
+	}
+	if all {
+		t.addAll()
+	}
+}
+
+// watch begins to read notifications about the namespace, whose socket open makes, or reads
+// those that have come. It reports false if there cannot be any.
+func (l *links) watch(s *space, open func() (int, error)) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if socket := l.sockets[s.inode]; socket != nil {
+		drain(socket.fd, &s.touched)
+		return true
+	}
+	fd, err := open()
+	if err != nil {
+		return false
+	}
+	if l.sockets == nil {
+		l.sockets = map[uint32]*linkSocket{}
+	}
+	l.sockets[s.inode] = &linkSocket{fd, s}
+	l.arrange()
+	return true
+}
+
+// arrange makes the list to poll.
+func (l *links) arrange() {
+	l.polled, l.spaces = l.polled[:0], l.spaces[:0]
+	for _, socket := range l.sockets {
+		l.polled = append(l.polled, unix.PollFd{Fd: int32(socket.fd), Events: unix.POLLIN})
+		l.spaces = append(l.spaces, socket.s)
+	}
+}
+
+// keep closes the sockets of all other namespaces than those that wanted chooses.
+func (l *links) keep(wanted func(inode uint32) bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for inode, socket := range l.sockets {
+		if !wanted(inode) {
+			_ = unix.Close(socket.fd)
+			delete(l.sockets, inode)
+		}
+	}
+	l.arrange()
+}
+
+func (l *links) close() { l.keep(func(uint32) bool { return false }) }
+
+// read notes the devices of the notifications that have come, unless that was done just now.
+func (l *links) read(now time.Time) {
+	next := l.next.Load()
+	if now.UnixNano() < next || !l.next.CompareAndSwap(next, now.Add(linksInterval).UnixNano()) {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.polled) == 0 {
+		return
+	}
+	if n, err := unix.Poll(l.polled, 0); n <= 0 || err != nil {
+		return
+	}
+	for i, p := range l.polled {
+		if p.Revents != 0 {
+			drain(int(p.Fd), &l.spaces[i].touched)
+		}
+	}
+}
+
+// drain reads all notifications that have come.
+func drain(fd int, t *touched) {
+	buffer := make([]byte, 32<<10)
+	for {
+		n, _, err := unix.Recvfrom(fd, buffer, unix.MSG_DONTWAIT)
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case errors.Is(err, unix.EAGAIN):
+			return
+		case err != nil: // some were lost
+			t.addAll()
+			if !errors.Is(err, unix.ENOBUFS) {
+				return
+			}
+		default:
+			noteLinks(buffer[:n], t)
+		}
+	}
+}
+
+// noteLinks notes the devices that messages are about: struct nlmsghdr, then struct ifinfomsg
+// (linux/netlink.h, linux/rtnetlink.h).
+func noteLinks(b []byte, t *touched) {
+	for len(b) >= unix.NLMSG_HDRLEN {
+		size := int(binary.NativeEndian.Uint32(b))
+		if size < unix.NLMSG_HDRLEN || size > len(b) {
+			t.addAll() // it is truncated
+			return
+		}
+		if size >= unix.NLMSG_HDRLEN+unix.SizeofIfInfomsg {
+			t.add(binary.NativeEndian.Uint32(b[unix.NLMSG_HDRLEN+4:]))
+		}
+		b = b[min((size+3)&^3, len(b)):]
+	}
+}
+
+// linkSocketHere opens a socket for notifications of devices in the thread's namespace.
+func linkSocketHere() (int, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
+	if err != nil {
+		return -1, err
+	}
+	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: unix.RTMGRP_LINK}); err != nil {
+		_ = unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// cookieHere returns the number of the thread's namespace that no other ever has, or 0 if the
+// kernel does not say (SO_NETNS_COOKIE, Linux 5.14).
+func cookieHere() uint64 {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
+	if err != nil {
+		return 0
+	}
+	defer func() { _ = unix.Close(fd) }()
+	cookie, err := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE)
+	if err != nil {
+		return 0
+	}
+	return cookie
+}

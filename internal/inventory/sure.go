@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package inventory
+
+import (
+	"sync"
+	"time"
+
+	"github.com/dwelltrace/dwell/correlate/trace"
+	"github.com/dwelltrace/dwell/internal/netns"
+	"github.com/dwelltrace/dwell/internal/ovsdb"
+)
+
+// currentOwned is [Inventory.current] with tenants: what is known must be sure, too.
+func (v *Inventory) currentOwned(t *tenancy, s *space, now time.Time) *snapshot {
+	t.vms.refresh(t.set, now)
+	v.links.read(now)
+	snap := s.snapshot.Load()
+	if v.fresh(snap, now) && !s.touched.any.Load() && v.alive(s, snap, now) {
+		snap = v.judged(s, now)
+	} else {
+		snap = v.await(s)
+	}
+	if snap.owner.role != "" || !snap.found {
+		return snap
+	}
+	// It may be reached through a port that has just been made.
+	n := v.naming(t)
+	for _, inode := range n.common {
+		c := v.space(inode)
+		if known := c.snapshot.Load(); c != s && (c.touched.any.Load() || !v.fresh(known, now)) {
+			v.await(c)
+		}
+	}
+	return v.judged(s, now)
+}
+
+// alive reports whether the namespace is still where it was found, as of a moment ago. If it
+// is, another one does not have its number.
+func (v *Inventory) alive(s *space, snap *snapshot, now time.Time) bool {
+	if now.UnixNano()-s.lived.Load() < int64(watchInterval) {
+		return true
+	}
+	if !snap.found || netns.MountedInode(snap.path) != s.inode {
+		return false
+	}
+	s.lived.Store(now.UnixNano())
+	return true
+}
+
+// sureNetNS returns the snapshot's namespace, or one that no tenant sees if it may be another
+// one by now.
+func (v *Inventory) sureNetNS(s *space, snap *snapshot) *trace.NetNS {
+	if v.sure(s, snap) {
+		return snap.netns
+	}
+	v.doubtful.Add(1)
+	ns, _ := s.doubts.of(snap.netns, nil)
+	return ns
+}
+
+func (v *Inventory) sure(s *space, snap *snapshot) bool {
+	ns := snap.netns
+	return ns.Tenant == "" && !ns.Shared || !snap.found || v.alive(s, snap, v.cfg.Now())
+}
+
+// sureDevice returns a device of the snapshot, or one that no tenant sees if it may be another
+// one, or somebody else's, by now.
+func (v *Inventory) sureDevice(s *space, snap *snapshot, d *trace.Device) *trace.Device {
+	if v.sure(s, snap) && !(snap.netns.Shared && s.touched.has(d.Index)) {
+		return d
+	}
+	v.doubtful.Add(1)
+	_, d = s.doubts.of(snap.netns, d)
+	return d
+}
+
+// doubts are descriptions by which no tenant sees what is described, so that the same is the
+// same pointer.
+type doubts struct {
+	mu        sync.Mutex
+	known, ns *trace.NetNS // the namespace as it is known, and without its tenant
+	devices   map[*trace.Device]*trace.Device
+}
+
+// of returns the descriptions of a namespace and of a device in it.
+func (c *doubts) of(ns *trace.NetNS, d *trace.Device) (*trace.NetNS, *trace.Device) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.known != ns || len(c.devices) >= maxPlaceholders {
+		copied := *ns
+		copied.Tenant, copied.Shared = "", false
+		c.known, c.ns, c.devices = ns, &copied, map[*trace.Device]*trace.Device{}
+	}
+	if d == nil {
+		return c.ns, nil
+	}
+	doubtful, ok := c.devices[d]
+	if !ok {
+		copied := *d
+		copied.NetNS, copied.Tenant, copied.Unattributed = c.ns, "", true
+		doubtful = &copied
+		c.devices[d] = doubtful
+	}
+	return c.ns, doubtful
+}
+
+// identify notes whether the snapshot is of another namespace than the one before, which had
+// the same number.
+func (s *snapshot) identify(old *snapshot, cookie uint64) {
+	if cookie == 0 {
+		return
+	}
+	s.cookie, s.reused = cookie, old.cookie != 0 && old.cookie != cookie
+}
+
+// unplaced returns the ports of Open vSwitch whose bridges are not known for certain, because
+// the database did not say so.
+func unplaced(l listing, known *ovsdb.Bridges) map[int]bool {
+	if len(l.ports) == 0 {
+		return nil
+	}
+	ports, system := map[int]bool{}, datapathOf(l.links)
+	for _, link := range l.links {
+		if isPort(link, system) && (known == nil || known.Of(link.Attrs().Name) == "") && !lone(link) {
+			ports[link.Attrs().Index] = true
+		}
+	}
+	return ports
+}
+
+// watchLinks begins to read notifications about a namespace in which there may be ports. It
+// reports false if there are tenants and that is not possible.
+func (v *Inventory) watchLinks(s *space, path string) bool {
+	t := v.tenancy.Load()
+	if t == nil {
+		return true
+	}
+	if role, _ := v.roleOf(v.naming(t), s.inode); role != sharedRole {
+		return true
+	}
+	return v.links.watch(s, func() (fd int, err error) {
+		if s.inode == v.self {
+			return linkSocketHere()
+		}
+		ns, err := netns.Open(path)
+		if err != nil {
+			return -1, err
+		}
+		defer ns.Close()
+		if ns.Inode() != s.inode {
+			return -1, ErrGone
+		}
+		err = ns.Do(func() error {
+			fd, err = linkSocketHere()
+			return err
+		})
+		return fd, err
+	})
+}
+
+// releaseLinks stops reading notifications about namespaces that are gone, and exist only
+// because of that, or that are not shared any more.
+func (v *Inventory) releaseLinks(t *tenancy) {
+	common, titles := map[uint32]bool{}, v.finder.titles()
+	for _, inode := range v.naming(t).common {
+		_, common[inode] = titles[inode]
+	}
+	v.links.keep(func(inode uint32) bool { return common[inode] })
+}

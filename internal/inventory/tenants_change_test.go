@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package inventory
+
+import (
+	"fmt"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/dwelltrace/dwell/correlate/trace"
+	"github.com/dwelltrace/dwell/internal/netns"
+	"github.com/dwelltrace/dwell/internal/tenant"
+)
+
+func redAndBlue(t *testing.T) *tenant.Set {
+	t.Helper()
+	return setOf(t, nil,
+		tenant.Tenant{ID: "red", Ports: []string{"red-*"}, Bridges: []string{"br-red"}, NetNS: []string{"*-red"}},
+		tenant.Tenant{ID: "blue", Ports: []string{"blue-*"}, Bridges: []string{"br-blue"}, NetNS: []string{"*-blue"}},
+	)
+}
+
+// soon lets so much time pass that notifications are read, and no more looks are due for
+// their age.
+func (w *world) soon() { w.clock.advance(w.v.cfg.MinInterval + linksInterval) }
+
+// A port that is renamed is nobody's from then on, and its new owner's only when packets that
+// it carried before have had their traces.
+func TestRenamedPort(t *testing.T) {
+	for _, test := range []struct{ from, to, want string }{
+		{"red-1", "blue-1", "blue"},
+		{"nic-1", "red-1", "red"},
+		{"red-1", "nic-1", nobody},
+	} {
+		t.Run(test.from+" to "+test.to, func(t *testing.T) {
+			w := newWorld(t, Config{MinInterval: time.Microsecond})
+			at := w.device(test.from, &netlink.Ifb{})
+			w.v.SetTenants(redAndBlue(t))
+			w.later()
+			before := w.v.Device(at.NetNS, at.Index)
+			if before.Unattributed || before.Name != test.from {
+				t.Fatalf("before: %+v", before)
+			}
+			rename(t, w.hyp, test.from, test.to)
+			w.soon()
+			for range 3 {
+				if d := expectOwner(t, w.v, at, unsure); d.Name != test.to {
+					t.Errorf("after: %+v", d)
+				}
+				w.clock.advance(w.v.cfg.Settle / 4)
+			}
+			w.settle()
+			if d := expectOwner(t, w.v, at, test.want); w.v.Device(at.NetNS, at.Index) != d {
+				t.Error("another pointer though nothing changed")
+			}
+		})
+	}
+}
+
+// While it is too early for another look, what has changed is nobody's; the rest is as it was.
+func TestRenamedPortBeforeTheNextLook(t *testing.T) {
+	w := newWorld(t, Config{MinInterval: 10 * time.Second, MaxAge: time.Hour})
+	w.clock.advance(time.Hour)
+	at, other := w.device("red-1", &netlink.Ifb{}), w.device("red-2", &netlink.Ifb{})
+	w.v.SetTenants(redAndBlue(t))
+	expectOwner(t, w.v, at, "red")
+	rename(t, w.hyp, "red-1", "blue-1")
+	w.clock.advance(linksInterval)
+	d := expectOwner(t, w.v, at, unsure)
+	if again := w.v.Device(at.NetNS, at.Index); again != d {
+		t.Error("another pointer though nothing changed")
+	}
+	expectOwner(t, w.v, other, "red")
+	if n := w.v.Tenants().Doubtful; n != 2 {
+		t.Errorf("%d doubtful answers, want 2", n)
+	}
+	w.clock.advance(10 * time.Second)
+	if d := expectOwner(t, w.v, at, unsure); d.Name != "blue-1" {
+		t.Errorf("%+v", d)
+	}
+	w.settle()
+	expectOwner(t, w.v, at, "blue")
+}
+
+func TestPortIsMovedToAnotherBridge(t *testing.T) {
+	w := newWorld(t, Config{MinInterval: time.Microsecond})
+	w.device("br-red", &netlink.Bridge{})
+	w.device("br-blue", &netlink.Bridge{})
+	at := w.device("p1", &netlink.Ifb{})
+	w.enslave("p1", "br-red")
+	w.v.SetTenants(redAndBlue(t))
+	w.later()
+	expectOwner(t, w.v, at, "red")
+	w.enslave("p1", "br-blue")
+	w.soon()
+	if d := expectOwner(t, w.v, at, unsure); d.Bridge != "br-blue" {
+		t.Errorf("%+v", d)
+	}
+	w.settle()
+	expectOwner(t, w.v, at, "blue")
+}
+
+// A namespace with the number of one that is gone is nobody's until the traces of the former
+// are made. It takes some tries to have the kernel reuse a number.
+func TestReusedNamespace(t *testing.T) {
+	w := newWorld(t, Config{MinInterval: time.Microsecond})
+	w.v.SetTenants(redAndBlue(t))
+	for range 20 {
+		if w.reuse(t) {
+			return
+		}
+	}
+	t.Fatal("the kernel never reused a number")
+}
+
+func (w *world) reuse(t *testing.T) bool {
+	red, err := netns.Create(fmt.Sprintf("%s-red", w.hyp.Name()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.later()
+	expectSpace(t, w.v, red.Inode(), "red")
+	red.Close()
+	if err := netns.Delete(red.Name()); err != nil {
+		t.Fatal(err)
+	}
+	var blue *netns.NS
+	for deadline := time.Now().Add(2 * time.Second); blue == nil || blue.Inode() != red.Inode(); {
+		if time.Now().After(deadline) {
+			return false // somebody else has the number
+		}
+		if blue != nil {
+			blue.Close()
+			netns.Delete(blue.Name())
+		}
+		blue = create(t, fmt.Sprintf("%d-blue", w.clock.ns.Add(1)))
+	}
+	port := add(t, blue, "p1", &netlink.Ifb{})
+	w.soon()
+	w.clock.advance(watchInterval)
+	for range 3 {
+		if ns := expectSpace(t, w.v, red.Inode(), "private"); ns.Name != blue.Name() {
+			t.Errorf("the namespace is called %s", ns.Name)
+		}
+		expectOwner(t, w.v, port, unsure)
+		w.clock.advance(w.v.cfg.Settle / 4)
+	}
+	w.settle()
+	expectSpace(t, w.v, red.Inode(), "blue")
+	expectOwner(t, w.v, port, "blue")
+	return true
+}
+
+// A tenant that is defined anew is the owner of the same.
+func TestTenantsChange(t *testing.T) {
+	w := newWorld(t, Config{MinInterval: time.Microsecond})
+	guest, port, end := w.guest("g-red", "p1")
+	w.v.SetTenants(redAndBlue(t))
+	w.later()
+	before := expectOwner(t, w.v, port, "red")
+	expectOwner(t, w.v, end, "red")
+	w.v.SetTenants(redAndBlue(t))
+	if after := expectOwner(t, w.v, port, "red"); after != before {
+		t.Error("another pointer though nothing changed")
+	}
+	w.v.SetTenants(setOf(t, nil, tenant.Tenant{ID: "green", NetNS: []string{"*-g-red"}}))
+	for _, at := range []trace.Place{port, end} {
+		expectOwner(t, w.v, at, unsure)
+	}
+	expectSpace(t, w.v, guest.Inode(), "private")
+	w.settle()
+	for _, at := range []trace.Place{port, end} {
+		expectOwner(t, w.v, at, "green")
+	}
+	expectSpace(t, w.v, guest.Inode(), "green")
+}
+
+// A machine that is started has its port at once.
+func TestMachineIsStarted(t *testing.T) {
+	libvirt := t.TempDir()
+	w := newWorld(t, Config{LibvirtDir: libvirt, MinInterval: time.Microsecond})
+	w.v.SetTenants(setOf(t, nil, tenant.Tenant{ID: "red", VMs: []string{"web"}}))
+	at := addTap(t, w.hyp, "vnet0")
+	w.later()
+	expectOwner(t, w.v, at, unsure)
+	if u := w.v.Tenants().Unmatched; len(u) != 1 || u[0].Name != "web" {
+		t.Errorf("unmatched %v", u)
+	}
+	copyRecord(t, filepath.Join(libvirt, "web.xml"), "vnet0")
+	w.clock.advance(watchInterval)
+	expectOwner(t, w.v, at, "red")
+	if u := w.v.Tenants().Unmatched; len(u) != 0 {
+		t.Errorf("unmatched %v", u)
+	}
+}
+
+// A guest's port is never one that all may see, and its guest never somebody else's, however
+// soon after it was made and while others come and go. Nothing is asked before.
+func TestNewGuestsAreNeverPublic(t *testing.T) {
+	needRoot(t)
+	hyp := create(t, "hyp")
+	v, err := New(Config{Hypervisors: []uint32{hyp.Inode()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	v.SetTenants(redAndBlue(t))
+	v.Device(hyp.Inode(), 1)
+	deadline := time.Now().Add(30 * time.Second)
+	for i := range 60 {
+		owner := []string{"red", "blue"}[i%2]
+		port := []string{"red-%d", "p%d"}[i/2%2] // by the port's name, or by the namespace's
+		guest := create(t, fmt.Sprintf("new%d%s", i, map[bool]string{true: "", false: "-" + owner}[port == "red-%d"]))
+		if port == "red-%d" {
+			owner = "red"
+		}
+		here, there := pairOf(t, hyp, fmt.Sprintf(port, i), guest, "eth0")
+		for asked := 0; ; asked++ {
+			d, g := v.Device(here.NetNS, here.Index), v.NetNS(there.NetNS)
+			if got := ownerOf(d); got != owner && got != unsure || g.Shared || g.Tenant != "" && g.Tenant != owner {
+				t.Fatalf("guest %d, asked %d times: the port %+v belongs to %s, the guest to %+v", i, asked, d, got, g)
+			}
+			if ownerOf(d) == owner && g.Tenant == owner {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("guest %d belongs to nobody: %+v, %+v", i, d, g)
+			}
+		}
+		if err := netns.Delete(guest.Name()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Everything may be called at the same time.
+func TestTenantsAtOnce(t *testing.T) {
+	needRoot(t)
+	hyp, guest := create(t, "hyp"), create(t, "g-red")
+	here, there := pairOf(t, hyp, "p1", guest, "eth0")
+	v, err := New(Config{Hypervisors: []uint32{hyp.Inode()}, MaxAge: time.Millisecond, MinInterval: time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	var all sync.WaitGroup
+	set := redAndBlue(t)
+	for _, f := range []func(int){
+		func(int) { v.Device(here.NetNS, here.Index) },
+		func(int) { v.Device(there.NetNS, there.Index) },
+		func(i int) { v.SetTenants(map[bool]*tenant.Set{true: set}[i%8 > 0]) },
+		func(i int) { v.SetHypervisors([]uint32{[]uint32{here.NetNS, there.NetNS}[i%2]}) },
+		func(int) { v.Tenants() },
+		func(int) { v.Refresh(Names) },
+	} {
+		all.Go(func() {
+			for i := range 300 {
+				f(i)
+			}
+		})
+	}
+	all.Wait()
+	v.SetTenants(set)
+	v.SetHypervisors([]uint32{here.NetNS})
+	deadline := time.Now().Add(30 * time.Second)
+	for ownerOf(v.Device(here.NetNS, here.Index)) != "red" || v.NetNS(there.NetNS).Tenant != "red" {
+		if time.Now().After(deadline) {
+			t.Fatalf("%+v", v.Device(here.NetNS, here.Index))
+		}
+	}
+}
+
+// The sockets for notifications keep no namespace alive that is gone.
+func TestLinksLetGo(t *testing.T) {
+	w := newWorld(t, Config{})
+	w.v.SetTenants(redAndBlue(t))
+	w.later()
+	w.v.NetNS(w.hyp.Inode())
+	if n := len(w.v.links.sockets); n != 1 {
+		t.Fatalf("%d sockets", n)
+	}
+	if err := netns.Delete(w.hyp.Name()); err != nil {
+		t.Fatal(err)
+	}
+	w.v.Refresh(Everywhere)
+	if n := len(w.v.links.sockets); n != 0 {
+		t.Errorf("%d sockets", n)
+	}
+	w.v.SetTenants(nil)
+}
