@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package monitor
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"time"
+
+	"github.com/dwelltrace/dwell/correlate/trace"
+	"github.com/dwelltrace/dwell/exporter/otlp/otlpread"
+	"github.com/dwelltrace/dwell/internal/backend/api"
+)
+
+// Backend is an agent's API, as one tenant sees it or the operator.
+type Backend interface {
+	// Summary says what was counted so far.
+	Summary(ctx context.Context) (*api.Summary, error)
+	// Stream opens the stream of traces, which begins with some of the last ones.
+	Stream(ctx context.Context) (Stream, error)
+}
+
+// Stream is the traces as they come.
+type Stream interface {
+	// Next waits for a line or for a note, and returns one of both. The line is valid until the
+	// next call. io.EOF says that the connection ended. Next fails, too, if there is neither
+	// for longer than there should be.
+	Next() (line []byte, note *api.Note, err error)
+	Close() error
+}
+
+// The times of a feed.
+const (
+	// every is how often batches are handed on at most.
+	every = 100 * time.Millisecond
+	// firstRetry and lastRetry are the shortest and the longest time between two attempts.
+	firstRetry = 500 * time.Millisecond
+	lastRetry  = 10 * time.Second
+	// maxBatch traces wait to be handed on; then the feed reads no further, and the agent counts
+	// what it cannot send.
+	maxBatch = 2048
+)
+
+// Feed reads the stream of a backend for as long as it is run.
+type Feed struct {
+	Backend Backend
+	// Handle is given what comes, one message after another. It may wait.
+	Handle func(Message)
+	// Now reads the clock.
+	Now func() time.Time
+	// KeepLines has batches contain the lines that they were read from.
+	KeepLines bool
+}
+
+// Message is one of Connected, Batch, Counted and Gone.
+type Message any
+
+// Connected says that a stream is open.
+type Connected struct {
+	At time.Time
+	// Clock is the agent's, at that time.
+	Clock time.Time
+}
+
+// Batch is what came within a moment.
+type Batch struct {
+	At time.Time
+	// Traces are in the order in which they came, on the agent's clock.
+	Traces []*trace.Trace
+	// Lines are what they were read from, without newlines, if they are kept.
+	Lines [][]byte
+	// Lost counts lines that the agent could not send, Unread those that are not traces; Err
+	// says what was wrong with the last of those.
+	Lost, Unread uint64
+	Err          error
+}
+
+// Counted is what the agent says it has counted.
+type Counted struct {
+	At      time.Time
+	Summary *api.Summary
+}
+
+// Gone says that the agent cannot be reached, and when that will be tried again.
+type Gone struct {
+	At, Again time.Time
+	Err       error
+}
+
+// ended is why the agent ended a stream.
+type ended struct{ api.Problem }
+
+func (e ended) Error() string {
+	switch e.Code {
+	case api.CodeStopping:
+		return "the agent was stopped"
+	case api.CodeRevoked:
+		return "the agent no longer lets you see these pings: " + e.Message
+	}
+	return "the agent ended the stream: " + e.Message
+}
+
+// Run reads until ctx is done. It fails only if the first attempt does: afterwards it says that
+// the agent is gone and tries again.
+func (f *Feed) Run(ctx context.Context) error {
+	connected := false
+	retry := firstRetry
+	for ctx.Err() == nil {
+		began, err := f.read(ctx)
+		if !began && !connected && ctx.Err() == nil {
+			return err
+		}
+		if connected = true; began {
+			retry = firstRetry
+		}
+		f.pause(ctx, err, retry/2+rand.N(retry))
+		retry = min(2*retry, lastRetry)
+	}
+	return nil
+}
+
+// pause says why a stream ended, and waits.
+func (f *Feed) pause(ctx context.Context, why error, wait time.Duration) {
+	if ctx.Err() != nil {
+		return
+	}
+	now := f.Now()
+	f.Handle(Gone{At: now, Again: now.Add(wait), Err: why})
+	select {
+	case <-ctx.Done():
+	case <-time.After(wait):
+	}
+}
+
+// read reads one stream to its end and returns why it ended, and whether it had begun.
+func (f *Feed) read(parent context.Context) (began bool, err error) {
+	ctx, cancel := context.WithCancelCause(parent)
+	defer cancel(nil)
+	s, err := f.Backend.Stream(ctx)
+	if err != nil {
+		return false, err
+	}
+	items := make(chan item)
+	done := make(chan struct{})
+	go func() { // it ends when the stream is closed
+		defer close(done)
+		receive(ctx, s, items)
+	}()
+	defer func() {
+		cancel(nil)
+		_ = s.Close()
+		<-done
+	}()
+	return f.collect(ctx, items)
+}
+
+// item is what came at once.
+type item struct {
+	line []byte
+	note *api.Note
+	err  error
+}
+
+// receive hands on what comes, until an error is handed on.
+func receive(ctx context.Context, s Stream, items chan<- item) {
+	for {
+		line, note, err := s.Next()
+		one := item{note: note, err: err}
+		if err == nil && note == nil {
+			one.line = append([]byte(nil), line...)
+		}
+		select {
+		case items <- one:
+		case <-ctx.Done():
+			return
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// collect makes batches of what comes, and messages of notes.
+func (f *Feed) collect(ctx context.Context, items <-chan item) (began bool, err error) {
+	var flush <-chan time.Time
+	var batch Batch
+	hand := func() {
+		if len(batch.Traces) > 0 || batch.Lost > 0 || batch.Unread > 0 {
+			batch.At = f.Now()
+			f.Handle(batch)
+		}
+		batch, flush = Batch{}, nil
+	}
+	defer hand()
+	for {
+		select {
+		case <-ctx.Done():
+			return began, ctx.Err()
+		case <-flush:
+			hand()
+		case i := <-items:
+			if i.err != nil {
+				return began, endOf(i.err)
+			}
+			if i.note != nil {
+				hand()
+				if err := f.note(ctx, i.note, !began); err != nil {
+					return true, err
+				}
+				began = true
+				batch.Lost += i.note.Lost
+			} else {
+				batch.read(i.line, f.KeepLines)
+			}
+			if flush == nil {
+				flush = time.After(every)
+			}
+			if len(batch.Traces) >= maxBatch {
+				hand()
+			}
+		}
+	}
+}
+
+func endOf(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return errors.New("the agent closed the connection")
+	}
+	return err
+}
+
+// note handles a note: the first one opens the stream, each one is an occasion to ask what
+// the agent has counted.
+func (f *Feed) note(ctx context.Context, n *api.Note, first bool) error {
+	if n.End != nil {
+		return ended{*n.End}
+	}
+	if first {
+		f.Handle(Connected{At: f.Now(), Clock: n.Time})
+	} else if n.Lost > 0 {
+		return nil
+	}
+	s, err := f.Backend.Summary(ctx)
+	if err != nil {
+		return err
+	}
+	f.Handle(Counted{At: f.Now(), Summary: s})
+	return nil
+}
+
+// read takes in a line.
+func (b *Batch) read(line []byte, keep bool) {
+	traces, err := otlpread.Decode(line)
+	if err != nil {
+		b.Unread++
+		b.Err = err
+		return
+	}
+	b.Traces = append(b.Traces, traces...)
+	if keep {
+		b.Lines = append(b.Lines, line)
+	}
+}
