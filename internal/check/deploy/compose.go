@@ -75,6 +75,11 @@ func fromService(root string, s types.ServiceConfig) Container {
 	for _, p := range s.Ports {
 		c.Ports = append(c.Ports, p.HostIP+":"+p.Published)
 	}
+	for _, n := range s.Networks {
+		if n != nil {
+			c.Aliases = append(c.Aliases, n.Aliases...)
+		}
+	}
 	for _, v := range s.Volumes {
 		if file, ok := strings.CutPrefix(v.Source, root+"/"); ok && v.Type == types.VolumeTypeBind {
 			c.Files = append(c.Files, file)

@@ -29,8 +29,9 @@ type Container struct {
 	NoEscalation bool     `json:"noEscalation"` // no_new_privs
 	HostPID      bool     `json:"hostPid"`
 	HostNetwork  bool     `json:"hostNetwork"`
-	Ports        []string `json:"ports,omitempty"` // published on the host, by address
-	Files        []string `json:"files,omitempty"` // of the repository, that are mounted
+	Ports        []string `json:"ports,omitempty"`   // published on the host, by address
+	Files        []string `json:"files,omitempty"`   // of the repository, that are mounted
+	Aliases      []string `json:"aliases,omitempty"` // in compose's networks, besides the service's name
 }
 
 func main() {

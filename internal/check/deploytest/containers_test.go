@@ -21,7 +21,7 @@ const root = "../../.."
 // container is what internal/check/deploy prints of each.
 type container struct {
 	Name, Image                                              string
-	Args, CapAdd, CapDrop, Ports, Files                      []string
+	Args, CapAdd, CapDrop, Ports, Files, Aliases             []string
 	Privileged, ReadOnly, NoEscalation, HostPID, HostNetwork bool
 }
 
@@ -61,6 +61,7 @@ func TestContainers(t *testing.T) {
 		}
 	})
 	t.Run("profiles", func(t *testing.T) { checkProfiles(t, all) })
+	t.Run("tenants", func(t *testing.T) { checkTenantBackends(t, all) })
 	t.Run("capabilities", func(t *testing.T) {
 		agents := 0
 		for _, c := range all {
@@ -110,7 +111,7 @@ func checkProfiles(t *testing.T, all []container) {
 	for profile, more := range map[string][]string{
 		"":           {"jaeger"},
 		"jaeger":     {"jaeger"},
-		"demo":       {"demo", "jaeger"},
+		"demo":       {"demo", "jaeger", "jaeger-blue", "jaeger-red"},
 		"tempo":      {"grafana", "tempo"},
 		"demo-tempo": {"demo", "grafana", "tempo"},
 	} {

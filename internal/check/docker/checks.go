@@ -151,6 +151,20 @@ func (s *scene) says(ctx context.Context, c privilege.Capability) error {
 	return fmt.Errorf("dwell does not say that %v is missing:\n%s", c, text)
 }
 
+// ofOneTenant checks that a trace has the namespace of one of the demo's tenants, whose it is said
+// to be, and not the other's.
+func ofOneTenant(j *journey) error {
+	for _, id := range []string{"red", "blue"} {
+		if j.has("dwell.netns.name", "demo-tenants-"+id) != slices.Contains(j.tenants, id) {
+			return fmt.Errorf("passes %s's namespace or is said to be %s's, not both", id, id)
+		}
+	}
+	if len(j.tenants) != 1 {
+		return fmt.Errorf("of tenants %q, want one", j.tenants)
+	}
+	return nil
+}
+
 // checkDemo runs the demo beside dwell: its lab must be seen with its names, and be gone
 // when it is stopped.
 func (s *scene) checkDemo(ctx context.Context) error {
@@ -161,9 +175,8 @@ func (s *scene) checkDemo(ctx context.Context) error {
 		return err
 	}
 	err := s.awaitJourneys(ctx, between("192.168.0.10", "203.0.113.8"), func(j *journey) error {
-		return errors.Join(named(j, "dwell.netns.name", "demo-bridge-guest"),
-			named(j, "dwell.netns.name", "demo-bridge-hypervisor"), named(j, "dwell.netns.role", "hypervisor"),
-			named(j, "dwell.netns.name", "demo-bridge-outside"))
+		return errors.Join(named(j, "dwell.netns.name", "demo-tenants-hypervisor"), named(j, "dwell.netns.role", "hypervisor"),
+			named(j, "dwell.netns.name", "demo-tenants-outside"), ofOneTenant(j))
 	})
 	if err != nil {
 		return fmt.Errorf("%w\n%s", err, logs(ctx, "dwell-demo-1"))

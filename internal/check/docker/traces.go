@@ -22,6 +22,7 @@ type journey struct {
 	resources []map[string]any
 	devices   []string // network.interface.name of the spans
 	kinds     []string // dwell.kind of the spans
+	tenants   []string // dwell.tenant.id of the spans, each once
 	nat       bool     // an address was rewritten on the way
 }
 
@@ -72,6 +73,9 @@ func (j *journey) add(resource pcommon.Resource, span ptrace.Span) {
 	if device := text(span.Attributes(), "network.interface.name"); device != "" {
 		j.devices = append(j.devices, device)
 	}
+	if tenant := text(span.Attributes(), "dwell.tenant.id"); tenant != "" && !slices.Contains(j.tenants, tenant) {
+		j.tenants = append(j.tenants, tenant)
+	}
 	j.kinds = append(j.kinds, text(span.Attributes(), "dwell.kind"))
 	for _, event := range span.Events().All() {
 		j.nat = j.nat || event.Name() == "nat"
@@ -99,6 +103,6 @@ func (j *journey) String() string {
 			names = append(names, name)
 		}
 	}
-	return fmt.Sprintf("%s (%s): services %s; devices %s", j.root, j.outcome,
-		strings.Join(names, " "), strings.Join(slices.Compact(j.devices), " "))
+	return fmt.Sprintf("%s (%s): services %s; devices %s; tenants %s", j.root, j.outcome,
+		strings.Join(names, " "), strings.Join(slices.Compact(j.devices), " "), strings.Join(j.tenants, " "))
 }

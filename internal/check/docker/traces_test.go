@@ -5,6 +5,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -25,6 +26,7 @@ func TestReadJourneys(t *testing.T) {
 		span.SetName(name)
 		span.Attributes().PutStr("dwell.outcome", "complete")
 		span.Attributes().PutStr("network.interface.name", "eth0")
+		span.Attributes().PutStr("dwell.tenant.id", "of "+service)
 		span.Events().AppendEmpty().SetName(event)
 		text, err := (&ptrace.JSONMarshaler{}).MarshalTraces(traces)
 		if err != nil {
@@ -46,6 +48,9 @@ func TestReadJourneys(t *testing.T) {
 		t.Fatalf("%v, %v", got, err)
 	}
 	j := got[0]
+	if tenants := []string{"of red", "of blue"}; !slices.Equal(j.tenants, tenants) {
+		t.Errorf("tenants %q, want %q", j.tenants, tenants)
+	}
 	if !between("a", "b")(j) || !j.nat || !j.has("service.name", "red") || !j.has("service.name", "blue") || j.has("service.name", "green") {
 		t.Errorf("%v", j)
 	}
