@@ -35,7 +35,10 @@ func Default() Config {
 			},
 			Sampling: Sampling{Ratio: 1},
 		},
-		API:        API{Operators: Access{UIDs: []UserID{0}}},
+		API: API{
+			Operators:  Access{UIDs: []UserID{0}},
+			StreamsMax: 32, ClientStreamsMax: 4, ClientRate: 20,
+		},
 		HTTP:       HTTP{Listen: "127.0.0.1:9464"},
 		Containers: Containers{Enabled: true},
 		Log:        Log{Level: Level(slog.LevelInfo), Format: Text},

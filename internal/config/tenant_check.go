@@ -72,7 +72,11 @@ func checkAPI(a *API, bad report) {
 	if n := len(a.Socket); n > maxSocket {
 		bad("api.socket", "the path has %d characters; at most %d are possible", n, maxSocket)
 	}
+	printable("api.group", a.Group, bad)
 	checkListen("api.listen", a.Listen, bad)
+	atLeastOne("api.streams_max", a.StreamsMax, bad)
+	atLeastOne("api.client_streams_max", a.ClientStreamsMax, bad)
+	atLeastOne("api.client_rate", a.ClientRate, bad)
 	var missing []string
 	for _, f := range []struct{ name, file string }{
 		{"cert_file", a.TLS.CertFile}, {"key_file", a.TLS.KeyFile}, {"client_ca_file", a.TLS.ClientCAFile},

@@ -52,14 +52,18 @@ func apiFields() []Field {
 	return []Field{
 		{Path: "api", Doc: "The API from which tenants and the operator get traces live, over HTTP; `dwell monitor` uses it. Without a socket and an address, there is none."},
 		{Path: "api.socket", Example: "/run/dwell/agent.sock", Restart: true, Doc: "A unix socket to listen on; clients are known by their user and group. Default: none."},
+		{Path: "api.group", Example: "dwell", Restart: true, Doc: "Name or number of the group that may connect to api.socket, besides the agent's own user; its members then see what access and api.operators say, and otherwise nothing. Default: the agent's own group."},
 		{Path: "api.listen", Example: "0.0.0.0:9465", Restart: true, Doc: "Address and port to listen on over TLS; clients are known by their certificate. Needs all of api.tls. Default: none."},
 		{Path: "api.tls", Doc: "TLS settings of api.listen."},
-		{Path: "api.tls.cert_file", Example: "/etc/dwell/api.pem", Restart: true, Doc: "PEM file with the certificate of the API."},
+		{Path: "api.tls.cert_file", Example: "/etc/dwell/api.pem", Restart: true, Doc: "PEM file with the certificate of the API. These files are read again by a reload, so that they may be renewed under the same names."},
 		{Path: "api.tls.key_file", Example: "/etc/dwell/api.key", Restart: true, Doc: "PEM file with the private key of cert_file."},
 		{Path: "api.tls.client_ca_file", Example: "/etc/dwell/clients.pem", Restart: true, Doc: "PEM file with the CA certificates that clients' certificates are verified with. Whoever has a certificate of these CAs with a name that is listed below or for a tenant is let in, so use a CA of your own."},
-		{Path: "api.operators", Doc: "Who may see everything, of all tenants and of nobody."},
+		{Path: "api.operators", Doc: "Who may see everything, of all tenants and of nobody. The agent's own user always may."},
 		{Path: "api.operators.uids", Example: "[0, 1000]", Doc: "Users by number, for processes that connect to api.socket."},
 		{Path: "api.operators.gids", Example: "[27]", Doc: "Groups by number, for processes that connect to api.socket."},
 		{Path: "api.operators.certificates", Example: `["operator.example.net"]`, Doc: "Names in the certificates of clients that connect to api.listen."},
+		{Path: "api.streams_max", Example: "100", Restart: true, Doc: "How many streams of traces may be open. Operators may open theirs in any case."},
+		{Path: "api.client_streams_max", Example: "10", Restart: true, Doc: "How many streams one client may have open: a user on api.socket, or the owner of a certificate."},
+		{Path: "api.client_rate", Example: "100", Restart: true, Doc: "How many requests a second one client may make on average. Two and a half times as many may come at once."},
 	}
 }

@@ -75,6 +75,11 @@ func anyAPI(t *rapid.T) config.API {
 		Socket:    rapid.SampledFrom([]string{"", "/run/dwell/agent.sock"}).Draw(t, "api.socket"),
 		Listen:    rapid.SampledFrom([]string{"", ":9465"}).Draw(t, "api.listen"),
 		Operators: anyAccess(t),
+		Group:     rapid.SampledFrom([]string{"", "dwell", "123"}).Draw(t, "api.group"),
+
+		StreamsMax:       rapid.IntRange(1, math.MaxInt32).Draw(t, "api.streams_max"),
+		ClientStreamsMax: rapid.IntRange(1, math.MaxInt32).Draw(t, "api.client_streams_max"),
+		ClientRate:       rapid.IntRange(1, math.MaxInt32).Draw(t, "api.client_rate"),
 	}
 	if a.Listen != "" || rapid.Bool().Draw(t, "api.tls") {
 		a.TLS = config.APITLS{CertFile: "/c", KeyFile: "/k", ClientCAFile: "/ca"}

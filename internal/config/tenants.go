@@ -50,10 +50,14 @@ type Access struct {
 
 // API is where tenants and the operator ask for traces.
 type API struct {
-	Socket    string `yaml:"socket"`
-	Listen    string `yaml:"listen"`
-	TLS       APITLS `yaml:"tls"`
-	Operators Access `yaml:"operators"`
+	Socket           string `yaml:"socket"`
+	Group            string `yaml:"group"`
+	Listen           string `yaml:"listen"`
+	TLS              APITLS `yaml:"tls"`
+	Operators        Access `yaml:"operators"`
+	StreamsMax       int    `yaml:"streams_max"`
+	ClientStreamsMax int    `yaml:"client_streams_max"`
+	ClientRate       int    `yaml:"client_rate"`
 }
 
 // APITLS says how the API proves who it is, and how its clients do.
