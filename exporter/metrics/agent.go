@@ -52,6 +52,8 @@ type AgentStats struct {
 	// MetricPushes and MetricPushesFailed are requests with these metrics over OTLP, see
 	// otlpmetrics.Stats.
 	MetricPushes, MetricPushesFailed uint64
+	// API is about the agent's API.
+	API APIStats
 }
 
 // The values of the label result.

@@ -90,7 +90,7 @@ func TestLint(t *testing.T) {
 }
 
 func TestAttributesAreKnown(t *testing.T) {
-	known := map[string]bool{AttrParentKind: true, AttrMetric: true, "cause": true, "result": true, "operation": true, "version": true}
+	known := map[string]bool{AttrParentKind: true, AttrMetric: true, "cause": true, "result": true, "operation": true, "version": true, "reason": true}
 	for _, a := range trace.Attributes {
 		known[a.Key] = true
 	}
@@ -112,6 +112,9 @@ func TestAgentCollector(t *testing.T) {
 		},
 		SpoolLimitBytes: 15, Reloads: 16, ReloadsFailed: 17, ScopeUnresolved: 18, MetricPushes: 19, MetricPushesFailed: 20,
 		RefusedScope: true, RefusedRelease: true, RefusedNetfilter: 21, NamesUnknown: 22, Lookups: 47, LookupsFailed: 24,
+		API: APIStats{
+			Requests: 25, Refused: map[string]uint64{"not_yours": 26, "bad_certificate": 27}, Connections: 28, Streams: 29, LinesSent: 30, LinesLost: 31,
+		},
 	}
 	for i, l := range loss.Table() {
 		*l.Of(&stats.Losses) = uint64(100 + i)
@@ -138,6 +141,12 @@ func TestAgentCollector(t *testing.T) {
 		"dwell_agent_scope_refused":            {"operation=scope": 1, "operation=netfilter": 21, "operation=release": 1},
 		"dwell_agent_names_unknown_total":      {"": 22},
 		"dwell_agent_names_lookups_total":      {"result=success": 23, "result=failure": 24},
+		"dwell_agent_api_requests_total":       {"": 25},
+		"dwell_agent_api_refused_total":        {"reason=not_yours": 26, "reason=bad_certificate": 27},
+		"dwell_agent_api_connections":          {"": 28},
+		"dwell_agent_api_streams":              {"": 29},
+		"dwell_agent_api_lines_sent_total":     {"": 30},
+		"dwell_agent_api_lines_lost_total":     {"": 31},
 		"dwell_build_info":                     {"host_id=5b0b version=1.2.3": 1},
 	}
 	for i, l := range loss.Table() {

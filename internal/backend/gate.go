@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+
+	"github.com/dwelltrace/dwell/internal/backend/api"
 )
 
 // gate bounds the connections of one listener, and knows who has made each.
@@ -75,7 +77,7 @@ func (g *gate) admit(l net.Listener, c net.Conn) (in *conn, reason string) {
 		peer, err := peerOf(c)
 		if err != nil {
 			g.log.Debug("API connection refused", "error", err)
-			return nil, ReasonNoCredentials
+			return nil, api.ReasonNoCredentials
 		}
 		in.caller, key = peer, peer.key
 	default:
@@ -90,7 +92,7 @@ func (g *gate) admit(l net.Listener, c net.Conn) (in *conn, reason string) {
 		all += n
 	}
 	if all >= g.limits.Connections || open[key] >= g.limits.ClientConnections {
-		return nil, ReasonConnections
+		return nil, api.ReasonConnections
 	}
 	open[key]++
 	g.opened++

@@ -124,9 +124,11 @@ func (s *Server) listen(o ServerOptions) (listeners []net.Listener, err error) {
 	if o.Listen == "" {
 		return listeners, nil
 	}
-	if err := s.loadTLS(); err != nil {
+	certificates, err := s.readTLS()
+	if err != nil {
 		return listeners, err
 	}
+	s.tls.Store(certificates)
 	l, err := net.Listen("tcp", o.Listen)
 	if err != nil {
 		return listeners, fmt.Errorf("cannot listen: %w", err)
@@ -169,26 +171,32 @@ func (s *Server) newHTTP() *http.Server {
 // Addr returns the address for clients with certificates, nil if there is none.
 func (s *Server) Addr() net.Addr { return s.addr }
 
-// Reload puts a policy in force, and certificates that may have been renewed. Streams to
-// which it gives no right end. After an error everything is as before.
-func (s *Server) Reload(p Policy) error {
+// Prepare checks that a policy can be put in force, and reads the certificates, which may
+// have been renewed. The change is made by commit, which cannot fail: then streams end to
+// which their readers have no right any more.
+func (s *Server) Prepare(p Policy) (commit func(), err error) {
 	rules, err := newRules(p)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	var certificates *identity
 	if s.addr != nil {
-		if err := s.loadTLS(); err != nil {
-			return err
+		if certificates, err = s.readTLS(); err != nil {
+			return nil, err
 		}
 	}
-	s.mu.Lock()
-	s.rules = rules
-	running := s.streamsNow()
-	s.mu.Unlock()
-	for _, st := range running {
-		s.check(st)
-	}
-	return nil
+	return func() {
+		if certificates != nil {
+			s.tls.Store(certificates)
+		}
+		s.mu.Lock()
+		s.rules = rules
+		running := s.streamsNow()
+		s.mu.Unlock()
+		for _, st := range running {
+			s.check(st)
+		}
+	}, nil
 }
 
 // Shutdown sends what waits in the streams, ends them and everything else, at the latest

@@ -8,32 +8,11 @@ import (
 	"github.com/dwelltrace/dwell/internal/backend/api"
 )
 
-// The reasons of refusals that are not also the code of an answer: those of connections.
-const (
-	// ReasonConnections: too many connections are open, of this client or of all.
-	ReasonConnections = "connections"
-	// ReasonNoCredentials: the kernel does not say who has connected.
-	ReasonNoCredentials = "no_credentials"
-	// ReasonNoCertificate and ReasonBadCertificate: a client came without a certificate, or
-	// with one that the client CAs have not signed for clients, or that is not valid now.
-	ReasonNoCertificate  = "no_certificate"
-	ReasonBadCertificate = "bad_certificate"
-)
-
-// Reasons returns all reasons for which something is refused, in a fixed order.
-func Reasons() []string {
-	return []string{
-		api.CodeNotYours, api.CodeUnknownTenant, api.CodeUnknownTrace, api.CodeUnauthenticated, api.CodeBadRequest,
-		api.CodeNotFound, api.CodeMethod, api.CodeTooMany, api.CodeBusy, api.CodeRevoked,
-		ReasonConnections, ReasonNoCredentials, ReasonNoCertificate, ReasonBadCertificate,
-	}
-}
-
 // Stats counts since the server was started.
 type Stats struct {
 	// Requests is how many were answered, whatever with.
 	Requests uint64
-	// Refused is how many requests and connections were refused, by reason: one of Reasons.
+	// Refused is how many requests and connections were refused, by reason: one of [api.Reasons].
 	Refused map[string]uint64
 	// Connections and Streams are open now.
 	Connections, Streams int
@@ -50,7 +29,7 @@ type tally struct {
 
 func newTally() *tally {
 	t := &tally{refused: map[string]*atomic.Uint64{}}
-	for _, reason := range Reasons() {
+	for _, reason := range api.Reasons() {
 		t.refused[reason] = new(atomic.Uint64)
 	}
 	return t

@@ -11,10 +11,12 @@ import (
 	"fmt"
 	"os"
 	"time"
+
+	"github.com/dwelltrace/dwell/internal/backend/api"
 )
 
 // TLSFiles are the PEM files of the server: its certificate with its key, and the CAs by
-// which those of clients are verified. They are read again by [Server.Reload].
+// which those of clients are verified. They are read again by [Server.Prepare].
 type TLSFiles struct{ Cert, Key, ClientCA string }
 
 // clientCAs verify the certificates of clients.
@@ -26,26 +28,26 @@ type identity struct {
 	clients     *clientCAs
 }
 
-func (s *Server) loadTLS() error {
+// readTLS reads the files. CAs that have not changed are the same as before.
+func (s *Server) readTLS() (*identity, error) {
 	f := s.tlsFiles
 	pair, err := tls.LoadX509KeyPair(f.Cert, f.Key)
 	if err != nil {
-		return fmt.Errorf("the certificate of the API: %w", err)
+		return nil, fmt.Errorf("the certificate of the API: %w", err)
 	}
 	pem, err := os.ReadFile(f.ClientCA)
 	if err != nil {
-		return fmt.Errorf("the CA of clients: %w", err)
+		return nil, fmt.Errorf("the CA of clients: %w", err)
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
-		return fmt.Errorf("the CA of clients: %s contains no PEM certificate", f.ClientCA)
+		return nil, fmt.Errorf("the CA of clients: %s contains no PEM certificate", f.ClientCA)
 	}
 	clients := &clientCAs{pool}
 	if before := s.tls.Load(); before != nil && before.clients.pool.Equal(pool) {
 		clients = before.clients
 	}
-	s.tls.Store(&identity{pair, clients})
-	return nil
+	return &identity{pair, clients}, nil
 }
 
 // tlsConfig asks every client for a certificate. It is verified here and not by package tls,
@@ -69,11 +71,11 @@ func (s *Server) tlsConfig() *tls.Config {
 // verifyConnection refuses a client whose certificate is not valid.
 func (s *Server) verifyConnection(state tls.ConnectionState) error {
 	if len(state.PeerCertificates) == 0 {
-		s.tally.refuse(ReasonNoCertificate)
+		s.tally.refuse(api.ReasonNoCertificate)
 		return errors.New("the client has no certificate")
 	}
 	if err := s.tls.Load().clients.verify(state.PeerCertificates); err != nil {
-		s.tally.refuse(ReasonBadCertificate)
+		s.tally.refuse(api.ReasonBadCertificate)
 		return err
 	}
 	return nil
