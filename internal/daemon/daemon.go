@@ -14,6 +14,7 @@ import (
 
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/exporter/sampling"
+	"github.com/dwelltrace/dwell/exporter/tenants"
 	"github.com/dwelltrace/dwell/internal/agent"
 	"github.com/dwelltrace/dwell/internal/config"
 	"github.com/dwelltrace/dwell/internal/tally"
@@ -34,9 +35,12 @@ type daemon struct {
 	sampler   *sampling.Exporter
 	telemetry *telemetry
 	server    *server
-	agent     atomic.Pointer[tracing]
-	phase     atomic.Int32
-	began     time.Time
+	// api answers tenants and the operator, and router makes what each tenant may see.
+	api    *apiServer
+	router *tenants.Router
+	agent  atomic.Pointer[tracing]
+	phase  atomic.Int32
+	began  time.Time
 	// startAgent is [agent.Start], but for tests.
 	startAgent func(agent.Options) (tracing, error)
 
@@ -97,6 +101,8 @@ func newDaemon(o Options, loaded *config.Loaded) (*daemon, error) {
 	d.service = newService(d.log)
 	resource := o.resource(d.config)
 	d.sinks = newSinks(resource, d.log)
+	d.api = newAPI(d.config.API, resource, d.log)
+	d.router = tenants.New(d.api.sink()...)
 	d.telemetry = &telemetry{resource: resource, log: d.log, read: d.stats}
 	var err error
 	d.sampler, err = sampling.New(samplingOptions(d.config.Sampling), d.sinks)
@@ -126,6 +132,9 @@ func (d *daemon) start(ctx context.Context, loaded *config.Loaded) error {
 	if d.server != nil {
 		d.log.Info("serving metrics and health", "address", d.server.addr.String())
 	}
+	if err := d.api.start(loaded, d.config.Tenants); err != nil {
+		return err
+	}
 	a, err := d.startAgent(d.agentOptions(loaded))
 	if err != nil {
 		return err
@@ -144,6 +153,10 @@ func (d *daemon) agentOptions(loaded *config.Loaded) agent.Options {
 	opts.OnRefused = d.logRefused
 	opts.OnTrace = func(t *trace.Trace) {
 		d.telemetry.record(t, d.sinks.open() && d.sampler.Keeps(t))
+	}
+	opts.OnTraces = func(traces []*trace.Trace) {
+		d.api.take(traces)
+		d.router.Take(traces)
 	}
 	opts.Open = func() (agent.Sinks, error) {
 		p, err := d.sinks.prepare(loaded)
@@ -251,6 +264,7 @@ func (d *daemon) close() {
 	defer cancel()
 	d.telemetry.stop(ctx)
 	_ = d.sinks.Shutdown(ctx) // what is lost is logged already
+	d.api.shutdown(ctx)
 	d.server.shutdown(ctx)
 }
 

@@ -54,6 +54,11 @@ func (d *daemon) take(ctx context.Context, loaded *config.Loaded) error {
 	if err != nil {
 		return err
 	}
+	commit, err := d.api.prepare(next.API.Operators, next.Tenants)
+	if err != nil {
+		sending.drop()
+		return loaded.Error("api", err)
+	}
 	if err := d.sampler.Set(samplingOptions(next.Sampling)); err != nil {
 		sending.drop()
 		return loaded.Error("sampling", err)
@@ -63,6 +68,7 @@ func (d *daemon) take(ctx context.Context, loaded *config.Loaded) error {
 		return errors.Join(loaded.Error("trace", err), d.sampler.Set(samplingOptions(d.config.Sampling)))
 	}
 	d.config = next
+	commit()
 	d.level.Set(slog.Level(next.Log.Level))
 	d.scraped.Store(next.Metrics.Prometheus.Enabled)
 	whole := d.change(ctx, sending, counting)

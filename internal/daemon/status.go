@@ -55,13 +55,18 @@ func (d *daemon) statsOf(s agent.Status) metrics.AgentStats {
 		RefusedNetfilter: len(s.Refused.Netfilter),
 		NamesUnknown:     s.Inventory.Unknown, Lookups: s.Inventory.Looks, LookupsFailed: s.Inventory.Failed,
 		MetricPushes: pushes.Pushed, MetricPushesFailed: pushes.Failed,
+		API: d.api.stats(),
 	}
 }
 
 // status is one line for the service manager.
 func (d *daemon) status() string {
 	s := d.agentStatus()
-	return fmt.Sprintf("tracing in %d network namespaces: %d pings, %d events lost", s.NetNS, s.Pings(), s.Lost())
+	text := fmt.Sprintf("tracing in %d network namespaces: %d pings, %d events lost", s.NetNS, s.Pings(), s.Lost())
+	if n := d.api.stats().Streams; n > 0 {
+		text += fmt.Sprintf("; %d streams of the API", n)
+	}
+	return text
 }
 
 // beat reports the daemon's status, and returns why it should be restarted, if it should.

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"log/slog"
+	"os"
+
+	"github.com/dwelltrace/dwell/correlate/trace"
+	"github.com/dwelltrace/dwell/exporter/metrics"
+	"github.com/dwelltrace/dwell/exporter/otlp"
+	"github.com/dwelltrace/dwell/exporter/tenants"
+	"github.com/dwelltrace/dwell/internal/backend"
+	"github.com/dwelltrace/dwell/internal/config"
+)
+
+// apiServer is what tenants and the operator ask. A nil one is none.
+type apiServer struct {
+	hub    *backend.Hub
+	server *backend.Server // nil until start
+	log    *slog.Logger
+}
+
+// newAPI makes what the configuration asks for: nil if it has neither a socket nor an
+// address, because then nothing needs to be remembered.
+func newAPI(c config.API, resource otlp.Options, log *slog.Logger) *apiServer {
+	if c.Socket == "" && c.Listen == "" {
+		return nil
+	}
+	return &apiServer{hub: backend.NewHub(backend.HubOptions{OTLP: resource}), log: log}
+}
+
+// sink returns what takes the tenants' views, or nothing.
+func (a *apiServer) sink() []tenants.Sink {
+	if a == nil {
+		return nil
+	}
+	return []tenants.Sink{a.hub}
+}
+
+// take keeps traces for the operator.
+func (a *apiServer) take(traces []*trace.Trace) {
+	if a != nil {
+		a.hub.Operator(traces)
+	}
+}
+
+// start begins to answer. The tenants are those that there are now.
+func (a *apiServer) start(l *config.Loaded, list []config.Tenant) error {
+	if a == nil {
+		return nil
+	}
+	c := l.API
+	server, err := backend.Serve(backend.ServerOptions{
+		Hub: a.hub, Socket: c.Socket, Group: c.Group, Listen: c.Listen,
+		TLS:    backend.TLSFiles{Cert: c.TLS.CertFile, Key: c.TLS.KeyFile, ClientCA: c.TLS.ClientCAFile},
+		Policy: policyOf(c.Operators, list),
+		Limits: backend.Limits{
+			Streams: c.StreamsMax, ClientStreams: c.ClientStreamsMax,
+			ClientRate: c.ClientRate, ClientBurst: c.ClientRate*2 + c.ClientRate/2,
+		},
+		Log: a.log,
+	})
+	if err != nil {
+		return l.Error("api", err)
+	}
+	a.hub.SetTenants(idsOf(list))
+	a.server = server
+	attrs := []any{"socket", c.Socket}
+	if addr := server.Addr(); addr != nil {
+		attrs = append(attrs, "address", addr.String())
+	}
+	a.log.Info("serving the API", attrs...)
+	return nil
+}
+
+// prepare checks that the API can change to these operators and tenants, which commit then
+// does: streams to which nobody has a right any more end.
+func (a *apiServer) prepare(operators config.Access, list []config.Tenant) (commit func(), err error) {
+	if a == nil || a.server == nil {
+		return func() {}, nil
+	}
+	change, err := a.server.Prepare(policyOf(operators, list))
+	if err != nil {
+		return nil, err
+	}
+	return func() {
+		change()
+		a.hub.SetTenants(idsOf(list))
+	}, nil
+}
+
+// shutdown ends it, at the latest when ctx is done.
+func (a *apiServer) shutdown(ctx context.Context) {
+	if a != nil && a.server != nil {
+		a.server.Shutdown(ctx)
+	}
+}
+
+// stats returns what the metrics show.
+func (a *apiServer) stats() metrics.APIStats {
+	if a == nil || a.server == nil {
+		return metrics.APIStats{}
+	}
+	s := a.server.Stats()
+	return metrics.APIStats{
+		Requests: s.Requests, Refused: s.Refused, Connections: s.Connections, Streams: s.Streams,
+		LinesSent: s.LinesSent, LinesLost: s.LinesLost,
+	}
+}
+
+// policyOf returns who may see what. The agent's own user is an operator, because it may do
+// to the agent whatever it likes.
+func policyOf(operators config.Access, list []config.Tenant) backend.Policy {
+	p := backend.Policy{Operators: accessOf(operators), Tenants: make(map[string]backend.Access, len(list))}
+	p.Operators.UIDs = append(p.Operators.UIDs, uint32(os.Geteuid()))
+	for i := range list {
+		p.Tenants[list[i].ID] = accessOf(list[i].Access)
+	}
+	return p
+}
+
+func accessOf(a config.Access) backend.Access {
+	out := backend.Access{Certificates: a.Certificates}
+	for _, id := range a.UIDs {
+		out.UIDs = append(out.UIDs, uint32(id))
+	}
+	for _, id := range a.GIDs {
+		out.GIDs = append(out.GIDs, uint32(id))
+	}
+	return out
+}
+
+func idsOf(list []config.Tenant) []string {
+	ids := make([]string, len(list))
+	for i := range list {
+		ids[i] = list[i].ID
+	}
+	return ids
+}
