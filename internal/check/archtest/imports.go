@@ -76,7 +76,7 @@ func ImportRules() []ImportRule {
 			Why:   "the lab is a network and not a tracer",
 		},
 		{
-			Of:    []string{"internal/config/..."},
+			Of:    []string{"internal/config/...", "internal/tenantdir/..."},
 			Never: []string{"correlate/...", "exporter/...", "bpf/...", "internal/agent/...", "internal/daemon/..."},
 			Why:   "a configuration is data, and tested as such",
 		},
