@@ -14,19 +14,38 @@ import (
 )
 
 func (e *Exporter) connect(retry otlptracegrpc.RetryConfig) error {
-	e.link.make = func() otlptrace.Client { return e.newClient(retry) }
-	e.link.client = e.link.make()
-	if err := e.link.client.Start(context.Background()); err != nil {
+	if e.options.Pool != nil {
+		e.link.lease = e.options.Pool.lease(e.endpoint, e.options.TLS, sendOption(), e.reconnectOption())
+	}
+	e.link.make = func() (otlptrace.Client, error) { return e.startClient(retry) }
+	var err error
+	if e.link.client, err = e.link.make(); err != nil {
+		e.link.leave()
 		return fmt.Errorf("OTLP endpoint %s: %w", e.endpoint.Display, err)
 	}
 	return nil
 }
 
-func (e *Exporter) newClient(retry otlptracegrpc.RetryConfig) otlptrace.Client {
+// startClient makes a client that is ready, with a connection of its own or a new one of the
+// pool.
+func (e *Exporter) startClient(retry otlptracegrpc.RetryConfig) (otlptrace.Client, error) {
+	var shared []otlptracegrpc.Option
+	if e.link.lease != nil {
+		if err := e.link.lease.renew(); err != nil {
+			return nil, err
+		}
+		shared = append(shared, otlptracegrpc.WithGRPCConn(e.link.lease.conn.ClientConn))
+	}
+	client := e.newClient(retry, shared...)
+	return client, client.Start(context.Background())
+}
+
+func (e *Exporter) newClient(retry otlptracegrpc.RetryConfig, shared ...otlptracegrpc.Option) otlptrace.Client {
 	opts := []otlptracegrpc.Option{
 		otlptracegrpc.WithRetry(retry),
 		otlptracegrpc.WithDialOption(sendOption(), e.reconnectOption()),
 	}
+	opts = append(opts, shared...)
 	if e.endpoint.URL != "" {
 		opts = append(opts, otlptracegrpc.WithEndpointURL(e.endpoint.URL))
 	}

@@ -17,7 +17,10 @@ import (
 // tcp_retries2). gRPC's own probes do not help, because servers close connections that
 // are probed more often than every five minutes.
 type link struct {
-	make func() otlptrace.Client
+	// make returns a client that is started.
+	make func() (otlptrace.Client, error)
+	// lease is the share in a connection of a pool, nil if the client has its own.
+	lease *lease
 
 	mu     sync.Mutex
 	client otlptrace.Client
@@ -48,8 +51,8 @@ func (l *link) note(err error) {
 	if l.silent++; l.silent < deadAfter || l.stopped {
 		return
 	}
-	fresh := l.make()
-	if err := fresh.Start(context.Background()); err != nil {
+	fresh, err := l.make()
+	if err != nil {
 		return // it is about settings, which were good for the old one
 	}
 	_ = l.client.Stop(context.Background()) // nothing is under way
@@ -61,5 +64,13 @@ func (l *link) stop(ctx context.Context) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.stopped = true
+	defer l.leave()
 	return l.client.Stop(ctx)
+}
+
+// leave gives the share in a connection back, if there is one.
+func (l *link) leave() {
+	if l.lease != nil {
+		l.lease.release()
+	}
 }

@@ -21,6 +21,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -52,7 +53,11 @@ type Options struct {
 	Headers map[string]string
 	// TLS is used if the endpoint is to be reached over TLS; nil leaves it to the
 	// environment.
-	TLS   *tls.Config
+	TLS *tls.Config
+	// Pool, if there is one, is where the connection comes from: exporters with the same
+	// endpoint and the same TLS share some. Endpoint must say then whether it is TLS, by
+	// http:// or https://, and the variables OTEL_EXPORTER_OTLP_* do not apply.
+	Pool  *Pool
 	OTLP  otlp.Options
 	Queue exporter.Queue
 	// Spool, if it has a directory, is where batches go that cannot be sent now.
@@ -104,6 +109,9 @@ func New(o Options) (*Exporter, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.Pool != nil && !strings.Contains(o.Endpoint, "://") {
+		return nil, fmt.Errorf("%s: %q does not say whether it is TLS: write http:// or https:// before it", o.Source, o.Endpoint)
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -127,8 +135,14 @@ func (o Options) withDefaults() Options {
 	if o.Backoff.Max <= 0 {
 		o.Backoff.Max = max(5*time.Second, o.Backoff.First)
 	}
+	if o.Pool != nil && o.Timeout <= 0 {
+		o.Timeout = defaultTimeout
+	}
 	return o
 }
+
+// defaultTimeout is OpenTelemetry's, for where the environment is not asked.
+const defaultTimeout = 10 * time.Second
 
 func (e *Exporter) start() error {
 	err := e.connect(otlptracegrpc.RetryConfig{

@@ -10,13 +10,14 @@ import (
 )
 
 // transport makes the client's options of Headers and TLS. Left to itself, the client
-// would use TLS for an endpoint that says http://, too.
+// would use TLS for an endpoint that says http://, too. Where connections are shared, the headers
+// of the environment are not meant: they may be credentials.
 func (o Options) transport(to endpoint.Endpoint) []otlptracegrpc.Option {
 	var opts []otlptracegrpc.Option
 	if o.TLS != nil && !to.Plain() {
 		opts = append(opts, otlptracegrpc.WithTLSCredentials(credentials.NewTLS(o.TLS)))
 	}
-	if len(o.Headers) > 0 {
+	if len(o.Headers) > 0 || o.Pool != nil {
 		opts = append(opts, otlptracegrpc.WithHeaders(o.Headers))
 	}
 	return opts

@@ -54,6 +54,12 @@ type Endpoint struct {
 // Plain reports whether the endpoint is to be reached without TLS.
 func (e Endpoint) Plain() bool { return strings.HasPrefix(e.URL, "http://") }
 
+// HostPort returns host and port of a URL as [Endpoint] has them.
+func HostPort(endpointURL string) string {
+	_, hostPort, _ := strings.Cut(endpointURL, "://")
+	return hostPort
+}
+
 // Resolve reads an endpoint: host:port, http://host:port or https://host:port. If
 // explicit is empty, the environment says where to send to, or it is localhost. source
 // is where explicit was set. The error says what to write instead.
