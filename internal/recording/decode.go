@@ -95,12 +95,15 @@ func (d *decoder) string() string {
 func (d *decoder) nextNetNS() *trace.NetNS {
 	ns := &trace.NetNS{Inode: d.uint32(), Name: d.string()}
 	bits := d.byte()
-	ns.Hypervisor = bits&netnsHypervisor != 0
+	ns.Hypervisor, ns.Shared = bits&netnsHypervisor != 0, bits&netnsShared != 0
 	if bits&netnsContainer != 0 {
 		ns.Container = &trace.Container{
 			ID: d.string(), Name: d.string(), Runtime: d.string(),
 			Pod: trace.Pod{Name: d.string(), Namespace: d.string(), UID: d.string()},
 		}
+	}
+	if bits&netnsTenant != 0 {
+		ns.Tenant = d.string()
 	}
 	return ns
 }
@@ -111,6 +114,9 @@ func (d *decoder) nextDevice(ns *trace.NetNS) *trace.Device {
 	if d.version > 2 {
 		dev.Type = d.string()
 		dev.Lower = trace.Place{NetNS: d.uint32(), Index: d.uint32()}
+	}
+	if d.version > 3 {
+		dev.Tenant, dev.Unattributed = d.string(), d.byte() != 0
 	}
 	return dev
 }

@@ -10,7 +10,7 @@
 //
 // # Format
 //
-// A recording begins with the line "dwell recording 3\n", where 3 is the version of
+// A recording begins with the line "dwell recording 4\n", where 4 is the version of
 // the format. Chunks follow, each on its own checksum:
 //
 //	length    4 bytes, little endian, of the contents
@@ -27,7 +27,8 @@
 // of the fields that changed, the difference in time, and those fields. That is about
 // a tenth of its size in memory, for less work than a general compressor would take.
 //
-// Version 2 knew of an event neither peer, ttl, depth, tunnel2 nor action, so that the mask
+// Version 3 did not know of tenants: of a namespace neither netnsShared nor netnsTenant, of a
+// device neither its tenant nor whether that is known. Version 2 knew of an event neither peer, ttl, depth, tunnel2 nor action, so that the mask
 // lacked these bits; flags were a byte, in which bits 1 and 5 said that there was a tunnel of
 // VXLAN and that it was over IPv6; a tunnel had no type; and of a device it knew neither type
 // nor lower device. What an event would be today is inferred when it is read, see
@@ -50,12 +51,13 @@ const (
 	// opSend: offset (signed), withheld. The traces finished since the last time were
 	// moved by offset to the wall clock and sent on, but for the last withheld.
 	opSend
-	// opNetNS: inode, name, a byte of netnsHypervisor and netnsContainer; with the last
-	// the container's ID, name, runtime, and its pod's name, namespace and UID. Defines
-	// the next namespace; they are numbered from 1.
+	// opNetNS: inode, name, a byte of netnsHypervisor and so on; with netnsContainer
+	// the container's ID, name, runtime, and its pod's name, namespace and UID; with
+	// netnsTenant the tenant's ID. Defines the next namespace; they are numbered from 1.
 	opNetNS
 	// opDevice: number of its namespace or 0, index, name, bridge, type, namespace and
-	// index of its lower device. Defines the next device; they are numbered from 1.
+	// index of its lower device, its tenant's ID or "", a byte that is 1 if it is not known
+	// whose it is and 0 otherwise. Defines the next device; they are numbered from 1.
 	opDevice
 	// opNetNSIs: question, inode, number of the namespace or 0. From this question on
 	// that is the answer. Question 0 means at once.
@@ -73,4 +75,6 @@ const (
 const (
 	netnsHypervisor = 1 << iota
 	netnsContainer
+	netnsShared
+	netnsTenant
 )

@@ -98,6 +98,12 @@ func (f *fickle) NetNS(inode uint32) *trace.NetNS {
 	if f.spaces[inode] == nil || f.r.IntN(40) == 0 {
 		f.age++
 		f.spaces[inode] = &trace.NetNS{Inode: inode, Name: fmt.Sprintf("ns-%d", f.age), Hypervisor: inode%2 == 1}
+		switch f.age % 3 {
+		case 0:
+			f.spaces[inode].Shared = true
+		case 1:
+			f.spaces[inode].Tenant = fmt.Sprintf("tenant-%d", f.age)
+		}
 		if f.r.IntN(2) == 0 {
 			f.spaces[inode].Container = f.container()
 		}
@@ -121,6 +127,12 @@ func (f *fickle) Device(inode, ifindex uint32) *trace.Device {
 		f.devices[k] = &trace.Device{
 			NetNS: f.NetNS(inode), Index: ifindex, Name: fmt.Sprintf("eth-%d", f.age), Bridge: "br",
 			Type: "veth", Lower: trace.Place{NetNS: inode, Index: ifindex / 2},
+		}
+		switch f.age % 5 {
+		case 0:
+			f.devices[k].Unattributed = true
+		case 1:
+			f.devices[k].Tenant = fmt.Sprintf("tenant-%d", f.age)
 		}
 	}
 	return f.devices[k]

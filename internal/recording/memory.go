@@ -91,11 +91,15 @@ func (w *Writer) netnsID(ns *trace.NetNS) uint64 {
 	w.settle()
 	w.chunk = binary.AppendUvarint(append(w.chunk, byte(opNetNS)), uint64(ns.Inode))
 	w.chunk = appendString(w.chunk, ns.Name)
-	w.chunk = append(w.chunk, byte(bit(ns.Hypervisor, netnsHypervisor)|bit(ns.Container != nil, netnsContainer)))
+	w.chunk = append(w.chunk, byte(bit(ns.Hypervisor, netnsHypervisor)|bit(ns.Container != nil, netnsContainer)|
+		bit(ns.Shared, netnsShared)|bit(ns.Tenant != "", netnsTenant)))
 	if c := ns.Container; c != nil {
 		for _, s := range []string{c.ID, c.Name, c.Runtime, c.Pod.Name, c.Pod.Namespace, c.Pod.UID} {
 			w.chunk = appendString(w.chunk, s)
 		}
+	}
+	if ns.Tenant != "" {
+		w.chunk = appendString(w.chunk, ns.Tenant)
 	}
 	w.sealIfFull()
 	return w.names.lastNetNS
@@ -118,6 +122,7 @@ func (w *Writer) deviceID(d *trace.Device) uint64 {
 	w.chunk = appendString(appendString(appendString(w.chunk, d.Name), d.Bridge), d.Type)
 	w.chunk = binary.AppendUvarint(w.chunk, uint64(d.Lower.NetNS))
 	w.chunk = binary.AppendUvarint(w.chunk, uint64(d.Lower.Index))
+	w.chunk = append(appendString(w.chunk, d.Tenant), byte(bit(d.Unattributed, 1)))
 	w.sealIfFull()
 	return w.names.lastDevice
 }

@@ -3,12 +3,17 @@
 package recording_test
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"os"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/dwelltrace/dwell/correlate"
 	"github.com/dwelltrace/dwell/correlate/event"
+	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/internal/recording"
 )
 
@@ -72,6 +77,96 @@ func TestVersion2(t *testing.T) {
 	}
 	if summary.Events != 107 || tunnels != 44 || pairs == 0 {
 		t.Errorf("%d events, %d of them in a tunnel, %d out of a pair", summary.Events, tunnels, pairs)
+	}
+}
+
+// A recording of the third version, which knew no tenants, is read as it was.
+func TestVersion3(t *testing.T) {
+	f, err := os.Open("testdata/version3.dwell")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	in, err := recording.Open("version3.dwell", f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	devices := 0
+	summary, err := in.Replay(recording.Sink{Traces: func(traces []*trace.Trace) error {
+		for _, tr := range traces {
+			for _, s := range tr.Spans {
+				if d := s.Device; d != nil {
+					devices++
+					if d.Type != "veth" || d.Tenant != "" || d.Unattributed || d.NetNS.Tenant != "" || d.NetNS.Shared {
+						t.Errorf("device %+v in %+v", d, d.NetNS)
+					}
+				}
+			}
+		}
+		return nil
+	}})
+	if err != nil || summary.Events != 94 || summary.Traces != 8 || devices == 0 {
+		t.Errorf("%+v, %d devices, error %v", summary, devices, err)
+	}
+}
+
+// Whose everything was is replayed: the traces are the same, and so are their views.
+func TestTenantsAreReplayed(t *testing.T) {
+	owners := func(tr *trace.Trace) (all []trace.NetNS, devices []trace.Device) {
+		for _, s := range tr.Spans {
+			all = append(all, *s.NetNS)
+			for _, d := range []*trace.Device{s.Device, s.Peer} {
+				if d != nil {
+					all, devices = append(all, *d.NetNS), append(devices, *d)
+					devices[len(devices)-1].NetNS = nil
+				}
+			}
+		}
+		return all, devices
+	}
+	var b buffer
+	var want, got []*trace.Trace
+	w := recording.New(&b, info, nil)
+	c := w.Correlator(correlate.Options{
+		Resolver: newFickle(rand.New(rand.NewPCG(1, 1))), Emit: func(tr *trace.Trace) { want = append(want, tr) },
+	}, 0)
+	for _, ev := range traffic(t, rand.New(rand.NewPCG(1, 2)), 40) {
+		c.Add(&ev)
+	}
+	c.Flush()
+	w.Send(0, len(want), len(want))
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	in, err := recording.Open("f", &b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := in.Replay(recording.Sink{Traces: func(traces []*trace.Trace) error {
+		got = append(got, traces...)
+		return nil
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	if len(got) != len(want) || len(got) == 0 {
+		t.Fatalf("%d traces, want %d", len(got), len(want))
+	}
+	kinds := map[string]bool{}
+	for i := range want {
+		spaces, devices := owners(want[i])
+		spacesGot, devicesGot := owners(got[i])
+		if diff := cmp.Diff(spaces, spacesGot) + cmp.Diff(devices, devicesGot); diff != "" {
+			t.Fatalf("trace %d (-want +got):\n%s", i, diff)
+		}
+		for _, ns := range spaces {
+			kinds[fmt.Sprint("namespace ", ns.Tenant != "", ns.Shared, ns.Container != nil)] = true
+		}
+		for _, d := range devices {
+			kinds[fmt.Sprint("device ", d.Tenant != "", d.Unattributed)] = true
+		}
+	}
+	if len(kinds) != 9 {
+		t.Errorf("only %v", kinds)
 	}
 }
 
