@@ -110,11 +110,11 @@ func (v *Inventory) attribute(inode uint32, snap *snapshot, now time.Time) {
 	snap.devices = make(map[uint32]known, len(before))
 	changed := false
 	for index, k := range before {
-		owned := j.device(k, role)
+		owned := j.device(k, role, snap.moved[index])
 		changed = changed || owned.device != k.device
 		snap.devices[index] = owned
 	}
-	snap.facts, snap.conflicts = facts, j.conflicts
+	snap.facts, snap.conflicts, snap.moved = facts, j.conflicts, nil
 	snap.recheck = j.recheck
 	if role == sharedRole && (changed || !maps.Equal(ways, snap.ways)) {
 		t.changes.Add(1) // it may say something about other namespaces
@@ -196,8 +196,9 @@ func (j *judge) check(at time.Time) {
 	}
 }
 
-// device returns a device of the namespace, which has the role, as whose it is.
-func (j *judge) device(k known, role string) known {
+// device returns a device of the namespace, which has the role, as whose it is. It may have had
+// another name or bridge for a moment.
+func (j *judge) device(k known, role string, moved bool) known {
 	before := k.own
 	switch {
 	case role != "" && role != sharedRole:
@@ -207,7 +208,7 @@ func (j *judge) device(k known, role string) known {
 	case k.seen.Equal(j.snap.listed):
 		k.own = j.port(k)
 		k.own.doubt = before.doubt
-		if before.judged && !before.unsure && before.tenant != k.own.tenant {
+		if before.judged && !before.unsure && (moved || before.tenant != k.own.tenant) {
 			k.own.doubt = j.now.Add(j.v.cfg.Settle)
 		}
 		j.way(k)
@@ -292,7 +293,11 @@ func (j *judge) way(k known) {
 		j.snap.ways = map[uint32]way{}
 	}
 	w := j.snap.ways[other]
-	w.add(k.own.tenant)
+	if j.now.Before(k.own.doubt) {
+		w.add("")
+	} else {
+		w.add(k.own.tenant)
+	}
 	j.snap.ways[other] = w
 }
 

@@ -37,19 +37,21 @@ type linkSocket struct {
 
 // touched are devices about which there was a notification that no look has followed.
 type touched struct {
-	any  atomic.Bool
-	mu   sync.Mutex
-	all  bool
+	any atomic.Bool
+	mu  sync.Mutex
+	all bool
+	// some says of devices whether they had another name or bridge than at the last look:
+	// those may be back before the next.
 	some map[uint32]bool
 }
 
-func (t *touched) add(index uint32) {
+func (t *touched) add(index uint32, moved bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.some == nil {
 		t.some = map[uint32]bool{}
 	}
-	t.some[index] = true
+	t.some[index] = t.some[index] || moved
 	t.any.Store(true)
 }
 
@@ -67,7 +69,8 @@ func (t *touched) has(index uint32) bool {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.all || t.some[index]
+	_, ok := t.some[index]
+	return t.all || ok
 }
 
 // take empties t and returns what was in it.
@@ -82,8 +85,8 @@ func (t *touched) take() (all bool, some map[uint32]bool) {
 
 // giveBack is the opposite of take, after a look that failed.
 func (t *touched) giveBack(all bool, some map[uint32]bool) {
-	for index := range some {
-		t.add(index)
+	for index, moved := range some {
+		t.add(index, moved)
 	}
 	if all {
 		t.addAll()
@@ -96,7 +99,7 @@ func (l *links) watch(s *space, open func() (int, error)) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if socket := l.sockets[s.inode]; socket != nil {
-		drain(socket.fd, &s.touched)
+		drain(socket.fd, s)
 		return true
 	}
 	fd, err := open()
@@ -151,13 +154,13 @@ func (l *links) read(now time.Time) {
 	}
 	for i, p := range l.polled {
 		if p.Revents != 0 {
-			drain(int(p.Fd), &l.spaces[i].touched)
+			drain(int(p.Fd), l.spaces[i])
 		}
 	}
 }
 
 // drain reads all notifications that have come.
-func drain(fd int, t *touched) {
+func drain(fd int, s *space) {
 	buffer := make([]byte, 32<<10)
 	for {
 		n, _, err := unix.Recvfrom(fd, buffer, unix.MSG_DONTWAIT)
@@ -166,30 +169,57 @@ func drain(fd int, t *touched) {
 		case errors.Is(err, unix.EAGAIN):
 			return
 		case err != nil: // some were lost
-			t.addAll()
+			s.touched.addAll()
 			if !errors.Is(err, unix.ENOBUFS) {
 				return
 			}
 		default:
-			noteLinks(buffer[:n], t)
+			s.noteLinks(buffer[:n])
 		}
 	}
 }
 
 // noteLinks notes the devices that messages are about: struct nlmsghdr, then struct ifinfomsg
 // (linux/netlink.h, linux/rtnetlink.h).
-func noteLinks(b []byte, t *touched) {
+func (s *space) noteLinks(b []byte) {
 	for len(b) >= unix.NLMSG_HDRLEN {
 		size := int(binary.NativeEndian.Uint32(b))
 		if size < unix.NLMSG_HDRLEN || size > len(b) {
-			t.addAll() // it is truncated
+			s.touched.addAll() // it is truncated
 			return
 		}
 		if size >= unix.NLMSG_HDRLEN+unix.SizeofIfInfomsg {
-			t.add(binary.NativeEndian.Uint32(b[unix.NLMSG_HDRLEN+4:]))
+			index := binary.NativeEndian.Uint32(b[unix.NLMSG_HDRLEN+4:])
+			k, ok := s.snapshot.Load().devices[index]
+			s.touched.add(index, ok && k.moved(b[unix.NLMSG_HDRLEN+unix.SizeofIfInfomsg:size]))
 		}
 		b = b[min((size+3)&^3, len(b)):]
 	}
+}
+
+// moved reports whether the attributes of a notification say that the device has another name
+// or master than it is known to have: each is a length, a type and a value, to multiples of
+// four bytes (struct rtattr).
+func (k *known) moved(b []byte) bool {
+	master := 0
+	for len(b) >= unix.SizeofRtAttr {
+		size := int(binary.NativeEndian.Uint16(b))
+		if size < unix.SizeofRtAttr || size > len(b) {
+			return true // it is truncated
+		}
+		switch value := b[unix.SizeofRtAttr:size]; binary.NativeEndian.Uint16(b[2:]) {
+		case unix.IFLA_IFNAME:
+			if unix.ByteSliceToString(value) != k.device.Name {
+				return true
+			}
+		case unix.IFLA_MASTER:
+			if len(value) == 4 {
+				master = int(binary.NativeEndian.Uint32(value))
+			}
+		}
+		b = b[min((size+3)&^3, len(b)):]
+	}
+	return master != k.master
 }
 
 // linkSocketHere opens a socket for notifications of devices in the thread's namespace.

@@ -96,6 +96,7 @@ func (v *Inventory) scan(s *space) listing {
 			}
 			snap.devices, snap.listed = merge(snap, old, l, now), now
 		}
+		snap.moved = some
 		v.attribute(s.inode, snap, now)
 		if s.snapshot.CompareAndSwap(old, snap) {
 			break
@@ -170,7 +171,7 @@ func merge(snap, old *snapshot, l listing, now time.Time) map[uint32]known {
 		}
 		devices[d.Index] = known{
 			device: d, others: link.Attrs().AltNames, seen: now, linkage: below,
-			edge: edgeOf(link), unplaced: l.unplaced[link.Attrs().Index], own: k.own,
+			edge: edgeOf(link), unplaced: l.unplaced[link.Attrs().Index], master: link.Attrs().MasterIndex, own: k.own,
 		}
 	}
 	return devices

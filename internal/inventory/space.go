@@ -70,6 +70,9 @@ type snapshot struct {
 	thorough bool
 	gone     time.Time
 	reused   bool
+	// moved says which devices had another name or bridge since the last look; it is empty
+	// once that was taken into account.
+	moved map[uint32]bool
 
 	// What follows is about tenants. facts is the number of what it was concluded from, 0 if
 	// there were no tenants; recheck is when it must be again, or zero.
@@ -90,6 +93,7 @@ type known struct {
 	// edge is what it leads to; unplaced is set for a port of Open vSwitch whose bridge is not
 	// known for certain.
 	edge     edge
+	master   int
 	unplaced bool
 	own      ownership
 }

@@ -48,6 +48,9 @@ func (v *Inventory) SetTenants(set *tenant.Set) {
 	t.vms.refresh(set, v.cfg.Now())
 }
 
+// HasTenants reports whether there are tenants.
+func (v *Inventory) HasTenants() bool { return v.tenancy.Load() != nil }
+
 // facts returns a number that is another one when an answer about tenants may be. It is
 // never 0.
 func (v *Inventory) facts(t *tenancy) uint64 {
