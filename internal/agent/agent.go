@@ -102,6 +102,7 @@ func (a *Agent) start() (err error) {
 	}
 	a.inventory, err = inventory.New(inventory.Config{
 		Hypervisors: a.opts.Hypervisors, Containers: a.opts.Containers, Sockets: a.opts.ContainerSockets,
+		Settle: a.opts.Timeout + settleBeyond,
 	})
 	if err != nil {
 		return fmt.Errorf("list network namespaces: %w", err)
@@ -118,6 +119,7 @@ func (a *Agent) start() (err error) {
 	if err := a.look(); err != nil {
 		return err
 	}
+	a.SetTenants(a.opts.Tenants)
 	a.tunnels = &tunnelWatcher{inventory: a.inventory, set: a.tracer.SetTunnelPorts}
 	if err := a.tunnels.update(); err != nil {
 		return err

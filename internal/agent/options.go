@@ -12,6 +12,7 @@ import (
 	"github.com/dwelltrace/dwell/exporter"
 	"github.com/dwelltrace/dwell/internal/netns"
 	"github.com/dwelltrace/dwell/internal/recording"
+	"github.com/dwelltrace/dwell/internal/tenant"
 )
 
 // Options configure an [Agent]. The zero value traces every ping on the host, with the
@@ -52,6 +53,8 @@ type Options struct {
 	// containers go by their IDs.
 	Containers       bool
 	ContainerSockets []string
+	// Tenants say to whom namespaces and devices belong, nil to nobody. See SetTenants.
+	Tenants *tenant.Set
 	// HostID identifies the host, as the attribute host.id does. With what distinguishes
 	// clones, see spanHost, it makes span IDs unique among hosts.
 	HostID string

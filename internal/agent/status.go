@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/dwelltrace/dwell/internal/inventory"
+	"github.com/dwelltrace/dwell/internal/tenant"
 )
 
 // Status is how an Agent does while it runs.
@@ -27,12 +28,18 @@ type Status struct {
 	Unresolved Unresolved
 	// Refused is what the kernel refuses now.
 	Refused Refused
+	// Tenants is how what tenants own fits what there is, up to now.
+	Tenants inventory.Tenants
 }
+
+// settleBeyond is how much longer than Options.Timeout it takes at most from a packet to its
+// trace, unless the loop is busy for longer.
+const settleBeyond = time.Second
 
 // Status returns how the agent does. It may be called at any time, by any goroutine, and
 // waits for nothing.
 func (a *Agent) Status() Status {
-	s := Status{Inventory: a.inventory.Stats()}
+	s := Status{Inventory: a.inventory.Stats(), Tenants: a.inventory.Tenants()}
 	if last := a.status.Load(); last != nil {
 		s.Attached, s.LastIteration, s.Summary = last.attached, last.taken, last.summary
 	}
@@ -56,6 +63,12 @@ func (a *Agent) Status() Status {
 // it; traces of pings that are in both scopes continue. After an error the old scope
 // stays in force. Nothing that s names needs to exist.
 func (a *Agent) SetScope(s Scope) error { return a.watcher.set(s) }
+
+// SetTenants says what belongs to whom from now on, before or while the agent runs; nil is
+// nobody. It may be called by any goroutine. What has come to belong to another tenant is
+// nobody's for as long as packets may be asked about that passed before; see
+// [inventory.Inventory.SetTenants].
+func (a *Agent) SetTenants(tenants *tenant.Set) { a.inventory.SetTenants(tenants) }
 
 // report is what the loop publishes after each chunk. It is immutable.
 type report struct {

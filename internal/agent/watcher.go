@@ -99,7 +99,11 @@ func (w *scopeWatcher) resolve(where inventory.Where) (looked time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.scope == nil {
-		return 0
+		if w.inventory.HasTenants() { // who are named as well
+			looked = busy(func() { w.inventory.Refresh(where) })
+			w.inventory.LookAtNew()
+		}
+		return looked
 	}
 	var meant target
 	looked = busy(func() { meant = resolve(w.inventory, *w.scope, where) })

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent_test
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/dwelltrace/dwell/correlate/trace"
+	"github.com/dwelltrace/dwell/internal/agent"
+	"github.com/dwelltrace/dwell/internal/netns"
+	"github.com/dwelltrace/dwell/internal/privilege/privilegetest"
+	"github.com/dwelltrace/dwell/internal/study/pinger"
+	"github.com/dwelltrace/dwell/internal/tenant"
+)
+
+// estate is a hypervisor with a bridge that guests of red and blue are on, and an agent that
+// knows them by their ports.
+type estate struct {
+	*following
+	t      *testing.T
+	prefix string
+	hyp    *place
+	bridge netip.Addr
+	made   int
+}
+
+func newEstate(t *testing.T) *estate {
+	privilegetest.BPF(t)
+	prefix, _ := names(t)
+	e := &estate{t: t, prefix: prefix, hyp: inside(t, create(t, prefix+"hyp"))}
+	pid := os.Getpid()
+	e.bridge = netip.AddrFrom4([4]byte{10, byte(pid >> 8), byte(pid), 1})
+	e.hyp.must(e.hyp.nl.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "br0"}}))
+	e.hyp.address("br0", e.bridge)
+	set, err := tenant.NewSet([]tenant.Tenant{
+		{ID: "red", Ports: []string{"red-*"}},
+		{ID: "blue", NetNS: []string{prefix + "blue-*"}},
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.following = follow(t, agent.Options{Tenants: set, Scope: agent.Scope{
+		NetNS: []string{prefix + "*"}, Hypervisors: []string{prefix + "hyp"}, Netfilter: []string{agent.NoNetfilter},
+		Addresses: []netip.Prefix{netip.PrefixFrom(e.bridge, 24)},
+	}})
+	return e
+}
+
+// address gives a device an address and sets it up.
+func (p *place) address(device string, addr netip.Addr) {
+	p.t.Helper()
+	l := p.link(device)
+	p.must(p.nl.AddrAdd(l, &netlink.Addr{IPNet: &net.IPNet{IP: addr.AsSlice(), Mask: net.CIDRMask(24, 32)}}))
+	p.must(p.nl.LinkSetUp(l))
+}
+
+// guest makes a guest of a tenant and has it ping the hypervisor at once. Red's have even
+// addresses.
+func (e *estate) guest(owner string) *netns.NS {
+	e.t.Helper()
+	e.made++
+	number := 2 + 2*(e.made%100)
+	if owner == "blue" {
+		number++
+	}
+	raw := e.bridge.As4()
+	raw[3] = byte(number)
+	guest := inside(e.t, create(e.t, fmt.Sprintf("%s%s-%d", e.prefix, owner, e.made)))
+	port := fmt.Sprintf("%s-%d", map[string]string{"red": "red", "blue": "p"}[owner], e.made)
+	e.hyp.must(e.hyp.nl.LinkAdd(&netlink.Veth{
+		LinkAttrs: netlink.LinkAttrs{Name: port, MasterIndex: e.hyp.index("br0")},
+		PeerName:  "eth0", PeerNamespace: netlink.NsFd(guest.FD()),
+	}))
+	e.hyp.must(e.hyp.nl.LinkSetUp(e.hyp.link(port)))
+	guest.address("eth0", netip.AddrFrom4(raw))
+	e.ping(guest.NS)
+	return guest.NS
+}
+
+func (e *estate) ping(from *netns.NS) {
+	e.t.Helper()
+	r, err := pinger.Run(e.t.Context(), pinger.Config{NetNS: from, Target: e.bridge, Count: 3, Flood: true, Timeout: unhurried})
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	if r.Lost() > 0 {
+		e.t.Fatalf("%s: %d lost", from.Name(), r.Lost())
+	}
+}
+
+// check checks every trace so far, and returns how many of each tenant there are.
+func (e *estate) check() map[string]int {
+	e.t.Helper()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	count := map[string]int{}
+	for _, tr := range e.traces {
+		count[e.checkTrace(tr)]++
+	}
+	return count
+}
+
+// checkTrace checks whose the trace is, and that what is a guest's belongs to its tenant or is
+// nobody's and no tenant sees it.
+func (e *estate) checkTrace(tr *trace.Trace) string {
+	e.t.Helper()
+	owner := "red"
+	if src := tr.Ping.Src.As4(); src[3]%2 == 1 {
+		owner = "blue"
+	}
+	for _, s := range tr.Spans {
+		for _, d := range []*trace.Device{s.Device, s.Peer} {
+			switch {
+			case d == nil || d.Name == "br0" || d.Name == "lo":
+			case d.Tenant == owner:
+			case d.Tenant == "" && (d.Unattributed || !d.NetNS.Shared):
+			default:
+				e.t.Errorf("of %s's ping %v, %+v in %+v", owner, tr.Ping, d, d.NetNS)
+			}
+		}
+		if ns := s.NetNS; ns.Inode != e.hyp.Inode() && (ns.Shared || ns.Tenant != "" && ns.Tenant != owner) {
+			e.t.Errorf("of %s's ping %v, the span %v is in %+v", owner, tr.Ping, s.Kind, ns)
+		}
+	}
+	if got := tr.Tenant(); got != owner {
+		return got
+	}
+	return owner
+}
+
+// Guests ping as soon as they are there: each ping is its tenant's.
+func TestTenantsOfNewGuests(t *testing.T) {
+	e := newEstate(t)
+	want := map[string]int{}
+	for i := range 12 {
+		owner := []string{"red", "blue"}[i%2]
+		e.guest(owner)
+		want[owner] += 3
+		e.until("traces", func(s agent.Status) bool { return int(s.Pings()) == want["red"]+want["blue"] })
+	}
+	e.stop()
+	if got := e.check(); got["red"] != want["red"] || got["blue"] != want["blue"] {
+		t.Errorf("pings of %v, want %v", got, want)
+	}
+	if s := e.Status().Tenants; len(s.Conflicts) != 0 || s.Count != 2 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// Guests ping and are gone at once, and the next, of another tenant, has their number: no ping
+// is somebody else's, though it may be nobody's.
+func TestTenantsOfShortLivedGuests(t *testing.T) {
+	e := newEstate(t)
+	for i := range 24 {
+		ns := e.guest([]string{"red", "blue"}[i/2%2])
+		if i%2 == 0 {
+			remove(t, ns)
+		}
+	}
+	e.until("traces", func(s agent.Status) bool { return s.Pings() == 72 })
+	e.stop()
+	t.Logf("pings of %v", e.check())
+}
+
+// A port that is renamed is another tenant's: no ping is shown to the wrong one.
+func TestTenantOfARenamedPort(t *testing.T) {
+	e := newEstate(t)
+	red := e.guest("red")
+	e.until("traces", func(s agent.Status) bool { return s.Pings() == 3 })
+	for i := range 10 {
+		from, to := "red-1", "nobody-1"
+		if i%2 == 1 {
+			from, to = to, from
+		}
+		e.hyp.must(e.hyp.nl.LinkSetName(e.hyp.link(from), to))
+		e.ping(red)
+	}
+	e.until("traces", func(s agent.Status) bool { return s.Pings() == 33 })
+	e.stop()
+	if got := e.check(); got["red"] != 3 || got[""] != 30 {
+		t.Errorf("pings of %v", got)
+	}
+}
