@@ -188,8 +188,12 @@ func common(left, right []row) [][2]int {
 	return same
 }
 
-// alike reports whether two rows are of the same span or event. The name may be hidden in one
-// of them.
+// alike reports whether two rows are of the same span or event. Of a span, one view may not show
+// how it begins or ends, or hide the name.
 func alike(a, b *row) bool {
-	return a.start == b.start && a.end == b.end && a.event == b.event && a.follows == b.follows
+	if a.event != b.event || a.follows != b.follows {
+		return false
+	}
+	begin, end := a.start == b.start, a.end == b.end
+	return begin && end || (begin || end) && a.name == b.name
 }

@@ -19,6 +19,19 @@ import (
 	"github.com/dwelltrace/dwell/internal/check/tracetest"
 )
 
+// A span of which a view does not show the end stands beside itself all the same.
+func TestBesideSpanSeenInPart(t *testing.T) {
+	whole := tracetest.Complete(17)
+	at := slices.IndexFunc(whole.Spans, func(s trace.Span) bool { return s.Kind == trace.KindHypervisor })
+	part := *whole
+	part.Spans = slices.Clone(whole.Spans)
+	part.Spans[at].End--
+	drawing := drawBeside(t, whole, &part, waterfall.Options{Width: 180})
+	if n := strings.Count(drawing, "\n"); n != strings.Count(draw(t, whole, waterfall.Options{Width: 88}), "\n")+1 {
+		t.Errorf("%d lines:\n%s", n, drawing)
+	}
+}
+
 // hidden returns a copy in which everything from a span on, up to the end of its journey, is
 // one leaf.
 func hidden(t *trace.Trace, from int) *trace.Trace {
