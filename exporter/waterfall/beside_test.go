@@ -25,7 +25,7 @@ func TestBesideSpanSeenInPart(t *testing.T) {
 	at := slices.IndexFunc(whole.Spans, func(s trace.Span) bool { return s.Kind == trace.KindHypervisor })
 	part := *whole
 	part.Spans = slices.Clone(whole.Spans)
-	part.Spans[at].End--
+	part.Spans[at].End = whole.Spans[at+1].End
 	drawing := drawBeside(t, whole, &part, waterfall.Options{Width: 180})
 	if n := strings.Count(drawing, "\n"); n != strings.Count(draw(t, whole, waterfall.Options{Width: 88}), "\n")+1 {
 		t.Errorf("%d lines:\n%s", n, drawing)
