@@ -27,7 +27,6 @@ import (
 
 const (
 	demoInterval = 10 * time.Millisecond
-	demoTopology = "bridge"
 	// demoSample is of how many pings the one with the median round trip is shown.
 	demoSample = 1000
 )
@@ -35,12 +34,15 @@ const (
 // demo is one run of dwell demo.
 type demo struct {
 	exportFlags
-	count  int
-	prefix string
+	count    int
+	prefix   string
+	tenanted bool
 
 	out, err io.Writer
 	sample   []*trace.Trace
 	table    *table.Table
+	// tenants is nil without --tenants.
+	tenants *demoTenants
 }
 
 func newDemoCommand() *cobra.Command {
@@ -51,8 +53,13 @@ func newDemoCommand() *cobra.Command {
 		Long: `Create the lab's bridge topology, ping through it, and show where the time went: the
 waterfall of the ping with the median round-trip time, and a table of the time that all
 pings spent in each device. The network is made of namespaces and removed afterwards,
-unless it was already up; the host's own network is not touched. Needs root.`,
+unless it was already up; the host's own network is not touched. Needs root.
+
+With --tenants, the network is that of two tenants, red and blue, whose guests have the
+same address. Both ping the outside at once, and red pings blue. What the operator sees of
+such a ping is shown beside what red sees, or above it if the terminal is narrow.`,
 		Example: `  dwell demo
+  dwell demo --tenants
   dwell demo --count 1000 --otlp-endpoint localhost:4317`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -60,7 +67,8 @@ unless it was already up; the host's own network is not touched. Needs root.`,
 			return d.run(cmd.Context())
 		},
 	}
-	cmd.Flags().IntVarP(&d.count, "count", "c", 100, "number of pings to send")
+	cmd.Flags().IntVarP(&d.count, "count", "c", 100, "number of pings to send, from each guest to each target")
+	cmd.Flags().BoolVar(&d.tenanted, "tenants", false, "show what the operator and what one of two tenants sees")
 	cmd.Flags().Var(newPrefixFlag(&d.prefix, lab.DefaultPrefix), "prefix", "prefix of the namespaces' names")
 	d.register(cmd)
 	return cmd
@@ -94,17 +102,21 @@ func (d *demo) run(ctx context.Context) (err error) {
 	if err != nil && summary.Pings() == 0 {
 		return err
 	}
-	return errors.Join(err, d.show(summary))
+	return errors.Join(err, d.show(summary, uint64(d.pings(l))))
 }
 
 // lab makes the topology, and returns what removes it again.
 func (d *demo) lab(ctx context.Context) (*lab.Lab, func() error, error) {
 	opts := lab.Options{Prefix: d.prefix}
 	keep := false
-	if _, err := lab.Get(demoTopology, opts); err == nil {
+	topology := "bridge"
+	if d.tenanted {
+		topology = "tenants"
+	}
+	if _, err := lab.Get(topology, opts); err == nil {
 		keep = true // it is in use
 	}
-	l, err := lab.Up(ctx, demoTopology, opts)
+	l, err := lab.Up(ctx, topology, opts)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -151,29 +163,38 @@ func (d *demo) trace(ctx context.Context, l *lab.Lab, onResource otlp.Options) (
 // start begins to trace.
 func (d *demo) start(ctx context.Context, l *lab.Lab, onResource otlp.Options) (*agent.Agent, error) {
 	d.table = table.New(0)
+	opts := agent.Options{OnTrace: d.keep}
+	if d.tenanted {
+		var err error
+		if d.tenants, err = newDemoTenants(l.Topology().Tenants()); err != nil {
+			return nil, err
+		}
+		opts = agent.Options{Tenants: d.tenants.set, OnTraces: d.tenants.keep}
+	}
 	hypervisor, err := l.Open(lab.Hypervisor)
 	if err != nil {
 		return nil, err
 	}
 	defer hypervisor.Close()
 	log := newLogger(d.err)
-	return agent.Start(agent.Options{
-		Filter:      bpf.Filter{NetNS: labInodes(l, l.Topology().Roles()...)},
-		Hypervisors: labInodes(l, lab.Hypervisor),
-		Netfilter:   []*netns.NS{hypervisor},
-		WithoutNetfilter: func(err error) {
-			log.Warn("netfilter chains are not timed: " + err.Error())
-		},
-		OnRefused: func(err error) { logRefused(log, err) },
-		HostID:    onResource.Host.ID,
-		Count:     uint64(d.count),
-		Open: func() (agent.Sinks, error) {
-			sinks, err := d.open(ctx, onResource, log)
-			return agent.Sinks{Exporter: sinks}, err
-		},
-		OnTrace: d.keep,
-	})
+	opts.Filter = bpf.Filter{NetNS: labInodes(l, l.Topology().Roles()...)}
+	opts.Hypervisors = labInodes(l, lab.Hypervisor)
+	opts.Netfilter = []*netns.NS{hypervisor}
+	opts.WithoutNetfilter = func(err error) {
+		log.Warn("netfilter chains are not timed: " + err.Error())
+	}
+	opts.OnRefused = func(err error) { logRefused(log, err) }
+	opts.HostID = onResource.Host.ID
+	opts.Count = uint64(d.pings(l))
+	opts.Open = func() (agent.Sinks, error) {
+		sinks, err := d.open(ctx, onResource, log)
+		return agent.Sinks{Exporter: sinks}, err
+	}
+	return agent.Start(opts)
 }
+
+// pings returns how many pings are sent in all.
+func (d *demo) pings(l *lab.Lab) int { return d.count * len(l.Topology().Pings()) }
 
 func labInodes(l *lab.Lab, roles ...string) []uint32 {
 	var inodes []uint32
@@ -184,18 +205,36 @@ func labInodes(l *lab.Lab, roles ...string) []uint32 {
 	return inodes
 }
 
-// ping sends the pings from the guest.
+// ping sends the pings from every guest at once.
 func (d *demo) ping(ctx context.Context, l *lab.Lab) error {
-	ns, err := l.Open(lab.Guest)
+	p := newProgress(d.err, "pings", d.pings(l))
+	defer p.done()
+	replies, sent := make(chan struct{}), make(chan error)
+	all := l.Topology().Pings()
+	for _, ping := range all {
+		go func() { sent <- d.pingFrom(ctx, l, ping, func(pinger.Echo) { replies <- struct{}{} }) }()
+	}
+	var errs []error
+	for left := len(all); left > 0; {
+		select {
+		case <-replies:
+			p.step()
+		case err := <-sent:
+			errs = append(errs, err)
+			left--
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (d *demo) pingFrom(ctx context.Context, l *lab.Lab, p lab.Ping, onReply func(pinger.Echo)) error {
+	ns, err := l.Open(p.From)
 	if err != nil {
 		return err
 	}
 	defer ns.Close()
-	p := newProgress(d.err, "pings", d.count)
-	defer p.done()
 	_, err = pinger.Run(ctx, pinger.Config{
-		NetNS: ns, Target: l.Target(false), Count: d.count, Interval: demoInterval,
-		OnReply: func(pinger.Echo) { p.step() },
+		NetNS: ns, Target: p.To, Count: d.count, Interval: demoInterval, OnReply: onReply,
 	})
 	return err
 }
@@ -209,13 +248,20 @@ func (d *demo) keep(t *trace.Trace) {
 	}
 }
 
-// show prints the waterfall, the table and the summary. A reader that stops early (dwell
-// demo | head) is not an error.
-func (d *demo) show(summary agent.Summary) error {
-	err := unlessSeenEnough(d.print())
+// show prints what was seen, and the summary. A reader that stops early (dwell demo | head)
+// is not an error.
+func (d *demo) show(summary agent.Summary, pings uint64) error {
+	write := d.print
+	if d.tenanted {
+		write = func() error { return d.tenants.print(d.out, waterfallOptions(d.out)) }
+	}
+	err := unlessSeenEnough(write())
 	fmt.Fprintln(d.err, "dwell:", summary)
-	if summary.Complete != uint64(d.count) {
-		err = errors.Join(err, fmt.Errorf("%d of %d pings were traced completely", summary.Complete, d.count))
+	if d.tenanted {
+		fmt.Fprintln(d.err, "dwell:", d.tenants)
+	}
+	if summary.Complete != pings {
+		err = errors.Join(err, fmt.Errorf("%d of %d pings were traced completely", summary.Complete, pings))
 	}
 	return err
 }

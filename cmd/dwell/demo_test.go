@@ -51,6 +51,43 @@ func TestDemo(t *testing.T) {
 	checkProgramsGone(t, before)
 }
 
+// Two tenants with one address: nothing of blue's inside is in what red sees, and all of it in
+// what the operator sees.
+func TestDemoTenants(t *testing.T) {
+	privilegetest.BPF(t)
+	p := dwell(t, "demo", "--tenants", "--count", "10", "--prefix", testPrefix())
+	if status := p.exit(t); status != 0 {
+		t.Fatalf("status %d\n%s", status, &p.stderr)
+	}
+	inside := []string{"br-blue", "tap-blue-0", "blue0", testPrefix() + "-tenants-blue"}
+	operator, rest, _ := strings.Cut(p.stdout.String(), "WHAT RED SEES\n")
+	red, last, found := strings.Cut(rest, "\n\nred does not see 10 of the 30 pings")
+	if !found {
+		t.Fatalf("does not say what red does not see:\n%s", &p.stdout)
+	}
+	for _, name := range inside {
+		if !strings.Contains(operator, name) || !strings.Contains(last, name) {
+			t.Errorf("the operator does not see %s, or is not told that red does not:\n%s", name, &p.stdout)
+		}
+		if strings.Contains(red, name) {
+			t.Errorf("red sees %s:\n%s", name, red)
+		}
+	}
+	for _, name := range []string{"ping 192.168.0.10 -> 198.51.100.12", "br-red", "tap-red-0", "red0", "├─ beyond", "hypervisor"} {
+		if !strings.Contains(red, name) {
+			t.Errorf("red does not see %s:\n%s", name, red)
+		}
+	}
+	for _, want := range []string{"30 pings: 30 complete, 0 dropped, 0 incomplete", "of these, red sees 20, blue sees 20"} {
+		if !strings.Contains(p.stderr.String(), want) {
+			t.Errorf("no %q in\n%s", want, &p.stderr)
+		}
+	}
+	if left := labSpaces(t); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+}
+
 // Ctrl-C in the middle, or the end of the session: no namespace and no program stays,
 // and what was seen is shown. Meanwhile, a second demo finds its lab taken.
 func TestDemoInterrupted(t *testing.T) {
