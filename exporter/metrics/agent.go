@@ -54,6 +54,8 @@ type AgentStats struct {
 	MetricPushes, MetricPushesFailed uint64
 	// API is about the agent's API.
 	API APIStats
+	// Tenants is about who the tenants are.
+	Tenants TenantStats
 }
 
 // The values of the label result.

@@ -115,6 +115,7 @@ func TestAgentCollector(t *testing.T) {
 		API: APIStats{
 			Requests: 25, Refused: map[string]uint64{"not_yours": 26, "bad_certificate": 27}, Connections: 28, Streams: 29, LinesSent: 30, LinesLost: 31,
 		},
+		Tenants: TenantStats{InForce: 32, Refused: 33, Conflicts: 34, Unmatched: 35, Doubtful: 36},
 	}
 	for i, l := range loss.Table() {
 		*l.Of(&stats.Losses) = uint64(100 + i)
@@ -147,6 +148,11 @@ func TestAgentCollector(t *testing.T) {
 		"dwell_agent_api_streams":              {"": 29},
 		"dwell_agent_api_lines_sent_total":     {"": 30},
 		"dwell_agent_api_lines_lost_total":     {"": 31},
+		"dwell_agent_tenants":                  {"": 32},
+		"dwell_agent_tenants_refused":          {"": 33},
+		"dwell_agent_tenants_conflicts":        {"": 34},
+		"dwell_agent_tenants_unmatched":        {"": 35},
+		"dwell_agent_tenants_doubtful_total":   {"": 36},
 		"dwell_build_info":                     {"host_id=5b0b version=1.2.3": 1},
 	}
 	for i, l := range loss.Table() {

@@ -25,9 +25,10 @@ func slip(t *rapid.T, name string) string {
 	return name[:i] + letter + name[i+1:]
 }
 
-// ambiguous reports whether a name is as near to uids as it is to gids.
+// ambiguous reports whether a name is as near to uids as it is to gids, or is one that the
+// kubelet may have set.
 func ambiguous(name string) bool {
-	return regexp.MustCompile(`(?i)operators[._].?ids$`).MatchString(name)
+	return regexp.MustCompile(`(?i)operators[._].?ids$|^DWELL_\w+_PORT$`).MatchString(name)
 }
 
 // known are the paths of all settings and sections.

@@ -3,6 +3,7 @@
 package config
 
 import (
+	_ "embed"
 	"fmt"
 	"reflect"
 	"slices"
@@ -20,7 +21,8 @@ configuration: it traces every ping of the host and serves metrics at http://127
 an unknown setting is a mistake, too.
 
 **Environment.** Each setting can be overridden by an environment variable: ` + "`DWELL_`" + ` followed by the setting's path in upper
-case, with ` + "`_`" + ` instead of dots. Lists are written ` + "`a,b`" + `, maps ` + "`name=value,name=value`" + `. An empty variable counts as unset. A
+case, with ` + "`_`" + ` instead of dots. Lists are written ` + "`a,b`" + `, maps ` + "`name=value,name=value`" + `; a list of blocks, such as
+` + "`tenants`" + `, cannot be given by a variable. An empty variable counts as unset. A
 variable that begins with ` + "`DWELL_`" + ` but does not name a setting causes a warning. OpenTelemetry's own variables apply where this
 page says so, and only if the setting itself is not set.
 
@@ -60,8 +62,14 @@ func Page() []byte {
 		}
 		fmt.Fprintf(&b, "\n%s `%s`\n%s\n", strings.Repeat("#", 2+strings.Count(f.Path, ".")), f.Path, f.Doc)
 	}
+	b.WriteString("\n" + tenantDirPage)
 	return []byte(b.String())
 }
+
+// tenantDirPage says what the settings of tenants do not: how a directory of them is read.
+//
+//go:embed tenantdir.md
+var tenantDirPage string
 
 // entry describes one setting.
 func entry(f Field, s setting) string {

@@ -7,6 +7,7 @@ func tenancyFields() []Field {
 		{Path: "tenancy", Doc: "What holds for all tenants. A tenant sees, through the API and its own export, only what is its own of each trace; the exporters above get everything, with or without tenants."},
 		{Path: "tenancy.dir", Example: "/etc/dwell/tenants.d", Doc: "A directory of further tenants, which is watched. See [Tenants in a directory](#tenants-in-a-directory). Default: none."},
 		{Path: "tenancy.shared", Example: `["qrouter-*"]`, Doc: "The network namespaces besides the hypervisors that every tenant may see when its packets pass through them. Of what is neither shared nor its own, a tenant sees nothing. Default: none."},
+		{Path: "tenancy.uplinks", Example: `["ens3", "bond*"]`, Doc: "Devices of the hypervisors that every tenant may see although they lead into a namespace of nobody, by name or alternative name; for example a veth pair that stands in for the network card. No tenant can own such a device. Default: none."},
 		{Path: "tenancy.export", Doc: "Where the traces of each tenant go, besides where all go. A tenant may have its own settings, see `tenants[].export`. OpenTelemetry's variables do not apply here."},
 		{
 			Path: "tenancy.export.otlp", Example: `[{endpoint: "tempo:4317", headers: {X-Scope-OrgID: "${tenant}"}}]`,

@@ -15,6 +15,7 @@ func anyTenancy(t *rapid.T) config.Tenancy {
 	return config.Tenancy{
 		Dir:      rapid.OneOf(rapid.Just(""), absolute()).Draw(t, "tenancy.dir"),
 		Shared:   rapid.SliceOf(ref()).Draw(t, "tenancy.shared"),
+		Uplinks:  rapid.SliceOf(device()).Draw(t, "tenancy.uplinks"),
 		Export:   anyTenantExport(t),
 		Sampling: anySampling(t),
 	}

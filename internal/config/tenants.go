@@ -13,6 +13,7 @@ import (
 type Tenancy struct {
 	Dir      string       `yaml:"dir"`
 	Shared   []Ref        `yaml:"shared"`
+	Uplinks  []Interface  `yaml:"uplinks"`
 	Export   TenantExport `yaml:"export"`
 	Sampling Sampling     `yaml:"sampling"`
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/dwelltrace/dwell/exporter/otlpfile"
 	"github.com/dwelltrace/dwell/internal/config"
+	"github.com/dwelltrace/dwell/internal/tenantdir"
 )
 
 // Check reads the configuration, tries what can be tried while an agent runs, and returns
@@ -21,7 +22,8 @@ func Check(o Options) ([]string, error) {
 		return nil, err
 	}
 	_, _, tlsErr := loadTLS(l)
-	err = errors.Join(checkSampling(l), tlsErr, checkEndpoint(l), checkPush(l), checkDirs(l))
+	who, tenantsErr := checkTenants(o, l)
+	err = errors.Join(checkSampling(l), tlsErr, checkEndpoint(l), checkPush(l), checkDirs(l), tenantsErr)
 	if err != nil {
 		return nil, err
 	}
@@ -35,6 +37,8 @@ func Check(o Options) ([]string, error) {
 		"sampling: "+sampled(l.Sampling),
 		"export:   "+exported(l.Export),
 		"metrics:  "+measured(l.Config),
+		"tenants:  "+who,
+		"api:      "+answered(l.API),
 	), nil
 }
 
@@ -44,6 +48,40 @@ func checkSampling(l *config.Loaded) error {
 		return l.Error("sampling", err)
 	}
 	return nil
+}
+
+// checkTenants reads the directory of tenants, whose files must all be good, and returns who
+// would be in force.
+func checkTenants(o Options, l *config.Loaded) (string, error) {
+	s, err := tenantdir.Read(o.tenants(l), nil)
+	if err != nil {
+		return "", l.Error("tenants", err)
+	}
+	if err := refusals(s.Problems); err != nil {
+		return "", err
+	}
+	if s.Count() == 0 {
+		return "none", nil
+	}
+	out := fmt.Sprintf("%d", s.Count())
+	if n := s.Count() - len(l.Tenants); n > 0 {
+		out += fmt.Sprintf(", of which %d in %s", n, l.Tenancy.Dir)
+	}
+	return out, nil
+}
+
+func answered(c config.API) string {
+	var out []string
+	if c.Socket != "" {
+		out = append(out, "unix://"+c.Socket)
+	}
+	if c.Listen != "" {
+		out = append(out, "https://"+c.Listen)
+	}
+	if len(out) == 0 {
+		return "none"
+	}
+	return strings.Join(out, "; ")
 }
 
 // checkDirs tries whether files can be made where they are to be.

@@ -18,6 +18,7 @@ import (
 	"github.com/dwelltrace/dwell/internal/agent"
 	"github.com/dwelltrace/dwell/internal/config"
 	"github.com/dwelltrace/dwell/internal/tally"
+	"github.com/dwelltrace/dwell/internal/tenant"
 )
 
 // closing is how long the parts that hold no traces may take to end.
@@ -38,17 +39,20 @@ type daemon struct {
 	// api answers tenants and the operator, and router makes what each tenant may see.
 	api    *apiServer
 	router *tenants.Router
-	agent  atomic.Pointer[tracing]
-	phase  atomic.Int32
-	began  time.Time
+	// tenancy is who the tenants are.
+	tenancy tenancy
+	agent   atomic.Pointer[tracing]
+	phase   atomic.Int32
+	began   time.Time
 	// startAgent is [agent.Start], but for tests.
 	startAgent func(agent.Options) (tracing, error)
 
 	scraped                atomic.Bool
 	reloads, failedReloads atomic.Uint64
-	// troubles is what was last logged about the scope.
+	// troubles is what was last logged about the scope, and conflicts about tenants.
 	troublesMu sync.Mutex
 	troubles   agent.Unresolved
+	conflicts  map[string]bool
 	losses     lossLog // the beat's
 }
 
@@ -57,6 +61,7 @@ type tracing interface {
 	Run(context.Context) (agent.Summary, error)
 	Status() agent.Status
 	SetScope(agent.Scope) error
+	SetTenants(*tenant.Set)
 }
 
 func startAgent(o agent.Options) (tracing, error) { return agent.Start(o) }
@@ -132,9 +137,15 @@ func (d *daemon) start(ctx context.Context, loaded *config.Loaded) error {
 	if d.server != nil {
 		d.log.Info("serving metrics and health", "address", d.server.addr.String())
 	}
-	if err := d.api.start(loaded, d.config.Tenants); err != nil {
+	d.watchTenants(loaded.Tenancy.Dir)
+	who, err := d.prepareTenants(loaded)
+	if err != nil {
 		return err
 	}
+	if err := d.api.start(loaded, who.list()); err != nil {
+		return err
+	}
+	d.carryOutTenants(who)
 	a, err := d.startAgent(d.agentOptions(loaded))
 	if err != nil {
 		return err
@@ -151,6 +162,7 @@ func (d *daemon) agentOptions(loaded *config.Loaded) agent.Options {
 		d.log.Warn("netfilter chains are not timed", "error", err)
 	}
 	opts.OnRefused = d.logRefused
+	opts.Tenants = d.tenancy.state.Set
 	opts.OnTrace = func(t *trace.Trace) {
 		d.telemetry.record(t, d.sinks.open() && d.sampler.Keeps(t))
 	}
@@ -195,6 +207,8 @@ func (d *daemon) trace(ctx context.Context) error {
 			return d.stop(end, done)
 		case <-d.opts.Reload:
 			d.reload(ctx)
+		case <-d.tenancy.changes():
+			d.rereadTenants()
 		case r := <-done:
 			return errors.Join(errors.New("tracing ended unexpectedly"), r.err)
 		}
@@ -265,6 +279,7 @@ func (d *daemon) close() {
 	d.telemetry.stop(ctx)
 	_ = d.sinks.Shutdown(ctx) // what is lost is logged already
 	d.api.shutdown(ctx)
+	d.tenancy.close()
 	d.server.shutdown(ctx)
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/internal/agent"
 	"github.com/dwelltrace/dwell/internal/config"
+	"github.com/dwelltrace/dwell/internal/tenant"
 )
 
 // fakeAgent is an agent without a kernel side: the test says what it sees and what fails.
@@ -32,10 +33,12 @@ type fakeAgent struct {
 	status   agent.Status
 	scopes   []agent.Scope
 	scopeErr error
+	tenants  *tenant.Set
 }
 
 func (f *fakeAgent) start(o agent.Options) (tracing, error) {
 	f.opts = o
+	f.tenants = o.Tenants
 	var err error
 	f.sinks, err = o.Open()
 	return f, err
@@ -69,6 +72,13 @@ func (f *fakeAgent) SetScope(s agent.Scope) error {
 		f.scopes = append(f.scopes, s)
 	}
 	return f.scopeErr
+}
+
+// SetTenants implements tracing.
+func (f *fakeAgent) SetTenants(s *tenant.Set) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.tenants = s
 }
 
 // set changes what the agent says of itself and does.

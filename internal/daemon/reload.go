@@ -54,10 +54,10 @@ func (d *daemon) take(ctx context.Context, loaded *config.Loaded) error {
 	if err != nil {
 		return err
 	}
-	commit, err := d.api.prepare(next.API.Operators, next.Tenants)
+	who, err := d.prepareTenants(loaded)
 	if err != nil {
 		sending.drop()
-		return loaded.Error("api", err)
+		return err
 	}
 	if err := d.sampler.Set(samplingOptions(next.Sampling)); err != nil {
 		sending.drop()
@@ -68,7 +68,8 @@ func (d *daemon) take(ctx context.Context, loaded *config.Loaded) error {
 		return errors.Join(loaded.Error("trace", err), d.sampler.Set(samplingOptions(d.config.Sampling)))
 	}
 	d.config = next
-	commit()
+	d.watchTenants(next.Tenancy.Dir)
+	d.carryOutTenants(who)
 	d.level.Set(slog.Level(next.Log.Level))
 	d.scraped.Store(next.Metrics.Prometheus.Enabled)
 	whole := d.change(ctx, sending, counting)

@@ -14,6 +14,7 @@ import (
 	"github.com/dwelltrace/dwell/exporter"
 	"github.com/dwelltrace/dwell/exporter/metrics"
 	"github.com/dwelltrace/dwell/internal/agent"
+	"github.com/dwelltrace/dwell/internal/inventory"
 )
 
 // checkWithin is how long an endpoint may take to answer a check.
@@ -56,6 +57,10 @@ func (d *daemon) statsOf(s agent.Status) metrics.AgentStats {
 		NamesUnknown:     s.Inventory.Unknown, Lookups: s.Inventory.Looks, LookupsFailed: s.Inventory.Failed,
 		MetricPushes: pushes.Pushed, MetricPushesFailed: pushes.Failed,
 		API: d.api.stats(),
+		Tenants: metrics.TenantStats{
+			InForce: int(d.tenancy.count.Load()), Refused: int(d.tenancy.refused.Load()),
+			Conflicts: len(s.Tenants.Conflicts), Unmatched: len(s.Tenants.Unmatched), Doubtful: s.Tenants.Doubtful,
+		},
 	}
 }
 
@@ -85,10 +90,28 @@ func (d *daemon) report(h health) error {
 func (d *daemon) logTroubles() {
 	d.troublesMu.Lock()
 	defer d.troublesMu.Unlock()
-	now := d.agentStatus().Unresolved
+	status := d.agentStatus()
+	now := status.Unresolved
 	d.logUnresolved("network namespace", d.troubles.NetNS, now.NetNS)
 	d.logUnresolved("interface", d.troubles.Interfaces, now.Interfaces)
 	d.troubles = now
+	d.logConflicts(status.Tenants.Conflicts)
+}
+
+// logConflicts logs what two tenants claim, once for as long as they do.
+func (d *daemon) logConflicts(now []inventory.Conflict) {
+	before := d.conflicts
+	d.conflicts = make(map[string]bool, len(now))
+	for _, c := range now {
+		text := c.String()
+		if !before[text] && !d.conflicts[text] {
+			d.log.Warn("no tenant sees what two claim", "conflict", text)
+		}
+		d.conflicts[text] = true
+	}
+	if len(now) == 0 && len(before) > 0 {
+		d.log.Info("no two tenants claim the same any more")
+	}
 }
 
 // logUnresolved logs the references of one kind, unless they are the same as before.

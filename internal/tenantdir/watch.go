@@ -165,7 +165,8 @@ func (w *Watcher) with(f func(fd int) error) error {
 func (w *Watcher) run() {
 	defer close(w.done)
 	buffer := make([]byte, 64<<10)
-	var first, last time.Time // of the events that are not told yet
+	// Of what is not told yet: first what was changed before the watch began.
+	first, last := time.Now(), time.Now()
 	for {
 		until := time.Now().Add(again)
 		if !first.IsZero() {
