@@ -253,7 +253,7 @@ func (d *demo) keep(t *trace.Trace) {
 func (d *demo) show(summary agent.Summary, pings uint64) error {
 	write := d.print
 	if d.tenanted {
-		write = func() error { return d.tenants.print(d.out, waterfallOptions(d.out)) }
+		write = func() error { return d.tenants.write(d.out, waterfallOptions(d.out)) }
 	}
 	err := unlessSeenEnough(write())
 	fmt.Fprintln(d.err, "dwell:", summary)

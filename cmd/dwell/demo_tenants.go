@@ -72,9 +72,9 @@ func (d *demoTenants) String() string {
 	return "of these, " + strings.Join(each, ", ")
 }
 
-// print shows what the operator sees of a ping between the tenants, what the first tenant sees
+// write shows what the operator sees of a ping between the tenants, what the first tenant sees
 // of it, and says what that one does not see.
-func (d *demoTenants) print(w io.Writer, o waterfall.Options) error {
+func (d *demoTenants) write(w io.Writer, o waterfall.Options) error {
 	if len(d.sample) == 0 {
 		return nil
 	}
