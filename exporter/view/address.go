@@ -21,6 +21,9 @@ func tunnelOf(p trace.Packet) tunnel {
 	return tunnel{p.OuterSrc, p.OuterDst, p.Tunnel, p.TunnelID, p.Depth}
 }
 
+// route is where a packet comes from and goes to.
+type route struct{ src, dst netip.Addr }
+
 // learnAddresses notes which addresses and tunnels were seen on the viewer's own devices: the
 // viewer could have seen them there itself. Within the stack of a namespace NAT may already
 // have put in another's, so what is seen there does not count.
@@ -30,10 +33,8 @@ func (b *builder) learnAddresses() {
 		if i == 0 || s.Kind.Journey() || s.Kind.Finer() || b.beginsAt(s) != own {
 			continue
 		}
-		for _, a := range [...]netip.Addr{s.Packet.Src, s.Packet.Dst} {
-			if a.IsValid() && !slices.Contains(b.addresses, a) {
-				b.addresses = append(b.addresses, a)
-			}
+		if r := (route{s.Packet.Src, s.Packet.Dst}); r.src.IsValid() && !slices.Contains(b.routes, r) {
+			b.routes = append(b.routes, r)
 		}
 		if tun := tunnelOf(s.Packet); s.Packet.Encapsulated() && !slices.Contains(b.tunnels, tun) {
 			b.tunnels = append(b.tunnels, tun)
@@ -49,21 +50,29 @@ func (b *builder) beginsAt(s *trace.Span) class {
 	return b.viewer.ofDevice(s.Device)
 }
 
-// mayShow reports whether the viewer may see an address. In a ping that another tenant takes
-// part in, it may only see those that it has seen anyway.
-func (b *builder) mayShow(a netip.Addr) bool {
+// mayShow reports whether the viewer may see a packet's addresses. Both have to be known, at
+// their places, from a packet on its own devices, or from the answer to one: after NAT there
+// may be an address of another tenant that happens to be one of its own, too. Only if no other
+// tenant takes part in the ping may it see more.
+func (b *builder) mayShow(src, dst netip.Addr) bool {
 	switch {
-	case !a.IsValid() || slices.Contains(b.addresses, a):
+	case !src.IsValid() && !dst.IsValid():
 		return true
-	case b.strict:
-		return false
+	case slices.Contains(b.routes, route{src, dst}), slices.Contains(b.routes, route{dst, src}):
+		return true
 	}
-	return b.viewer.Foreign == nil || !b.viewer.Foreign(a)
+	return !b.foreign(src) && !b.foreign(dst)
+}
+
+// foreign reports whether an address that was not seen on the viewer's devices may be
+// another tenant's.
+func (b *builder) foreign(a netip.Addr) bool {
+	return b.strict || a.IsValid() && b.viewer.Foreign != nil && b.viewer.Foreign(a)
 }
 
 // packet returns what the viewer may see of a packet's headers.
 func (b *builder) packet(p trace.Packet) trace.Packet {
-	if !b.mayShow(p.Src) || !b.mayShow(p.Dst) {
+	if !b.mayShow(p.Src, p.Dst) {
 		p.Src, p.Dst = netip.Addr{}, netip.Addr{}
 	}
 	if p.Encapsulated() && !b.mayShowTunnel(p) {
@@ -73,8 +82,5 @@ func (b *builder) packet(p trace.Packet) trace.Packet {
 }
 
 func (b *builder) mayShowTunnel(p trace.Packet) bool {
-	if slices.Contains(b.tunnels, tunnelOf(p)) {
-		return true
-	}
-	return !b.strict && b.mayShow(p.OuterSrc) && b.mayShow(p.OuterDst)
+	return slices.Contains(b.tunnels, tunnelOf(p)) || !b.foreign(p.OuterSrc) && !b.foreign(p.OuterDst)
 }

@@ -5,7 +5,6 @@ package view
 import (
 	"encoding/binary"
 	"hash/fnv"
-	"net/netip"
 	"slices"
 
 	"github.com/dwelltrace/dwell/correlate/trace"
@@ -20,9 +19,9 @@ type builder struct {
 	visible []bool
 	// strict is set if another tenant takes part in the ping, or may do so.
 	strict bool
-	// addresses and tunnels are those that the viewer has seen on its own devices.
-	addresses []netip.Addr
-	tunnels   []tunnel
+	// routes and tunnels are those that the viewer has seen on its own devices.
+	routes  []route
+	tunnels []tunnel
 
 	out *trace.Trace
 }
@@ -203,6 +202,8 @@ func (b *builder) addBeyond(parent, before, after int) {
 		ID: beyondID(from.ID, to.ID), Kind: trace.KindBeyond, Leaf: true,
 		Start: from.End, End: to.Start, NetNS: from.NetNS,
 	}
+	// Finer leaves are not about devices.
+	from, to = &b.from.Spans[whole(b.from, before)], &b.from.Spans[whole(b.from, after)]
 	in := b.device(to.Device)
 	if s.Device = b.device(from.Peer); s.Device == nil {
 		s.Device = b.device(from.Device)

@@ -20,7 +20,7 @@ func (b *builder) event(e trace.Event) (trace.Event, bool) {
 	case trace.EventCopy:
 		return e, e.Device != nil && b.viewer.ofDevice(e.Device) != hidden
 	case trace.EventICMPError:
-		if a, err := netip.ParseAddr(text(e, trace.AttrSourceAddress)); err != nil || !b.mayShow(a) {
+		if a, err := netip.ParseAddr(text(e, trace.AttrSourceAddress)); err != nil || b.foreign(a) {
 			e = without(e, trace.AttrSourceAddress)
 		}
 		return e, true
@@ -54,12 +54,9 @@ func (b *builder) mayShowHeaders(headers string) bool {
 	if len(words) < 3 {
 		return false
 	}
-	for _, w := range [...]string{words[0], words[2]} {
-		if a, err := netip.ParseAddr(w); err != nil || !b.mayShow(a) {
-			return false
-		}
-	}
-	return true
+	src, err := netip.ParseAddr(words[0])
+	dst, err2 := netip.ParseAddr(words[2])
+	return err == nil && err2 == nil && b.mayShow(src, dst)
 }
 
 // events returns what the viewer may see of span events.

@@ -33,7 +33,7 @@ func (b *builder) complete(request, reply int) {
 	if from.Sent && !t.Sent {
 		t.Remote = trace.SpanID{}
 	}
-	if !starts || !b.mayShow(from.Ping.Src) || !b.mayShow(from.Ping.Dst) {
+	if !starts || !b.mayShow(from.Ping.Src, from.Ping.Dst) {
 		t.Ping = b.ping()
 	}
 	r.Packet = trace.Packet{Src: t.Ping.Src, Dst: t.Ping.Dst}

@@ -27,8 +27,8 @@ type Viewer struct {
 	// Number is what firewall and fast path call it, 0 if it is not known: see
 	// trace.AttrTenantNumber.
 	Number uint32
-	// Foreign reports whether an address belongs to another tenant and not to this one. It may be
-	// nil.
+	// Foreign reports whether an address may be another tenant's, even if it may be this one's,
+	// too. It may be nil.
 	Foreign func(netip.Addr) bool
 }
 

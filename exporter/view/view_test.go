@@ -211,3 +211,36 @@ func TestViews(t *testing.T) {
 		})
 	}
 }
+
+// Tenants may have the same addresses, and then NAT may put one's own address where the
+// other's belongs. That they are equal is nobody's business.
+func TestEqualAddressesAreNotTold(t *testing.T) {
+	equal := func(parts []part) []part {
+		for i := range parts {
+			p := &parts[i]
+			for _, a := range [...]*netip.Addr{&p.src, &p.dst} {
+				if *a == blueAddr {
+					*a = redAddr
+				}
+			}
+			if p.nat != "" {
+				p.nat = "10.0.0.2 -> 10.0.0.2 id 7"
+			}
+		}
+		return parts
+	}
+	request, reply := equal(redToBlue()), equal(blueToRed())
+	tr := made(trace.Complete, request, &part{kind: trace.KindRespond, from: blueEth}, reply)
+	for _, foreign := range []func(netip.Addr) bool{nil, func(a netip.Addr) bool { return a == redAddr }} {
+		seen := (&Viewer{Tenant: "red", Foreign: foreign}).Of(tr)
+		for i := range seen.Spans {
+			s := &seen.Spans[i]
+			if src, dst := s.Packet.Src, s.Packet.Dst; s.Direction == trace.Request && dst == redAddr || s.Direction == trace.Reply && src == redAddr {
+				t.Errorf("red sees in %v a packet from %v to %v", s, src, dst)
+			}
+			for _, e := range s.Events {
+				t.Errorf("red sees in %v the event %v", s, e)
+			}
+		}
+	}
+}

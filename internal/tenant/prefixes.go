@@ -49,17 +49,14 @@ func (t *prefixTable) lengths(addr netip.Addr) *[]int {
 
 func (t *prefixTable) foreign(id string, addr netip.Addr) bool {
 	addr = addr.Unmap().WithZone("")
-	foreign := false
 	for _, bits := range *t.lengths(addr) {
 		p, err := addr.Prefix(bits)
 		if err != nil {
 			return false // the zero Addr
 		}
-		owners := t.owners[p]
-		if slices.Contains(owners, id) {
-			return false
+		if slices.ContainsFunc(t.owners[p], func(owner string) bool { return owner != id }) {
+			return true
 		}
-		foreign = foreign || len(owners) > 0
 	}
-	return foreign
+	return false
 }

@@ -130,8 +130,8 @@ func (s *Set) Number(id string) uint32 {
 	return s.numbers[id]
 }
 
-// Foreign returns a function that reports whether an address is in a prefix of another tenant
-// and in none of this one's.
+// Foreign returns a function that reports whether an address is in a prefix of another tenant,
+// which may be one of this tenant's, too.
 func (s *Set) Foreign(id string) func(netip.Addr) bool {
 	if s == nil {
 		return func(netip.Addr) bool { return false }
