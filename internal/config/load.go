@@ -142,6 +142,18 @@ func (l *Loaded) unused() {
 	if !l.Containers.Enabled && len(l.Containers.Sockets) > 0 {
 		l.Warn("containers.sockets", "not used: containers.enabled is false")
 	}
+	if l.API.Listen == "" && l.API.TLS != (APITLS{}) {
+		l.Warn("api.tls", "not used: there is no api.listen")
+	}
+	for i, t := range l.Tenants {
+		path := fmt.Sprintf("tenants[%d].access", i)
+		switch {
+		case l.API.Socket == "" && len(t.Access.UIDs)+len(t.Access.GIDs) > 0:
+			l.Warn(path, "users and groups are not used: there is no api.socket")
+		case l.API.Listen == "" && len(t.Access.Certificates) > 0:
+			l.Warn(path, "certificates are not used: there is no api.listen")
+		}
+	}
 }
 
 // overridden leaves out the errors about values that a variable has replaced.

@@ -2,7 +2,10 @@
 
 package config_test
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // A value that cannot be read is reported once, for that, and what stands in its place
 // is not held against whoever wrote it.
@@ -22,5 +25,20 @@ func TestUnreadValuesAreNotChecked(t *testing.T) {
 		{file: "unknown: {}\ntrace: {timeout: 0s}\n", want: []string{"unknown", "trace.timeout"}},
 	} {
 		checkMistakes(t, mistakes(t, tt.file, tt.env...), tt.want...)
+	}
+}
+
+// What has no effect because of another setting is warned of.
+func TestUnusedOfTenants(t *testing.T) {
+	const red = "tenants: [{id: red, ports: [a], access: "
+	for text, want := range map[string]string{
+		"api: {tls: {cert_file: /c}}\n":                    "f:1:12: api.tls: not used: there is no api.listen",
+		red + "{uids: [1]}}]\n":                            "f:1:41: tenants[0].access: users and groups are not used: there is no api.socket",
+		red + "{gids: [1]}}]\napi: {socket: /s}\n":         "",
+		red + "{certificates: [a]}}]\napi: {socket: /s}\n": "f:1:41: tenants[0].access: certificates are not used: there is no api.listen",
+	} {
+		if got := strings.Join(parse(t, text).Warnings, "\n"); got != want {
+			t.Errorf("%s: %q, want %q", text, got, want)
+		}
 	}
 }

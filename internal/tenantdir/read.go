@@ -156,6 +156,9 @@ func load(path string) (text string, modified time.Time, err error) {
 	if !st.Mode().IsRegular() {
 		return "", modified, fmt.Errorf("cannot read a tenant: %s is not a regular file", path)
 	}
+	if st.Mode().Perm()&0o002 != 0 {
+		return "", modified, fmt.Errorf("cannot trust a tenant: everyone may write %s; use chmod o-w", path)
+	}
 	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {
 		return "", modified, fmt.Errorf("cannot read a tenant: %w", err)

@@ -207,6 +207,13 @@ func TestNoFiles(t *testing.T) {
 		p.refused(false, name, path)
 		p.remove("x.yaml")
 	}
+	p.write("x.yaml", "ports: [tap3]\n")
+	if err := os.Chmod(path, 0o646); err != nil {
+		t.Fatal(err)
+	}
+	p.is("red:tap1")
+	p.refused(false, "everyone may write "+path)
+	p.remove("x.yaml")
 	p.write("blue.yml", "ports: [tap2]\n")
 	p.is("red:tap1")
 	p.refused(false, "blue.yml", "does not end in .yaml")
@@ -365,4 +372,14 @@ func TestMany(t *testing.T) {
 		t.Errorf("%d in force, refused: %v", p.state.Count(), p.state.Problems)
 	}
 	t.Logf("read in %v", time.Since(began))
+}
+
+// The files that come with dwell are good.
+func TestExample(t *testing.T) {
+	p := newPlace(t, "")
+	p.dir = "../../examples/compose/tenants.d"
+	p.read()
+	if p.state.Count() != 2 || p.state.Refused() > 0 {
+		t.Errorf("%d in force, refused: %v", p.state.Count(), p.state.Problems)
+	}
 }
