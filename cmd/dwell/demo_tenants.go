@@ -36,7 +36,7 @@ func newDemoTenants(of []lab.Tenant) (*demoTenants, error) {
 	for _, t := range of {
 		all = append(all, tenant.Tenant{ID: t.Role, Bridges: []string{t.Bridge}, Prefixes: []netip.Prefix{t.Network}})
 	}
-	set, err := tenant.NewSet(all, nil)
+	set, err := tenant.NewSet(all, nil, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -25,7 +25,7 @@ func set(t *testing.T, ids ...string) *tenant.Set {
 	for _, id := range ids {
 		all = append(all, tenant.Tenant{ID: id, Ports: []string{"port-" + id}})
 	}
-	s, err := tenant.NewSet(all, nil)
+	s, err := tenant.NewSet(all, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,7 +41,7 @@ func newEstate(t *testing.T) *estate {
 	set, err := tenant.NewSet([]tenant.Tenant{
 		{ID: "red", Ports: []string{"red-*"}},
 		{ID: "blue", NetNS: []string{prefix + "blue-*"}},
-	}, nil)
+	}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -54,7 +54,7 @@ func (l *Loaded) NewSet(defs []Definition) (*tenant.Set, error) {
 	for i, d := range defs {
 		owned[i] = d.Owned()
 	}
-	return tenant.NewSet(owned, texts(l.Tenancy.Shared))
+	return tenant.NewSet(owned, texts(l.Tenancy.Shared), nil)
 }
 
 // ParseTenant reads a file that defines one tenant, whose ID is by default what the file

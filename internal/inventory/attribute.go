@@ -230,10 +230,7 @@ func (j *judge) device(k known, role string, moved bool) known {
 func (j *judge) port(k known) ownership {
 	own := ownership{judged: true}
 	add := func(ref *tenant.Ref) { own.said.add(ref) }
-	j.t.set.MatchPort(k.device.Name, add)
-	for _, name := range k.others {
-		j.t.set.MatchPort(name, add)
-	}
+	k.matchNames(j.t.set, add)
 	own.said.merge(j.t.vms.owner(k.device.Name))
 	hidden := k.edge == pair && k.device.Lower.NetNS == 0 // it may lead to anybody
 	private := k.edge == tap || hidden
@@ -335,4 +332,14 @@ func (j *judge) derive() (id string, unsure bool) {
 		return "", unsure
 	}
 	return w.tenant, false
+}
+
+// matchNames calls found with the references that mean the device by one of its names.
+func (k *known) matchNames(set *tenant.Set, found func(*tenant.Ref)) {
+	set.MatchUplink(k.device.Name, found)
+	set.MatchPort(k.device.Name, found)
+	for _, name := range k.others {
+		set.MatchUplink(name, found)
+		set.MatchPort(name, found)
+	}
 }

@@ -18,12 +18,12 @@ const (
 )
 
 // Conflict is something that belongs to nobody, and that no tenant sees, because it is meant
-// by references of two tenants; or a hypervisor, which cannot belong to a tenant.
+// by references of two tenants, or is an uplink as well; or a hypervisor, which cannot belong to a tenant.
 type Conflict struct {
 	// NetNS is the name of the namespace, Device that of the device in it, or "" if it is about
 	// the namespace.
 	NetNS, Device string
-	// First and Other are references of two tenants; Other is the zero Ref for a hypervisor.
+	// First and Other are the references; Other is the zero Ref for a hypervisor.
 	First, Other tenant.Ref
 }
 
@@ -33,11 +33,18 @@ func (c Conflict) String() string {
 	if c.Device != "" {
 		what = fmt.Sprintf("%s %s in %s", deviceKind, c.Device, what)
 	}
-	if c.Other.Tenant == "" {
+	if c.Other.Name == "" {
 		return fmt.Sprintf("%s is a hypervisor, and so does not belong to tenant %s (%s)", what, c.First.Tenant, &c.First)
 	}
-	return fmt.Sprintf("%s belongs to nobody, because tenant %s (%s) and tenant %s (%s) claim it",
-		what, c.First.Tenant, &c.First, c.Other.Tenant, &c.Other)
+	return fmt.Sprintf("%s belongs to nobody, because %s and %s claim it", what, claimant(&c.First), claimant(&c.Other))
+}
+
+// claimant returns who has the reference, and the reference.
+func claimant(ref *tenant.Ref) string {
+	if ref.Tenant == "" {
+		return fmt.Sprintf("all tenants (%s)", ref)
+	}
+	return fmt.Sprintf("tenant %s (%s)", ref.Tenant, ref)
 }
 
 func (c Conflict) compare(o Conflict) int {
@@ -107,10 +114,7 @@ func (s *snapshot) match(set *tenant.Set, found func(*tenant.Ref)) {
 		if !k.seen.Equal(s.listed) {
 			continue
 		}
-		set.MatchPort(k.device.Name, found)
-		for _, name := range k.others {
-			set.MatchPort(name, found)
-		}
+		k.matchNames(set, found)
 		if k.device.Bridge != "" {
 			set.MatchBridge(k.device.Bridge, found)
 		}

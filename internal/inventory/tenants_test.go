@@ -19,7 +19,12 @@ import (
 
 func setOf(t *testing.T, shared []string, tenants ...tenant.Tenant) *tenant.Set {
 	t.Helper()
-	s, err := tenant.NewSet(tenants, shared)
+	return setWith(t, shared, nil, tenants...)
+}
+
+func setWith(t *testing.T, shared, uplinks []string, tenants ...tenant.Tenant) *tenant.Set {
+	t.Helper()
+	s, err := tenant.NewSet(tenants, shared, uplinks)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -344,4 +349,31 @@ func TestHiddenGuest(t *testing.T) {
 	bind(t, hidden, create(t, "shown").Name())
 	w.later()
 	expectOwner(t, w.v, port, "red")
+}
+
+// An uplink is for all to see, whatever it leads to and wherever it is a port, and is never a
+// tenant's.
+func TestUplinks(t *testing.T) {
+	w := newWorld(t, Config{})
+	outside, up, _ := w.guest("outside", "ens3")
+	_, contested, _ := w.guest("contested", "ens4")
+	blue, strange, _ := w.guest("blue", "ens5")
+	w.device("br-red", &netlink.Bridge{})
+	w.enslave("ens3", "br-red")
+	w.v.SetTenants(setWith(t, nil, []string{"ens*", "absent"},
+		tenant.Tenant{ID: "red", Ports: []string{"*4"}, Bridges: []string{"br-red"}},
+		tenant.Tenant{ID: "blue", NetNS: []string{blue.Name()}},
+	))
+	w.later()
+	expectOwner(t, w.v, up, nobody)
+	expectOwner(t, w.v, contested, unsure)
+	expectOwner(t, w.v, strange, unsure)
+	expectSpace(t, w.v, outside.Inode(), "private")
+	r := w.v.Tenants()
+	if len(r.Conflicts) != 2 || !strings.Contains(r.Conflicts[0].String(), "all tenants (uplinks: ens*) and tenant red (ports: *4)") {
+		t.Errorf("conflicts %v", r.Conflicts)
+	}
+	if len(r.Unmatched) != 1 || r.Unmatched[0].Name != "absent" {
+		t.Errorf("unmatched %v", r.Unmatched)
+	}
 }

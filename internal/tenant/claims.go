@@ -84,10 +84,10 @@ func (c *claims) claim(what thing, now claim) bool {
 	return false
 }
 
-// share notes a namespace that every tenant may see.
-func (c *claims) share(ref string) {
-	if owner, ok := c.owners[thing{netnsThing, ref}]; ok {
-		c.note(fmt.Errorf("namespace %s is shared and belongs to %s: remove it from one of them", ref, owner.tenant.label()))
+// share notes what every tenant may see, and so cannot belong to one.
+func (c *claims) share(kind, name, said string) {
+	if owner, ok := c.owners[thing{kind, name}]; ok {
+		c.note(fmt.Errorf("%s and belongs to %s (%s): remove it there or here", said, owner.tenant.label(), owner.said))
 	}
 }
 

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// Ref is one name or pattern by which a tenant owns something, or by which a namespace is
-// shared: then Tenant is "".
+// Ref is one name or pattern by which a tenant owns something, or by which all tenants may see
+// something: then Tenant is "".
 type Ref struct{ Tenant, Field, Name string }
 
 // String returns "ports: tap-*".
@@ -64,7 +64,7 @@ func (x *index) empty() bool { return len(x.literal) == 0 && len(x.patterns) == 
 
 // indices are what a [Set] is searched by.
 type indices struct {
-	ports, bridges, netns, containers, vms, shared index
+	ports, bridges, netns, containers, vms, shared, uplinks index
 	// special are the references to namespaces that are paths or may be numbers of processes.
 	special []*Ref
 	all     []*Ref
@@ -85,6 +85,11 @@ func newIndices(s *Set) *indices {
 		x.all = append(x.all, ref)
 		x.shared.add(name, ref)
 		x.specialise(ref)
+	}
+	for _, name := range s.uplinks {
+		ref := &Ref{Field: "uplinks", Name: name}
+		x.all = append(x.all, ref)
+		x.uplinks.add(name, ref)
 	}
 	return x
 }
@@ -119,6 +124,10 @@ func (x *indices) specialise(ref *Ref) {
 // MatchPort calls found with each reference by which a device of the name is a tenant's port.
 func (s *Set) MatchPort(name string, found func(*Ref)) { s.index.ports.match(name, found) }
 
+// MatchUplink calls found with each reference by which a device of the name leads out of the
+// host.
+func (s *Set) MatchUplink(name string, found func(*Ref)) { s.index.uplinks.match(name, found) }
+
 // MatchBridge calls found with each reference by which a bridge of the name is a tenant's.
 func (s *Set) MatchBridge(name string, found func(*Ref)) { s.index.bridges.match(name, found) }
 
@@ -139,7 +148,7 @@ func (s *Set) MatchVM(name string, found func(*Ref)) { s.index.vms.match(name, f
 // Special returns the references to namespaces that are paths or may be numbers of processes.
 func (s *Set) Special() []*Ref { return s.index.special }
 
-// Refs returns all references, those to shared namespaces last. The caller must not modify
+// Refs returns all references, those of nobody last. The caller must not modify
 // them.
 func (s *Set) Refs() []*Ref { return s.index.all }
 

@@ -32,7 +32,7 @@ func TestMatch(t *testing.T) {
 				tenants = append(tenants, tenant.Tenant{ID: fmt.Sprintf("t%d", i), Ports: ports})
 			}
 		}
-		s, err := tenant.NewSet(tenants, nil)
+		s, err := tenant.NewSet(tenants, nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -59,7 +59,7 @@ func TestMatchKinds(t *testing.T) {
 	s, err := tenant.NewSet([]tenant.Tenant{
 		{ID: "red", Ports: []string{"x"}, NetNS: []string{"n", "12", "/a/b"}, NeutronPorts: []string{uuid1}},
 		{ID: "blue", Bridges: []string{"b"}, Containers: []string{"x"}, VMs: []string{"x*"}},
-	}, []string{"s*", "/c"})
+	}, []string{"s*", "/c"}, []string{"up*"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,6 +82,8 @@ func TestMatchKinds(t *testing.T) {
 		{s.MatchVM, "xy", "blue vms: x*;"},
 		{s.MatchShared, "s1", " shared: s*;"},
 		{s.MatchNetNS, "s1", ""},
+		{s.MatchUplink, "up0", " uplinks: up*;"},
+		{s.MatchPort, "up0", ""},
 	} {
 		if got := ask(test.match, test.name); got != test.want {
 			t.Errorf("%s is matched by %q, want %q", test.name, got, test.want)
@@ -90,7 +92,7 @@ func TestMatchKinds(t *testing.T) {
 	if special := s.Special(); len(special) != 3 || special[0].Name != "12" || special[1].Name != "/a/b" || special[2].Name != "/c" {
 		t.Errorf("special references %v", special)
 	}
-	if len(s.Refs()) != 10 || !s.HasBridges() || !s.HasVMs() {
+	if len(s.Refs()) != 11 || !s.HasBridges() || !s.HasVMs() {
 		t.Errorf("references %v", s.Refs())
 	}
 }

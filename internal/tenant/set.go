@@ -17,21 +17,23 @@ type Set struct {
 	tenants map[string]Tenant
 	ids     []string // in order
 	shared  []string
+	uplinks []string
 	numbers map[string]uint32
 	// prefixes are those of all tenants: see Foreign.
 	prefixes prefixTable
 	index    *indices
 }
 
-// NewSet returns the set of these tenants. Namespaces that the references shared mean may be
-// seen by all tenants.
+// NewSet returns the set of these tenants. All tenants may see the namespaces that the
+// references shared mean, and the devices in hypervisors that uplinks names: those that lead out
+// of the host. That goes without saying for a physical device, but not for one end of a pair.
 //
 // Errors are those of [Tenant.Check], and that two tenants have the same ID or own the same:
 // each names both tenants and where they are defined. What patterns match is only known
 // when it is found. Prefixes may be equal.
-func NewSet(tenants []Tenant, shared []string) (*Set, error) {
+func NewSet(tenants []Tenant, shared, uplinks []string) (*Set, error) {
 	s := &Set{
-		tenants: make(map[string]Tenant, len(tenants)), shared: slices.Clone(shared),
+		tenants: make(map[string]Tenant, len(tenants)), shared: slices.Clone(shared), uplinks: slices.Clone(uplinks),
 		numbers: make(map[string]uint32, len(tenants)),
 	}
 	c := newClaims()
@@ -53,7 +55,13 @@ func NewSet(tenants []Tenant, shared []string) (*Set, error) {
 		if err := checkName(ref); err != nil {
 			c.note(fmt.Errorf("shared[%d]: %w", i, err))
 		}
-		c.share(ref)
+		c.share(netnsThing, ref, "namespace "+ref+" is shared")
+	}
+	for i, name := range uplinks {
+		if err := checkDevice(name); err != nil {
+			c.note(fmt.Errorf("uplinks[%d]: %w", i, err))
+		}
+		c.share(deviceThing, name, "device "+name+" is an uplink")
 	}
 	if err := errors.Join(c.errs...); err != nil {
 		return nil, err

@@ -39,7 +39,7 @@ func TestTwoOwners(t *testing.T) {
 	} {
 		test.blue.ID, test.blue.Origin = "blue", "blue.yaml:7"
 		for _, both := range [][]tenant.Tenant{{red, test.blue}, {test.blue, red}} {
-			_, err := tenant.NewSet(both, nil)
+			_, err := tenant.NewSet(both, nil, nil)
 			if test.want == "" {
 				if err != nil {
 					t.Errorf("%+v: %v", test.blue, err)
@@ -69,15 +69,18 @@ func TestSetErrors(t *testing.T) {
 	for _, test := range []struct {
 		tenants []tenant.Tenant
 		shared  []string
+		uplinks []string
 		want    []string
 	}{
-		{[]tenant.Tenant{port("red", "a:1", "p1"), port("red", "b:2", "p2")}, nil, []string{"red", "a:1", "b:2", "twice"}},
-		{[]tenant.Tenant{port("../x", "a:1", "p1")}, nil, []string{`"../x"`, "a:1"}},
-		{[]tenant.Tenant{port("red", "a:1", "[")}, nil, []string{"red", "a:1", "ports[0]"}},
-		{[]tenant.Tenant{{ID: "red", NetNS: []string{"r"}}}, []string{"x", "r"}, []string{"namespace r", "shared", "red"}},
-		{nil, []string{"x", "["}, []string{"shared[1]"}},
+		{[]tenant.Tenant{port("red", "a:1", "p1"), port("red", "b:2", "p2")}, nil, nil, []string{"red", "a:1", "b:2", "twice"}},
+		{[]tenant.Tenant{port("../x", "a:1", "p1")}, nil, nil, []string{`"../x"`, "a:1"}},
+		{[]tenant.Tenant{port("red", "a:1", "[")}, nil, nil, []string{"red", "a:1", "ports[0]"}},
+		{[]tenant.Tenant{{ID: "red", NetNS: []string{"r"}}}, []string{"x", "r"}, nil, []string{"namespace r", "shared", "red"}},
+		{[]tenant.Tenant{port("red", "a:1", "up")}, nil, []string{"x", "up"}, []string{"device up", "uplink", "red", "a:1"}},
+		{nil, []string{"x", "["}, nil, []string{"shared[1]"}},
+		{nil, nil, []string{"x", "a/b"}, []string{"uplinks[1]"}},
 	} {
-		_, err := tenant.NewSet(test.tenants, test.shared)
+		_, err := tenant.NewSet(test.tenants, test.shared, test.uplinks)
 		if err == nil {
 			t.Errorf("%v: no error", test.want)
 			continue
@@ -103,7 +106,7 @@ func TestNoSet(t *testing.T) {
 // What is changed after it was given does not change the set.
 func TestSetIsItsOwn(t *testing.T) {
 	tenants := []tenant.Tenant{{ID: "red", Ports: []string{"p1"}}}
-	s, err := tenant.NewSet(tenants, nil)
+	s, err := tenant.NewSet(tenants, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +123,7 @@ func TestNumbers(t *testing.T) {
 	for i := range 1000 {
 		tenants = append(tenants, tenant.Tenant{ID: fmt.Sprintf("t%d", i), Ports: []string{fmt.Sprintf("p%d", i)}})
 	}
-	all, err := tenant.NewSet(tenants, nil)
+	all, err := tenant.NewSet(tenants, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +135,7 @@ func TestNumbers(t *testing.T) {
 		}
 		seen[n] = true
 	}
-	some, err := tenant.NewSet(tenants[500:], nil)
+	some, err := tenant.NewSet(tenants[500:], nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +169,7 @@ func TestForeign(t *testing.T) {
 				Prefixes: rapid.SliceOfN(prefix, 0, 4).Draw(t, "prefixes"),
 			})
 		}
-		s, err := tenant.NewSet(tenants, nil)
+		s, err := tenant.NewSet(tenants, nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
