@@ -50,6 +50,7 @@ type kernelCounters struct {
 	Lost         uint64
 	XmitOverflow uint64
 	XmitMismatch uint64
+	Gated        uint64
 }
 
 type kernelDeed uint32
@@ -100,6 +101,12 @@ type kernelFragmentKey struct {
 	Addr kernelAddresses6
 	Id   uint32
 	V6   uint32
+}
+
+type kernelGate struct {
+	_      structs.HostLayout
+	Passed uint32
+	Level  uint32
 }
 
 type kernelHiddenEcho struct {
@@ -332,6 +339,7 @@ const (
 	kernelMapEncrypting            = "encrypting"
 	kernelMapEvents                = "events"
 	kernelMapFragments             = "fragments"
+	kernelMapGates                 = "gates"
 	kernelMapInterfaceFilter       = "interface_filter"
 	kernelMapNetnsFilter           = "netns_filter"
 	kernelMapStats                 = "stats"
@@ -352,6 +360,7 @@ const (
 	kernelVarAttached              = "attached"
 	kernelVarEncryptionSeen        = "encryption_seen"
 	kernelVarFilterState           = "filter_state"
+	kernelVarGateSeed              = "gate_seed"
 	kernelVarLinkKinds             = "link_kinds"
 	kernelVarWakeBytes             = "wake_bytes"
 	kernelVarWakeMask              = "wake_mask"
@@ -424,6 +433,7 @@ type kernelMapSpecs struct {
 	Encrypting      *ebpf.MapSpec `ebpf:"encrypting"`
 	Events          *ebpf.MapSpec `ebpf:"events"`
 	Fragments       *ebpf.MapSpec `ebpf:"fragments"`
+	Gates           *ebpf.MapSpec `ebpf:"gates"`
 	InterfaceFilter *ebpf.MapSpec `ebpf:"interface_filter"`
 	NetnsFilter     *ebpf.MapSpec `ebpf:"netns_filter"`
 	Stats           *ebpf.MapSpec `ebpf:"stats"`
@@ -438,6 +448,7 @@ type kernelVariableSpecs struct {
 	Attached       *ebpf.VariableSpec `ebpf:"attached"`
 	EncryptionSeen *ebpf.VariableSpec `ebpf:"encryption_seen"`
 	FilterState    *ebpf.VariableSpec `ebpf:"filter_state"`
+	GateSeed       *ebpf.VariableSpec `ebpf:"gate_seed"`
 	LinkKinds      *ebpf.VariableSpec `ebpf:"link_kinds"`
 	WakeBytes      *ebpf.VariableSpec `ebpf:"wake_bytes"`
 	WakeMask       *ebpf.VariableSpec `ebpf:"wake_mask"`
@@ -470,6 +481,7 @@ type kernelMaps struct {
 	Encrypting      *ebpf.Map `ebpf:"encrypting"`
 	Events          *ebpf.Map `ebpf:"events"`
 	Fragments       *ebpf.Map `ebpf:"fragments"`
+	Gates           *ebpf.Map `ebpf:"gates"`
 	InterfaceFilter *ebpf.Map `ebpf:"interface_filter"`
 	NetnsFilter     *ebpf.Map `ebpf:"netns_filter"`
 	Stats           *ebpf.Map `ebpf:"stats"`
@@ -485,6 +497,7 @@ func (m *kernelMaps) Close() error {
 		m.Encrypting,
 		m.Events,
 		m.Fragments,
+		m.Gates,
 		m.InterfaceFilter,
 		m.NetnsFilter,
 		m.Stats,
@@ -500,6 +513,7 @@ type kernelVariables struct {
 	Attached       *ebpf.Variable `ebpf:"attached"`
 	EncryptionSeen *ebpf.Variable `ebpf:"encryption_seen"`
 	FilterState    *ebpf.Variable `ebpf:"filter_state"`
+	GateSeed       *ebpf.Variable `ebpf:"gate_seed"`
 	LinkKinds      *ebpf.Variable `ebpf:"link_kinds"`
 	WakeBytes      *ebpf.Variable `ebpf:"wake_bytes"`
 	WakeMask       *ebpf.Variable `ebpf:"wake_mask"`

@@ -75,6 +75,7 @@ func (o *objects) shared() map[string]*ebpf.Map {
 		kernelMapEncrypting:      o.Encrypting,
 		kernelMapEvents:          o.Events,
 		kernelMapFragments:       o.Fragments,
+		kernelMapGates:           o.Gates,
 		kernelMapInterfaceFilter: o.InterfaceFilter,
 		kernelMapNetnsFilter:     o.NetnsFilter,
 		kernelMapStats:           o.Stats,
@@ -92,13 +93,15 @@ func (o *objects) shared() map[string]*ebpf.Map {
 //
 // The maps remain the Tracer's, and must not be closed. The kernel keeps them as long as a
 // program uses them; when the Tracer is closed, nobody reads the ring, and what has no more
-// room in it is lost. What another object records does not depend on Attach or on the filter.
+// room in it is lost. What another object records does not depend on Attach or on the filter,
+// but on the gates.
 //
 // It needs what package bpf needs, and events of such an object have a hook that
 // [event.HookInfo.Acts].
 func (t *Tracer) Shared() map[string]*ebpf.Map {
 	return map[string]*ebpf.Map{
 		kernelMapEvents:      t.objs.Events,
+		kernelMapGates:       t.objs.Gates,
 		kernelMapStats:       t.objs.Stats,
 		kernelMapTunnelPorts: t.objs.TunnelPorts,
 		ringVariables:        t.objs.Ring,

@@ -32,6 +32,9 @@ type Options struct {
 	// carry what IANA assigned them to, and those of the kernel's own devices can be added
 	// later; see [Tracer.SetTunnelPorts].
 	VXLANPorts []uint16
+	// GateSeed decides which pings the gates let through: hosts with the same seed choose the
+	// same ones. Who knows it can send pings that all pass.
+	GateSeed uint64
 }
 
 func (o Options) ringBytes() (uint32, error) {
@@ -89,6 +92,9 @@ func (o Options) apply(spec *ebpf.CollectionSpec) error {
 	spec.Maps[kernelMapEvents].MaxEntries = ring
 	spec.Maps[kernelMapTunnelPorts].Contents = []ebpf.MapKV{{Key: uint32(0), Value: inNetworkOrder(ports)}}
 	if err := vars.WakeBytes.Set(threshold); err != nil {
+		return err
+	}
+	if err := vars.GateSeed.Set(o.GateSeed); err != nil {
 		return err
 	}
 	return vars.WakeMask.Set(mask)

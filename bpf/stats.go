@@ -20,6 +20,8 @@ type CPUStats struct {
 	// XmitMismatch counts driver calls whose end was not seen; their net_dev_xmit
 	// events are missing.
 	XmitMismatch uint64
+	// Gated is the number of events that were not recorded because a gate was closed.
+	Gated uint64
 }
 
 // Stats are the counters of the programs and of the reader since Load.
@@ -41,6 +43,7 @@ func (s Stats) Total() CPUStats {
 		sum.Lost += c.Lost
 		sum.XmitOverflow += c.XmitOverflow
 		sum.XmitMismatch += c.XmitMismatch
+		sum.Gated += c.Gated
 	}
 	return sum
 }
@@ -59,7 +62,9 @@ func (t *Tracer) Stats() (Stats, error) {
 	}
 	s := Stats{CPU: make([]CPUStats, len(cpus)), Malformed: t.reader.malformed.Load()}
 	for i, c := range cpus {
-		s.CPU[i] = CPUStats{Emitted: c.Emitted, Lost: c.Lost, XmitOverflow: c.XmitOverflow, XmitMismatch: c.XmitMismatch}
+		s.CPU[i] = CPUStats{
+			Emitted: c.Emitted, Lost: c.Lost, XmitOverflow: c.XmitOverflow, XmitMismatch: c.XmitMismatch, Gated: c.Gated,
+		}
 	}
 	for _, prog := range t.objs.tracepoints {
 		n, err := misses(prog)

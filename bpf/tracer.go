@@ -20,6 +20,7 @@ type Tracer struct {
 	hooks  *event.Hooks
 	objs   *objects
 	reader *reader
+	gates  *gates
 
 	// netfilterMu guards netfilter, and is taken before mu: attaching takes long, and who
 	// drains the ring must not wait for it.
@@ -72,8 +73,11 @@ func load(opts Options, spec *ebpf.CollectionSpec, hooks *event.Hooks) (*Tracer,
 	if t.quiescence, err = newQuiescence(); err != nil {
 		return nil, errors.Join(explain(err), t.objs.Close())
 	}
-	if t.reader, err = newReader(t.objs.Events, hooks); err != nil {
+	if t.gates, err = newGates(t.objs.Gates); err != nil {
 		return nil, errors.Join(explain(err), t.quiescence.Close(), t.objs.Close())
+	}
+	if t.reader, err = newReader(t.objs.Events, hooks); err != nil {
+		return nil, errors.Join(explain(err), t.gates.close(), t.quiescence.Close(), t.objs.Close())
 	}
 	return t, nil
 }
@@ -150,5 +154,5 @@ func (t *Tracer) Close() error {
 		return nil
 	}
 	t.closed = true
-	return errors.Join(t.detach(), t.reader.close(), t.netfilter.programs.Close(), t.quiescence.Close(), t.objs.Close())
+	return errors.Join(t.detach(), t.reader.close(), t.gates.close(), t.netfilter.programs.Close(), t.quiescence.Close(), t.objs.Close())
 }

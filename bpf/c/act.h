@@ -10,8 +10,8 @@
 #define DWELL_ACT_H
 
 #include "cast.h"
+#include "gate.h"
 #include "parse.h"
-#include "ring.h"
 
 struct __sk_buff; /* a TC program's context, which is the packet's sk_buff */
 
@@ -50,9 +50,14 @@ static __always_inline bool find_echo(struct record *r, struct __sk_buff *ctx)
 	return true;
 }
 
-/* Says that the action was done to the packet just now. */
+/* Says that the action was done to the packet just now, unless the ping's gate is closed. */
 static __always_inline void emit_action(struct record *r, const struct action *action)
 {
+	struct gate *gate = gate_of(&r->head);
+
+	if (!gate || !passes(gate, &r->head, HOOK_ACTED))
+		return;
+	gate->passed++;
 	r->head.time = bpf_ktime_get_ns();
 	r->head.hook = HOOK_ACTED;
 	r->head.code = 0;

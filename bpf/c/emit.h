@@ -8,6 +8,7 @@
 #include "filter.h"
 #include "foreign.h"
 #include "fragment.h"
+#include "gate.h"
 #include "parse.h"
 
 /* Fills in what is known of the packet, if it is an echo. */
@@ -22,14 +23,19 @@ static __always_inline bool recognized(struct record *r, struct sk_buff *skb, st
 	return !is_fragment(&r->head) || follow_fragment(r, hook);
 }
 
-/* Fills in the record, packs it and returns its size, or 0 if the packet is not an echo or
- * the filter does not want it. Until the packet turns out to be an echo, nothing is
- * written.
+/* Fills in the record, packs it and returns its size, or 0 if the packet is not an echo, its
+ * gate is closed or the filter does not want it. Until the packet turns out to be an echo,
+ * nothing is written; what a gate stops costs neither the clock nor the filter.
  */
 static __always_inline __u32 capture(struct record *r, struct sk_buff *skb, struct net_device *dev,
 				     struct net *net, struct l3 l3, enum hook hook, __u32 code)
 {
+	struct gate *gate;
+
 	if (!recognized(r, skb, l3, hook))
+		return 0;
+	gate = gate_of(&r->head);
+	if (!gate || !passes(gate, &r->head, hook))
 		return 0;
 	r->head.time = bpf_ktime_get_ns();
 	r->head.skb = (__u64)skb;
@@ -43,6 +49,7 @@ static __always_inline __u32 capture(struct record *r, struct sk_buff *skb, stru
 	fill_place(&r->head, skb, dev, net);
 	if (!admit(r, dev))
 		return 0;
+	gate->passed += events_at(hook);
 	fill_parties(&r->head, skb, hook);
 	if (dev && is_inbound(hook))
 		fill_peer(r, dev);

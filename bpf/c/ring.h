@@ -19,6 +19,9 @@ const volatile __u64 wake_bytes SEC(".rodata.ring") = 1 << 23;
 /* The unread bytes are looked at each time that a CPU's event number & this is 0. */
 const volatile __u64 wake_mask SEC(".rodata.ring") = 63;
 
+/* So that who sends pings does not know which of them a gate lets through: gate.h. */
+const volatile __u64 gate_seed SEC(".rodata.ring") = 0;
+
 /* Events, one packed struct record each. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -30,6 +33,7 @@ struct counters {
 	__u64 lost;	     /* the ring was full */
 	__u64 xmit_overflow; /* xmit_stack was full and was emptied */
 	__u64 xmit_mismatch; /* a net_dev_start_xmit without its net_dev_xmit */
+	__u64 gated;	     /* a gate was closed */
 };
 
 /* key: 0. value: this CPU's counters. */

@@ -19,6 +19,13 @@ type actingCounters struct {
 	Lost         uint64
 	XmitOverflow uint64
 	XmitMismatch uint64
+	Gated        uint64
+}
+
+type actingGate struct {
+	_      structs.HostLayout
+	Passed uint32
+	Level  uint32
 }
 
 type actingTunnelPorts struct {
@@ -31,9 +38,11 @@ type actingTunnelPorts struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	actingMapEvents      = "events"
+	actingMapGates       = "gates"
 	actingMapStats       = "stats"
 	actingMapTunnelPorts = "tunnel_ports"
 	actingProgActing     = "acting"
+	actingVarGateSeed    = "gate_seed"
 	actingVarWakeBytes   = "wake_bytes"
 	actingVarWakeMask    = "wake_mask"
 )
@@ -88,6 +97,7 @@ type actingProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type actingMapSpecs struct {
 	Events      *ebpf.MapSpec `ebpf:"events"`
+	Gates       *ebpf.MapSpec `ebpf:"gates"`
 	Stats       *ebpf.MapSpec `ebpf:"stats"`
 	TunnelPorts *ebpf.MapSpec `ebpf:"tunnel_ports"`
 }
@@ -96,6 +106,7 @@ type actingMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type actingVariableSpecs struct {
+	GateSeed  *ebpf.VariableSpec `ebpf:"gate_seed"`
 	WakeBytes *ebpf.VariableSpec `ebpf:"wake_bytes"`
 	WakeMask  *ebpf.VariableSpec `ebpf:"wake_mask"`
 }
@@ -121,6 +132,7 @@ func (o *actingObjects) Close() error {
 // It can be passed to loadActingObjects or ebpf.CollectionSpec.LoadAndAssign.
 type actingMaps struct {
 	Events      *ebpf.Map `ebpf:"events"`
+	Gates       *ebpf.Map `ebpf:"gates"`
 	Stats       *ebpf.Map `ebpf:"stats"`
 	TunnelPorts *ebpf.Map `ebpf:"tunnel_ports"`
 }
@@ -128,6 +140,7 @@ type actingMaps struct {
 func (m *actingMaps) Close() error {
 	return _ActingClose(
 		m.Events,
+		m.Gates,
 		m.Stats,
 		m.TunnelPorts,
 	)
@@ -137,6 +150,7 @@ func (m *actingMaps) Close() error {
 //
 // It can be passed to loadActingObjects or ebpf.CollectionSpec.LoadAndAssign.
 type actingVariables struct {
+	GateSeed  *ebpf.Variable `ebpf:"gate_seed"`
 	WakeBytes *ebpf.Variable `ebpf:"wake_bytes"`
 	WakeMask  *ebpf.Variable `ebpf:"wake_mask"`
 }
