@@ -248,6 +248,9 @@ func (c *Correlator) finish(p *ping, cause trace.Cause) {
 		c.stats.Stray += uint64(len(p.events))
 	} else {
 		c.stats.count(t)
+		if c.opts.Closing != nil {
+			c.opts.Closing(p.events)
+		}
 		c.opts.Emit(t)
 	}
 	if len(c.spare) < maxSpare {

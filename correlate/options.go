@@ -5,6 +5,7 @@ package correlate
 import (
 	"time"
 
+	"github.com/dwelltrace/dwell/correlate/event"
 	"github.com/dwelltrace/dwell/correlate/trace"
 )
 
@@ -52,6 +53,9 @@ type Options struct {
 	Resolver Resolver
 	// Emit is given each finished trace, which is then its own. Required.
 	Emit func(*trace.Trace)
+	// Closing, if set, is given the events of a ping just before its trace is emitted. They
+	// are valid until it returns.
+	Closing func([]event.Event)
 }
 
 func (o Options) withDefaults() Options {

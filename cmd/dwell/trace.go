@@ -44,6 +44,7 @@ type traceFlags struct {
 	keyFile                     string
 	ownRoot                     bool
 	ringMiB                     int
+	maxRate                     config.Rate
 	vxlanPorts                  []uint
 }
 
@@ -95,6 +96,8 @@ func (f *traceFlags) register(cmd *cobra.Command) {
 		"json (one object per event) or none")
 	flags.IntVar(&f.ringMiB, "ring-size", bpf.DefaultRingBytes>>20, "size of the kernel's ring buffer, in `MiB` (1 to 1024);\n"+
 		"in a flood of pings, up to three times as much memory is used in addition")
+	flags.TextVar(&f.maxRate, "max-rate", config.AutoRate, "trace about so many `pings` a second, leaving out those of the busiest senders;\n"+
+		"0: no limit, auto: as many as this machine can, once a flood is too much for it")
 	flags.UintSliceVar(&f.vxlanPorts, "vxlan-port", []uint{bpf.VXLANPort, bpf.LegacyVXLANPort}, "UDP `ports` that carry VXLAN, at most 8")
 	flags.StringVar(&f.keyFile, "key-file", "",
 		"`file` with the key from which IDs are derived, 32 hexadecimal digits, the same on all hosts\n"+
@@ -143,6 +146,7 @@ func (f *traceFlags) options() (opts agent.Options, err error) {
 	if opts.Key, err = readKey(f.keyFile); err != nil {
 		return opts, err
 	}
+	opts.MaxRate = f.maxRate.Limit()
 	opts.BPF.RingBytes = f.ringMiB << 20
 	opts.BPF.VXLANPorts = []uint16{}
 	for _, p := range f.vxlanPorts {

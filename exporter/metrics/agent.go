@@ -29,6 +29,10 @@ type AgentStats struct {
 	Events uint64
 	// Losses is what was lost before the traces were finished.
 	Losses Losses
+	// PingsGated is the number of pings that were left out on purpose, about, and GatesClosed
+	// that of the identifiers of which only a part is traced now.
+	PingsGated  uint64
+	GatesClosed int
 	// TracesOpen is the number of pings on their way now.
 	TracesOpen uint64
 	// TracesSampledOut is the number of traces that sampling left out.

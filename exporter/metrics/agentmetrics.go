@@ -34,6 +34,10 @@ func eventMetrics() []agentMetric {
 			func(s AgentStats) uint64 { return s.Events }),
 		gauge("dwell.agent.traces.open", "{trace}", "Pings that are currently open.",
 			func(s AgentStats) float64 { return float64(s.TracesOpen) }),
+		counter("dwell.agent.pings.gated", "{ping}", "Pings that were left out on purpose because there were more than can be traced, about: counted by their events.",
+			func(s AgentStats) uint64 { return s.PingsGated }),
+		gauge("dwell.agent.gates.closed", "{identifier}", "ICMP identifiers of which only a part of the pings is currently traced, because they have the most.",
+			func(s AgentStats) float64 { return float64(s.GatesClosed) }),
 		counter("dwell.agent.traces.sampled_out", "{trace}", "Traces that were not exported because of sampling.",
 			func(s AgentStats) uint64 { return s.TracesSampledOut }),
 	}

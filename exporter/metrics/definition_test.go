@@ -115,7 +115,8 @@ func TestAgentCollector(t *testing.T) {
 		API: APIStats{
 			Requests: 25, Refused: map[string]uint64{"not_yours": 26, "bad_certificate": 27}, Connections: 28, Streams: 29, LinesSent: 30, LinesLost: 31,
 		},
-		Tenants: TenantStats{InForce: 32, Refused: 33, Conflicts: 34, Unmatched: 35, Doubtful: 36},
+		Tenants:    TenantStats{InForce: 32, Refused: 33, Conflicts: 34, Unmatched: 35, Doubtful: 36},
+		PingsGated: 37, GatesClosed: 38,
 	}
 	for i, l := range loss.Table() {
 		*l.Of(&stats.Losses) = uint64(100 + i)
@@ -130,6 +131,8 @@ func TestAgentCollector(t *testing.T) {
 		"dwell_agent_events_total":             {"": 1},
 		"dwell_agent_traces_open":              {"": 6},
 		"dwell_agent_traces_sampled_out_total": {"": 8},
+		"dwell_agent_pings_gated_total":        {"": 37},
+		"dwell_agent_gates_closed":             {"": 38},
 		"dwell_agent_export_spans_sent_total":  {"": 9},
 		"dwell_agent_export_spans_queued":      {"": 10},
 		"dwell_agent_export_spans_spooled":     {"": 11},

@@ -47,8 +47,10 @@ type Agent struct {
 	clock *clock.Converter
 	// latest is up to when, on the events' clock, all events have been taken.
 	latest uint64
+	// gate chooses what is traced of a flood.
+	gate *gatekeeper
 	// batch holds the traces finished since the last send.
-	batch []*trace.Trace
+	batch []finished
 	// waited is for how long the exporter has held up this iteration of the loop without
 	// taking what it got.
 	waited time.Duration
@@ -82,6 +84,7 @@ func Start(opts Options) (*Agent, error) {
 	if opts.IdleTimeout <= 0 {
 		opts.IdleTimeout = DefaultIdleTimeout
 	}
+	opts.BPF.GateSeed = seed(opts.Key)
 	a := &Agent{opts: opts}
 	if err := a.start(); err != nil {
 		return nil, errors.Join(err, a.release(), a.abandon())
@@ -132,6 +135,7 @@ func (a *Agent) start() (err error) {
 	if a.checked, err = a.now(); err != nil {
 		return err
 	}
+	a.gate = newGatekeeper(a.tracer, a.now, &a.opts)
 	a.correlate()
 	return a.tracer.Attach()
 }
@@ -147,7 +151,8 @@ func (a *Agent) correlate() {
 		Partial:  a.watcher.partial(),
 		OwnRoot:  a.opts.OwnRoot,
 		Resolver: a.resolver,
-		Emit:     func(t *trace.Trace) { a.batch = append(a.batch, t) },
+		Emit:     func(t *trace.Trace) { a.batch = append(a.batch, finished{t, a.gate.refused}) },
+		Closing:  a.gate.closing,
 	}
 	if a.sinks.Recording == nil {
 		a.correlator = correlate.New(opts)
@@ -232,12 +237,17 @@ func (a *Agent) Run(ctx context.Context) (Summary, error) {
 	if err != nil {
 		return a.summary, errors.Join(err, a.release(), a.abandon())
 	}
-	news := make(chan struct{}, 1)
+	news, alarm := make(chan struct{}, 1), make(chan struct{}, 1)
 	var beside sync.WaitGroup
-	var gathered, watched error
+	var gathered, gated, watched error
 	beside.Go(func() { a.watcher.watch(ctx, mounts.Changed()) })
 	beside.Go(func() {
-		if gathered = a.gather(ctx, news); gathered != nil {
+		if gathered = a.gather(ctx, news, alarm); gathered != nil {
+			over()
+		}
+	})
+	beside.Go(func() {
+		if gated = a.guard(ctx, alarm); gated != nil {
 			over()
 		}
 	})
@@ -249,7 +259,7 @@ func (a *Agent) Run(ctx context.Context) (Summary, error) {
 	err = a.loop(ctx, export, news)
 	over()
 	beside.Wait()
-	err = errors.Join(err, gathered, watched, mounts.Close())
+	err = errors.Join(err, gathered, gated, watched, mounts.Close())
 	err = errors.Join(err, a.finish(export))
 	err = errors.Join(err, a.release(), a.shutdown(export))
 	return a.summary, err

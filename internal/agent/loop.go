@@ -43,12 +43,14 @@ func (a *Agent) loop(ctx, export context.Context, news <-chan struct{}) error {
 }
 
 // gather empties the ring buffer when it fills up while the loop is busy, and notifies
-// the loop.
-func (a *Agent) gather(ctx context.Context, news chan<- struct{}) error {
+// the loop and who guards the gates.
+func (a *Agent) gather(ctx context.Context, news ...chan<- struct{}) error {
 	err := a.tracer.Gather(ctx, func() {
-		select {
-		case news <- struct{}{}:
-		default: // it has not heard the last yet
+		for _, ch := range news {
+			select {
+			case ch <- struct{}{}:
+			default: // it has not heard the last yet
+			}
 		}
 	})
 	if err != nil {
@@ -83,6 +85,7 @@ func (a *Agent) takeChunk(export context.Context) (more bool, err error) {
 		return false, err
 	}
 	a.correlator.SetPartial(a.watcher.partial()) // the scope may have been changed
+	discarded, begin := a.gate.gated.Events, time.Now()
 	n, all, err := a.tracer.DrainSome(chunkEvents, a.take)
 	if err != nil {
 		return false, fmt.Errorf("read events: %w", err)
@@ -97,6 +100,7 @@ func (a *Agent) takeChunk(export context.Context) (more bool, err error) {
 	// ring was put there later, and is older only by as much as a program takes to run.
 	a.correlator.Advance(a.latest)
 	a.send(export, now)
+	a.gate.account(uint64(n)-(a.gate.gated.Events-discarded), time.Since(begin), a)
 	a.publish(!a.finishing)
 	return !all && n > 0, nil
 }
@@ -104,6 +108,9 @@ func (a *Agent) takeChunk(export context.Context) (more bool, err error) {
 // take hands one event on.
 func (a *Agent) take(ev *event.Event) {
 	a.latest = max(a.latest, ev.Time)
+	if a.gate.discards(ev) {
+		return
+	}
 	a.correlator.Add(ev)
 	if a.opts.OnEvent != nil {
 		a.opts.OnEvent(ev)

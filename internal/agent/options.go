@@ -65,6 +65,12 @@ type Options struct {
 	OwnRoot bool
 	// Timeout is how long to wait for a reply. The default is DefaultTimeout.
 	Timeout time.Duration
+	// MaxRate is how many pings a second are traced, about. In a flood of more, those of
+	// identifiers with many are left out, chosen by what they are, and counted in
+	// [Summary.Gated]; those of identifiers with few are all traced. 0 means as many as this
+	// machine can: nothing is left out until half of the room for events is unread. [NoGate]
+	// leaves nothing out on purpose.
+	MaxRate float64
 	// Count ends Run after so many pings; 0 means never.
 	Count uint64
 	// Open, if set, makes what the traces go to. Start calls it after everything that can

@@ -21,6 +21,12 @@ const finalChunk = 32
 // iteration of the loop.
 const iterationWait = 5 * time.Second
 
+// finished is a trace to be handed on, or not if events of it were left out.
+type finished struct {
+	trace  *trace.Trace
+	partly bool
+}
+
 // send moves the finished traces to the wall clock, counts those that are wanted and
 // hands them on. It stops at Options.Count.
 func (a *Agent) send(ctx context.Context, now uint64) {
@@ -29,8 +35,8 @@ func (a *Agent) send(ctx context.Context, now uint64) {
 	n := 0 // how many of the batch are dealt with
 	var wanted []*trace.Trace
 	for ; n < len(a.batch) && !a.enough(); n++ {
-		t := a.batch[n]
-		if !concerns(t, addresses) {
+		t := a.batch[n].trace
+		if a.batch[n].partly || !concerns(t, addresses) {
 			a.leaveOut(n)
 			continue
 		}

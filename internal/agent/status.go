@@ -21,6 +21,8 @@ type Status struct {
 	Summary
 	// Inventory is how well names of namespaces and devices are known, up to now.
 	Inventory inventory.Stats
+	// GatesClosed is the number of identifiers of whose pings only some are traced.
+	GatesClosed int
 	// NetNS is the number of namespaces that are traced, Netfilter that of those whose
 	// chains are timed.
 	NetNS, Netfilter int
@@ -45,6 +47,9 @@ func (a *Agent) Status() Status {
 	}
 	if a.sinks.Exporter != nil {
 		s.Export = a.sinks.Exporter.Stats()
+	}
+	if a.gate != nil {
+		s.GatesClosed = int(a.gate.closed.Load())
 	}
 	f := a.watcher.state.Load()
 	s.NetNS, s.Netfilter = len(f.filter.NetNS), f.timed

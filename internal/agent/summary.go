@@ -20,6 +20,7 @@ type Summary struct {
 	Kernel     bpf.Stats
 	Correlator correlate.Stats
 	Export     exporter.Stats
+	Gated      Gated
 }
 
 // Lost returns the number of events that the kernel side could not hand over.
@@ -29,6 +30,7 @@ func (s Summary) Lost() uint64 { return s.Kernel.Total().Lost + s.Kernel.Missed 
 func (s Summary) Losses() loss.Counts {
 	kernel := s.Kernel.Total()
 	return loss.Counts{
+		Gated:    kernel.Gated + s.Gated.Events,
 		RingFull: kernel.Lost, Missed: s.Kernel.Missed,
 		XmitOverflow: kernel.XmitOverflow, XmitMismatch: kernel.XmitMismatch,
 		Malformed: s.Kernel.Malformed,
@@ -52,6 +54,9 @@ func (s Summary) String() string {
 // troubles lists what was lost, of events and of what should have been exported.
 func (s Summary) troubles() []string {
 	out := s.Losses().Advice()
+	if n := s.Gated.Pings; n > 0 {
+		out = append(out, fmt.Sprintf("about %d pings left out on purpose; see docs/losses.md", n))
+	}
 	if lost := s.Export.LostString(); lost != "" {
 		out = append(out, "not exported: "+lost)
 	}

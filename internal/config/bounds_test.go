@@ -14,6 +14,7 @@ func TestBounds(t *testing.T) {
 		"sampling.keep_slower_than": {[]string{"0s", "1ns"}, []string{"-1ns"}},
 		"trace.timeout":             {[]string{"1ns", "1000h"}, []string{"0s", "-1ns"}},
 		"trace.ring_size":           {[]string{"1MiB", "1048576", "1GiB"}, []string{"1048575", "0", "1073741825"}},
+		"trace.max_rate":            {[]string{"auto", "0", "1", "2147483647"}, []string{"-1", "2147483648", "1.5", "Auto", "none"}},
 		"trace.vxlan_ports":         {[]string{"[]", "[1,2,3,4,5,6,7,8]", "[1, 65535]"}, []string{"[1,2,3,4,5,6,7,8,9]"}},
 		"trace.netfilter":           {[]string{"[]", "[none]", "[a, b]"}, []string{"[none, a]", "[a, none]", "[none, none]"}},
 		"export.otlp.timeout":       {[]string{"0s", "1ns"}, []string{"-1ns"}},

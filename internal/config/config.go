@@ -43,6 +43,7 @@ type Trace struct {
 	Netfilter   []Ref       `yaml:"netfilter"`
 	Timeout     Duration    `yaml:"timeout"`
 	RingSize    Size        `yaml:"ring_size"`
+	MaxRate     Rate        `yaml:"max_rate"`
 	VXLANPorts  []Port      `yaml:"vxlan_ports"`
 	Key         Secret      `yaml:"key"`
 	Root        Root        `yaml:"root"`

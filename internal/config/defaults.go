@@ -13,6 +13,7 @@ func Default() Config {
 		Trace: Trace{
 			Timeout:    Duration(2 * time.Second),
 			RingSize:   64 << 20,
+			MaxRate:    AutoRate,
 			VXLANPorts: []Port{4789, 8472},
 			Root:       Sender,
 		},

@@ -64,7 +64,7 @@ func TestErrors(t *testing.T) {
 			[]string{
 				`f:2:10: log.level: "loud" is not one of debug, info, warn, error`,
 				`f:4:12: trace.timeout: "5" has no unit; use 5s or 5ms`,
-				"f:5:3: trace.ring: there is no such setting; below trace you can set: netns, interfaces, addresses, hypervisors, netfilter, timeout, ring_size, vxlan_ports, key, root",
+				"f:5:3: trace.ring: there is no such setting; below trace you can set: netns, interfaces, addresses, hypervisors, netfilter, timeout, ring_size, max_rate, vxlan_ports, key, root",
 				"f:6:21: shutdown.timeout: 0s is not more than 0",
 			},
 		},

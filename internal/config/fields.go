@@ -54,6 +54,10 @@ func traceFields() []Field {
 		{Path: "trace.netfilter", Example: `["none"]`, Doc: "The network namespaces in which the netfilter chains are timed, or `none`. This requires Linux 6.4 and CAP_NET_ADMIN. Default: the hypervisors, if the kernel supports it."},
 		{Path: "trace.timeout", Example: "5s", Restart: true, Doc: "How long to wait for a reply; more than 0. A ping without a reply is then closed as incomplete."},
 		{Path: "trace.ring_size", Example: "128MiB", Restart: true, Doc: "Size of the kernel's ring buffer, from 1MiB to 1GiB, rounded up to a power of two. During a flood of pings, the agent uses up to three times as much memory in addition. Increase it if `dwell_agent_events_lost_total` grows."},
+		{
+			Path: "trace.max_rate", Example: "5000", Restart: true,
+			Doc: "How many pings a second to trace, about. If there are more, whole pings of those ICMP identifiers that have the most are left out in the kernel, before they cost anything, and counted in `dwell_agent_events_gated_total`; those of identifiers with few are all traced. What is left of a flood is a sample, chosen by content and alike on all hosts with the same trace.key. `auto` traces everything until half of the room for events is in use (see trace.ring_size), and then as much as a quarter of the time of one CPU is enough for. With 0, nothing is left out, and a long flood loses events of everybody's pings.",
+		},
 		{Path: "trace.vxlan_ports", Example: "[4789]", Restart: true, Doc: "The UDP ports that carry VXLAN, at most 8. The ports of this host's own VXLAN, Geneve, FOU and GUE devices are known without this, and so are 4790 (VXLAN-GPE), 6081 (Geneve) and 4754 (GRE in UDP)."},
 		{
 			Path: "trace.key", Example: `"${file:/etc/dwell/trace.key}"`, Restart: true,

@@ -50,6 +50,7 @@ func anyTrace(t *rapid.T) config.Trace {
 		Netfilter:   rapid.OneOf(rapid.SliceOf(ref()), rapid.Just([]config.Ref{config.None})).Draw(t, "trace.netfilter"),
 		Timeout:     duration(t, 1, "trace.timeout"),
 		RingSize:    config.Size(rapid.Int64Range(1<<20, 1<<30).Draw(t, "trace.ring_size")),
+		MaxRate:     config.Rate(rapid.Int32Min(-1).Draw(t, "trace.max_rate")),
 		Root:        rapid.SampledFrom([]config.Root{config.Sender, config.OwnHost}).Draw(t, "trace.root"),
 		VXLANPorts:  rapid.SliceOfN(rapid.Map(rapid.Uint16Min(1), func(p uint16) config.Port { return config.Port(p) }), 0, 8).Draw(t, "trace.vxlan_ports"),
 	}

@@ -29,6 +29,7 @@ trace:
   netfilter: [none]
   timeout: 5s
   ring_size: 128MiB
+  max_rate: 5000
   vxlan_ports: []
   key: ${env:KEY}
   root: host
@@ -81,7 +82,7 @@ func TestEverySetting(t *testing.T) {
 			NetNS: []config.Ref{"host", "tenant-*", "4711"}, Interfaces: []config.Interface{"ens3"},
 			Addresses:   []config.Prefix{{Prefix: netip.MustParsePrefix("192.0.2.1/32")}, {Prefix: netip.MustParsePrefix("2001:db8::/32")}},
 			Hypervisors: []config.Ref{"hv"}, Netfilter: []config.Ref{"none"},
-			Timeout: config.Duration(5 * time.Second), RingSize: 128 << 20, VXLANPorts: []config.Port{},
+			Timeout: config.Duration(5 * time.Second), RingSize: 128 << 20, MaxRate: 5000, VXLANPorts: []config.Port{},
 			Root: config.OwnHost,
 		},
 		Sampling: config.Sampling{Ratio: 0.25, KeepSlowerThan: config.Duration(time.Millisecond)},

@@ -134,6 +134,7 @@ func typeName(t reflect.Type) string {
 	names := map[reflect.Type]string{
 		reflect.TypeFor[Duration]():  "duration",
 		reflect.TypeFor[Size]():      "size",
+		reflect.TypeFor[Rate]():      "`auto` or number",
 		reflect.TypeFor[Prefix]():    "prefix",
 		reflect.TypeFor[Ref]():       "namespace",
 		reflect.TypeFor[Interface](): "interface",

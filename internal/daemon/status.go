@@ -48,6 +48,7 @@ func (d *daemon) statsOf(s agent.Status) metrics.AgentStats {
 	return metrics.AgentStats{
 		Since:  d.began,
 		Events: s.Kernel.Total().Emitted, Losses: s.Losses(), TracesOpen: uint64(s.Correlator.Open),
+		PingsGated: s.Gated.Pings, GatesClosed: s.GatesClosed,
 		TracesSampledOut: uint64(d.sampler.SampledOut().Traces),
 		Export:           d.sinks.Stats(), SpoolLimitBytes: d.sinks.spoolLimit.Load(),
 		Reloads: d.reloads.Load(), ReloadsFailed: d.failedReloads.Load(),

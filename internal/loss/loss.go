@@ -16,8 +16,8 @@ import (
 
 // Counts are what was lost since tracing began, one field for each row of [Table].
 type Counts struct {
-	RingFull, Missed, XmitOverflow, XmitMismatch, Malformed uint64
-	Late, Stray, Overflow, Evicted                          uint64
+	Gated, RingFull, Missed, XmitOverflow, XmitMismatch, Malformed uint64
+	Late, Stray, Overflow, Evicted                                 uint64
 }
 
 // Loss is one way to lose something.

@@ -10,6 +10,14 @@ func Table() []Loss {
 func kernelLosses() []Loss {
 	return []Loss{
 		{
+			Metric: "dwell.agent.events.gated", Unit: "{event}", Where: "gate",
+			Sentence: "events left out on purpose because there were more pings than can be traced",
+			Meaning:  "Events of pings that were left out on purpose, because there were more than can be traced or than `trace.max_rate` allows.",
+			Traces:   "None: whole pings are left out, of those identifiers that have the most. The traces of what is left are as always.",
+			Remedy:   "Nothing if a flood is not worth more. Otherwise, allow more (`--max-rate`, `trace.max_rate`), trace less, or give dwell more CPU time.",
+			Of:       func(c *Counts) *uint64 { return &c.Gated },
+		},
+		{
 			Metric: "dwell.agent.events.lost", Unit: "{event}", Where: "ring buffer",
 			Sentence: "events lost because the ring buffer was full",
 			Meaning:  "Events lost because the ring buffer was full.",

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/dwelltrace/dwell/bpf"
+	"github.com/dwelltrace/dwell/correlate"
+	"github.com/dwelltrace/dwell/correlate/event"
+	"github.com/dwelltrace/dwell/internal/gate"
+)
+
+// NoGate as Options.MaxRate means that no ping is ever left out on purpose.
+const NoGate = -1
+
+const (
+	// straggle is for how long a program may go on that began before a level was lowered.
+	straggle = uint64(100 * time.Millisecond)
+	// remembered is how old the levels may become that are still asked for: as old as a ping
+	// that waits for a neighbour, and more.
+	remembered = uint64(20 * time.Second)
+)
+
+// Gated counts what was left out on purpose, because there was more than can be traced.
+type Gated struct {
+	// Pings is how many there were, about: nobody counts pings of which nothing is recorded,
+	// so it is how many events they had, among them bpf.CPUStats.Gated, by how many events
+	// those have that are traced.
+	Pings uint64
+	// Events were recorded before the levels were set, and no trace was made of them.
+	Events uint64
+	// Traces were of pings that were on their way when a level changed.
+	Traces uint64
+}
+
+// gatekeeper chooses what is traced of a flood: see package gate.
+type gatekeeper struct {
+	tracer     *bpf.Tracer
+	opts       bpf.Options
+	now        func() (uint64, error)
+	controller *gate.Controller
+	history    gate.History
+	// life is how long a ping is kept open.
+	life uint64
+	// taken, spent and latest are for the controller: how many events were taken and how many
+	// nanoseconds that took, and up to when they were.
+	taken, spent, latest atomic.Uint64
+	// closed is how many gates are not open.
+	closed atomic.Int64
+	// pings is how many traces there were.
+	pings atomic.Uint64
+	// gated and refused are the loop's: refused is whether the ping that is closed was seen in
+	// part.
+	gated   Gated
+	refused bool
+	// counted is how many events that were left out are in leftOut, a number of pings.
+	counted uint64
+	leftOut float64
+}
+
+func newGatekeeper(tracer *bpf.Tracer, now func() (uint64, error), opts *Options) *gatekeeper {
+	return &gatekeeper{
+		tracer: tracer, opts: opts.BPF, now: now, life: uint64(opts.Timeout) + straggle,
+		controller: gate.New(gate.Options{MaxRate: max(0, opts.MaxRate)}),
+	}
+}
+
+// seed is what the choice of pings depends on: like the IDs of traces, it is the same on all
+// hosts with the same key.
+func seed(key correlate.Key) uint64 {
+	if key == (correlate.Key{}) {
+		key = correlate.DefaultKey
+	}
+	sum := sha256.Sum256(key[:])
+	return binary.LittleEndian.Uint64(sum[:])
+}
+
+// discards reports whether an event is of a ping that is not to be traced as a whole. It may
+// be that of one that was on its way when a level changed: what is then traced, the trace is
+// not shown, see closing.
+func (g *gatekeeper) discards(ev *event.Event) bool {
+	if !g.history.Closed() || g.isWhole(ev, ev.Time-min(ev.Time, g.life)) {
+		return false
+	}
+	g.gated.Events++
+	return true
+}
+
+// isWhole reports whether no event of a ping was left out since a time on behalf of the
+// identifier that it has here.
+func (g *gatekeeper) isWhole(ev *event.Event, since uint64) bool {
+	level := g.history.Tightest(ev.ID, since)
+	return level == 0 || level.Passes(g.opts.Hash(ev))
+}
+
+// closing is given the events of a ping of which a trace is emitted next.
+func (g *gatekeeper) closing(events []event.Event) {
+	first := events[0].Time
+	for i := range events {
+		first = min(first, events[i].Time)
+		if events[i].ID != events[0].ID {
+			g.controller.Alias(events[0].ID, events[i].ID, events[i].Time)
+		}
+	}
+	if g.refused = g.sawPart(events, first); g.refused {
+		g.gated.Traces++
+	}
+}
+
+// sawPart reports whether events of a ping may have been left out, whose first is of that
+// time.
+func (g *gatekeeper) sawPart(events []event.Event, first uint64) bool {
+	if !g.history.Closed() {
+		return false
+	}
+	// Twice, because events that are one life older were discarded.
+	since := first - min(first, 2*g.life)
+	for i := range events {
+		if i > 0 && events[i].ID == events[i-1].ID {
+			continue
+		}
+		if !g.isWhole(&events[i], since) {
+			return true
+		}
+	}
+	return false
+}
+
+// account notes what the loop has done: how many events it took, in how much time.
+func (g *gatekeeper) account(taken uint64, spent time.Duration, a *Agent) {
+	g.taken.Add(taken)
+	g.spent.Add(uint64(spent))
+	g.latest.Store(a.latest)
+	g.pings.Store(a.summary.Pings() + g.gated.Traces)
+	events := a.summary.Kernel.Total().Gated + g.gated.Events
+	g.leftOut += float64(events-g.counted) / g.perPing()
+	g.counted = events
+	g.gated.Pings = uint64(g.leftOut) + g.gated.Traces
+	a.summary.Gated = g.gated
+}
+
+// guard runs the gatekeeper, if there is to be one.
+func (a *Agent) guard(ctx context.Context, alarm <-chan struct{}) error {
+	if a.opts.MaxRate == NoGate {
+		return nil
+	}
+	return a.gate.watch(ctx, alarm)
+}
+
+// watch adapts the levels until ctx is done: on a tick, and at once when news says that there
+// are many events.
+func (g *gatekeeper) watch(ctx context.Context, news <-chan struct{}) error {
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	for {
+		if err := g.adapt(); err != nil {
+			return fmt.Errorf("choose what to trace: %w", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		case <-news:
+		}
+	}
+}
+
+func (g *gatekeeper) adapt() error {
+	now, err := g.now()
+	if err != nil {
+		return err
+	}
+	stats, err := g.tracer.Stats()
+	if err != nil {
+		return err
+	}
+	s := gate.Sample{
+		At: now, Emitted: stats.Total().Emitted, Taken: g.taken.Load(), Busy: time.Duration(g.spent.Load()),
+		PerPing: g.perPing(), Passed: func(counts *[gate.Identifiers]uint32) error { return g.tracer.Passed(counts) },
+	}
+	if s.Unread, s.Room, err = g.tracer.Unread(); err != nil {
+		return err
+	}
+	changes, err := g.controller.Step(s)
+	if err != nil {
+		return err
+	}
+	for _, change := range changes {
+		if err := g.apply(change, now); err != nil {
+			return err
+		}
+	}
+	g.history.Forget(g.latest.Load() - min(g.latest.Load(), remembered+2*g.life))
+	return nil
+}
+
+// apply sets a level in the order that History.Set asks for.
+func (g *gatekeeper) apply(change gate.Change, now uint64) error {
+	switch {
+	case change.From == 0:
+		g.closed.Add(1)
+	case change.To == 0:
+		g.closed.Add(-1)
+	}
+	if change.To > change.From {
+		g.history.Set(change.ID, change.To, now)
+		return g.tracer.SetGate(change.ID, uint8(change.To))
+	}
+	if err := g.tracer.SetGate(change.ID, uint8(change.To)); err != nil {
+		return err
+	}
+	after, err := g.now()
+	if err != nil {
+		return err
+	}
+	g.history.Set(change.ID, change.To, after+straggle)
+	return nil
+}
+
+// usualEvents is how many events a ping through the lab's bridge topology has.
+const usualEvents = 24
+
+// perPing returns how many events a ping has, on average.
+func (g *gatekeeper) perPing() float64 {
+	const enough = 100
+	if pings := g.pings.Load(); pings > enough {
+		return float64(g.taken.Load()) / float64(pings)
+	}
+	return usualEvents
+}
