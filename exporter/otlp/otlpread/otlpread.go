@@ -10,6 +10,7 @@
 package otlpread
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -65,30 +66,46 @@ func checkSize(line []byte) error {
 		return fmt.Errorf("a line of %d bytes; at most %d are read", len(line), MaxLine)
 	}
 	depth, values := 0, 0
-	quoted, escaped := false, false
-	for _, c := range line {
-		switch {
-		case escaped:
-			escaped = false
-		case quoted:
-			escaped = c == '\\'
-			quoted = c != '"'
-		case c == '"':
-			quoted = true
-		case c == '{' || c == '[':
+	for i := 0; i < len(line); i++ {
+		switch line[i] {
+		case '"':
+			if i = closingQuote(line, i+1); i < 0 {
+				return errCut
+			}
+		case '{', '[':
 			values++
 			if depth++; depth > maxNesting {
 				return fmt.Errorf("JSON nested more than %d deep", maxNesting)
 			}
-		case c == '}' || c == ']':
+		case '}', ']':
 			depth--
 		}
 	}
 	if values > maxValues {
 		return fmt.Errorf("JSON with %d objects and lists; at most %d are read", values, maxValues)
 	}
-	if depth != 0 || quoted {
-		return errors.New("not a line of OTLP/JSON: it ends in the middle")
+	if depth != 0 {
+		return errCut
 	}
 	return nil
+}
+
+var errCut = errors.New("not a line of OTLP/JSON: it ends in the middle")
+
+// closingQuote returns where the string ends that begins at from, or -1.
+func closingQuote(line []byte, from int) int {
+	for at := from; ; at++ {
+		next := bytes.IndexByte(line[at:], '"')
+		if next < 0 {
+			return -1
+		}
+		at += next
+		escapes := 0
+		for at-escapes > from && line[at-escapes-1] == '\\' {
+			escapes++
+		}
+		if escapes%2 == 0 {
+			return at
+		}
+	}
 }

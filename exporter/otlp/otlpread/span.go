@@ -42,7 +42,7 @@ type forest struct {
 
 // read reads all spans, and joins each to its parent.
 func read(data ptrace.Traces) (*forest, error) {
-	f := &forest{}
+	f := &forest{spans: make([]span, 0, data.SpanCount())}
 	for group, rs := range data.ResourceSpans().All() {
 		a := attributes{m: rs.Resource().Attributes()}
 		ns := a.netns()

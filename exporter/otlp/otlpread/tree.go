@@ -32,6 +32,9 @@ func (f *forest) traces() ([]*trace.Trace, error) {
 func (f *forest) trace(root int) (*trace.Trace, error) {
 	r := &f.spans[root]
 	t := &trace.Trace{ID: r.id.trace, Remote: r.parent, State: r.state}
+	if len(f.roots) == 1 {
+		t.Spans = make([]trace.Span, 0, len(f.spans))
+	}
 	a := attributes{m: r.attrs}
 	a.root(t)
 	if a.err != nil {
