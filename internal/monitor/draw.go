@@ -18,7 +18,7 @@ const (
 	wideColumns = 150
 	tallRows    = 34
 	// leftColumns are what the rest has if the waterfall is beside it.
-	leftColumns = 78
+	leftColumns = 80
 	// leastList is how many lines the list of pings has, its head included.
 	leastList = 5
 )

@@ -28,7 +28,7 @@ type Stream interface {
 	// next call. io.EOF says that the connection ended. Next fails, too, if there is neither
 	// for longer than there should be.
 	Next() (line []byte, note *api.Note, err error)
-	Close() error
+	Close()
 }
 
 // The times of a feed.
@@ -50,8 +50,16 @@ type Feed struct {
 	Handle func(Message)
 	// Now reads the clock.
 	Now func() time.Time
+	// Filtered is set if the stream has not all pings, so that those that passed while the agent was gone cannot be
+	// counted.
+	Filtered bool
 	// KeepLines has batches contain the lines that they were read from.
 	KeepLines bool
+
+	recent recent
+	ledger ledger
+	// opened is when the stream began, first when the first one did, on the agent's clock.
+	opened, first time.Time
 }
 
 // Message is one of Connected, Batch, Counted and Gone.
@@ -67,7 +75,7 @@ type Connected struct {
 // Batch is what came within a moment.
 type Batch struct {
 	At time.Time
-	// Traces are in the order in which they came, on the agent's clock.
+	// Traces are in the order in which they came, on the agent's clock. None comes twice.
 	Traces []*trace.Trace
 	// Lines are what they were read from, without newlines, if they are kept.
 	Lines [][]byte
@@ -75,12 +83,17 @@ type Batch struct {
 	// says what was wrong with the last of those.
 	Lost, Unread uint64
 	Err          error
+	// Old counts the traces that ended before the stream began. Those of them that came after
+	// the agent was gone are not missed after all.
+	Old uint64
 }
 
 // Counted is what the agent says it has counted.
 type Counted struct {
 	At      time.Time
 	Summary *api.Summary
+	// Missed is how many pings passed while the agent could not be reached. Some may still come.
+	Missed uint64
 }
 
 // Gone says that the agent cannot be reached, and when that will be tried again.
@@ -150,7 +163,7 @@ func (f *Feed) read(parent context.Context) (began bool, err error) {
 	}()
 	defer func() {
 		cancel(nil)
-		_ = s.Close()
+		s.Close()
 		<-done
 	}()
 	return f.collect(ctx, items)
@@ -211,8 +224,9 @@ func (f *Feed) collect(ctx context.Context, items <-chan item) (began bool, err 
 				}
 				began = true
 				batch.Lost += i.note.Lost
+				f.ledger.known += i.note.Lost
 			} else {
-				batch.read(i.line, f.KeepLines)
+				f.line(&batch, i.line)
 			}
 			if flush == nil {
 				flush = time.After(every)
@@ -238,6 +252,9 @@ func (f *Feed) note(ctx context.Context, n *api.Note, first bool) error {
 		return ended{*n.End}
 	}
 	if first {
+		if f.opened = n.Time; f.first.IsZero() {
+			f.first = n.Time
+		}
 		f.Handle(Connected{At: f.Now(), Clock: n.Time})
 	} else if n.Lost > 0 {
 		return nil
@@ -246,20 +263,39 @@ func (f *Feed) note(ctx context.Context, n *api.Note, first bool) error {
 	if err != nil {
 		return err
 	}
-	f.Handle(Counted{At: f.Now(), Summary: s})
+	c := Counted{At: f.Now(), Summary: s}
+	if first && !f.Filtered {
+		c.Missed = f.ledger.opened(s)
+	}
+	f.ledger.counted(s)
+	f.Handle(c)
 	return nil
 }
 
-// read takes in a line.
-func (b *Batch) read(line []byte, keep bool) {
+// line takes in a line.
+func (f *Feed) line(b *Batch, line []byte) {
 	traces, err := otlpread.Decode(line)
 	if err != nil {
 		b.Unread++
 		b.Err = err
+		f.ledger.known++
 		return
 	}
-	b.Traces = append(b.Traces, traces...)
-	if keep {
+	before := len(b.Traces)
+	for _, t := range traces {
+		end := time.Unix(0, t.Root().End)
+		again := f.opened.After(f.first)
+		if !f.recent.add(idOf(t)) || again && end.Before(f.first) { // before we were there
+			continue
+		}
+		b.Traces = append(b.Traces, t)
+		if end.Before(f.opened) {
+			b.Old++
+		} else {
+			f.ledger.known++
+		}
+	}
+	if f.KeepLines && len(b.Traces) > before {
 		b.Lines = append(b.Lines, line)
 	}
 }

@@ -22,6 +22,8 @@ type agent struct {
 	streams atomic.Int32
 	// serve returns what the nth stream says, or why there is none.
 	serve func(n int) ([]said, error)
+	// total is what the agent has counted, 1 if nil.
+	total func() uint64
 }
 
 type said struct {
@@ -29,7 +31,12 @@ type said struct {
 	note *api.Note
 }
 
-func (a *agent) Summary(context.Context) (*api.Summary, error) { return summary(1), nil }
+func (a *agent) Summary(context.Context) (*api.Summary, error) {
+	if a.total == nil {
+		return summary(1), nil
+	}
+	return summary(a.total()), nil
+}
 
 func (a *agent) Stream(context.Context) (monitor.Stream, error) {
 	list, err := a.serve(int(a.streams.Add(1)))
@@ -50,7 +57,7 @@ func (l *replay) Next() ([]byte, *api.Note, error) {
 	return one.line, one.note, nil
 }
 
-func (l *replay) Close() error { return nil }
+func (l *replay) Close() {}
 
 func lineOf(t *testing.T, tr *trace.Trace) []byte {
 	t.Helper()
@@ -155,5 +162,43 @@ func TestRevoked(t *testing.T) {
 	}
 	if gone, ok := got[len(got)-1].(monitor.Gone); !ok || gone.Err.Error() != "the agent no longer lets you see these pings: the tenant is gone" {
 		t.Errorf("%+v", got[len(got)-1])
+	}
+}
+
+// What passed while the agent was gone is counted; what comes twice is handed on once.
+func TestMissed(t *testing.T) {
+	total := []uint64{100, 121}
+	a := &agent{serve: func(n int) ([]said, error) {
+		if n == 1 {
+			return []said{note(), {line: lineOf(t, nth(1, start.Add(time.Second)))}}, nil
+		}
+		clock := start.Add(time.Minute)
+		return []said{{note: &api.Note{Time: clock}}, {line: lineOf(t, nth(1, start.Add(time.Second)))}, {line: lineOf(t, nth(2, clock.Add(-time.Second)))}}, nil
+	}}
+	a.total = func() uint64 { return total[min(int(a.streams.Load()), len(total))-1] }
+	gone := 0
+	got, err := collect(t, a, true, func(m monitor.Message) bool {
+		if _, ok := m.(monitor.Gone); ok {
+			gone++
+		}
+		return gone == 2
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var missed, old uint64
+	traces, lines := 0, 0
+	for _, m := range got {
+		switch m := m.(type) {
+		case monitor.Counted:
+			missed += m.Missed
+		case monitor.Batch:
+			old += m.Old
+			traces += len(m.Traces)
+			lines += len(m.Lines)
+		}
+	}
+	if missed != 20 || old != 1 || traces != 2 || lines != 2 {
+		t.Errorf("%d missed, %d of them came later; %d traces, %d lines", missed, old, traces, lines)
 	}
 }

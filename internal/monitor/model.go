@@ -43,7 +43,8 @@ type Model struct {
 	data *data
 	// frozen is what is shown while the view is paused, else nil.
 	frozen *data
-	seen   recent
+	// total is how many pings came.
+	total uint64
 
 	screen screen
 	// selected is the ping under the cursor; nil means always the newest.
@@ -66,46 +67,12 @@ type link struct {
 	// on the agent's.
 	clock  time.Duration
 	opened time.Time
-	// fresh is set until the agent has said what it counted while the stream was down.
-	fresh bool
-	gone  Gone
-	since time.Time
+	gone   Gone
+	since  time.Time
 	// Lines that the agent could not send, pings that passed while it was gone, lines
 	// that could not be read, and why.
 	lost, missed, unread uint64
 	err                  error
-}
-
-// recent remembers which traces came, to know those that come again.
-type recent struct {
-	known map[id]struct{}
-	ring  []id
-	next  int
-	// total is how many new ones there were.
-	total uint64
-}
-
-// remembered is how many; the agent replays fewer.
-const remembered = 4096
-
-// add reports whether the trace is new.
-func (r *recent) add(i id) bool {
-	if _, ok := r.known[i]; ok {
-		return false
-	}
-	if r.known == nil {
-		r.known = make(map[id]struct{}, remembered)
-	}
-	if len(r.ring) < remembered {
-		r.ring = append(r.ring, i)
-	} else {
-		delete(r.known, r.ring[r.next])
-		r.ring[r.next] = i
-		r.next = (r.next + 1) % remembered
-	}
-	r.known[i] = struct{}{}
-	r.total++
-	return true
 }
 
 // New returns a view of nothing yet.
@@ -135,7 +102,7 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		return m, m.key(msg)
 	case Connected:
 		m.passed(msg.At)
-		m.link.up, m.link.fresh, m.link.since = true, true, msg.At
+		m.link.up, m.link.since = true, msg.At
 		m.link.clock, m.link.opened = msg.At.Sub(msg.Clock), msg.Clock
 	case Gone:
 		m.passed(msg.At)
@@ -149,7 +116,7 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case Batch:
 		m.passed(msg.At)
 		m.batch(msg)
-		if m.opts.Count > 0 && m.seen.total >= m.opts.Count {
+		if m.opts.Count > 0 && m.total >= m.opts.Count {
 			return m, tea.Quit
 		}
 	}
@@ -161,16 +128,10 @@ func (m *Model) local(t time.Time) time.Time { return t.In(m.opts.Start.Location
 
 func (m *Model) passed(now time.Time) { m.now = latest(m.now, now) }
 
-// counted takes in the agent's own counts. Right after the stream was opened again, they tell
-// how many pings passed while it was down.
+// counted takes in the agent's own counts.
 func (m *Model) counted(c Counted) {
-	s := c.Summary
-	known := m.data.base.total + m.data.since.total
-	if m.link.fresh && known > 0 && s.Since != nil && s.Since.Equal(m.data.start) && s.Pings.Total > known {
-		m.link.missed += s.Pings.Total - known
-	}
-	m.link.fresh = false
-	m.data.summary(s)
+	m.link.missed += c.Missed
+	m.data.summary(c.Summary)
 }
 
 func (m *Model) batch(b Batch) {
@@ -181,9 +142,7 @@ func (m *Model) batch(b Batch) {
 	}
 	m.data.rate.add(m.now, b.Lost+b.Unread)
 	for _, t := range b.Traces {
-		if !m.seen.add(idOf(t)) {
-			continue
-		}
+		m.total++
 		end := time.Unix(0, t.Root().End)
 		old := end.Before(m.link.opened)
 		if old && m.link.missed > 0 {

@@ -31,14 +31,6 @@ func newPing(t *trace.Trace, at time.Time) *ping {
 
 func (p *ping) slot() int64 { return p.at.Unix() / slotSeconds }
 
-// id is the same for the same trace, read twice.
-type id struct {
-	trace trace.ID
-	root  trace.SpanID
-}
-
-func idOf(t *trace.Trace) id { return id{t.ID, t.Root().ID} }
-
 // reason says why a ping was not complete, "" if it was.
 func (p *ping) reason() string {
 	switch p.t.Outcome {
