@@ -39,6 +39,8 @@ type AgentStats struct {
 	TracesSampledOut uint64
 	// Export is what became of the traces that were to be sent.
 	Export exporter.Stats
+	// TenantExports is what became of the traces that were to be sent to each tenant.
+	TenantExports []TenantExport
 	// SpoolLimitBytes is how large Export.SpoolBytes may get, 0 if there is no spool.
 	SpoolLimitBytes int64
 	// Reloads and ReloadsFailed are of the configuration.
@@ -62,6 +64,14 @@ type AgentStats struct {
 	Tenants TenantStats
 }
 
+// TenantExport is how the export to one tenant is.
+type TenantExport struct {
+	Tenant string
+	// Since is when its totals began.
+	Since time.Time
+	Stats exporter.Stats
+}
+
 // The values of the label result.
 const (
 	ResultSuccess = "success"
@@ -80,6 +90,8 @@ type agentMetric struct {
 	Definition
 	// read calls emit for each series, with the label values.
 	read func(s AgentStats, emit func(value float64, labels ...string))
+	// ofTenant, if set, is read for each tenant instead.
+	ofTenant func(exporter.Stats) float64
 }
 
 // agentCollector shows a snapshot at each scrape.
@@ -119,13 +131,20 @@ func (c *agentCollector) Collect(ch chan<- prometheus.Metric) {
 		since = stats.Since
 	}
 	for i, m := range c.metrics {
-		m.read(stats, func(value float64, labels ...string) {
+		show := func(since time.Time, value float64, labels ...string) {
 			if m.Instrument == Counter {
 				ch <- counted(c.descs[i], value, since, labels...)
 				return
 			}
 			ch <- prometheus.MustNewConstMetric(c.descs[i], prometheus.GaugeValue, value, labels...)
-		})
+		}
+		if m.ofTenant == nil {
+			m.read(stats, func(value float64, labels ...string) { show(since, value, labels...) })
+			continue
+		}
+		for _, t := range stats.TenantExports {
+			show(t.Since, m.ofTenant(t.Stats), t.Tenant)
+		}
 	}
 	ch <- c.build
 }

@@ -50,7 +50,7 @@ func TestEveryMetricIsDefined(t *testing.T) {
 		slices.Sort(labels)
 		want[d.Prometheus()] = metric{types[d.Instrument], labels}
 	}
-	for _, f := range everything(t, zero) {
+	for _, f := range everything(t, func() AgentStats { return AgentStats{TenantExports: []TenantExport{{Tenant: "red"}}} }) {
 		var labels []string
 		for _, l := range f.Metric[0].Label {
 			labels = append(labels, l.GetName())
@@ -160,6 +160,9 @@ func TestAgentCollector(t *testing.T) {
 	}
 	for i, l := range loss.Table() {
 		want[Definition{Name: l.Metric, Unit: l.Unit, Instrument: Counter}.Prometheus()] = map[string]float64{"": float64(100 + i)}
+	}
+	for _, d := range tenantExportMetrics() {
+		want[d.Prometheus()] = map[string]float64{} // there are no tenants
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("metrics (-want +got):\n%s", diff)

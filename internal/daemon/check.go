@@ -60,8 +60,12 @@ func checkTenants(o Options, l *config.Loaded) (string, error) {
 	if err := refusals(s.Problems); err != nil {
 		return "", err
 	}
-	if s.Count() == 0 {
-		return "none", nil
+	for i := range s.Definitions {
+		_, wrong := newTenantWish(&s.Definitions[i].Tenant, credentials{})
+		err = errors.Join(err, wrong)
+	}
+	if err != nil || s.Count() == 0 {
+		return "none", err
 	}
 	out := fmt.Sprintf("%d", s.Count())
 	if n := s.Count() - len(l.Tenants); n > 0 {

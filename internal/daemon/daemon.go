@@ -107,7 +107,7 @@ func newDaemon(o Options, loaded *config.Loaded) (*daemon, error) {
 	resource := o.resource(d.config)
 	d.sinks = newSinks(resource, d.log)
 	d.api = newAPI(d.config.API, resource, d.log)
-	d.router = tenants.New(d.api.sink()...)
+	d.router = tenants.New(append(d.api.sink(), d.sinks.tenants)...)
 	d.telemetry = &telemetry{resource: resource, log: d.log, read: d.stats}
 	var err error
 	d.sampler, err = sampling.New(samplingOptions(d.config.Sampling), d.sinks)
@@ -221,7 +221,7 @@ func (d *daemon) stop(end func(), done <-chan result) error {
 	d.phase.Store(int32(stopping))
 	d.service.stopping()
 	d.log.Info("stopping", "timeout", limit.String())
-	before := d.sinks.Stats()
+	before, ofTenants := d.sinks.Stats(), d.sinks.tenants.total()
 	d.sinks.endBy(time.Now().Add(limit - d.stashing(limit)))
 	end()
 	var r result
@@ -236,12 +236,12 @@ func (d *daemon) stop(end func(), done <-chan result) error {
 	if lost.Spans > 0 {
 		r.err = errors.Join(r.err, fmt.Errorf("%v were lost on shutdown: they could not be sent within shutdown.timeout, %v%s", lost, limit, d.advice()))
 	}
-	return r.err
+	return errors.Join(r.err, d.sinks.tenants.lostSince(ofTenants, limit))
 }
 
 // stashing is the part of the time to end that is for writing to the spool.
 func (d *daemon) stashing(limit time.Duration) time.Duration {
-	if d.sinks.endpointIs.spool.Dir == "" {
+	if d.sinks.endpointIs.spool.Dir == "" && !d.sinks.tenants.spools() {
 		return 0
 	}
 	return limit / 4
@@ -269,6 +269,7 @@ func (d *daemon) sumUp(s agent.Summary) {
 	if lost := s.Export.LostString(); lost != "" {
 		attrs = append(attrs, "lost", lost)
 	}
+	d.sinks.tenants.sumUp()
 	d.log.Info("stopped", attrs...)
 }
 

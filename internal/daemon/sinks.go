@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"reflect"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -41,6 +42,8 @@ type sinks struct {
 	leaving    string
 	spoolLimit atomic.Int64
 	deadline   atomic.Pointer[time.Time]
+	// tenants are the exports of tenants, which end when the sinks do.
+	tenants *tenantExports
 }
 
 var _ exporter.Exporter = (*sinks)(nil)
@@ -55,7 +58,10 @@ type endpointSettings struct {
 }
 
 func newSinks(resource otlp.Options, log *slog.Logger) *sinks {
-	return &sinks{resource: resource, log: log, endpoint: swappable{log: log}, file: swappable{log: log}}
+	return &sinks{
+		resource: resource, log: log, endpoint: swappable{log: log}, file: swappable{log: log},
+		tenants: newTenantExports(resource, log),
+	}
 }
 
 // plan is a change of sinks that is ready to be made.
@@ -217,10 +223,13 @@ func (s *sinks) Export(ctx context.Context, traces []*trace.Trace) error {
 func (s *sinks) Shutdown(ctx context.Context) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
+	var own sync.WaitGroup
+	defer own.Wait()
+	own.Go(func() { s.tenants.Shutdown(ctx) })
 	return s.both().Shutdown(ctx)
 }
 
-// Stats implements [exporter.Exporter].
+// Stats implements [exporter.Exporter]. What tenants are sent is not in it.
 func (s *sinks) Stats() exporter.Stats { return s.both().Stats() }
 
 func (s *sinks) both() exporter.Multi { return exporter.Multi{&s.endpoint, &s.file} }

@@ -50,6 +50,7 @@ func (d *daemon) statsOf(s agent.Status) metrics.AgentStats {
 		Events: s.Kernel.Total().Emitted, Losses: s.Losses(), TracesOpen: uint64(s.Correlator.Open),
 		PingsGated: s.Gated.Pings, GatesClosed: s.GatesClosed,
 		TracesSampledOut: uint64(d.sampler.SampledOut().Traces),
+		TenantExports:    d.sinks.tenants.stats(),
 		Export:           d.sinks.Stats(), SpoolLimitBytes: d.sinks.spoolLimit.Load(),
 		Reloads: d.reloads.Load(), ReloadsFailed: d.failedReloads.Load(),
 		ScopeUnresolved: s.Unresolved.Count(),

@@ -115,6 +115,11 @@ func (s *swappable) hurry() {
 func (s *swappable) handOver(ctx context.Context, spans int64, open func() (exporter.Exporter, error)) error {
 	held := &handOverBuffer{limit: spans}
 	s.retire(ctx, s.swap(held))
+	return s.resume(ctx, held, open)
+}
+
+// resume ends what handOver begins: the buffer is what takes traces now.
+func (s *swappable) resume(ctx context.Context, held *handOverBuffer, open func() (exporter.Exporter, error)) error {
 	next, err := open()
 	s.swap(next)
 	if next != nil {
@@ -157,4 +162,11 @@ func (s *swappable) Stats() exporter.Stats {
 		sum = sum.Plus(s.current.Stats())
 	}
 	return sum
+}
+
+// busy reports whether there is an exporter, or one before it that is still sending.
+func (s *swappable) busy() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.current != nil || len(s.draining) > 0
 }

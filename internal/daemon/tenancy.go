@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/dwelltrace/dwell/internal/config"
 	"github.com/dwelltrace/dwell/internal/tenantdir"
@@ -31,6 +32,8 @@ type tenantsPlan struct {
 	state *tenantdir.State
 	base  *config.Loaded
 	api   func()
+	// exports is the change of where their traces go.
+	exports *exportsPlan
 }
 
 // list returns the tenants that the change puts in force.
@@ -60,6 +63,7 @@ func (d *daemon) prepareTenants(l *config.Loaded) (*tenantsPlan, error) {
 	if p.api, err = d.api.prepare(l.API.Operators, p.list()); err != nil {
 		return nil, l.Error("api", err)
 	}
+	p.exports = d.sinks.tenants.prepare(p.list())
 	return p, nil
 }
 
@@ -86,6 +90,10 @@ func (d *daemon) carryOutTenants(p *tenantsPlan) {
 	d.tenancy.state, d.tenancy.base = p.state, p.base
 	d.tenancy.count.Store(int64(p.state.Count()))
 	d.tenancy.refused.Store(int64(p.state.Refused()))
+	if p.exports.all != nil { // one tenant's mistake is not to keep the others from anything
+		d.logLines("the export to a tenant stays as it was, none if there was none; fix this and reload", p.exports.all)
+	}
+	p.exports.carryOut(time.Duration(d.config.Shutdown.Timeout))
 	if !p.state.Same(before) {
 		d.router.Set(p.state.Set)
 		if a := d.agent.Load(); a != nil {

@@ -19,7 +19,13 @@ type digest [sha256.Size]byte
 // loadTLS reads what the configuration names. It returns nil if that is nothing, so that
 // OpenTelemetry's variables hold.
 func loadTLS(l *config.Loaded) (*tls.Config, digest, error) {
-	c := l.Export.OTLP.TLS
+	return readTLS(l.Export.OTLP.TLS, func(setting string, err error) error {
+		return l.Error("export.otlp.tls."+setting, err)
+	})
+}
+
+// readTLS is loadTLS for any endpoint. wrap makes the error about one of the settings.
+func readTLS(c config.TLS, wrap func(setting string, err error) error) (*tls.Config, digest, error) {
 	if c.CAFile == "" && c.CertFile == "" && c.Insecure != config.Off {
 		return nil, digest{}, nil
 	}
@@ -32,7 +38,7 @@ func loadTLS(l *config.Loaded) (*tls.Config, digest, error) {
 		}
 		text, err := os.ReadFile(f.path)
 		if err != nil {
-			return nil, digest{}, l.Error("export.otlp.tls."+f.name, err)
+			return nil, digest{}, wrap(f.name, err)
 		}
 		pem[f.name] = text
 		sum.Write(text)
@@ -41,13 +47,13 @@ func loadTLS(l *config.Loaded) (*tls.Config, digest, error) {
 	if text, ok := pem["ca_file"]; ok {
 		out.RootCAs = x509.NewCertPool()
 		if !out.RootCAs.AppendCertsFromPEM(text) {
-			return nil, digest{}, l.Error("export.otlp.tls.ca_file", fmt.Errorf("%s contains no PEM certificate", c.CAFile))
+			return nil, digest{}, wrap("ca_file", fmt.Errorf("%s contains no PEM certificate", c.CAFile))
 		}
 	}
 	if text, ok := pem["cert_file"]; ok {
 		pair, err := tls.X509KeyPair(text, pem["key_file"])
 		if err != nil {
-			return nil, digest{}, l.Error("export.otlp.tls.cert_file", err)
+			return nil, digest{}, wrap("cert_file", err)
 		}
 		out.Certificates = []tls.Certificate{pair}
 	}

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/dwelltrace/dwell/correlate/trace"
+	"github.com/dwelltrace/dwell/exporter"
+	"github.com/dwelltrace/dwell/exporter/otlpgrpc"
+	"github.com/dwelltrace/dwell/exporter/sampling"
+)
+
+// tenantExport sends what one tenant may see to the tenant's endpoints. Its queue, spool and
+// sampling are its own. It has no exporters before there is something to send; from then on,
+// one goroutine at a time brings them to what is wished.
+type tenantExport struct {
+	id    string
+	all   *tenantExports
+	log   *slog.Logger
+	since time.Time
+
+	sampler *sampling.Exporter // in front of to
+	to      swappable
+
+	mu sync.Mutex
+	// want is what is wished, nil for no export. is is what the exporters are made of, nil
+	// while there are none.
+	want, is *tenantWish
+	// held takes traces until there are exporters.
+	held *handOverBuffer
+	// awake is set when there has been something to send, changing while a goroutine
+	// brings is to want, and patched if a spool is missing in what was opened.
+	awake, changing, patched, closed bool
+}
+
+func newTenantExport(id string, all *tenantExports) *tenantExport {
+	t := &tenantExport{id: id, all: all, log: all.log.With("tenant", id), since: time.Now()}
+	t.to.log = t.log
+	t.sampler, _ = sampling.New(sampling.Options{Ratio: 1}, &t.to) // that ratio is good
+	return t
+}
+
+// wish says what the export is to be from now on. wake makes it begin even if there is
+// nothing to send.
+func (t *tenantExport) wish(w *tenantWish, wake bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if w != nil {
+		_ = t.sampler.Set(w.sampling) // it was checked
+		t.awake = t.awake || wake
+	}
+	if w.sameExporters(t.want) && !t.patched {
+		return
+	}
+	t.want = w
+	t.patched = false
+	t.change()
+}
+
+// export takes traces and waits for nothing: what becomes of them is in the account.
+func (t *tenantExport) export(views []*trace.Trace) {
+	t.mu.Lock()
+	if t.want == nil || t.closed {
+		t.mu.Unlock()
+		return
+	}
+	if !t.awake {
+		t.awake = true
+		t.change()
+	}
+	t.mu.Unlock()
+	_ = t.sampler.Export(context.Background(), views) // whoever loses something counts and logs it
+}
+
+// change sees to it that the exporters become what is wished. t.mu is held.
+func (t *tenantExport) change() {
+	if !t.awake || t.closed || t.is == t.want {
+		return
+	}
+	if t.want != nil && !t.to.open() {
+		t.held = &handOverBuffer{limit: int64(t.want.queue.Spans)}
+		t.to.swap(t.held)
+	}
+	if !t.changing {
+		t.changing = true
+		t.all.changes.Go(t.work)
+	}
+}
+
+// work makes changes until there is nothing to change.
+func (t *tenantExport) work() {
+	for {
+		t.mu.Lock()
+		is, want, held := t.is, t.want, t.held
+		if is == want || t.closed && held == nil {
+			t.changing = false
+			t.mu.Unlock()
+			return
+		}
+		t.held = nil
+		var before exporter.Exporter
+		if want == nil {
+			before = t.to.swap(nil)
+		}
+		t.is = want
+		t.mu.Unlock()
+		if want == nil {
+			t.leave(before)
+			continue
+		}
+		t.exchange(is, want, held)
+	}
+}
+
+// leave lets an exporter send its rest in the background.
+func (t *tenantExport) leave(before exporter.Exporter) {
+	ctx, stop := context.WithTimeout(context.Background(), time.Duration(t.all.limit.Load()))
+	t.to.retireLater(ctx, stop, before)
+}
+
+// exchange puts new exporters in the place of those that are there, or of held.
+func (t *tenantExport) exchange(is, want *tenantWish, held *handOverBuffer) {
+	open := func() (exporter.Exporter, error) { return t.open(want), nil }
+	ctx, cancel := context.WithTimeout(context.Background(), spoolGrace)
+	defer cancel()
+	if want.spoolBytes > 0 { // it may be one that is still being left
+		t.to.hurry()
+		t.to.work.Wait()
+	}
+	switch {
+	case held != nil:
+		_ = t.to.resume(ctx, held, open) // what it could not take is counted
+	case is.sharesSpool(want):
+		_ = t.to.handOver(ctx, int64(is.queue.Spans), open)
+	default:
+		t.leave(t.to.swap(t.open(want)))
+	}
+}
+
+// open makes the exporters. A spool that cannot be used is left out: what goes to the
+// endpoint without it is counted at least.
+func (t *tenantExport) open(w *tenantWish) exporter.Exporter {
+	t.all.opening <- struct{}{} // so many disks at a time
+	defer func() { <-t.all.opening }()
+	out := &fanOut{}
+	for i := range w.endpoints {
+		o := t.options(w, i)
+		e, err := otlpgrpc.New(o)
+		if err != nil && o.Spool.Enabled() {
+			t.log.Error("sending without the spool; fix this and reload", "error", err)
+			t.mu.Lock()
+			t.patched = true
+			t.mu.Unlock()
+			o.Spool = exporter.Spool{}
+			e, err = otlpgrpc.New(o)
+		}
+		if err != nil {
+			t.log.Error("not sending to an endpoint", "error", err)
+			continue
+		}
+		out.Multi = append(out.Multi, e)
+	}
+	return out
+}
+
+func (t *tenantExport) options(w *tenantWish, i int) otlpgrpc.Options {
+	e := &w.endpoints[i]
+	o := otlpgrpc.Options{
+		Endpoint: e.to, Source: "export.otlp.endpoint", Pool: &t.all.pool,
+		Headers: headers(e.otlp), TLS: w.tls[i],
+		OTLP: t.all.resource, Queue: queue(w.queue, 0),
+		Timeout: time.Duration(e.otlp.Timeout), Logger: t.log,
+	}
+	if e.spool != "" {
+		o.Spool = exporter.Spool{Dir: e.spool, MaxBytes: w.spoolBytes / int64(len(w.endpoints))}
+	}
+	return o
+}
+
+// shutdown sends what is left until ctx is done. No change is under way any more.
+func (t *tenantExport) shutdown(ctx context.Context) {
+	_ = t.to.Shutdown(ctx) // what is lost is logged and counted
+}
+
+// close keeps anything from being changed or exported from now on.
+func (t *tenantExport) close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.closed = true
+}
+
+// over reports whether the tenant was removed and all it left is sent or given up.
+func (t *tenantExport) over() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.want == nil && t.is == nil && !t.changing && !t.to.busy()
+}
+
+// fanOut is a Multi that can be compared.
+type fanOut struct{ exporter.Multi }
