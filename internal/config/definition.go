@@ -54,7 +54,7 @@ func (l *Loaded) NewSet(defs []Definition) (*tenant.Set, error) {
 	for i, d := range defs {
 		owned[i] = d.Owned()
 	}
-	return tenant.NewSet(owned, texts(l.Tenancy.Shared), nil)
+	return tenant.NewSet(owned, texts(l.Tenancy.Shared), texts(l.Tenancy.Uplinks))
 }
 
 // ParseTenant reads a file that defines one tenant, whose ID is by default what the file
@@ -118,7 +118,7 @@ func (d *decoder) checkTenants(l *Loaded, unread []error) {
 	for i, t := range l.Tenants {
 		d.problems(fmt.Sprintf("tenants[%d].", i), t, unread)
 	}
-	if len(d.errs) > before || anyBelow(unread, "tenants") || anyBelow(unread, "tenancy.shared") {
+	if len(d.errs) > before || anyBelow(unread, "tenants") || anyBelow(unread, "tenancy.shared") || anyBelow(unread, "tenancy.uplinks") {
 		return // a name that is wrong is nobody's
 	}
 	_, err := l.NewSet(l.Definitions())

@@ -3,6 +3,7 @@
 package config_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/dwelltrace/dwell/internal/config"
+	"github.com/dwelltrace/dwell/internal/tenant"
 )
 
 const tenants = `
@@ -33,6 +35,7 @@ tenants:
 tenancy:
   dir: /etc/dwell/tenants.d
   shared: [qrouter-*]
+  uplinks: [ens3]
   export:
     otlp:
       - endpoint: tempo
@@ -50,6 +53,15 @@ api: {socket: /run/dwell/agent.sock, operators: {gids: [27]}}
 func TestTenants(t *testing.T) {
 	loaded := parse(t, tenants, "TOKEN=t", "DWELL_TENANCY_EXPORT_QUEUE_BATCH_SPANS=3")
 	red, blue := loaded.Tenants[0], loaded.Tenants[1]
+	set, err := loaded.NewSet(loaded.Definitions())
+	if err != nil || !slices.Equal(set.Shared(), []string{"qrouter-*"}) {
+		t.Errorf("shared %v, %v", set.Shared(), err)
+	}
+	uplink := false
+	set.MatchUplink("ens3", func(*tenant.Ref) { uplink = true })
+	if !uplink {
+		t.Error("ens3 is not an uplink")
+	}
 	owned := loaded.Definitions()[0].Owned()
 	got := []any{owned.ID, owned.Origin, owned.Ports, owned.Bridges, len(owned.Prefixes), owned.NetNS, owned.Containers, owned.VMs, owned.NeutronPorts}
 	want := []any{"red", "f:3", []string{"tap-red-*", "tap1"}, []string{"br-red"}, 2, []string{"red"}, []string{"web"}, []string{"vm1"}, []string{"2b1fb1b1-2fb1-4ac4-8f23-6e2a7b0c1d2e"}}
@@ -129,6 +141,8 @@ func TestMistakesOfTenants(t *testing.T) {
 		{"tenants: [{id: red, neutron_ports: [x]}]\n", "f:1:37: tenants[0].neutron_ports[0]: \"x\" is not a UUID"},
 		{"tenants:\n- {id: red, ports: [a]}\n- {id: red, ports: [b]}\n", "tenants: tenant ID red is defined twice (f:2 and f:3)"},
 		{"tenants:\n- {id: red, ports: [a]}\n- {id: blue, bridges: [a]}\n", "belong to tenant red (f:2) and to tenant blue (f:3)"},
+		{"tenancy: {uplinks: [ens3]}\ntenants: [{id: red, ports: [ens3]}]\n", "f:2:10: tenants: "},
+		{"tenancy: {uplinks: [a/b]}\ntenants: [{id: red, ports: [ens3]}]\n", "f:1:21: tenancy.uplinks[0]: "},
 		{"tenancy: {shared: [n]}\ntenants: [{id: red, netns: [n]}]\n", "f:2:10: tenants: namespace n is shared and belongs to tenant red (f:2)"},
 	} {
 		got := mistakes(t, tt.text)
@@ -206,7 +220,7 @@ func TestTenantFile(t *testing.T) {
 	if def, err = loaded.ParseTenant("/t/red.yaml", []byte("{id: crimson, vms: [a]}"), []string{"TOKEN=t"}); err != nil || def.ID != "crimson" {
 		t.Errorf("%q, %v", def.ID, err)
 	}
-	if origin := loaded.Origin("tenancy.export.otlp[0].headers.token").String(); origin != "f:7:54" {
+	if origin := loaded.Origin("tenancy.export.otlp[0].headers.token").String(); origin != "f:8:54" {
 		t.Errorf("reading a tenant has moved the configuration to %s", origin)
 	}
 	if headers := loaded.Tenancy.Export.OTLP[0].Headers; headers["x-scope-orgid"].Value() != "" {
