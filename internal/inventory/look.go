@@ -27,6 +27,9 @@ func (v *Inventory) look(s *space) {
 	if v.switches.ask(l.ports, v.cfg.Now) {
 		learned = true
 	}
+	if len(s.unasked) > 0 && v.switches.askAgain(v.cfg.Now) {
+		s.unasked, learned = nil, true
+	}
 	if learned {
 		v.scan(s)
 	}
@@ -73,7 +76,9 @@ func (v *Inventory) scan(s *space) listing {
 	}
 	now := v.cfg.Now()
 	rest := now.Add(max(v.cfg.MinInterval, restFactor*now.Sub(start)))
-	l.bridges, l.unplaced = bridgesOf(l.links, v.switches.known()), unplaced(l, v.switches.known())
+	l.bridges = bridgesOf(l.links, v.switches.known())
+	l.unplaced = unplaced(l, v.switches.known())
+	s.unask(l, touched, some)
 	for { // until the namespace's role has not changed meanwhile
 		old := s.snapshot.Load()
 		snap := &snapshot{

@@ -33,6 +33,9 @@ type space struct {
 	deadline     time.Time     // how long to wait for it
 	placeholders map[uint32]*trace.Device
 	doubts       doubts
+	// unasked are ports of Open vSwitch, by index, that may have been moved since its database
+	// was asked. Only the look that is under way uses it.
+	unasked map[int]bool
 
 	// touched are devices that may have changed since the last look; it is only used with
 	// tenants, and so is lived, when the namespace was last seen where it was, in ns since

@@ -122,11 +122,35 @@ func unplaced(l listing, known *ovsdb.Bridges) map[int]bool {
 	}
 	ports, system := map[int]bool{}, datapathOf(l.links)
 	for _, link := range l.links {
-		if isPort(link, system) && (known == nil || known.Of(link.Attrs().Name) == "") && !lone(link) {
-			ports[link.Attrs().Index] = true
+		a := link.Attrs()
+		named := known != nil && known.Of(a.Name) != ""
+		if isPort(link, system) && !named && l.bridges[a.Index] != a.Name { // a bridge is its own
+			ports[a.Index] = true
 		}
 	}
 	return ports
+}
+
+// unask notes the ports of Open vSwitch about which there were notifications: the database
+// must be asked about them again before it is known on which bridges they are.
+func (s *space) unask(l listing, all bool, some map[uint32]bool) {
+	if len(l.ports) == 0 {
+		return
+	}
+	system := datapathOf(l.links)
+	for _, link := range l.links {
+		index := link.Attrs().Index
+		_, touched := some[uint32(index)]
+		if isPort(link, system) && (all || touched) {
+			if s.unasked == nil {
+				s.unasked = map[int]bool{}
+			}
+			s.unasked[index] = true
+		}
+		if s.unasked[index] {
+			l.unplaced[index] = true
+		}
+	}
 }
 
 // watchLinks begins to read notifications about a namespace in which there may be ports. It

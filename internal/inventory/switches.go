@@ -53,16 +53,38 @@ func (s *switches) ask(ports []string, now func() time.Time) bool {
 	if !s.asked.IsZero() && (age < ovsRest || age < ovsMaxAge && s.knows(ports)) {
 		return false
 	}
+	_, learned := s.query(now)
+	return learned
+}
+
+// askAgain queries the database about ports that may have been moved, unless it was asked just
+// now. It reports whether there was an answer.
+func (s *switches) askAgain(now func() time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.asked.IsZero() && now().Sub(s.asked) < ovsRest {
+		return false
+	}
+	answered, _ := s.query(now)
+	return answered
+}
+
+// query reports whether there was an answer, and whether it was not that of before. Without
+// one, what was known is still the best.
+func (s *switches) query(now func() time.Time) (answered, learned bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), ovsTimeout)
 	defer cancel()
 	answer, err := ovsdb.Query(ctx, s.socket)
 	s.asked = now()
-	if before := s.known(); err != nil || before != nil && before.Equal(answer) {
-		return false // what was known is still the best
+	if err != nil {
+		return false, false
+	}
+	if before := s.known(); before != nil && before.Equal(answer) {
+		return true, false
 	}
 	s.bridges.Store(&answer)
 	s.changes.Add(1)
-	return true
+	return true, true
 }
 
 func (s *switches) knows(ports []string) bool {

@@ -10,6 +10,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"github.com/dwelltrace/dwell/internal/ovsdb/ovsdbtest"
+	"github.com/dwelltrace/dwell/internal/tenant"
 )
 
 // link is what netlink says about a device of Open vSwitch, or about another.
@@ -145,5 +146,97 @@ func TestNoPortNoQuery(t *testing.T) {
 	v.NetNS(ns.Inode())
 	if n := db.Queries.Load(); n != 0 {
 		t.Errorf("%d queries", n)
+	}
+}
+
+// A port of Open vSwitch is on the bridge that the database names. If a tenant has bridges,
+// one that it does not name may be on any of them.
+func TestSwitchPortsOfTenants(t *testing.T) {
+	links := switched()
+	links[3] = &netlink.Tuntap{LinkAttrs: *links[3].Attrs(), Mode: netlink.TUNTAP_MODE_TAP}
+	bridges := map[int]string{3: "br-int", 4: "br-int", 5: "br-ex", 6: "br-ex", 7: "ovs-system", 12: "ovs-system"}
+	w := newWorld(t, Config{})
+	for _, test := range []struct {
+		set  *tenant.Set
+		want map[uint32]string
+	}{
+		{
+			setOf(t, nil, tenant.Tenant{ID: "red", Bridges: []string{"br-int"}}),
+			map[uint32]string{3: "red", 4: "red", 5: nobody, 6: nobody, 7: unsure, 8: nobody, 12: unsure},
+		},
+		{
+			setOf(t, nil, tenant.Tenant{ID: "red", Ports: []string{"new"}}),
+			map[uint32]string{3: nobody, 4: unsure, 5: nobody, 6: nobody, 7: nobody, 8: nobody, 12: "red"},
+		},
+	} {
+		w.v.SetTenants(test.set)
+		snap := &snapshot{netns: w.v.NetNS(w.hyp.Inode()), found: true, listed: w.clock.now()}
+		l := listing{links: links, ports: portsOf(links), bridges: bridges}
+		l.unplaced = map[int]bool{7: true, 12: true}
+		snap.devices = merge(snap, snap, l, snap.listed)
+		w.v.attribute(w.hyp.Inode(), snap, snap.listed)
+		for index, want := range test.want {
+			if k := snap.devices[index]; ownerOf(k.device) != want {
+				t.Errorf("%s belongs to %s, want %s", k.device.Name, ownerOf(k.device), want)
+			}
+		}
+	}
+	db := ovsdbtest.Serve(t, ports()...)
+	s := &switches{socket: db.Socket}
+	s.ask(portsOf(links), time.Now)
+	l := listing{links: links, ports: portsOf(links), bridges: bridgesOf(links, s.known())}
+	if got := unplaced(l, s.known()); !maps.Equal(got, map[int]bool{12: true}) {
+		t.Errorf("not known for certain: %v", got)
+	}
+	l.bridges = bridgesOf(links, nil)
+	if got := unplaced(l, nil); len(got) != 6 {
+		t.Errorf("not known for certain without the database: %v", got)
+	}
+}
+
+// A port that was moved is on a bridge that is not known until the database has been asked.
+func TestMovedSwitchPort(t *testing.T) {
+	links, s := switched(), &space{}
+	list := func(touched ...uint32) map[int]bool {
+		l := listing{links: links, ports: portsOf(links), unplaced: map[int]bool{}}
+		some := map[uint32]bool{}
+		for _, index := range touched {
+			some[index] = false
+		}
+		s.unask(l, false, some)
+		return l.unplaced
+	}
+	for _, test := range []struct {
+		touched []uint32
+		want    map[int]bool
+	}{
+		{nil, map[int]bool{}},
+		{[]uint32{4, 9}, map[int]bool{4: true}}, // veth1 is on another kind of bridge
+		{nil, map[int]bool{4: true}},
+		{[]uint32{6}, map[int]bool{4: true, 6: true}},
+	} {
+		if got := list(test.touched...); !maps.Equal(got, test.want) {
+			t.Errorf("after %v: %v, want %v", test.touched, got, test.want)
+		}
+	}
+	db, c := ovsdbtest.Serve(t, ports()...), &clock{}
+	sw := &switches{socket: db.Socket}
+	sw.ask(portsOf(links), c.now)
+	db.Set(ovsdbtest.Port{Bridge: "br-ex", Devices: []string{"tap1"}})
+	if sw.askAgain(c.now) {
+		t.Error("asked all the time")
+	}
+	c.advance(ovsRest)
+	if !sw.askAgain(c.now) || sw.known().Of("tap1") != "br-ex" {
+		t.Errorf("after the move: %+v", sw.known())
+	}
+	c.advance(ovsRest)
+	if !sw.askAgain(c.now) {
+		t.Error("an answer that is the same is one")
+	}
+	db.Answer("nothing")
+	c.advance(ovsRest)
+	if sw.askAgain(c.now) {
+		t.Error("no answer is one")
 	}
 }
