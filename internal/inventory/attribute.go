@@ -94,6 +94,7 @@ func (v *Inventory) attribute(inode uint32, snap *snapshot, now time.Time) {
 	}
 	facts := v.facts(t)
 	j := judge{v: v, t: t, n: v.naming(t), inode: inode, now: now, snap: snap}
+	j.add = func(ref *tenant.Ref) { j.said.add(ref) }
 	role := j.space()
 	ns := *snap.netns
 	ns.Tenant, ns.Shared = "", false
@@ -145,6 +146,9 @@ type judge struct {
 	now       time.Time
 	snap      *snapshot
 	conflicts []Conflict
+	// said is what add has been called with, for one device after the other.
+	said verdict
+	add  func(*tenant.Ref)
 	// recheck is when the first of the doubts is over.
 	recheck time.Time
 }
@@ -215,12 +219,13 @@ func (j *judge) device(k known, role string, moved bool) known {
 	case !before.judged: // it went before tenants came
 		k.own = ownership{unsure: true, judged: true}
 	}
-	d := *k.device
-	d.NetNS, d.Tenant, d.Unattributed = j.snap.netns, k.own.tenant, k.own.unsure
+	owner, unsure := k.own.tenant, k.own.unsure
 	if role == sharedRole && j.doubted(k.own.doubt) {
-		d.Tenant, d.Unattributed = "", true
+		owner, unsure = "", true
 	}
-	if d != *k.device {
+	if d := k.device; d.NetNS != j.snap.netns || d.Tenant != owner || d.Unattributed != unsure {
+		d := *k.device
+		d.NetNS, d.Tenant, d.Unattributed = j.snap.netns, owner, unsure
 		k.device = &d
 	}
 	return k
@@ -229,8 +234,9 @@ func (j *judge) device(k known, role string, moved bool) known {
 // port finds out whose a device is that is in a hypervisor or in a shared namespace.
 func (j *judge) port(k known) ownership {
 	own := ownership{judged: true}
-	add := func(ref *tenant.Ref) { own.said.add(ref) }
-	k.matchNames(j.t.set, add)
+	j.said = verdict{}
+	matchNames(j.t.set, k.device.Name, k.others, j.add)
+	own.said = j.said
 	own.said.merge(j.t.vms.owner(k.device.Name))
 	hidden := k.edge == pair && k.device.Lower.NetNS == 0 // it may lead to anybody
 	private := k.edge == tap || hidden
@@ -244,7 +250,8 @@ func (j *judge) port(k known) ownership {
 		}
 	}
 	if own.said.none() && k.device.Bridge != "" && !hidden {
-		j.t.set.MatchBridge(k.device.Bridge, add)
+		j.t.set.MatchBridge(k.device.Bridge, j.add)
+		own.said = j.said
 		private = private || k.unplaced && j.t.set.HasBridges()
 	}
 	if own.said.conflict() {
@@ -334,12 +341,12 @@ func (j *judge) derive() (id string, unsure bool) {
 	return w.tenant, false
 }
 
-// matchNames calls found with the references that mean the device by one of its names.
-func (k *known) matchNames(set *tenant.Set, found func(*tenant.Ref)) {
-	set.MatchUplink(k.device.Name, found)
-	set.MatchPort(k.device.Name, found)
-	for _, name := range k.others {
-		set.MatchUplink(name, found)
-		set.MatchPort(name, found)
+// matchNames calls found with the references that mean a device by one of its names.
+func matchNames(set *tenant.Set, name string, others []string, found func(*tenant.Ref)) {
+	set.MatchUplink(name, found)
+	set.MatchPort(name, found)
+	for _, other := range others {
+		set.MatchUplink(other, found)
+		set.MatchPort(other, found)
 	}
 }

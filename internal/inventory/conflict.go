@@ -114,7 +114,7 @@ func (s *snapshot) match(set *tenant.Set, found func(*tenant.Ref)) {
 		if !k.seen.Equal(s.listed) {
 			continue
 		}
-		k.matchNames(set, found)
+		matchNames(set, k.device.Name, k.others, found)
 		if k.device.Bridge != "" {
 			set.MatchBridge(k.device.Bridge, found)
 		}

@@ -21,7 +21,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func needRoot(t *testing.T) {
+func needRoot(t testing.TB) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root to make network namespaces")
@@ -51,7 +51,7 @@ func newInventory(t *testing.T, cfg Config) (*Inventory, *clock) {
 	return v, c
 }
 
-func create(t *testing.T, suffix string) *netns.NS {
+func create(t testing.TB, suffix string) *netns.NS {
 	t.Helper()
 	needRoot(t)
 	ns, err := netns.Create(fmt.Sprintf("dwt%d-inv-%s", os.Getpid(), suffix))
@@ -68,7 +68,7 @@ func create(t *testing.T, suffix string) *netns.NS {
 }
 
 // inside calls f with a netlink handle in the namespace.
-func inside(t *testing.T, ns *netns.NS, f func(*netlink.Handle) error) {
+func inside(t testing.TB, ns *netns.NS, f func(*netlink.Handle) error) {
 	t.Helper()
 	nl, err := ns.Netlink()
 	if err != nil {
