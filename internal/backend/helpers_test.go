@@ -3,7 +3,12 @@
 package backend_test
 
 import (
+	"bufio"
 	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"testing"
@@ -61,9 +66,9 @@ func start(t *testing.T, o backend.ServerOptions) *setup {
 	return &setup{o.Hub, s, o.Socket}
 }
 
-func shutdown(t *testing.T, s *backend.Server) {
+func shutdown(t testing.TB, s *backend.Server) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), soon)
+	ctx, cancel := context.WithTimeout(context.Background(), soon)
 	defer cancel()
 	s.Shutdown(ctx)
 }
@@ -90,4 +95,48 @@ func some(n int) []*trace.Trace {
 		}
 	}
 	return list
+}
+
+// streamed returns the first n lines of a stream.
+func streamed(t *testing.T, s *setup, target string, n int) []string {
+	t.Helper()
+	c, err := net.Dial("unix", s.socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(soon)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(c, "GET "+target+" HTTP/1.1\r\nHost: dwell\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil) //nolint:bodyclose // the connection is closed
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []string
+	for scanner := bufio.NewScanner(resp.Body); len(list) < n && scanner.Scan(); {
+		list = append(list, scanner.Text())
+	}
+	if len(list) < n {
+		t.Fatalf("%s: %d lines, want %d", target, len(list), n)
+	}
+	return list
+}
+
+// lastCode reads a stream to its end and returns the code with which it ends.
+func lastCode(t *testing.T, s *client.Stream) (code string) {
+	t.Helper()
+	for {
+		_, note, err := s.Next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return code
+		case err != nil:
+			t.Fatal(err)
+		case note != nil && note.End != nil:
+			code = note.End.Code
+		}
+	}
 }
