@@ -30,13 +30,13 @@ type demoTenants struct {
 }
 
 // newDemoTenants makes tenants of the lab's. Each owns a bridge; what hangs on it follows from
-// that.
+// that. The NIC is for all, although it leads into the outside's namespace.
 func newDemoTenants(of []lab.Tenant) (*demoTenants, error) {
 	var all []tenant.Tenant
 	for _, t := range of {
 		all = append(all, tenant.Tenant{ID: t.Role, Bridges: []string{t.Bridge}, Prefixes: []netip.Prefix{t.Network}})
 	}
-	set, err := tenant.NewSet(all, nil, nil)
+	set, err := tenant.NewSet(all, nil, []string{lab.Uplink})
 	if err != nil {
 		return nil, err
 	}

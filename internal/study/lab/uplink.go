@@ -9,11 +9,14 @@ const (
 	target6 = "2001:db8:0:113::8"
 )
 
+// Uplink is the name of the hypervisor's NIC.
+const Uplink = "ens3"
+
 // uplink is the hypervisor's NIC and the wire to the outside, the same in every
 // topology that has a hypervisor.
 func uplink() Veth {
 	return Veth{
-		{In: Hypervisor, Name: "ens3", Addrs: addrs("192.168.122.208/24", "2001:db8:0:122::208/64")},
+		{In: Hypervisor, Name: Uplink, Addrs: addrs("192.168.122.208/24", "2001:db8:0:122::208/64")},
 		{In: Outside, Name: "outside0", Addrs: addrs("192.168.122.1/24", "2001:db8:0:122::1/64")},
 	}
 }
