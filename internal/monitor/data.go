@@ -141,7 +141,7 @@ func (d *data) measure(p *ping) {
 	}
 	d.table.add(p)
 	at := &d.slowest[mod(p.at.Unix()/slotSeconds, slots)]
-	if *at == nil || (*at).slot() != p.slot() || p.rtt > (*at).rtt {
+	if *at == nil || (*at).slot() < p.slot() || (*at).slot() == p.slot() && p.rtt > (*at).rtt {
 		*at = p
 	}
 }

@@ -38,15 +38,13 @@ const (
 	// firstRetry and lastRetry are the shortest and the longest time between two attempts.
 	firstRetry = 500 * time.Millisecond
 	lastRetry  = 10 * time.Second
-	// maxBatch traces wait to be handed on; then the feed reads no further, and the agent counts
-	// what it cannot send.
-	maxBatch = 2048
 )
 
 // Feed reads the stream of a backend for as long as it is run.
 type Feed struct {
 	Backend Backend
-	// Handle is given what comes, one message after another. It may wait.
+	// Handle is given what comes, one message after another. It may wait: the feed reads no further
+	// meanwhile, and the agent counts what it cannot send.
 	Handle func(Message)
 	// Now reads the clock.
 	Now func() time.Time
@@ -230,9 +228,6 @@ func (f *Feed) collect(ctx context.Context, items <-chan item) (began bool, err 
 			}
 			if flush == nil {
 				flush = time.After(every)
-			}
-			if len(batch.Traces) >= maxBatch {
-				hand()
 			}
 		}
 	}

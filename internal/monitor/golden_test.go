@@ -37,7 +37,7 @@ func scenes() map[string]func(*view) {
 		},
 		"thousand": func(v *view) {
 			v.connect(summary(1_234_567))
-			v.pings(1000, 8*time.Second)
+			v.pings(1000, 3*time.Second)
 			v.Update(monitor.Batch{At: v.now, Lost: 312})
 		},
 		"waterfall": func(v *view) {

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/charmbracelet/x/ansi"
+
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/internal/backend/api"
 )
@@ -138,7 +140,7 @@ func (m *Model) tableRow(c columns, r *line) string {
 		st = dim
 	}
 	name := l.clean(r.name())
-	if r.parent != "" {
+	if r.parent != "" && m.order == byPath {
 		name = "  " + name
 	}
 	s := l.paint(m.direction(r.direction), dim) + " " + l.paint(l.left(l.middle(name, c.name), c.name), st)
@@ -183,19 +185,31 @@ func (m *Model) list(width, room int) []string {
 	}
 	at := m.cursor(all)
 	from := max(0, at-(room-2))
-	for i := from; i < min(len(all), from+room-1); i++ {
-		out = append(out, m.listRow(width, all[i], i == at))
+	rows := all[from:min(len(all), from+room-1)]
+	way := 0
+	for _, p := range rows {
+		way = max(way, ansi.StringWidth(m.way(p)))
+	}
+	for i, p := range rows {
+		out = append(out, m.listRow(width, min(way, width-listFixed-leastOutcome), p, from+i == at))
 	}
 	return out
 }
 
-func (m *Model) listRow(width int, p *ping, picked bool) string {
+// listFixed is what the columns of the list take whose width never changes, with the gaps; leastOutcome is
+// what stays for the outcome.
+const (
+	listFixed    = 2 + 8 + 2 + 2 + 5 + 2 + 9 + 2
+	leastOutcome = 12
+)
+
+// listRow draws a ping. What is in the last column is cut off first.
+func (m *Model) listRow(width, way int, p *ping, picked bool) string {
 	l := m.look
 	mark := "  "
 	if picked {
 		mark = l.paint(string(l.pick('▸', '>')), bold) + " "
 	}
-	st := outcomeStyle(p.t.Outcome, 1)
 	outcome := p.t.Outcome.String()
 	if r := p.reason(); r != "" {
 		outcome += " " + l.clean(r)
@@ -204,19 +218,16 @@ func (m *Model) listRow(width int, p *ping, picked bool) string {
 	if p.replied {
 		rtt = l.duration(p.rtt)
 	}
-	const fixed = 2 + 8 + 2 + 5 + 2 + 9
-	outcomeWidth := min(34, max(12, (width-fixed-4)*23/50))
-	way := width - fixed - outcomeWidth - 4
-	what := l.paint(m.local(p.at).Format("15:04:05"), dim) + "  "
+	row := l.paint(m.local(p.at).Format("15:04:05"), dim) + "  "
 	if way >= 12 {
-		what += l.left(l.middle(m.way(p), way), way) + "  "
+		row += l.left(l.middle(m.way(p), way), way) + "  "
 	}
 	seq := l.right(strconv.Itoa(int(p.t.Ping.Seq)), 5)
-	row := what + l.paint(seq, dim) + "  " + l.paint(l.left(outcome, outcomeWidth), st) + "  " + l.right(rtt, 9)
+	row += l.paint(seq, dim) + "  " + l.right(rtt, 9) + "  " + l.paint(outcome, outcomeStyle(p.t.Outcome, 1))
 	if picked {
 		row = l.paint(strings.ReplaceAll(row, "\x1b[0m", "\x1b[0;1m"), bold)
 	}
-	return mark + row
+	return l.cut(mark+row, width)
 }
 
 // way says from where to where.

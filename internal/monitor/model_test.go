@@ -266,7 +266,7 @@ func TestAnything(t *testing.T) {
 			case 2:
 				v.Update(monitor.Gone{At: v.now, Again: v.now.Add(time.Second), Err: errors.New("gone\nfor now")})
 			case 3:
-				v.pings(rapid.SampledFrom([]int{0, 1, 30}).Draw(t, "rate"), rapid.SampledFrom([]time.Duration{time.Second, time.Minute}).Draw(t, "time"))
+				v.pings(rapid.SampledFrom([]int{0, 1, 10}).Draw(t, "rate"), rapid.SampledFrom([]time.Duration{time.Second, 20 * time.Second}).Draw(t, "time"))
 			default:
 				v.press(rapid.SampledFrom(keys).Draw(t, "key"))
 			}

@@ -4,6 +4,7 @@ package monitor
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/internal/backend/api"
@@ -130,8 +131,13 @@ func (k key) name() string {
 	if k.peer != "" && s.Device != nil {
 		s.Peer = &trace.Device{Name: k.peer}
 	}
-	if kind == trace.KindDevice && k.bridge == "" {
-		return k.kind // a router is its namespace
+	switch kind {
+	case trace.KindDevice:
+		if k.bridge == "" {
+			return k.kind // a router is its namespace
+		}
+	case trace.KindHypervisor, trace.KindForward, trace.KindDeliver:
+		return strings.TrimRight(k.kind+" "+k.device, " ") // there may be one for each device where they begin
 	}
 	return s.Name()
 }

@@ -32,10 +32,14 @@ type second struct {
 	sum    int64
 }
 
-// add counts a duration that was measured at a time.
+// add counts a duration that was measured at a time, unless that is over a minute before another.
 func (w *window) add(at time.Time, ns int64) {
 	unix := at.Unix()
+	w.seconds[mod(unix, windowSeconds)].add(unix, 1, ns)
 	s := &w.slots[mod(unix/slotSeconds, slots)]
+	if unix/slotSeconds < s.number {
+		return // its place belongs to a later time already
+	}
 	if number := unix / slotSeconds; s.number != number || s.hist == nil {
 		if s.hist == nil {
 			s.hist = &histogram{}
@@ -46,12 +50,18 @@ func (w *window) add(at time.Time, ns int64) {
 	}
 	s.hist.add(ns)
 	s.max = max(s.max, ns)
-	sec := &w.seconds[mod(unix, windowSeconds)]
-	if sec.number != unix {
-		*sec = second{number: unix}
+}
+
+// add counts n in the second that is number, unless the place belongs to a later one already.
+func (s *second) add(number int64, n uint32, sum int64) {
+	if number < s.number {
+		return
 	}
-	sec.n++
-	sec.sum += ns
+	if number > s.number {
+		*s = second{number: number}
+	}
+	s.n += n
+	s.sum += sum
 }
 
 func mod(a, n int64) int { return int(((a % n) + n) % n) }
@@ -112,23 +122,27 @@ func (w *window) clone() window {
 const rateSeconds = 5
 
 // meter counts per second.
-type meter struct{ seconds [windowSeconds]second }
-
-func (m *meter) add(at time.Time, n uint64) {
-	s := &m.seconds[mod(at.Unix(), windowSeconds)]
-	if s.number != at.Unix() {
-		*s = second{number: at.Unix()}
-	}
-	s.n += uint32(n)
+type meter struct {
+	seconds [windowSeconds]second
+	// first is the second in which counting began, 0 before.
+	first int64
 }
 
-// rate returns how many there were per second in the last whole seconds.
+func (m *meter) add(at time.Time, n uint64) {
+	if m.first == 0 || at.Unix() < m.first {
+		m.first = at.Unix()
+	}
+	m.seconds[mod(at.Unix(), windowSeconds)].add(at.Unix(), uint32(n), 0)
+}
+
+// rate returns how many there were per second in the last whole seconds since counting began.
 func (m *meter) rate(now time.Time) float64 {
 	var n uint64
-	for back := int64(1); back <= rateSeconds; back++ {
+	whole := max(1, min(rateSeconds, now.Unix()-m.first))
+	for back := int64(1); back <= whole; back++ {
 		if s := m.seconds[mod(now.Unix()-back, windowSeconds)]; s.number == now.Unix()-back {
 			n += uint64(s.n)
 		}
 	}
-	return float64(n) / rateSeconds
+	return float64(n) / float64(whole)
 }
