@@ -2,7 +2,11 @@
 
 package backend
 
-import "time"
+import (
+	"time"
+
+	"github.com/dwelltrace/dwell/correlate/trace"
+)
 
 // Patterns returns the paths of all routes, as OpenAPI has them, with their parameters.
 func Patterns() map[string][]string {
@@ -17,4 +21,40 @@ func Patterns() map[string][]string {
 func (o ServerOptions) WithHeartbeat(d time.Duration) ServerOptions {
 	o.heartbeat = d
 	return o
+}
+
+// SizeOf returns about how many bytes a trace takes.
+func SizeOf(t *trace.Trace) int { return sizeOf(t) }
+
+// TraceBytes returns about what all tenants' traces take that are kept.
+func (h *Hub) TraceBytes() (n int) {
+	for _, f := range *h.feeds.Load() {
+		f.mu.Lock()
+		if f.book != nil {
+			n += f.book.bytes
+		}
+		f.mu.Unlock()
+	}
+	return n
+}
+
+// Discard reads a tenant's stream and throws the lines away, without encoding them.
+func (h *Hub) Discard(tenant string) (stop func()) {
+	f := h.feed(tenant)
+	s := f.subscribe(filter{}, 0)
+	done := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case <-s.wake:
+				s.take(nil)
+			case <-done:
+				return
+			}
+		}
+	}()
+	return func() {
+		f.unsubscribe(s)
+		close(done)
+	}
 }
