@@ -92,7 +92,7 @@ func (v *Inventory) attribute(inode uint32, snap *snapshot, now time.Time) {
 		}
 		return
 	}
-	facts := v.facts(t)
+	facts := v.facts()
 	j := judge{v: v, t: t, n: v.naming(t), inode: inode, now: now, snap: snap}
 	j.add = func(ref *tenant.Ref) { j.said.add(ref) }
 	role := j.space()
@@ -115,10 +115,10 @@ func (v *Inventory) attribute(inode uint32, snap *snapshot, now time.Time) {
 		changed = changed || owned.device != k.device
 		snap.devices[index] = owned
 	}
-	snap.facts, snap.conflicts, snap.moved = facts, j.conflicts, nil
+	snap.facts, snap.by, snap.conflicts, snap.moved = facts, t, j.conflicts, nil
 	snap.recheck = j.recheck
 	if role == sharedRole && (changed || !maps.Equal(ways, snap.ways)) {
-		t.changes.Add(1) // it may say something about other namespaces
+		v.base.Add(1) // it may say something about other namespaces
 	}
 }
 
@@ -134,7 +134,7 @@ func (s *snapshot) forget() {
 		devices[index] = k
 	}
 	s.netns, s.devices, s.owner = &ns, devices, spaceOwner{}
-	s.facts, s.ways, s.conflicts, s.recheck = 0, nil, nil, time.Time{}
+	s.facts, s.by, s.ways, s.conflicts, s.recheck = 0, nil, nil, nil, time.Time{}
 }
 
 // judge attributes one snapshot.

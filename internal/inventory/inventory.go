@@ -130,7 +130,8 @@ type Inventory struct {
 
 	hypervisors atomic.Pointer[[]uint32]
 
-	// tenancy is nil without tenants; base counts what else may change whose something is.
+	// tenancy is nil without tenants; base counts the changes of what that follows from, apart
+	// from names. It never decreases, so that no two states have the same number.
 	tenancy  atomic.Pointer[tenancy]
 	base     atomic.Uint64
 	doubtful atomic.Uint64

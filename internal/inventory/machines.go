@@ -33,8 +33,8 @@ const (
 // the directory's time says that there is news.
 type machines struct {
 	dir     string
-	changes atomic.Uint64
-	next    atomic.Int64 // time of the next check, in ns since the Unix epoch
+	changes *atomic.Uint64 // of what it says
+	next    atomic.Int64   // time of the next check, in ns since the Unix epoch
 	taps    atomic.Pointer[taps]
 
 	mu      sync.Mutex // held during a check

@@ -78,8 +78,10 @@ type snapshot struct {
 	moved map[uint32]bool
 
 	// What follows is about tenants. facts is the number of what it was concluded from, 0 if
-	// there were no tenants; recheck is when it must be again, or zero.
+	// there were no tenants, and by is those that there were; recheck is when it must be
+	// concluded again, or zero.
 	facts     uint64
+	by        *tenancy
 	recheck   time.Time
 	owner     spaceOwner
 	ways      map[uint32]way

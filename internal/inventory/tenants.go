@@ -17,8 +17,6 @@ type tenancy struct {
 	set *tenant.Set
 	vms *machines
 
-	// changes counts what may make an answer about tenants another one, but for names.
-	changes atomic.Uint64
 	current atomic.Pointer[naming]
 
 	mu       sync.Mutex // held while names are resolved
@@ -35,12 +33,12 @@ type tenancy struct {
 func (v *Inventory) SetTenants(set *tenant.Set) {
 	var t *tenancy
 	if set.Len() > 0 {
-		t = &tenancy{set: set, vms: &machines{dir: v.cfg.LibvirtDir}}
+		t = &tenancy{set: set, vms: &machines{dir: v.cfg.LibvirtDir, changes: &v.base}}
 		t.resolved = resolved(set)
 	}
 	v.judgeAll() // what changes hands is then in doubt, even if it was not asked about
-	v.base.Add(1)
 	v.tenancy.Store(t)
+	v.base.Add(1)
 	if t == nil {
 		v.links.close()
 		return
@@ -53,8 +51,8 @@ func (v *Inventory) HasTenants() bool { return v.tenancy.Load() != nil }
 
 // facts returns a number that is another one when an answer about tenants may be. It is
 // never 0.
-func (v *Inventory) facts(t *tenancy) uint64 {
-	n := 1 + v.base.Load() + v.finder.changes.Load() + t.changes.Load() + t.vms.changes.Load()
+func (v *Inventory) facts() uint64 {
+	n := 1 + v.base.Load() + v.finder.changes.Load()
 	if v.finder.names != nil {
 		n += v.finder.names.Answers()
 	}
@@ -71,7 +69,7 @@ func (v *Inventory) resolveTenants() {
 	t.mu.Lock()
 	if !slices.Equal(now, t.resolved) {
 		t.resolved = now
-		t.changes.Add(1)
+		v.base.Add(1)
 	}
 	t.mu.Unlock()
 	v.releaseLinks(t)
@@ -79,7 +77,7 @@ func (v *Inventory) resolveTenants() {
 
 // naming returns whose namespaces are by their names, as of now.
 func (v *Inventory) naming(t *tenancy) *naming {
-	version := v.facts(t)
+	version := v.facts()
 	if n := t.current.Load(); n != nil && n.version == version {
 		return n
 	}
@@ -102,7 +100,7 @@ func (v *Inventory) judged(s *space, now time.Time) *snapshot {
 		switch {
 		case t == nil && old.facts == 0:
 			return old
-		case t != nil && old.facts == v.facts(t) && (old.recheck.IsZero() || now.Before(old.recheck)):
+		case t != nil && old.by == t && old.facts == v.facts() && (old.recheck.IsZero() || now.Before(old.recheck)):
 			return old
 		}
 		snap := *old

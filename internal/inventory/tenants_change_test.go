@@ -292,3 +292,85 @@ func TestLinksLetGo(t *testing.T) {
 	}
 	w.v.SetTenants(nil)
 }
+
+// What was scanned before the tenants came is in doubt when they change, too, though nobody has
+// asked about it.
+func TestTenantsChangeOfWhatNobodyAskedAbout(t *testing.T) {
+	w := newWorld(t, Config{})
+	guest := create(t, "g-red")
+	w.v.look(w.v.space(guest.Inode()))
+	w.v.SetTenants(redAndBlue(t))
+	w.v.SetTenants(setOf(t, nil, tenant.Tenant{ID: "green", NetNS: []string{"*-g-red"}}))
+	expectSpace(t, w.v, guest.Inode(), "private")
+	w.settle()
+	expectSpace(t, w.v, guest.Inode(), "green")
+}
+
+// A namespace that is not where it was found may be another one: that is found out at once, by
+// more than the time at which its directory was modified.
+func TestNamespaceIsNotWhereItWas(t *testing.T) {
+	w := newWorld(t, Config{MinInterval: time.Microsecond})
+	red, other := create(t, "g-red"), create(t, "other")
+	w.v.SetTenants(redAndBlue(t))
+	w.later()
+	expectSpace(t, w.v, red.Inode(), "red")
+	bind(t, other, red.Name())
+	w.clock.advance(watchInterval)
+	expectSpace(t, w.v, red.Inode(), "red") // there is no other one
+	if w.v.space(red.Inode()).snapshot.Load().found {
+		t.Error("it is still believed to be where it was")
+	}
+	w.settle()
+	expectSpace(t, w.v, red.Inode(), "private")
+}
+
+// What is gone stays whose it was only if it was looked for everywhere, and not for long.
+func TestGoneNamespaces(t *testing.T) {
+	w := newWorld(t, Config{})
+	w.v.SetTenants(redAndBlue(t))
+	now := w.clock.now()
+	settle := w.v.cfg.Settle
+	for _, test := range []struct {
+		thorough bool
+		gone     time.Duration
+		want     string
+	}{{true, 0, "red"}, {true, settle - 1, "red"}, {true, settle, ""}, {false, 0, ""}} {
+		snap := &snapshot{
+			netns: &trace.NetNS{Inode: 4711, Name: "x"}, thorough: test.thorough, gone: now.Add(-test.gone),
+			owner: spaceOwner{role: "red", judged: true},
+		}
+		w.v.attribute(4711, snap, now)
+		if snap.netns.Tenant != test.want || snap.netns.Shared {
+			t.Errorf("%+v: %+v", test, snap.netns)
+		}
+	}
+}
+
+// A number that was another namespace's, of nobody, is in doubt if it comes to a tenant. One
+// that is the same namespace is not: it has got its name.
+func TestCookies(t *testing.T) {
+	w := newWorld(t, Config{})
+	guest := create(t, "g-red")
+	w.v.SetTenants(redAndBlue(t))
+	w.later()
+	s := w.v.space(guest.Inode())
+	for _, test := range []struct {
+		cookie func(uint64) uint64
+		want   string
+	}{
+		{func(c uint64) uint64 { return c }, "red"},
+		{func(c uint64) uint64 { return c + 1 }, "private"},
+		{func(uint64) uint64 { return 0 }, "red"}, // the kernel does not say
+	} {
+		w.v.lookNow(s)
+		snap := *s.snapshot.Load()
+		if snap.cookie == 0 {
+			t.Fatal("the kernel did not say which namespace it is")
+		}
+		snap.cookie = test.cookie(snap.cookie)
+		snap.owner = spaceOwner{judged: true}
+		s.snapshot.Store(&snap)
+		w.v.lookNow(s)
+		expectSpace(t, w.v, guest.Inode(), test.want)
+	}
+}
