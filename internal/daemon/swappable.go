@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/exporter"
@@ -107,6 +108,14 @@ func (s *swappable) hurry() {
 	for _, stop := range s.stops {
 		stop()
 	}
+}
+
+// settle waits until the exporters that are retiring in the background have ended, which they
+// may do on their own for so long. What one is just sending when it is cut short is sent once
+// more from its spool: it may have been taken.
+func (s *swappable) settle(grace time.Duration) {
+	defer time.AfterFunc(grace, s.hurry).Stop()
+	s.work.Wait()
 }
 
 // handOver exchanges an exporter for one that cannot be opened before the other has ended,

@@ -30,8 +30,9 @@ type tenantExport struct {
 	// want is what is wished, nil for no export. is is what the exporters are made of, nil
 	// while there are none.
 	want, is *tenantWish
-	// held takes traces until there are exporters.
-	held *handOverBuffer
+	// held takes traces until there are exporters, which are to be as heldFor.
+	held    *handOverBuffer
+	heldFor *tenantWish
 	// awake is set when there has been something to send, changing while a goroutine
 	// brings is to want, and patched if a spool is missing in what was opened.
 	awake, changing, patched, closed bool
@@ -82,7 +83,7 @@ func (t *tenantExport) change() {
 		return
 	}
 	if t.want != nil && !t.to.open() {
-		t.held = &handOverBuffer{limit: int64(t.want.queue.Spans)}
+		t.held, t.heldFor = &handOverBuffer{limit: int64(t.want.queue.Spans)}, t.want
 		t.to.swap(t.held)
 	}
 	if !t.changing {
@@ -96,12 +97,15 @@ func (t *tenantExport) work() {
 	for {
 		t.mu.Lock()
 		is, want, held := t.is, t.want, t.held
-		if is == want || t.closed && held == nil {
+		if held == nil && (is == want || t.closed) {
 			t.changing = false
 			t.mu.Unlock()
 			return
 		}
-		t.held = nil
+		if want == nil && held != nil { // what is held is not to be lost because the tenant is removed
+			want = t.heldFor
+		}
+		t.held, t.heldFor = nil, nil
 		var before exporter.Exporter
 		if want == nil {
 			before = t.to.swap(nil)
@@ -128,8 +132,7 @@ func (t *tenantExport) exchange(is, want *tenantWish, held *handOverBuffer) {
 	ctx, cancel := context.WithTimeout(context.Background(), spoolGrace)
 	defer cancel()
 	if want.spoolBytes > 0 { // it may be one that is still being left
-		t.to.hurry()
-		t.to.work.Wait()
+		t.to.settle(spoolGrace)
 	}
 	switch {
 	case held != nil:
