@@ -21,8 +21,8 @@ type tenancy struct {
 	// watcher watches dir, unless that is "" or cannot be watched.
 	watcher *tenantdir.Watcher
 	dir     string
-	// problem is the last one of watching that was logged.
-	problem string
+	// problem is the last one of watching that was logged, and exports that of exports.
+	problem, exports string
 
 	count, refused atomic.Int64
 }
@@ -90,9 +90,7 @@ func (d *daemon) carryOutTenants(p *tenantsPlan) {
 	d.tenancy.state, d.tenancy.base = p.state, p.base
 	d.tenancy.count.Store(int64(p.state.Count()))
 	d.tenancy.refused.Store(int64(p.state.Refused()))
-	if p.exports.all != nil { // one tenant's mistake is not to keep the others from anything
-		d.logLines("the export to a tenant stays as it was, none if there was none; fix this and reload", p.exports.all)
-	}
+	d.logExports(p.exports.all)
 	p.exports.carryOut(time.Duration(d.config.Shutdown.Timeout))
 	if !p.state.Same(before) {
 		d.router.Set(p.state.Set)
@@ -102,6 +100,19 @@ func (d *daemon) carryOutTenants(p *tenantsPlan) {
 		p.api()
 	}
 	d.logTenants(before)
+}
+
+// logExports logs once what is wrong with exports: one tenant's mistake is not to keep the
+// others from anything, and the directory is read again and again.
+func (d *daemon) logExports(err error) {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	if text != "" && text != d.tenancy.exports {
+		d.logLines("the export to a tenant stays as it was, none if there was none; fix this and reload", err)
+	}
+	d.tenancy.exports = text
 }
 
 // rereadTenants takes what has changed in the directory.

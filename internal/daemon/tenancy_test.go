@@ -127,6 +127,21 @@ func TestAnotherDirectory(t *testing.T) {
 	l.awaitTenants("blue", "white")
 }
 
+// A tenant whose endpoint names a file that is not there has no export; that is said once,
+// however often the directory is read.
+func TestBadExportIsSaidOnce(t *testing.T) {
+	dir := t.TempDir()
+	tenantFile(t, dir, "red.yaml", "ports: [tap1]\nexport: {otlp: [{endpoint: 'https://127.0.0.1:1', tls: {ca_file: /nowhere}}]}\n")
+	l := live(t, "tenancy: {dir: "+dir+"}\n")
+	l.awaitTenants("red")
+	l.awaitLog("the export to a tenant stays as it was", "/nowhere")
+	tenantFile(t, dir, "blue.yaml", "ports: [tap2]\n")
+	l.awaitTenants("blue", "red")
+	if n := strings.Count(l.log.String(), "/nowhere"); n != 1 {
+		t.Errorf("said %d times:\n%s", n, l.log)
+	}
+}
+
 // What two tenants claim is said once for as long as they do.
 func TestConflictsAreLogged(t *testing.T) {
 	l := live(t, "")
