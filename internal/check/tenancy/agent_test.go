@@ -98,11 +98,15 @@ func (a *running) connect(socket string, done chan error) {
 // await waits for what is observed.
 func (a *running) await(what string, is func() bool) {
 	a.t.Helper()
-	for end := time.Now().Add(patience); !is(); {
-		if time.Now().After(end) {
+	limit := time.After(patience)
+	look := time.NewTicker(10 * time.Millisecond)
+	defer look.Stop()
+	for !is() {
+		select {
+		case <-look.C:
+		case <-limit:
 			a.t.Fatalf("waited %s for %s\n%s", patience, what, a.log)
 		}
-		time.Sleep(10 * time.Millisecond) // between two looks
 	}
 }
 

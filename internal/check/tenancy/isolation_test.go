@@ -102,6 +102,9 @@ func (h *host) checkText(c *customer, full []*trace.Trace, view *seen) {
 		}
 	}
 	for _, s := range secret {
+		if !strings.Contains(text, s) {
+			continue
+		}
 		if at := regexp.MustCompile(`(?:^|[^0-9a-z.])` + regexp.QuoteMeta(s) + `(?:$|[^0-9.])`).FindStringIndex(text); at != nil {
 			h.t.Errorf("%s can see %s: …%s…", c.token, s, text[max(0, at[0]-200):min(len(text), at[1]+200)])
 		}
