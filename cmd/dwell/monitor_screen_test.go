@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/charmbracelet/x/ansi"
 	"github.com/charmbracelet/x/vt"
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
@@ -144,9 +145,14 @@ func (m *terminalOf) run(args ...string) *process {
 	return p
 }
 
-// restored fails unless the terminal is as it was found.
-func (m *terminalOf) restored() {
+// ended fails unless the process ends well and the terminal is as it was found.
+func (m *terminalOf) ended(p *process) {
 	m.t.Helper()
+	if err := p.Wait(); err != nil {
+		m.mu.Lock()
+		m.t.Errorf("%v, after it wrote\n%s", err, ansi.Strip(m.all.String()))
+		m.mu.Unlock()
+	}
 	if after := m.modes(); after != m.before {
 		m.t.Errorf("the terminal's modes were %+v and are %+v", m.before, after)
 	}
@@ -182,10 +188,7 @@ func TestMonitorScreen(t *testing.T) {
 	m.await("live", "66 pings", "10 missed: agent gone")
 
 	m.press("\x03")
-	if err := p.Wait(); err != nil {
-		t.Error(err)
-	}
-	m.restored()
+	m.ended(p)
 }
 
 // SIGTERM ends the view like a key, with the terminal as it was.
@@ -197,10 +200,7 @@ func TestMonitorTerminated(t *testing.T) {
 	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Wait(); err != nil {
-		t.Error(err)
-	}
-	m.restored()
+	m.ended(p)
 }
 
 // Without colours there are none, and without UTF-8 only ASCII is drawn.
@@ -221,10 +221,7 @@ func TestMonitorPlain(t *testing.T) {
 		}
 	}
 	b.ping(1) // the last one that was asked for
-	if err := p.Wait(); err != nil {
-		t.Error(err)
-	}
-	m.restored()
+	m.ended(p)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if sgr := regexp.MustCompile(`\x1b\[[0-9;]*m`).FindAllString(m.all.String(), -1); len(sgr) > 0 && strings.Trim(strings.Join(sgr, ""), "\x1b[0m") != "" {

@@ -17,8 +17,10 @@ const framesPerSecond = 10
 // The feed's Handle is called with each message before the view is. The terminal is left as it was
 // found.
 func Run(ctx context.Context, o Options, feed Feed, in io.Reader, out io.Writer) error {
-	p := tea.NewProgram(New(o), tea.WithContext(ctx), tea.WithInput(in), tea.WithOutput(out),
+	p := tea.NewProgram(New(o), tea.WithInput(in), tea.WithOutput(out),
 		tea.WithFPS(framesPerSecond), tea.WithoutSignalHandler())
+	// tea.WithContext would end the program while it still reads the terminal.
+	defer context.AfterFunc(ctx, p.Quit)()
 	handle := feed.Handle
 	feed.Handle = func(m Message) {
 		if handle != nil {
@@ -40,7 +42,7 @@ func Run(ctx context.Context, o Options, feed Feed, in io.Reader, out io.Writer)
 	if feedErr := <-failed; feedErr != nil {
 		return feedErr
 	}
-	if err != nil && ctx.Err() == nil {
+	if err != nil {
 		return fmt.Errorf("the terminal: %w", err)
 	}
 	return nil
