@@ -174,7 +174,9 @@ func (s *scene) checkDemo(ctx context.Context) error {
 	if err := s.awaitReady(ctx); err != nil {
 		return err
 	}
-	err := s.awaitJourneys(ctx, between("192.168.0.10", "203.0.113.8"), func(j *journey) error {
+	// Whose the first pings are is not known yet: dwell has just found the namespaces.
+	attributed := func(j *journey) bool { return between("192.168.0.10", "203.0.113.8")(j) && len(j.tenants) > 0 }
+	err := s.awaitJourneys(ctx, attributed, func(j *journey) error {
 		return errors.Join(named(j, "dwell.netns.name", "demo-tenants-hypervisor"), named(j, "dwell.netns.role", "hypervisor"),
 			named(j, "dwell.netns.name", "demo-tenants-outside"), ofOneTenant(j))
 	})
