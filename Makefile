@@ -103,7 +103,7 @@ generated: ## Fail if generated files are not what `make generate` makes
 	$(BPF_ENV) .ci/generated
 
 .PHONY: bench
-bench: bench-go bench-export bench-overhead ## Run all benchmarks
+bench: bench-go bench-export bench-overhead bench-fairness ## Run all benchmarks
 
 .PHONY: bench-go
 bench-go: ## Run the benchmarks of the packages
@@ -118,6 +118,12 @@ bench-overhead: $(if $(ROOT),build) ## Measure what tracing costs a flood ping, 
 	$(need_root)
 	.ci/install bench
 	$(GO) run ./internal/check/overhead --dwell bin/dwell $(ARGS)
+
+.PHONY: bench-fairness
+bench-fairness: ## Measure what one tenant's flood takes from another's traced pings (root)
+	$(need_root)
+	.ci/install bench
+	$(GO) run ./internal/check/fairness $(ARGS)
 
 .PHONY: soak
 soak: $(if $(ROOT),build) ## Measure the agent's memory under an hour's worth of flood pings (root)

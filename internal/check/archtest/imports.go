@@ -104,7 +104,8 @@ func ImportRules() []ImportRule {
 			Why:   "what checks the project is not part of the program",
 		},
 		{
-			Of: []string{"..."}, Except: []string{"cmd/...", "internal/agent/...", "internal/daemon/..."},
+			// fairness runs an agent to see every trace without the cost of a file.
+			Of: []string{"..."}, Except: []string{"cmd/...", "internal/agent/...", "internal/daemon/...", "internal/check/fairness"},
 			Apart: [2][]string{{"bpf/..."}, {"correlate", "exporter/..."}},
 			Why:   "only cmd, internal/agent and internal/daemon see all",
 		},
