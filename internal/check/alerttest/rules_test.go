@@ -85,7 +85,7 @@ func TestEachAlertSaysWhatItShould(t *testing.T) {
 				t.Errorf("%s has no %s", r.Alert, name)
 			}
 		}
-		for _, label := range []string{"host_name", "network_interface_name"} {
+		for _, label := range []string{"host_name", "network_interface_name", "dwell_tenant_id"} {
 			if aggregatedBy(r.Expr, label) && !strings.Contains(r.Annotations["summary"], "$labels."+label) {
 				t.Errorf("the summary of %s does not name the %s", r.Alert, label)
 			}
@@ -136,10 +136,13 @@ func TestThresholdsAreBoundsOfBuckets(t *testing.T) {
 }
 
 // aggregatedBy says whether the alerts of an expression have the label: those on
-// dwell:hypervisor_… and dwell:drops:… have the labels that these are recorded with.
+// dwell:hypervisor_…, dwell:drops:… and dwell:tenant_… have the labels that these are
+// recorded with.
 func aggregatedBy(expr, label string) bool {
 	device := strings.Contains(expr, "dwell:hypervisor_") || strings.Contains(expr, "dwell:drops:")
-	return device || label == "host_name" && strings.Contains(expr, "by (host_name")
+	tenant := strings.Contains(expr, "dwell:tenant_") || strings.Contains(expr, "dwell_agent_tenant_")
+	return device && label != "dwell_tenant_id" || tenant && label != "network_interface_name" ||
+		label == "host_name" && strings.Contains(expr, "by (host_name")
 }
 
 func ruleTests(t testing.TB) []string {
