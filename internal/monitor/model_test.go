@@ -174,6 +174,9 @@ func TestClocks(t *testing.T) {
 	v.Update(monitor.Batch{At: v.now, Traces: []*trace.Trace{nth(1, agent.Add(time.Millisecond))}})
 	v.pings(0, 2*time.Second)
 	v.shows(t, "1 ping ", "transmit", "15:04:00  192.168.0.10")
+	// If the agent's clock is set meanwhile, a ping is at least not of the future.
+	v.Update(monitor.Batch{At: v.now, Traces: []*trace.Trace{nth(2, agent.Add(time.Hour))}})
+	v.shows(t, "2 pings", "15:04:02  192.168.0.10")
 }
 
 func TestCount(t *testing.T) {
@@ -246,6 +249,9 @@ func TestBounded(t *testing.T) {
 		v.Update(monitor.Batch{At: v.now, Traces: []*trace.Trace{tr}})
 	}
 	v.shows(t, "not in the table")
+	v.pings(0, 2*time.Minute)
+	v.pings(1, 2*time.Second) // there is room again, also for what was there before
+	v.shows(t, "bridge ovs-br")
 	v.press("/", "x")
 	v.shows(t, "(0 of 200)")
 }

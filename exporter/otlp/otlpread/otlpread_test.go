@@ -170,6 +170,44 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// The order of a namespace's spans in the line counts for more than their times.
+func TestOrderOfTheLine(t *testing.T) {
+	tr := tracetest.Complete(1)
+	for n := range 3 { // each begins before the one before
+		at := tr.Root().End - int64(n+1)*1000
+		tr.Add(0, trace.Span{
+			ID: trace.SpanID{0: 0xdd, 7: byte(n)}, Kind: trace.KindReply, Title: fmt.Sprintf("echo reply (duplicate %d)", n+1),
+			NetNS: tracetest.Guest, Start: at, End: at + 10,
+		})
+	}
+	line := encode(t, tr)
+	if diff := cmp.Diff(string(line), string(encode(t, decode(t, line)...))); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// A span may lack what it has if dwell writes it.
+func TestWithoutDevices(t *testing.T) {
+	line := bytes.ReplaceAll(encode(t, tracetest.Complete(1)), []byte(`"network.interface.name"`), []byte(`"other"`))
+	got := decode(t, line)[0]
+	for i := range got.Spans {
+		if got.Spans[i].Device != nil {
+			t.Errorf("%s has a device", got.Spans[i].Name())
+		}
+	}
+}
+
+// Brackets in a string are not nesting, whatever quotes and backslashes are before them.
+func TestBracketsInStrings(t *testing.T) {
+	for _, name := range []string{`"`, `\`, `\"`, `\\`, `"\\\"`} {
+		tr := tracetest.Complete(1)
+		tr.Root().Title = name + strings.Repeat("{[", 100) + name
+		if got := decode(t, encode(t, tr))[0].Root().Name(); got != tr.Root().Title {
+			t.Errorf("%q became %q", tr.Root().Title, got)
+		}
+	}
+}
+
 // A trace as deep as no trace is: an error, and no stack that is used up.
 func TestDeep(t *testing.T) {
 	tr := tracetest.NoReply(1)
