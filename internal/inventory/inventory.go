@@ -157,6 +157,7 @@ func New(cfg Config) (*Inventory, error) {
 		finder: newFinder(nameDirs(), place{path: hostPath, name: HostName}, host, cfg.MinInterval, cfg.Now),
 
 		switches: &switches{socket: cfg.OVSDB},
+		links:    links{open: linkSocketHere},
 	}
 	v.finder.containers = cfg.Containers
 	if cfg.Containers && len(cfg.Sockets) > 0 {

@@ -23,6 +23,9 @@ const linksInterval = time.Millisecond
 type links struct {
 	next atomic.Int64 // time of the next read, in ns since the Unix epoch
 
+	// open opens a socket in the thread's namespace.
+	open func() (int, error)
+
 	mu      sync.Mutex
 	sockets map[uint32]*linkSocket // by inode number
 	polled  []unix.PollFd

@@ -165,7 +165,7 @@ func (v *Inventory) watchLinks(s *space, path string) bool {
 	}
 	return v.links.watch(s, func() (fd int, err error) {
 		if s.inode == v.self {
-			return linkSocketHere()
+			return v.links.open()
 		}
 		ns, err := netns.Open(path)
 		if err != nil {
@@ -176,7 +176,7 @@ func (v *Inventory) watchLinks(s *space, path string) bool {
 			return -1, ErrGone
 		}
 		err = ns.Do(func() error {
-			fd, err = linkSocketHere()
+			fd, err = v.links.open()
 			return err
 		})
 		return fd, err

@@ -133,10 +133,6 @@ func (w *world) reuse(t *testing.T) bool {
 		if time.Now().After(deadline) {
 			return false // somebody else has the number
 		}
-		if blue != nil {
-			blue.Close()
-			netns.Delete(blue.Name())
-		}
 		blue = create(t, fmt.Sprintf("%d-blue", w.clock.ns.Add(1)))
 	}
 	port := add(t, blue, "p1", &netlink.Ifb{})
@@ -272,25 +268,6 @@ func TestTenantsAtOnce(t *testing.T) {
 			t.Fatalf("%+v", v.Device(here.NetNS, here.Index))
 		}
 	}
-}
-
-// The sockets for notifications keep no namespace alive that is gone.
-func TestLinksLetGo(t *testing.T) {
-	w := newWorld(t, Config{})
-	w.v.SetTenants(redAndBlue(t))
-	w.later()
-	w.v.NetNS(w.hyp.Inode())
-	if n := len(w.v.links.sockets); n != 1 {
-		t.Fatalf("%d sockets", n)
-	}
-	if err := netns.Delete(w.hyp.Name()); err != nil {
-		t.Fatal(err)
-	}
-	w.v.Refresh(Everywhere)
-	if n := len(w.v.links.sockets); n != 0 {
-		t.Errorf("%d sockets", n)
-	}
-	w.v.SetTenants(nil)
 }
 
 // What was scanned before the tenants came is in doubt when they change, too, though nobody has

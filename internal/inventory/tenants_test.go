@@ -309,6 +309,12 @@ func TestDerivedOwners(t *testing.T) {
 	stacked, _, _ := w.guest("stacked", "red-6")
 	add(t, w.hyp, "mv", &netlink.Macvlan{LinkAttrs: netlink.LinkAttrs{ParentIndex: int(nic.Index)}, Mode: netlink.MACVLAN_MODE_BRIDGE})
 	move(t, w.hyp, stacked, "mv")
+	strange, _, _ := w.guest("strange", "red-7")
+	nowhere := create(t, "nowhere")
+	pairOf(t, strange, "eth1", nowhere, "eth0")
+	if err := netns.Delete(nowhere.Name()); err != nil { // the descriptor keeps it
+		t.Fatal(err)
+	}
 	w.v.SetTenants(setOf(t, nil,
 		tenant.Tenant{ID: "red", Ports: []string{"red-*"}},
 		tenant.Tenant{ID: "blue", Ports: []string{"blue-*"}, NetNS: []string{"*-owned-blue"}},
@@ -326,6 +332,7 @@ func TestDerivedOwners(t *testing.T) {
 		{owned, "blue"},
 		{beside, "private"},
 		{stacked, "private"},
+		{strange, "private"}, // it may be reached through anything
 	} {
 		expectSpace(t, w.v, want.ns.Inode(), want.owner)
 	}
