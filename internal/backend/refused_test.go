@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/dwelltrace/dwell/internal/backend"
 	"github.com/dwelltrace/dwell/internal/backend/api"
 )
@@ -26,6 +28,7 @@ func TestRefusalsAreCounted(t *testing.T) {
 		get + "/v1/tenants/.." + end:                           api.CodeBadRequest,
 		get + "/v1/tenants/../tenants/blue" + end:              api.CodeNotFound,
 		get + "/v1/tenants/red%2f..%2fblue" + end:              api.CodeBadRequest,
+		get + "/v1/%74enants/red" + end:                        api.CodeBadRequest,
 		get + "/v1/tenants/%62lue" + end:                       api.CodeBadRequest,
 		get + "/v1/tenants/red%00" + end:                       api.CodeBadRequest,
 		get + "/v1/tenants/r\xc3\xa9d" + end:                   api.CodeBadRequest,
@@ -61,6 +64,22 @@ func TestRefusalsAreCounted(t *testing.T) {
 		if after.Refused[want] != before.Refused[want]+1 || after.Requests != before.Requests+1 {
 			t.Errorf("%.80q: %s is counted %d times, requests %d", request, want, after.Refused[want]-before.Refused[want], after.Requests-before.Requests)
 		}
+	}
+}
+
+// Whoever has a right to a tenant that is gone is not told more than others.
+func TestRightToNothing(t *testing.T) {
+	socket := public(t)
+	p := policy()
+	p.Operators.UIDs, p.Tenants["gone"] = nil, policy().Operators
+	s, err := backend.Serve(backend.ServerOptions{Hub: backend.NewHub(backend.HubOptions{}), Socket: socket, Policy: p})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer shutdown(t, s)
+	gone, other := ask(socket, "/v1/tenants/gone"), ask(socket, "/v1/tenants/other")
+	if diff := cmp.Diff(other, gone); diff != "" || gone.code() != api.CodeNotYours {
+		t.Errorf("%+v; unlike a tenant that was never there:\n%s", gone, diff)
 	}
 }
 
