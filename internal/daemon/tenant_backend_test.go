@@ -75,6 +75,9 @@ func (b *tenantBackend) Export(ctx context.Context, r *coltracepb.ExportTraceSer
 			return nil, err
 		}
 	}
+	if ctx.Err() != nil { // the exporter was cut short
+		return nil, status.FromContextError(ctx.Err()).Err()
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.spans[tenant] == nil {
