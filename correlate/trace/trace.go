@@ -309,7 +309,7 @@ func (s *Span) Name() string {
 	switch {
 	case s.Title != "":
 		return s.Title
-	case s.Kind == KindTransmit && s.Inner:
+	case s.Kind == KindTransmit && s.Inner && s.Device != nil:
 		return "queue " + s.Device.Name
 	case s.Kind == KindHypervisor, s.Kind == KindForward, s.Kind == KindDeliver, s.Kind == KindRespond,
 		s.Kind.Finer(), s.Device == nil:

@@ -2,13 +2,7 @@
 
 package view
 
-import (
-	"encoding/binary"
-	"hash/fnv"
-	"slices"
-
-	"github.com/dwelltrace/dwell/correlate/trace"
-)
+import "github.com/dwelltrace/dwell/correlate/trace"
 
 // builder makes one view.
 type builder struct {
@@ -24,6 +18,8 @@ type builder struct {
 	tunnels []tunnel
 
 	out *trace.Trace
+	// origin is the index in the original of each span of out, or leftOut.
+	origin []int
 }
 
 // build makes the view. The root comes first and is completed last.
@@ -32,21 +28,29 @@ func (b *builder) build() *trace.Trace {
 	t.ReplySpan = 0
 	t.Spans = make([]trace.Span, 0, len(b.from.Spans)+1)
 	b.out = &t
-	t.Add(trace.NoParent, *b.from.Root())
+	b.put(trace.NoParent, *b.from.Root(), 0)
 	request, reply := b.firstSeen(trace.KindRequest), b.firstSeen(trace.KindReply)
 	if request > 0 {
-		b.addFirst(request)
+		b.add(0, request)
 	}
 	if request > 0 && reply > 0 {
 		b.addTurn(request, reply)
 	}
 	if reply > 0 {
-		b.addFirst(reply)
+		b.add(0, reply)
 	}
 	t.Duplicates = min(t.Duplicates, b.addOthers(request, reply))
 	b.judge(request, reply)
 	b.complete(request, reply)
+	b.identify()
 	return b.out
+}
+
+// put adds a span to the view that is the one at index origin of the original, and returns its
+// index.
+func (b *builder) put(parent int, s trace.Span, origin int) int {
+	b.origin = append(b.origin, origin)
+	return b.out.Add(parent, s)
 }
 
 // firstSeen returns the index of the first journey of a kind of which anything is visible, or
@@ -58,14 +62,6 @@ func (b *builder) firstSeen(kind trace.Kind) int {
 		}
 	}
 	return 0
-}
-
-// addFirst adds a journey that is the first of its kind to the viewer, which another may have
-// been before.
-func (b *builder) addFirst(i int) {
-	at := len(b.out.Spans)
-	b.add(0, i)
-	b.out.Spans[at].Title = ""
 }
 
 // addOthers adds the other journeys, and returns of how many replies they are.
@@ -118,7 +114,7 @@ func (b *builder) add(parent, i int) {
 	s.Device, s.Peer = b.device(s.Device), b.device(s.Peer)
 	s.Packet = b.packet(s.Packet)
 	s.Events = b.events(s.Events)
-	at := b.out.Add(parent, s)
+	at := b.put(parent, s, i)
 	if first == i {
 		return
 	}
@@ -186,7 +182,7 @@ func (b *builder) addTurn(request, reply int) {
 		s := b.from.Spans[turn]
 		s.Device, s.Peer = b.device(s.Device), b.device(s.Peer)
 		s.Packet, s.Events = b.packet(s.Packet), b.events(s.Events)
-		b.out.Add(0, s)
+		b.put(0, s, turn)
 		return
 	}
 	b.addBeyond(0, b.last(request), b.first(reply))
@@ -199,7 +195,7 @@ func (b *builder) addBeyond(parent, before, after int) {
 		return
 	}
 	s := trace.Span{
-		ID: beyondID(from.ID, to.ID), Kind: trace.KindBeyond, Leaf: true,
+		Kind: trace.KindBeyond, Leaf: true,
 		Start: from.End, End: to.Start, NetNS: from.NetNS,
 	}
 	// Finer leaves are not about devices.
@@ -215,17 +211,7 @@ func (b *builder) addBeyond(parent, before, after int) {
 	if s.Device != nil {
 		s.NetNS = s.Device.NetNS
 	}
-	b.out.Add(parent, s)
-}
-
-// beyondID derives a span ID from those of the visible spans before and after it: the same
-// whenever the same view is made, and nothing of what is hidden is in it. The hash is FNV-1a
-// (Fowler, Noll, Vo).
-func beyondID(before, after trace.SpanID) (id trace.SpanID) {
-	h := fnv.New64a()
-	_, _ = h.Write(slices.Concat([]byte("beyond"), before[:], after[:])) // never fails
-	binary.BigEndian.PutUint64(id[:], h.Sum64())
-	return id
+	b.put(parent, s, leftOut)
 }
 
 // device returns a device if the viewer may see it.

@@ -53,10 +53,13 @@ func ownIf(yes bool) class {
 // one is another tenant's is the shared way, and what it does for that tenant alone is not.
 func (v *Viewer) ofSpan(s *trace.Span) class {
 	in := v.ofNetNS(s.NetNS)
-	if in != shared || s.Device == nil {
+	if in == hidden || s.Device == nil {
 		return in
 	}
 	begin := v.ofDevice(s.Device)
+	if in == own {
+		return min(in, begin) // it may not be known any more whose the device is
+	}
 	if s.Peer == nil {
 		return begin
 	}

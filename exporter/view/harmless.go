@@ -9,7 +9,7 @@ func (b *builder) harmless() bool {
 	for i := range t.Spans {
 		s := &t.Spans[i]
 		switch {
-		case i > 0 && s.Leaf && !b.visible[i] && (s.Depth > 1 || b.classes[i] == hidden),
+		case b.leftOut(i),
 			b.viewer.ofNetNS(s.NetNS) == hidden,
 			b.device(s.Device) != s.Device, b.device(s.Peer) != s.Peer,
 			b.packet(s.Packet) != s.Packet:
@@ -22,4 +22,17 @@ func (b *builder) harmless() bool {
 		}
 	}
 	return true
+}
+
+// leftOut reports whether the span at index i is a leaf, or a journey without any, that the
+// viewer does not see.
+func (b *builder) leftOut(i int) bool {
+	s := &b.from.Spans[i]
+	switch {
+	case i == 0 || b.visible[i]:
+		return false
+	case s.Kind.Journey():
+		return b.from.After(i) == i+1
+	}
+	return s.Leaf && (s.Depth > 1 || b.classes[i] == hidden)
 }

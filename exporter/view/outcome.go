@@ -3,6 +3,7 @@
 package view
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -43,7 +44,7 @@ func (b *builder) complete(request, reply int) {
 // wholeTrace reports whether no leaf is left out.
 func (b *builder) wholeTrace() bool {
 	for i := range b.from.Spans {
-		if s := &b.from.Spans[i]; i > 0 && s.Leaf && !b.visible[i] && (s.Depth > 1 || b.classes[i] == hidden) {
+		if b.leftOut(i) {
 			return false
 		}
 	}
@@ -85,6 +86,14 @@ func (b *builder) judge(request, reply int) {
 		if request > 0 && b.any(request, here) || reply > 0 && b.any(reply, here) {
 			return
 		}
+	case trace.Complete:
+		if request > 0 && reply > 0 {
+			return
+		}
+	case trace.Expired, trace.Unreachable:
+		if b.isTold(request) {
+			return
+		}
 	case trace.Incomplete:
 		if !b.hides(t.Cause, reply) {
 			return
@@ -93,14 +102,26 @@ func (b *builder) judge(request, reply int) {
 		return
 	}
 	t.Outcome, t.Cause = trace.Incomplete, trace.CauseNoReply
-	if reply == 0 {
-		return
-	}
-	if request > 0 && b.startsVisibly(request) && !b.endsVisibly(reply) {
+	switch {
+	case reply == 0:
+	case request == 0:
+		t.Cause = trace.CauseNoRequest
+	case b.startsVisibly(request) && !b.endsVisibly(reply):
 		t.Cause = trace.CauseNotDelivered
-		return
+	default:
+		t.Outcome, t.Cause = trace.Complete, ""
 	}
-	t.Outcome, t.Cause = trace.Complete, ""
+}
+
+// isTold reports whether an ICMP error about the ping reaches the viewer: it is seen on the
+// way, or is about the request that the viewer has sent.
+func (b *builder) isTold(request int) bool {
+	for i := range b.out.Spans {
+		if slices.ContainsFunc(b.out.Spans[i].Events, func(e trace.Event) bool { return e.Name == trace.EventICMPError }) {
+			return true
+		}
+	}
+	return request > 0 && b.startsVisibly(request) && b.classes[b.leavesOf(request)[0]] == own && b.from.ReplySpan == 0
 }
 
 // hides reports whether the reason why a ping is incomplete lies in what is hidden.
@@ -119,19 +140,18 @@ func (b *builder) ping() trace.Ping {
 	p := trace.Ping{ID: b.from.Ping.ID, Seq: b.from.Ping.Seq, PayloadLen: b.from.Ping.PayloadLen}
 	for i := range b.from.Spans {
 		s := &b.from.Spans[i]
+		if b.visible[i] && !s.Kind.Finer() && b.beginsAt(s) == own && s.Packet.Src.IsValid() {
+			p.Src, p.Dst = s.Packet.Src, s.Packet.Dst
+			if s.Direction == trace.Reply {
+				p.Src, p.Dst = p.Dst, p.Src
+			}
+			break
+		}
 		for _, e := range s.Events {
-			if id, ok := rewritten(e); ok && s.Direction == trace.Request {
+			if id, ok := rewritten(e); ok {
 				p.ID = id
 			}
 		}
-		if !b.visible[i] || s.Kind.Finer() || b.beginsAt(s) != own || !s.Packet.Src.IsValid() {
-			continue
-		}
-		p.Src, p.Dst = s.Packet.Src, s.Packet.Dst
-		if s.Direction == trace.Reply {
-			p.Src, p.Dst = p.Dst, p.Src
-		}
-		break
 	}
 	return p
 }
