@@ -93,7 +93,7 @@ func (v *Inventory) attribute(inode uint32, snap *snapshot, now time.Time) {
 		return
 	}
 	facts := v.facts()
-	j := judge{v: v, t: t, n: v.naming(t), inode: inode, now: now, snap: snap}
+	j := judge{v: v, t: t, n: v.naming(t), inode: inode, now: now, snap: snap, devices: snap.devices}
 	j.add = func(ref *tenant.Ref) { j.said.add(ref) }
 	role := j.space()
 	ns := *snap.netns
@@ -111,7 +111,7 @@ func (v *Inventory) attribute(inode uint32, snap *snapshot, now time.Time) {
 	snap.devices = make(map[uint32]known, len(before))
 	changed := false
 	for index, k := range before {
-		owned := j.device(k, role, snap.moved[index])
+		owned := j.device(k, role, len(snap.moved) > 0 && hangsOn(before, index, func(i uint32) bool { return snap.moved[i] }))
 		changed = changed || owned.device != k.device
 		snap.devices[index] = owned
 	}
@@ -145,6 +145,7 @@ type judge struct {
 	inode     uint32
 	now       time.Time
 	snap      *snapshot
+	devices   map[uint32]known // as they were listed
 	conflicts []Conflict
 	// said is what add has been called with, for one device after the other.
 	said verdict
@@ -229,37 +230,6 @@ func (j *judge) device(k known, role string, moved bool) known {
 		k.device = &d
 	}
 	return k
-}
-
-// port finds out whose a device is that is in a hypervisor or in a shared namespace.
-func (j *judge) port(k known) ownership {
-	own := ownership{judged: true}
-	j.said = verdict{}
-	matchNames(j.t.set, k.device.Name, k.others, j.add)
-	own.said = j.said
-	own.said.merge(j.t.vms.owner(k.device.Name))
-	hidden := k.edge == pair && k.device.Lower.NetNS == 0 // it may lead to anybody
-	private := k.edge == tap || hidden
-	if other := k.device.Lower.NetNS; k.edge == pair && other != 0 && other != j.inode {
-		role, conflict := j.v.roleOf(j.n, other)
-		if conflict {
-			return ownership{unsure: true, judged: true}
-		}
-		if private = role != sharedRole; private {
-			own.said.merge(j.n.owners[other])
-		}
-	}
-	if own.said.none() && k.device.Bridge != "" && !hidden {
-		j.t.set.MatchBridge(k.device.Bridge, j.add)
-		own.said = j.said
-		private = private || k.unplaced && j.t.set.HasBridges()
-	}
-	if own.said.conflict() {
-		j.report(deviceKind, k.device.Name, own.said)
-	}
-	own.tenant = own.said.owner()
-	own.unsure = own.said.conflict() || own.said.none() && private
-	return own
 }
 
 // way is to whom the devices belong through which a namespace is reached. It is comparable.

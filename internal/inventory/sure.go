@@ -67,7 +67,7 @@ func (v *Inventory) sure(s *space, snap *snapshot) bool {
 // sureDevice returns a device of the snapshot, or one that no tenant sees if it may be another
 // one, or somebody else's, by now.
 func (v *Inventory) sureDevice(s *space, snap *snapshot, d *trace.Device) *trace.Device {
-	if v.sure(s, snap) && !(snap.netns.Shared && s.touched.has(d.Index)) {
+	if v.sure(s, snap) && !(snap.netns.Shared && s.touched.any.Load() && hangsOn(snap.devices, d.Index, s.touched.has)) {
 		return d
 	}
 	v.doubtful.Add(1)
