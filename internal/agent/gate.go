@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -67,8 +68,18 @@ type gatekeeper struct {
 func newGatekeeper(tracer *bpf.Tracer, now func() (uint64, error), opts *Options) *gatekeeper {
 	return &gatekeeper{
 		tracer: tracer, opts: opts.BPF, now: now, life: uint64(opts.Timeout) + straggle,
-		controller: gate.New(gate.Options{MaxRate: max(0, opts.MaxRate)}),
+		controller: gate.New(gate.Options{MaxRate: max(0, opts.MaxRate), Background: background(opts)}),
 	}
+}
+
+// background returns which part of the time of one CPU tracing may take up all the time, 0 if
+// there is no such limit.
+func background(opts *Options) float64 {
+	if !opts.Background || opts.MaxRate != 0 {
+		return 0
+	}
+	// The loop has one CPU at most, and needs half of the time for what comes in bursts.
+	return min(float64(runtime.NumCPU())/20, 0.5)
 }
 
 // seed is what the choice of pings depends on: like the IDs of traces, it is the same on all

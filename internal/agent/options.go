@@ -71,6 +71,9 @@ type Options struct {
 	// machine can: nothing is left out until half of the room for events is unread. [NoGate]
 	// leaves nothing out on purpose.
 	MaxRate float64
+	// Background is for an agent that must not be felt by others. If MaxRate is 0, no more is
+	// traced of a flood that lasts than takes up about a twentieth of the machine's CPU time.
+	Background bool
 	// Count ends Run after so many pings; 0 means never.
 	Count uint64
 	// Open, if set, makes what the traces go to. Start calls it after everything that can

@@ -71,7 +71,7 @@ func agentOptions(c config.Trace, containers config.Containers) agent.Options {
 		Scope:   scope(c),
 		Timeout: time.Duration(c.Timeout),
 		Key:     c.IDKey(),
-		MaxRate: c.MaxRate.Limit(),
+		MaxRate: c.MaxRate.Limit(), Background: true,
 		OwnRoot: c.Root == config.OwnHost,
 
 		Containers: containers.Enabled, ContainerSockets: sockets(containers),

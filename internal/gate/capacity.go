@@ -53,11 +53,14 @@ func (c *capacity) see(before, now Sample) {
 }
 
 // bound is the limit if there is one.
-func (c *capacity) bound() float64 {
+func (c *capacity) bound() float64 { return c.part(modest * c.trust) }
+
+// part returns how many events a second can be dealt with in a part of the time of one CPU.
+func (c *capacity) part(of float64) float64 {
 	if c.busy == 0 {
 		return leastLimit
 	}
-	return max(leastLimit, modest*c.trust*c.taken/c.busy)
+	return max(leastLimit, of*c.taken/c.busy)
 }
 
 // limit returns how many events a second there may be when total would come if all gates were

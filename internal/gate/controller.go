@@ -31,6 +31,9 @@ const (
 type Options struct {
 	// MaxRate is how many pings a second to trace, 0 if there is no such limit.
 	MaxRate float64
+	// Background is the part of the time of one CPU that tracing may take up in a flood that
+	// lasts, 0 if it may take what it needs.
+	Background float64
 }
 
 // Sample is what was counted up to a time. Counters are totals.
@@ -61,6 +64,7 @@ type Change struct {
 type Controller struct {
 	opts     Options
 	capacity capacity
+	allowed  allowance
 	last     Sample
 	senders  map[uint16]*sender
 	passed   [Identifiers]uint32
@@ -177,6 +181,9 @@ func (c *Controller) limit(s Sample, total float64) float64 {
 	limit := c.capacity.limit(s, total)
 	if c.opts.MaxRate > 0 {
 		limit = min(limit, c.opts.MaxRate*s.PerPing)
+	}
+	if c.opts.Background > 0 {
+		limit = min(limit, c.allowed.limit(s, total, c.capacity.part(c.opts.Background)))
 	}
 	return limit
 }

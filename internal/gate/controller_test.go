@@ -5,6 +5,7 @@ package gate_test
 import (
 	"errors"
 	"math"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -122,6 +123,19 @@ func TestRateIsSharedFairly(t *testing.T) {
 	})
 }
 
+// several calls do so many times with numbers drawn between two bounds. Simulated minutes take too
+// long for as many as rapid draws.
+func several(t *testing.T, times int, do func(*testing.T, func(low, high float64) float64)) {
+	t.Helper()
+	for seed := range uint64(times) {
+		r := rand.New(rand.NewPCG(seed, 7))
+		do(t, func(low, high float64) float64 { return low + (high-low)*r.Float64() })
+		if t.Failed() {
+			t.Fatalf("with seed %d", seed)
+		}
+	}
+}
+
 // shareOf finds the fair share by trying.
 func shareOf(rates map[uint16]float64, limit float64) float64 {
 	low, high := 0.0, 1e12
@@ -143,13 +157,13 @@ func shareOf(rates map[uint16]float64, limit float64) float64 {
 // is kept within what the machine can do before an event is lost, and when it is over all
 // gates are opened.
 func TestOverload(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	several(t, 10, func(t *testing.T, between func(low, high float64) float64) {
 		h := newHost(gate.Options{})
-		h.capacity = rapid.Float64Range(5e4, 1e6).Draw(t, "capacity")
-		flood := h.capacity * rapid.Float64Range(1.2, 5).Draw(t, "overload")
-		h.room = flood * rapid.Float64Range(2, 5).Draw(t, "seconds of room")
+		h.capacity = between(5e4, 1e6)
+		flood := h.capacity * between(1.2, 5)
+		h.room = flood * between(2, 5)
 		const red, blue = 1, 2
-		h.rates[blue] = rapid.Float64Range(1, 500).Draw(t, "blue")
+		h.rates[blue] = between(1, 500)
 		h.run(time.Second)
 
 		h.rates[red] = flood

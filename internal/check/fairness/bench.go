@@ -65,7 +65,7 @@ func (b *bench) measure(ctx context.Context) (untraced, traced result, err error
 
 // traced runs an agent while the tenants ping.
 func (b *bench) traced(ctx context.Context, r *result) error {
-	opts := agent.Options{MaxRate: b.maxRate, OnTrace: r.add}
+	opts := agent.Options{MaxRate: b.maxRate, Background: true, OnTrace: r.add}
 	for _, role := range b.lab.Topology().Roles() {
 		inode, _ := b.lab.NetNS(role)
 		opts.Filter.NetNS = append(opts.Filter.NetNS, inode)

@@ -67,7 +67,7 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 	flags.IntVar(&cfg.senders, "senders", runtime.NumCPU(), "how many processes of red flood")
 	flags.DurationVar(&cfg.length, "length", 10*time.Second, "of a round, in whole seconds")
 	flags.DurationVar(&cfg.interval, "interval", time.Second, "from one of blue's pings to the next")
-	flags.Float64Var(&cfg.maxRate, "max-rate", 0, "pings a second to trace; 0: as many as this machine can")
+	flags.Float64Var(&cfg.maxRate, "max-rate", 0, "pings a second to trace; 0: as many as dwell agent traces by default")
 	if err := flags.Parse(args); err != nil {
 		return cfg, err
 	}
