@@ -43,7 +43,7 @@ func newDemoTenants(of []lab.Tenant) (*demoTenants, error) {
 	d := &demoTenants{set: set, seen: make([]int, len(of))}
 	for _, t := range of {
 		d.ids = append(d.ids, t.Role)
-		d.viewers = append(d.viewers, view.Viewer{Tenant: t.Role, Number: set.Number(t.Role), Foreign: set.Foreign(t.Role)})
+		d.viewers = append(d.viewers, view.Viewer{Tenant: t.Role, Number: set.Number(t.Role), Foreign: set.Foreign(t.Role), ForeignBridge: set.ForeignBridge(t.Role)})
 	}
 	return d, nil
 }

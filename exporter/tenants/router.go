@@ -41,7 +41,7 @@ func (r *Router) Set(set *tenant.Set) {
 	viewers := map[string]*view.Viewer{}
 	if set != nil {
 		for _, id := range set.IDs() {
-			viewers[id] = &view.Viewer{Tenant: id, Number: set.Number(id), Foreign: set.Foreign(id)}
+			viewers[id] = &view.Viewer{Tenant: id, Number: set.Number(id), Foreign: set.Foreign(id), ForeignBridge: set.ForeignBridge(id)}
 		}
 	}
 	r.viewers.Store(&viewers)

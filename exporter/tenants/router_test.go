@@ -12,6 +12,9 @@ import (
 	"github.com/dwelltrace/dwell/internal/tenant"
 )
 
+// ovsBridge is the bridge on the way of the pings.
+const ovsBridge = "ovs-br"
+
 // taken is a sink that remembers.
 type taken map[string][]*trace.Trace
 
@@ -56,5 +59,29 @@ func TestEachTenantGetsItsOwn(t *testing.T) {
 	r.Take([]*trace.Trace{blue})
 	if len(first["blue"]) != 2 {
 		t.Error("there are no tenants, and one got a trace")
+	}
+}
+
+// The name of a bridge is the other tenant's even where a port of it is not.
+func TestBridgesOfOthersAreNotNamed(t *testing.T) {
+	s, err := tenant.NewSet([]tenant.Tenant{
+		{ID: "red", Ports: []string{"port-red"}}, {ID: "blue", Bridges: []string{ovsBridge}},
+	}, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sink := taken{}
+	r := tenants.New(sink)
+	r.Set(s)
+	r.Take([]*trace.Trace{tracetest.Owned(tracetest.Beyond(1), "red")})
+	for _, seen := range sink["red"] {
+		for i := range seen.Spans {
+			if bridge := seen.Spans[i].Bridge(); bridge == ovsBridge {
+				t.Errorf("red sees the name of blue's bridge in %v", &seen.Spans[i])
+			}
+		}
+	}
+	if len(sink["red"]) == 0 {
+		t.Error("red sees nothing")
 	}
 }

@@ -20,6 +20,8 @@ type builder struct {
 	out *trace.Trace
 	// origin is the index in the original of each span of out, or leftOut.
 	origin []int
+	// ports are those on bridges of others, as the viewer sees them.
+	ports map[*trace.Device]*trace.Device
 }
 
 // build makes the view. The root comes first and is completed last.
@@ -214,12 +216,24 @@ func (b *builder) addBeyond(parent, before, after int) {
 	b.put(parent, s, leftOut)
 }
 
-// device returns a device if the viewer may see it.
+// device returns a device if the viewer may see it, without the name of the bridge that it is a
+// port of if that is another tenant's: a port belongs to its own owner first.
 func (b *builder) device(d *trace.Device) *trace.Device {
-	if d == nil || b.viewer.ofDevice(d) == hidden {
+	switch {
+	case d == nil || b.viewer.ofDevice(d) == hidden:
 		return nil
+	case d.Bridge == "" || !d.NetNS.Shared || b.viewer.ForeignBridge == nil || !b.viewer.ForeignBridge(d.Bridge):
+		return d
 	}
-	return d
+	if b.ports[d] == nil {
+		if b.ports == nil {
+			b.ports = map[*trace.Device]*trace.Device{}
+		}
+		port := *d
+		port.Bridge = ""
+		b.ports[d] = &port
+	}
+	return b.ports[d]
 }
 
 // end returns the device at which a span ends.

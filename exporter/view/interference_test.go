@@ -13,6 +13,7 @@ import (
 
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/internal/check/tracetest"
+	"github.com/dwelltrace/dwell/internal/tenant"
 )
 
 // otherwise returns a trace that differs in what is inside others alone: there the packet passes
@@ -172,6 +173,37 @@ func TestADeviceThatIsInDoubtInAnOwnNamespace(t *testing.T) {
 	for i := range seen.Spans {
 		if s := &seen.Spans[i]; s.Kind == trace.KindTransmit {
 			t.Errorf("red sees %s", s.Name())
+		}
+	}
+}
+
+// A port is its own owner's, whomever the bridge belongs to; the name of the bridge is not.
+func TestTheBridgeOfAnotherTenantIsNotNamed(t *testing.T) {
+	set, err := tenant.NewSet([]tenant.Tenant{
+		{ID: "red", Ports: []string{"red-*"}},
+		{ID: "blue", Ports: []string{"blue-br"}, Bridges: []string{"br-blue"}},
+		{ID: "green", Bridges: []string{"br-green"}},
+	}, nil, []string{"ens"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for bridge, foreign := range map[string]bool{"br-blue": true, "blue-br": true, "red-br": false, "br0": false} {
+		port, up := *redPort, *ens
+		port.Bridge, up.Bridge = bridge, bridge
+		request := []part{
+			redToBlue()[0],
+			{kind: trace.KindLink, from: redEth, to: &port, src: redAddr, dst: farAddr},
+			{kind: trace.KindBridge, from: &port, to: &up, src: redAddr, dst: farAddr},
+			{kind: trace.KindTransmit, from: &up, src: redAddr, dst: farAddr},
+		}
+		seen := (&Viewer{Tenant: "red", ForeignBridge: set.ForeignBridge("red")}).Of(made(trace.Complete, request, nil, nil))
+		named := false
+		walk(reflect.ValueOf(seen), func(v reflect.Value) { named = named || v.Kind() == reflect.String && v.String() == bridge })
+		if named == foreign {
+			t.Errorf("red sees the name %s: %t", bridge, named)
+		}
+		if got := told(seen); foreign && !strings.Contains(got, "bridge red-port -> ens") {
+			t.Errorf("red sees %s", got)
 		}
 	}
 }

@@ -30,6 +30,8 @@ type Viewer struct {
 	// Foreign reports whether an address may be another tenant's, even if it may be this one's,
 	// too. It may be nil.
 	Foreign func(netip.Addr) bool
+	// ForeignBridge reports whether a bridge in a hypervisor is another tenant's. It may be nil.
+	ForeignBridge func(name string) bool
 }
 
 // Of returns what the tenant may see of t, or nil if nothing in it is the tenant's. It does not

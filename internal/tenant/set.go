@@ -147,6 +147,20 @@ func (s *Set) Foreign(id string) func(netip.Addr) bool {
 	return func(addr netip.Addr) bool { return s.prefixes.foreign(id, addr) }
 }
 
+// ForeignBridge returns a function that reports whether a bridge of the name, in a hypervisor,
+// is another tenant's.
+func (s *Set) ForeignBridge(id string) func(name string) bool {
+	return func(name string) (foreign bool) {
+		if s == nil {
+			return false
+		}
+		found := func(ref *Ref) { foreign = foreign || ref.Tenant != id }
+		s.MatchBridge(name, found)
+		s.MatchPort(name, found)
+		return foreign
+	}
+}
+
 // clone returns a copy that shares nothing with t.
 func (t Tenant) clone() Tenant {
 	for _, l := range []*[]string{&t.Ports, &t.Bridges, &t.NetNS, &t.Containers, &t.VMs, &t.NeutronPorts} {

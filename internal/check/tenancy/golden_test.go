@@ -77,7 +77,7 @@ func TestViewsOfOneTrace(t *testing.T) {
 	for i, name := range names {
 		compare(t, name+".operator", traces[i])
 		for _, id := range []string{"red", "blue"} {
-			v := view.Viewer{Tenant: id, Number: set.Number(id), Foreign: set.Foreign(id)}
+			v := view.Viewer{Tenant: id, Number: set.Number(id), Foreign: set.Foreign(id), ForeignBridge: set.ForeignBridge(id)}
 			if seen := v.Of(traces[i]); seen != nil {
 				compare(t, name+"."+id, seen)
 			} else if id == "red" || name == "to-blue" {
