@@ -129,7 +129,7 @@ func metricsFields() []Field {
 
 func httpFields() []Field {
 	return []Field{
-		{Path: "http", Doc: "The agent's HTTP server, for metrics and health checks. It has no access control: anyone who can reach it can read the names of namespaces and interfaces."},
+		{Path: "http", Doc: "The agent's HTTP server, for metrics and health checks. It has no access control: anyone who can reach it, and so every user of this host with the default of http.listen, can read the names of namespaces, interfaces and tenants, and counts of all their pings. With tenants whose users are on this host, push metrics instead."},
 		{Path: "http.listen", Example: "0.0.0.0:9464", Restart: true, Doc: "Address and port to listen on; `:9464` means all addresses. If empty, there is no server."},
 	}
 }

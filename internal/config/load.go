@@ -98,6 +98,7 @@ func Parse(file string, text []byte, environ []string) (*Loaded, error) {
 	check(&loaded.Config, d.reporter(unread))
 	d.checkTenants(loaded, unread)
 	loaded.unused()
+	loaded.exposed()
 	if err := d.all(); err != nil {
 		return nil, err
 	}
@@ -153,6 +154,19 @@ func (l *Loaded) unused() {
 		case l.API.Listen == "" && len(t.Access.Certificates) > 0:
 			l.Warn(path, "certificates are not used: there is no api.listen")
 		}
+	}
+}
+
+// exposed warns of metrics of all tenants where users of this host who may ask for one can read
+// them.
+func (l *Loaded) exposed() {
+	if l.HTTP.Listen == "" || !l.Metrics.Prometheus.Enabled || l.API.Socket == "" {
+		return
+	}
+	local := func(t Tenant) bool { return len(t.Access.UIDs)+len(t.Access.GIDs) > 0 }
+	if slices.ContainsFunc(l.Tenants, local) {
+		l.Warn("http.listen", "every user of this host can read /metrics there, which names all tenants and what is theirs; "+
+			"push metrics instead (metrics.otlp, with metrics.prometheus.enabled: false), or let a firewall say which user may connect")
 	}
 }
 

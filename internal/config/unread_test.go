@@ -32,13 +32,31 @@ func TestUnreadValuesAreNotChecked(t *testing.T) {
 func TestUnusedOfTenants(t *testing.T) {
 	const red = "tenants: [{id: red, ports: [a], access: "
 	for text, want := range map[string]string{
-		"api: {tls: {cert_file: /c}}\n":                    "f:1:12: api.tls: not used: there is no api.listen",
-		red + "{uids: [1]}}]\n":                            "f:1:41: tenants[0].access: users and groups are not used: there is no api.socket",
-		red + "{gids: [1]}}]\napi: {socket: /s}\n":         "",
-		red + "{certificates: [a]}}]\napi: {socket: /s}\n": "f:1:41: tenants[0].access: certificates are not used: there is no api.listen",
+		"api: {tls: {cert_file: /c}}\n":                                "f:1:12: api.tls: not used: there is no api.listen",
+		red + "{uids: [1]}}]\n":                                        "f:1:41: tenants[0].access: users and groups are not used: there is no api.socket",
+		red + "{gids: [1]}}]\napi: {socket: /s}\nhttp: {listen: ''}\n": "",
+		red + "{certificates: [a]}}]\napi: {socket: /s}\n":             "f:1:41: tenants[0].access: certificates are not used: there is no api.listen",
 	} {
 		if got := strings.Join(parse(t, text).Warnings, "\n"); got != want {
 			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+	}
+}
+
+// Metrics are the operator's. Whoever may ask for one tenant on this host reaches them, unless
+// something else is done about it.
+func TestMetricsOfAllTenantsAreExposed(t *testing.T) {
+	const red, socket = "tenants: [{id: red, ports: [a], access: {uids: [1]}}]\n", "api: {socket: /s}\n"
+	for text, want := range map[string]bool{
+		red + socket:                          true,
+		red + socket + "http: {listen: ''}\n": false,
+		red + socket + "metrics: {prometheus: {enabled: false}}\n": false,
+		"tenants: [{id: red, ports: [a]}]\n" + socket:              false,
+		socket: false,
+	} {
+		got := strings.Join(parse(t, text).Warnings, "\n")
+		if warned := strings.Contains(got, "can read /metrics"); warned != want {
+			t.Errorf("%s: %q", text, got)
 		}
 	}
 }
