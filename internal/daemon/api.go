@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"sync/atomic"
 
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/exporter/metrics"
@@ -17,8 +18,9 @@ import (
 
 // apiServer is what tenants and the operator ask. A nil one is none.
 type apiServer struct {
-	hub    *backend.Hub
-	server *backend.Server // nil until start
+	hub *backend.Hub
+	// server is nil until start, which metrics do not wait for.
+	server atomic.Pointer[backend.Server]
 	log    *slog.Logger
 }
 
@@ -66,7 +68,7 @@ func (a *apiServer) start(l *config.Loaded, list []config.Tenant) error {
 		return l.Error("api", err)
 	}
 	a.hub.SetTenants(idsOf(list))
-	a.server = server
+	a.server.Store(server)
 	attrs := []any{"socket", c.Socket}
 	if addr := server.Addr(); addr != nil {
 		attrs = append(attrs, "address", addr.String())
@@ -75,13 +77,22 @@ func (a *apiServer) start(l *config.Loaded, list []config.Tenant) error {
 	return nil
 }
 
+// answering returns what answers, nil if nothing does yet.
+func (a *apiServer) answering() *backend.Server {
+	if a == nil {
+		return nil
+	}
+	return a.server.Load()
+}
+
 // prepare checks that the API can change to these operators and tenants, which commit then
 // does: streams to which nobody has a right any more end.
 func (a *apiServer) prepare(operators config.Access, list []config.Tenant) (commit func(), err error) {
-	if a == nil || a.server == nil {
+	server := a.answering()
+	if server == nil {
 		return func() {}, nil
 	}
-	change, err := a.server.Prepare(policyOf(operators, list))
+	change, err := server.Prepare(policyOf(operators, list))
 	if err != nil {
 		return nil, err
 	}
@@ -93,17 +104,18 @@ func (a *apiServer) prepare(operators config.Access, list []config.Tenant) (comm
 
 // shutdown ends it, at the latest when ctx is done.
 func (a *apiServer) shutdown(ctx context.Context) {
-	if a != nil && a.server != nil {
-		a.server.Shutdown(ctx)
+	if server := a.answering(); server != nil {
+		server.Shutdown(ctx)
 	}
 }
 
 // stats returns what the metrics show.
 func (a *apiServer) stats() metrics.APIStats {
-	if a == nil || a.server == nil {
+	server := a.answering()
+	if server == nil {
 		return metrics.APIStats{}
 	}
-	s := a.server.Stats()
+	s := server.Stats()
 	return metrics.APIStats{
 		Requests: s.Requests, Refused: s.Refused, Connections: s.Connections, Streams: s.Streams,
 		LinesSent: s.LinesSent, LinesLost: s.LinesLost,

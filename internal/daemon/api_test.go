@@ -6,14 +6,18 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/dwelltrace/dwell/correlate/trace"
+	"github.com/dwelltrace/dwell/exporter/otlp"
 	"github.com/dwelltrace/dwell/internal/backend/api"
 	"github.com/dwelltrace/dwell/internal/backend/client"
 	"github.com/dwelltrace/dwell/internal/check/tracetest"
+	"github.com/dwelltrace/dwell/internal/config"
 )
 
 // withAPI is a configuration with tenants, each a list as in YAML.
@@ -106,4 +110,32 @@ func TestAPIThatCannotBeServed(t *testing.T) {
 		t.Fatal("no error")
 	}
 	says(t, err.Error(), "api", file, "not a socket")
+}
+
+// Metrics are served before the API is: reading them meanwhile must not be a race.
+func TestStatsWhileTheAPIStarts(t *testing.T) {
+	loaded, err := config.Parse("f", []byte(withAPI(filepath.Join(t.TempDir(), "agent.sock"), "")), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := newAPI(loaded.API, otlp.Options{}, slog.New(slog.DiscardHandler))
+	started := make(chan struct{})
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		for {
+			a.stats()
+			select {
+			case <-started:
+				return
+			default:
+			}
+		}
+	})
+	err = a.start(loaded, nil)
+	close(started)
+	reading.Wait()
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.shutdown(t.Context())
 }
