@@ -39,6 +39,7 @@ func TestErrors(t *testing.T) {
 		"endpoint":            {"export:\n  otlp:\n    endpoint: grpc://a:1\n", nil, []string{`f:3:15: export.otlp.endpoint: "grpc://a:1" begins with grpc://; OTLP goes over gRPC: write host:port, http://host:port, or https://host:port for TLS`}},
 		"path of endpoint":    {"export:\n  otlp:\n    endpoint: http://a:1/v1\n", nil, []string{`f:3:15: export.otlp.endpoint: "http://a:1/v1" has a path, which OTLP over gRPC does not use; leave out /v1`}},
 		"header":              {"export:\n  otlp:\n    headers:\n      X Key: a\n", nil, []string{"f:4:14: export.otlp.headers.X Key: a header name may contain only letters, digits, and _ . -"}},
+		"header twice":        {"export:\n  otlp:\n    headers:\n      X-Org: a\n      X-ORG: b\n", nil, []string{"f:5:14: export.otlp.headers.X-ORG: it is the same header as X-Org; give it once"}},
 		"no variable":         {"export:\n  otlp:\n    headers: {a: \"${env:NONE}\"}\n", nil, []string{"f:3:18: export.otlp.headers.a: ${env:NONE}: the environment variable NONE is not set"}},
 		"no reference":        {"export: {otlp: {headers: {a: \"${NONE}\"}}}\n", nil, []string{`f:1:30: export.otlp.headers.a: "${NONE}" is not a valid reference; use ${env:NAME} or ${file:PATH}, and $$ for a dollar sign`}},
 		"key without cert":    {"export: {otlp: {tls: {key_file: /k}}}\n", nil, []string{"f:1:33: export.otlp.tls.key_file: cert_file is required, too"}},

@@ -3,7 +3,9 @@
 package config
 
 import (
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -17,15 +19,17 @@ var headerName = regexp.MustCompile(`^[0-9A-Za-z_.-]+$`)
 func checkOTLP(path string, o *OTLP, bad report) {
 	checkEndpoint(path+".endpoint", o.Endpoint, bad)
 	notNegative(path+".timeout", o.Timeout, bad)
-	for name := range o.Headers {
+	given := map[string]string{}
+	for _, name := range slices.Backward(slices.Sorted(maps.Keys(o.Headers))) { // small letters first
 		lower := strings.ToLower(name)
-		_, twice := o.Headers[lower]
+		before, twice := given[lower]
+		given[lower] = name
 		at := path + ".headers." + name
 		switch {
 		case !headerName.MatchString(name):
 			bad(at, "a header name may contain only letters, digits, and _ . -")
-		case twice && name != lower:
-			bad(at, "it is the same header as %s; give it once", lower)
+		case twice:
+			bad(at, "it is the same header as %s; give it once", before)
 		case strings.HasPrefix(lower, "grpc-"):
 			bad(at, "names that begin with grpc- are reserved for gRPC")
 		}
