@@ -15,7 +15,8 @@ import (
 	"github.com/dwelltrace/dwell/internal/backend/api"
 )
 
-// silence is how long a stream may say nothing before it is taken for dead.
+// silence is how long a stream may say nothing to somebody who waits before it is taken for
+// dead.
 const silence = 3 * api.HeartbeatInterval
 
 // Stream is traces as they are finished.
@@ -44,9 +45,14 @@ func (c *Client) Traces(ctx context.Context, id string, o StreamOptions) (*Strea
 		cancel(nil)
 		return nil, err
 	}
-	s := &Stream{body: resp.Body, lines: bufio.NewReaderSize(resp.Body, 64<<10), cancel: cancel, ctx: ctx}
+	return newStream(ctx, resp.Body, cancel), nil
+}
+
+func newStream(ctx context.Context, body io.ReadCloser, cancel context.CancelCauseFunc) *Stream {
+	s := &Stream{body: body, lines: bufio.NewReaderSize(body, 64<<10), cancel: cancel, ctx: ctx}
 	s.timer = time.AfterFunc(silence, func() { cancel(errSilent) })
-	return s, nil
+	s.timer.Stop() // until somebody waits
+	return s
 }
 
 // noteStart is how every line with a note begins.
@@ -56,17 +62,21 @@ var noteStart = []byte(`{"resourceSpans":[],"dwell":`)
 // the next call; or a note. After the note that is the end, or if the connection is lost,
 // there is an error: io.EOF after the former.
 func (s *Stream) Next() (line []byte, note *api.Note, err error) {
+	s.timer.Reset(silence) // whoever is slow to ask must not take that for the agent's silence
 	line, err = s.read()
+	s.timer.Stop()
 	if err != nil {
 		return nil, nil, s.why(err)
 	}
-	s.timer.Reset(silence)
 	if !bytes.HasPrefix(line, noteStart) {
 		return line, nil, nil
 	}
 	var l api.Line
-	if err := json.Unmarshal(line, &l); err != nil || l.Note == nil {
+	if err := json.Unmarshal(line, &l); err != nil {
 		return nil, nil, fmt.Errorf("the agent's stream has a line that is not a valid one: %w", err)
+	}
+	if l.Note == nil {
+		return nil, nil, errors.New("the agent's stream has a line that is not a valid one: its note is empty")
 	}
 	return nil, l.Note, nil
 }
