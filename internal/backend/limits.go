@@ -18,7 +18,8 @@ type Limits struct {
 	// Streams is how many may be open. An operator may open its own beyond that, so that no
 	// tenant can keep the operator out.
 	Streams int
-	// For each client: a user on the unix socket, or the names of a certificate.
+	// For each client: a user on the unix socket, or the key of a certificate. Connections over
+	// TLS are counted by address, because they have to be bounded before a certificate is seen.
 	ClientConnections, ClientStreams, ClientRequests int
 	// ClientRate is how many requests a second one client may make, on average, and
 	// ClientBurst how many at once.

@@ -4,6 +4,7 @@ package backend
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 
 	"github.com/dwelltrace/dwell/correlate/trace"
@@ -152,14 +153,8 @@ func (r *row) shown() api.Device {
 	return d
 }
 
-// all lists the rows, with that of the rest last if anything is in it.
-func (p *places) all() []*row {
-	list := make([]*row, 0, len(p.rows)+1)
-	for _, r := range p.rows {
-		list = append(list, r)
-	}
-	return list
-}
+// all lists the rows, without that of the rest.
+func (p *places) all() []*row { return slices.Collect(maps.Values(p.rows)) }
 
 // sortDevices orders rows by their names.
 func sortDevices(list []api.Device) {
