@@ -36,9 +36,10 @@ func filled(t *testing.T, o metrics.Options) *prometheus.Registry {
 	for _, tr := range tracetest.All() {
 		r.Record(tr, true)
 	}
+	stats := metrics.AgentStats{Events: 42, TenantExports: []metrics.TenantExport{{Tenant: "red", Since: time.Now()}}}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(r, collectors.NewGoCollector(),
-		metrics.NewAgentCollector(o, func() metrics.AgentStats { return metrics.AgentStats{Events: 42} }))
+		metrics.NewAgentCollector(o, func() metrics.AgentStats { return stats }))
 	return registry
 }
 
