@@ -269,7 +269,7 @@ func (d *decoder) pairs(n ast.Node, v reflect.Value, path string) {
 func (d *decoder) scalar(n ast.Node, v reflect.Value, path string) {
 	text, ok := plain(n)
 	if !ok {
-		d.fail(d.at(n), path, "this is %s; it should be a single value", kind(n))
+		d.fail(d.at(n), path, "this is %s; it should be a single value%s", kind(n), quoteIt(n))
 	} else if err := setText(v, text); err != nil {
 		d.fail(d.at(n), path, "%v", err)
 	}
@@ -287,6 +287,18 @@ func plain(n ast.Node) (string, bool) {
 		return n.GetToken().Value, true
 	}
 	return "", false
+}
+
+// quoteIt says what to do about a value that YAML takes for a name and a value, as it does
+// with an IPv6 address within braces: {prefixes: [2001:db8::/32]}.
+func quoteIt(n ast.Node) string {
+	if m, ok := n.(*ast.MappingNode); ok && len(m.Values) == 1 {
+		n = m.Values[0]
+	}
+	if m, ok := n.(*ast.MappingValueNode); ok && strings.Contains(m.Key.GetToken().Value+m.Value.String(), ":") {
+		return ", so put it in quotes: YAML would take its colons apart"
+	}
+	return ""
 }
 
 // kind says what a node is in words.
