@@ -49,10 +49,11 @@ type daemon struct {
 
 	scraped                atomic.Bool
 	reloads, failedReloads atomic.Uint64
-	// troubles is what was last logged about the scope, and conflicts about tenants.
+	// troubles is what was last logged about the scope, conflicts and unmatched about tenants.
 	troublesMu sync.Mutex
 	troubles   agent.Unresolved
 	conflicts  map[string]bool
+	unmatched  []tenant.Ref
 	losses     lossLog // the beat's
 }
 

@@ -14,7 +14,6 @@ import (
 	"github.com/dwelltrace/dwell/exporter"
 	"github.com/dwelltrace/dwell/exporter/metrics"
 	"github.com/dwelltrace/dwell/internal/agent"
-	"github.com/dwelltrace/dwell/internal/inventory"
 )
 
 // checkWithin is how long an endpoint may take to answer a check.
@@ -98,22 +97,7 @@ func (d *daemon) logTroubles() {
 	d.logUnresolved("interface", d.troubles.Interfaces, now.Interfaces)
 	d.troubles = now
 	d.logConflicts(status.Tenants.Conflicts)
-}
-
-// logConflicts logs what two tenants claim, once for as long as they do.
-func (d *daemon) logConflicts(now []inventory.Conflict) {
-	before := d.conflicts
-	d.conflicts = make(map[string]bool, len(now))
-	for _, c := range now {
-		text := c.String()
-		if !before[text] && !d.conflicts[text] {
-			d.log.Warn("no tenant sees what two claim", "conflict", text)
-		}
-		d.conflicts[text] = true
-	}
-	if len(now) == 0 && len(before) > 0 {
-		d.log.Info("no two tenants claim the same any more")
-	}
+	d.logUnmatched(status.Tenants.Unmatched)
 }
 
 // logUnresolved logs the references of one kind, unless they are the same as before.

@@ -170,6 +170,32 @@ func TestConflictsAreLogged(t *testing.T) {
 	}
 }
 
+// References of tenants that match nothing are logged when that changes, and not all of very many.
+func TestUnmatchedReferencesAreLogged(t *testing.T) {
+	l := live(t, "")
+	lacks := func(refs ...tenant.Ref) string {
+		l.agent.set(func(f *fakeAgent) { f.status.Tenants.Unmatched = refs })
+		l.log.take()
+		l.logTroubles()
+		return l.log.take()
+	}
+	port := tenant.Ref{Tenant: "red", Field: "ports", Name: "tap-rde-*"}
+	says(t, lacks(port), "level=WARN", "count=1", "red: ports: tap-rde-*")
+	if said := lacks(port); said != "" {
+		t.Errorf("said again: %s", said)
+	}
+	many := slices.Repeat([]tenant.Ref{port}, 1000)
+	said := lacks(many...)
+	says(t, said, "count=1000")
+	if n := strings.Count(said, "tap-rde-*"); n != mostUnmatched {
+		t.Errorf("%d names in one line", n)
+	}
+	says(t, lacks(), "level=INFO", "every reference")
+	if got := l.stats().Tenants.Unmatched; got != 0 {
+		t.Errorf("%d are counted", got)
+	}
+}
+
 // A check is strict: every file must be good.
 func TestCheckOfTenants(t *testing.T) {
 	dir := t.TempDir()
