@@ -137,6 +137,12 @@ func (s *Server) listen(o ServerOptions) (listeners []net.Listener, err error) {
 	return append(listeners, tls.NewListener(s.gate.guard(l), s.tlsConfig())), nil
 }
 
+// CheckGroup tells whether the socket can be given to a group, by name or number.
+func CheckGroup(name string) error {
+	_, err := groupNumber(name)
+	return err
+}
+
 // groupNumber returns the number of a group, -1 for "".
 func groupNumber(name string) (int, error) {
 	if name == "" {
@@ -146,8 +152,11 @@ func groupNumber(name string) (int, error) {
 		return int(n), nil
 	}
 	g, err := user.LookupGroup(name)
+	if errors.As(err, new(user.UnknownGroupError)) {
+		return 0, fmt.Errorf("there is no group %q; create it, or give its number", name)
+	}
 	if err != nil {
-		return 0, fmt.Errorf("the group of the socket: %w; create it, or give its number", err)
+		return 0, fmt.Errorf("the group of the socket: %w", err)
 	}
 	return strconv.Atoi(g.Gid)
 }

@@ -30,7 +30,23 @@ type identity struct {
 
 // readTLS reads the files. CAs that have not changed are the same as before.
 func (s *Server) readTLS() (*identity, error) {
-	f := s.tlsFiles
+	now, err := s.tlsFiles.read()
+	if err != nil {
+		return nil, err
+	}
+	if before := s.tls.Load(); before != nil && before.clients.pool.Equal(now.clients.pool) {
+		now.clients = before.clients
+	}
+	return now, nil
+}
+
+// Check tells whether the files can be read and what is in them fits together.
+func (f TLSFiles) Check() error {
+	_, err := f.read()
+	return err
+}
+
+func (f TLSFiles) read() (*identity, error) {
 	pair, err := tls.LoadX509KeyPair(f.Cert, f.Key)
 	if err != nil {
 		return nil, fmt.Errorf("the certificate of the API: %w", err)
@@ -43,11 +59,7 @@ func (s *Server) readTLS() (*identity, error) {
 	if !pool.AppendCertsFromPEM(pem) {
 		return nil, fmt.Errorf("the CA of clients: %s contains no PEM certificate", f.ClientCA)
 	}
-	clients := &clientCAs{pool}
-	if before := s.tls.Load(); before != nil && before.clients.pool.Equal(pool) {
-		clients = before.clients
-	}
-	return &identity{pair, clients}, nil
+	return &identity{pair, &clientCAs{pool}}, nil
 }
 
 // tlsConfig asks every client for a certificate. It is verified here and not by package tls,

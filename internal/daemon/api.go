@@ -4,6 +4,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"sync/atomic"
@@ -53,10 +54,13 @@ func (a *apiServer) start(l *config.Loaded, list []config.Tenant) error {
 	if a == nil {
 		return nil
 	}
+	if err := checkAPI(l); err != nil {
+		return err
+	}
 	c := l.API
 	server, err := backend.Serve(backend.ServerOptions{
 		Hub: a.hub, Socket: c.Socket, Group: c.Group, Listen: c.Listen,
-		TLS:    backend.TLSFiles{Cert: c.TLS.CertFile, Key: c.TLS.KeyFile, ClientCA: c.TLS.ClientCAFile},
+		TLS:    tlsFilesOf(c),
 		Policy: policyOf(c.Operators, list),
 		Limits: backend.Limits{
 			Streams: c.StreamsMax, ClientStreams: c.ClientStreamsMax,
@@ -83,6 +87,26 @@ func (a *apiServer) answering() *backend.Server {
 		return nil
 	}
 	return a.server.Load()
+}
+
+// checkAPI tells what start would refuse, as far as that can be told without listening.
+func checkAPI(l *config.Loaded) error {
+	var errs []error
+	if l.API.Socket != "" {
+		if err := backend.CheckGroup(l.API.Group); err != nil {
+			errs = append(errs, l.Error("api.group", err))
+		}
+	}
+	if l.API.Listen != "" {
+		if err := tlsFilesOf(l.API).Check(); err != nil {
+			errs = append(errs, l.Error("api.tls", err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func tlsFilesOf(c config.API) backend.TLSFiles {
+	return backend.TLSFiles{Cert: c.TLS.CertFile, Key: c.TLS.KeyFile, ClientCA: c.TLS.ClientCAFile}
 }
 
 // prepare checks that the API can change to these operators and tenants, which commit then

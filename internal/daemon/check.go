@@ -23,7 +23,7 @@ func Check(o Options) ([]string, error) {
 	}
 	_, _, tlsErr := loadTLS(l)
 	who, tenantsErr := checkTenants(o, l)
-	err = errors.Join(checkSampling(l), tlsErr, checkEndpoint(l), checkPush(l), checkDirs(l), tenantsErr)
+	err = errors.Join(checkSampling(l), tlsErr, checkEndpoint(l), checkPush(l), checkDirs(l), checkAPI(l), tenantsErr)
 	if err != nil {
 		return nil, err
 	}

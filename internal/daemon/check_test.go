@@ -25,6 +25,8 @@ func TestCheckIsAsStrictAsAStart(t *testing.T) {
 		"endpoint for metrics":        {"metrics: {otlp: {enabled: true}}", map[string]string{"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "ftp://a:1"}, "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", false},
 		"plain text to TLS":           {"export: {otlp: {tls: {insecure: true}}}", map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "https://a:1"}, "insecure", false},
 		"TLS to plain text":           {"export: {otlp: {tls: {insecure: false}}}", map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://a:1"}, "insecure", false},
+		"no such group":               {"api:\n  socket: /run/dwell/agent.sock\n  group: dwell-nobody\n", nil, "c.yaml:3:10: api.group: there is no group \"dwell-nobody\"; create it, or give its number", false},
+		"no certificate of the API":   {"api: {listen: ':9465', tls: {cert_file: /nowhere, key_file: /nowhere, client_ca_file: /nowhere}}", nil, "api.tls: the certificate of the API: open /nowhere", false},
 		"a spool for nothing":         {"export: {spool: {dir: /tmp}}", nil, "export.spool.dir: not used", true},
 		"metrics go where traces do":  {"export: {otlp: {endpoint: \"a:1\"}}\nmetrics: {otlp: {enabled: true}}", nil, "OTLP/gRPC to a:1 every", true},
 	} {
