@@ -89,8 +89,9 @@ func (b *builder) classify() {
 		if i == 0 || !s.Leaf && t.After(i) > i+1 {
 			continue
 		}
-		b.classes[i] = b.viewer.ofSpan(&t.Spans[whole(t, i)])
-		b.strict = b.strict || b.viewer.mayBeOthers(s)
+		whole := &t.Spans[whole(t, i)]
+		b.classes[i] = b.viewer.ofSpan(whole)
+		b.strict = b.strict || b.viewer.mayBeOthers(s) || b.viewer.mayBeOthers(whole)
 	}
 	for i := 1; i < len(t.Spans); i = t.After(i) {
 		if t.Spans[i].Kind.Journey() {

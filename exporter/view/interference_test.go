@@ -92,6 +92,11 @@ func TestAnOutcomeThatTheTenantCannotKnow(t *testing.T) {
 		s.Events = append(s.Events, trace.Event{Name: trace.EventICMPError, Time: s.End})
 		return tr
 	}
+	died := func(tr *trace.Trace, leaf int) *trace.Trace {
+		s := &tr.Spans[leaf]
+		s.Events = append(s.Events, trace.Event{Name: trace.EventDrop, Time: s.End})
+		return tr
+	}
 	respond := &part{kind: trace.KindRespond, from: blueEth}
 	passing := append(slices.Clone(redToBlue()[:6]),
 		part{kind: trace.KindLink, from: blueEth, to: blueBr, src: redPublic, dst: farAddr},
@@ -112,6 +117,8 @@ func TestAnOutcomeThatTheTenantCannotKnow(t *testing.T) {
 		{"expired with blue", "red", expired(made(trace.Expired, redToBlue(), nil, nil), 8), "expired"},
 		{"expired with me", "blue", expired(made(trace.Expired, redToBlue(), nil, nil), 8), "expired"},
 		{"expired with red", "blue", expired(made(trace.Expired, redToBlue(), nil, nil), 2), "incompleteno_reply"},
+		{"died with me and expired", "blue", died(made(trace.Expired, redToBlue(), nil, nil), 8), "expired"},
+		{"died with red and expired", "blue", died(made(trace.Expired, redToBlue(), nil, nil), 2), "incompleteno_reply"},
 		{"refused by red", "blue", expired(made(trace.Unreachable, redToBlue(), nil, nil), 2), "incompleteno_reply"},
 		{"whose reply expired with blue", "red", expired(made(trace.Expired, redToBlue(), respond, blueToRed()[:2]), 11), "incompleteno_reply"},
 		{"whose reply expired with me", "blue", expired(made(trace.Expired, redToBlue(), respond, blueToRed()[:2]), 11), "expired"},
@@ -204,6 +211,28 @@ func TestTheBridgeOfAnotherTenantIsNotNamed(t *testing.T) {
 		}
 		if got := told(seen); foreign && !strings.Contains(got, "bridge red-port -> ens") {
 			t.Errorf("red sees %s", got)
+		}
+	}
+}
+
+// A packet that a program put on blue's device takes part in what is blue's, even if only the
+// leaf as a whole says so, and not the finer ones in it.
+func TestAnotherTenantTakesPartInALeafAsAWhole(t *testing.T) {
+	tr := made(trace.Complete, redOut()[:2], nil, nil)
+	now := tr.Root().End
+	at := tr.Add(1, trace.Span{Kind: trace.KindRedirect, Start: now, End: now + 20, NetNS: hypervisor, Device: redPort, Peer: blueBr})
+	for _, kind := range []trace.Kind{trace.KindSoftirq, trace.KindStack} {
+		now = addPart(tr, at, part{kind: kind, from: redPort, src: redAddr, dst: farAddr}, now)
+	}
+	now = addPart(tr, 1, part{kind: trace.KindTransmit, from: ens, src: bluePublic, dst: blueAddr}, now)
+	tr.Spans[1].End, tr.Root().End = now, now
+	if err := tracetest.CheckTree(tr); err != nil {
+		t.Fatal(err)
+	}
+	seen := (&Viewer{Tenant: "red"}).Of(tr)
+	for i := range seen.Spans {
+		if s := &seen.Spans[i]; s.Packet.Src == bluePublic || s.Packet.Dst == blueAddr {
+			t.Errorf("red sees in %v a packet from %v to %v", s, s.Packet.Src, s.Packet.Dst)
 		}
 	}
 }

@@ -114,10 +114,11 @@ func (b *builder) judge(request, reply int) {
 }
 
 // isTold reports whether an ICMP error about the ping reaches the viewer: it is seen on the
-// way, or is about the request that the viewer has sent.
+// way, or is about a packet that died with the viewer, or about the request that it has sent.
 func (b *builder) isTold(request int) bool {
+	tells := func(e trace.Event) bool { return e.Name == trace.EventICMPError || e.Name == trace.EventDrop }
 	for i := range b.out.Spans {
-		if slices.ContainsFunc(b.out.Spans[i].Events, func(e trace.Event) bool { return e.Name == trace.EventICMPError }) {
+		if slices.ContainsFunc(b.out.Spans[i].Events, tells) {
 			return true
 		}
 	}
