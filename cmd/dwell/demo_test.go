@@ -126,7 +126,7 @@ func TestDemoInterrupted(t *testing.T) {
 	checkProgramsGone(t, before)
 }
 
-// A reader who has seen enough is no error, and the summary is there all the same.
+// A reader who has seen enough is not an error, and the summary is there all the same.
 func TestDemoToClosedPipe(t *testing.T) {
 	privilegetest.BPF(t)
 	r, w, err := os.Pipe()

@@ -63,7 +63,7 @@ and counts what it has missed.`,
 		Example: `  dwell monitor --tenant red                           # on this host, full screen
   dwell monitor                                        # all tenants' pings, for the operator
   dwell monitor --tenant red --backend ssh://hypervisor1
-  dwell monitor --tenant red --backend https://hypervisor1:7443 --cert red.pem --key red.key --ca ca.pem
+  dwell monitor --tenant red --backend https://hypervisor1:9465 --cert red.pem --key red.key --ca ca.pem
   dwell monitor --tenant red --output table --duration 1m
   dwell monitor --tenant red --outcome dropped --output json | jq .
   dwell monitor --tenant red --output none --otlp-file red.jsonl --count 100`,

@@ -155,7 +155,7 @@ func TestJourneysAreCountedAsTheTenantSeesThem(t *testing.T) {
 	}
 }
 
-// A reply of which a single event was seen, somewhere in blue, is no part of red's ping.
+// A reply of which a single event was seen, somewhere in blue, does not belong to red's ping.
 func TestASingleEventOfOthersIsLeftOut(t *testing.T) {
 	tr := made(trace.Complete, redOut()[:5], &part{kind: trace.KindBeyond, from: ens}, redIn()[2:])
 	end := tr.Root().End

@@ -90,7 +90,7 @@ tenants:
 - {id: green, ports: [g]}
 `).Tenants)
 	if p.all == nil {
-		t.Fatal("a file that is not there is no error")
+		t.Fatal("a file that is missing is not an error")
 	}
 	says(t, p.all.Error(), "tenant red: export.otlp[0].tls.ca_file", "/nowhere/ca.pem")
 	p.carryOut(time.Minute)

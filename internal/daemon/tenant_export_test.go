@@ -204,7 +204,7 @@ func TestAllTenantsEndTogether(t *testing.T) {
 	}
 	err := x.lostSince(before, limit)
 	if err == nil {
-		t.Fatal("it is no error that traces were lost")
+		t.Fatal("that traces were lost is not an error")
 	}
 	says(t, err.Error(), "100 traces", "tenancy.export.spool.dir")
 }

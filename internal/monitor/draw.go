@@ -184,7 +184,7 @@ func Checks(tenant string) []string {
 	if tenant == "" {
 		return []string{
 			"Is anybody pinging? Try a ping from this host, or dwell lab run.",
-			"Does the agent trace where the pings pass? See its configuration: scope.",
+			"Does the agent trace where the pings pass? See trace in its configuration.",
 			"Is something lost? See its metrics and docs/losses.md.",
 		}
 	}

@@ -44,7 +44,7 @@ const (
 // Every span has a namespace, but none of two lines share one.
 //
 // An error says that the line is not OTLP/JSON, that a value cannot be what it is said to
-// be, or that the spans of a trace are no tree.
+// be, or that the spans of a trace do not form a tree.
 func Decode(line []byte) ([]*trace.Trace, error) {
 	if err := checkSize(line); err != nil {
 		return nil, err
