@@ -94,10 +94,21 @@ type Counted struct {
 	Missed uint64
 }
 
-// Gone says that the agent cannot be reached, and when that will be tried again.
+// Gone says that the agent cannot be reached or refuses, and when that will be tried again.
 type Gone struct {
 	At, Again time.Time
 	Err       error
+}
+
+// refused reports whether the agent is there and refuses, because the tenant was removed or
+// the right to see it was taken away.
+func (g *Gone) refused() bool {
+	var end ended
+	if errors.As(g.Err, &end) {
+		return end.Code != api.CodeStopping
+	}
+	var r interface{ Refusal() api.Problem }
+	return errors.As(g.Err, &r)
 }
 
 // ended is why the agent ended a stream.

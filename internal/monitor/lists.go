@@ -19,6 +19,8 @@ import (
 type line struct {
 	key
 	figures
+	// label is its name.
+	label string
 	curve []int64
 	// before is set if the figures are the agent's, of the time before.
 	before bool
@@ -86,6 +88,7 @@ func (m *Model) lines(c columns) []line {
 	if len(lines) == 0 && len(m.filter) == 0 {
 		lines = m.linesBefore(d.before)
 	}
+	tellApart(lines)
 	slices.SortStableFunc(lines, func(a, b line) int {
 		switch m.order {
 		case byP99:
@@ -93,11 +96,29 @@ func (m *Model) lines(c columns) []line {
 		case byCount:
 			return cmp.Compare(b.n, a.n)
 		case byName:
-			return cmp.Or(cmp.Compare(a.name(), b.name()), cmp.Compare(a.netns, b.netns))
+			return cmp.Or(cmp.Compare(a.label, b.label), cmp.Compare(a.netns, b.netns))
 		}
 		return 0
 	})
 	return lines
+}
+
+// tellApart names the lines: by where they lead as well, if there are several that would
+// have the same name otherwise.
+func tellApart(lines []line) {
+	type look struct{ netns, direction, name, parent string }
+	alike := make(map[look]int)
+	for i := range lines {
+		r := &lines[i]
+		r.label = r.name()
+		alike[look{r.netns, r.direction, r.label, r.parent}]++
+	}
+	for i := range lines {
+		r := &lines[i]
+		if r.peer != "" && alike[look{r.netns, r.direction, r.label, r.parent}] > 1 {
+			r.label += " -> " + r.peer
+		}
+	}
 }
 
 // linesBefore returns the agent's own rows.
@@ -139,7 +160,7 @@ func (m *Model) tableRow(c columns, r *line) string {
 	if r.before {
 		st = dim
 	}
-	name := l.clean(r.name())
+	name := l.clean(r.label)
 	if r.parent != "" && m.order == byPath {
 		name = "  " + name
 	}

@@ -13,6 +13,8 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/dwelltrace/dwell/correlate/trace"
+	"github.com/dwelltrace/dwell/internal/backend/api"
+	"github.com/dwelltrace/dwell/internal/backend/client"
 	"github.com/dwelltrace/dwell/internal/check/tracetest"
 	"github.com/dwelltrace/dwell/internal/monitor"
 )
@@ -130,6 +132,17 @@ func TestReset(t *testing.T) {
 	v.shows(t, "6 pings since 15:04:10")
 }
 
+// Places that begin at the same device and lead to different ones are told apart.
+func TestPlacesThatWouldLookAlike(t *testing.T) {
+	v := newView(monitor.Options{}, 120, 30)
+	s := summary(10)
+	for _, peer := range []string{"br-blue", "ens3"} {
+		s.Devices = append(s.Devices, api.Device{NetNS: "hypervisor", Kind: "hypervisor", Device: "br-red", Peer: peer, Direction: "request", Times: api.Times{Count: 5}})
+	}
+	v.connect(s)
+	v.shows(t, "hypervisor br-red -> br-blue", "hypervisor br-red -> ens3", "hypervisor ens3 ")
+}
+
 // The agent goes and comes back: the picture stays, and what passed meanwhile is counted.
 func TestGoneAndBack(t *testing.T) {
 	v := newView(monitor.Options{Tenant: "red"}, 120, 30)
@@ -149,6 +162,9 @@ func TestGoneAndBack(t *testing.T) {
 	}
 	v.Update(monitor.Batch{At: v.now, Traces: replayed})
 	v.shows(t, "live", "130 pings", "10 missed: agent gone")
+	// It is there and refuses: its tenant was removed.
+	v.Update(monitor.Gone{At: v.now, Again: v.now.Add(8 * time.Second), Err: fmt.Errorf("no: %w", &client.Refused{Problem: api.Problem{Code: api.CodeNotYours, Message: "no tenant"}})})
+	v.shows(t, "refused for 0s, next try in 8s", "no tenant")
 	// An agent that was started again has forgotten how many there were.
 	v.Update(gone)
 	again := summary(3)

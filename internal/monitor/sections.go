@@ -74,7 +74,11 @@ func (m *Model) state() string {
 	case m.link.gone.Err == nil:
 		return l.paint("connecting", yellow)
 	}
-	s := fmt.Sprintf("agent gone for %s", seconds(m.now.Sub(m.link.since)))
+	what := "agent gone"
+	if m.link.gone.refused() {
+		what = "refused"
+	}
+	s := fmt.Sprintf("%s for %s", what, seconds(m.now.Sub(m.link.since)))
 	if wait := m.link.gone.Again.Sub(m.now); wait >= time.Second {
 		s += fmt.Sprintf(", next try in %s", seconds(wait))
 	}

@@ -120,6 +120,9 @@ type Refused struct {
 // Error returns the agent's words.
 func (r *Refused) Error() string { return "the agent refuses: " + r.Message + " (" + r.Code + ")" }
 
+// Refusal returns why, for those who do not know this package.
+func (r *Refused) Refusal() api.Problem { return r.Problem }
+
 // Code returns the code of the agent's refusal that err is, or "" if it is none.
 func Code(err error) string {
 	var r *Refused
