@@ -80,7 +80,7 @@ func (a *agentOf) explain(ctx context.Context, err error) error {
 func (a *agentOf) mine(ctx context.Context) string {
 	list, err := a.client.Tenants(ctx)
 	if err != nil || len(list.Tenants) == 0 {
-		return fmt.Sprintf("nothing has been granted to you (uid %d): ask the operator for access to a tenant (tenants: access)", os.Getuid())
+		return "nothing has been granted to " + a.caller() + ": ask the operator for access to a tenant (tenants: access)"
 	}
 	var ids []string
 	for _, t := range list.Tenants {
@@ -91,6 +91,17 @@ func (a *agentOf) mine(ctx context.Context) string {
 		ids = append(ids[:most], "…")
 	}
 	return "you may see: " + strings.Join(ids, ", ") + " (--tenant)"
+}
+
+// caller says as whom the agent knows the user.
+func (a *agentOf) caller() string {
+	switch {
+	case strings.HasPrefix(a.backend, "https:"):
+		return "the names in your certificate"
+	case strings.HasPrefix(a.backend, "ssh:"):
+		return "the user who has logged in there"
+	}
+	return fmt.Sprintf("you (uid %d)", os.Getuid())
 }
 
 // whoMay says who may use a socket.

@@ -228,6 +228,11 @@ func TestNoRightOnTheSocket(t *testing.T) {
 	if got := whoMay("/nowhere/agent.sock"); !strings.Contains(got, "/nowhere is closed to you") {
 		t.Error(got)
 	}
+	for backend, want := range map[string]string{"https://host:1": "certificate", "ssh://host": "logged in", "unix:///s": "uid"} {
+		if got := (&agentOf{backend: backend}).caller(); !strings.Contains(got, want) {
+			t.Errorf("%s: %s", backend, got)
+		}
+	}
 	if err := a.explain(t.Context(), syscall.ENOTCONN); !errors.Is(err, syscall.ENOTCONN) {
 		t.Error(err)
 	}

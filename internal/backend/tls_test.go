@@ -17,6 +17,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -203,6 +204,30 @@ func TestNoCertificate(t *testing.T) {
 	}
 	if n := s.server.Stats().Refused[api.ReasonNoCertificate]; n != 1 {
 		t.Errorf("%d missing certificates are counted", n)
+	}
+}
+
+// Who cannot connect over TLS is told whose certificate is the reason, and what to do.
+func TestWordsOfTLS(t *testing.T) {
+	ca, other := newAuthority(t, "ca"), newAuthority(t, "ca")
+	s := overTLS(t, ca, backend.ServerOptions{})
+	ca.client("red", "red.example", nil, nil)
+	other.client("red", "red.example", nil, nil)
+	for _, test := range []struct {
+		files client.TLSFiles
+		want  string
+	}{
+		{client.TLSFiles{Cert: other.path("red"), Key: other.path("red-key"), CA: ca.path("ca")}, "the agent refuses the certificate: "},
+		{client.TLSFiles{Cert: ca.path("red"), Key: ca.path("red-key"), CA: other.path("ca")}, "name the CA's file (--ca)"},
+	} {
+		c, err := client.New(t.Context(), client.Options{Backend: "https://" + s.server.Addr().String(), TLS: test.files})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, err = c.Summary(t.Context(), "red"); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%v does not say %q", err, test.want)
+		}
 	}
 }
 

@@ -4,9 +4,11 @@ package client
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/url"
 
 	"golang.org/x/sys/unix"
@@ -27,6 +29,13 @@ func unreachable(err error) error {
 		return fmt.Errorf("%w: dwell agent is not running, or listens elsewhere", err)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%w: ask for membership in the group that the socket belongs to (api.group)", err)
+	}
+	var alert *net.OpError
+	if errors.As(err, &alert) && alert.Op == "remote error" {
+		return fmt.Errorf("the agent refuses the certificate: %w; it must be one for clients that has not expired, of a CA in the agent's api.tls.client_ca_file", alert.Err)
+	}
+	if errors.As(err, new(x509.UnknownAuthorityError)) {
+		return fmt.Errorf("the agent's certificate is of a CA that is not known here: %w; name the CA's file (--ca)", err)
 	}
 	return fmt.Errorf("the agent does not answer: %w", err)
 }

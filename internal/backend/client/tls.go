@@ -18,7 +18,7 @@ func onTLS(u *url.URL, f TLSFiles) (*Client, error) {
 		return nil, fmt.Errorf("the backend %q is not of the form https://host:port", u.Redacted())
 	}
 	if f.Cert == "" || f.Key == "" {
-		return nil, errors.New("over https the agent wants a certificate: give one with its key")
+		return nil, errors.New("over https the agent wants a certificate: give one with its key (--cert, --key)")
 	}
 	pair, err := tls.LoadX509KeyPair(f.Cert, f.Key)
 	if err != nil {
