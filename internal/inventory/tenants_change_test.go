@@ -206,8 +206,8 @@ func TestNewGuestsAreNeverPublic(t *testing.T) {
 	defer v.Close()
 	v.SetTenants(redAndBlue(t))
 	v.Device(hyp.Inode(), 1)
-	deadline := time.Now().Add(30 * time.Second)
 	for i := range 60 {
+		deadline := time.Now().Add(30 * time.Second)
 		owner := []string{"red", "blue"}[i%2]
 		port := []string{"red-%d", "p%d"}[i/2%2] // by the port's name, or by the namespace's
 		guest := create(t, fmt.Sprintf("new%d%s", i, map[bool]string{true: "", false: "-" + owner}[port == "red-%d"]))
