@@ -18,10 +18,10 @@ const recentPings = 32768
 // maxSpare is how many emptied event buffers are kept for new pings.
 const maxSpare = 4096
 
-// neighbourWait is for how long, in nanoseconds, a packet can wait for a neighbour's
-// address: mcast_solicit and ucast_solicit attempts of retrans_time_ms each, 3 and 3 of
-// 1 s by default (Documentation/networking/ip-sysctl.rst).
-const neighbourWait = 6e9
+// NeighbourWait is for how long a packet can wait for a neighbour's address, and so for how
+// long beyond Options.Timeout a ping may be open: mcast_solicit and ucast_solicit attempts of
+// retrans_time_ms each, 3 and 3 of 1 s by default (Documentation/networking/ip-sysctl.rst).
+const NeighbourWait = 6 * time.Second
 
 // maxHeld bounds the pings that are kept open for that.
 const maxHeld = 4096
@@ -190,7 +190,7 @@ func (c *Correlator) Advance(now uint64) {
 			c.finish(p, "")
 		}
 	}
-	for p := c.held.front(); p != nil && p.first+timeout+neighbourWait <= now; p = c.held.front() {
+	for p := c.held.front(); p != nil && p.first+timeout+uint64(NeighbourWait) <= now; p = c.held.front() {
 		c.finish(p, "")
 	}
 	for len(c.losses) > 0 && c.losses[0].to+2*timeout <= now {

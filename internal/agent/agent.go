@@ -105,7 +105,7 @@ func (a *Agent) start() (err error) {
 	}
 	a.inventory, err = inventory.New(inventory.Config{
 		Hypervisors: a.opts.Hypervisors, Containers: a.opts.Containers, Sockets: a.opts.ContainerSockets,
-		Settle: a.opts.Timeout + settleBeyond,
+		Settle: settle(a.opts.Timeout),
 	})
 	if err != nil {
 		return fmt.Errorf("list network namespaces: %w", err)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/dwelltrace/dwell/correlate"
 	"github.com/dwelltrace/dwell/internal/inventory"
 	"github.com/dwelltrace/dwell/internal/tenant"
 )
@@ -34,9 +35,12 @@ type Status struct {
 	Tenants inventory.Tenants
 }
 
-// settleBeyond is how much longer than Options.Timeout it takes at most from a packet to its
-// trace, unless the loop is busy for longer.
-const settleBeyond = time.Second
+// settle returns how long it takes at most from a packet to its trace, unless the loop is busy
+// for more than a second: a ping that waits for a neighbour's address is kept open beyond the
+// timeout.
+func settle(timeout time.Duration) time.Duration {
+	return timeout + correlate.NeighbourWait + time.Second
+}
 
 // Status returns how the agent does. It may be called at any time, by any goroutine, and
 // waits for nothing.
