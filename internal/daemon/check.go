@@ -60,9 +60,20 @@ func checkTenants(o Options, l *config.Loaded) (string, error) {
 	if err := refusals(s.Problems); err != nil {
 		return "", err
 	}
+	sent := 0
 	for i := range s.Definitions {
-		_, wrong := newTenantWish(&s.Definitions[i].Tenant, credentials{})
-		err = errors.Join(err, wrong)
+		def := &s.Definitions[i]
+		if len(def.Tenant.Export.OTLP) > 0 {
+			sent++
+		}
+		if _, wrong := newTenantWish(&def.Tenant, credentials{}); wrong != nil {
+			err = errors.Join(err, def.Error("export", wrong))
+		}
+		if dir := def.Tenant.Export.Spool.Dir; dir != l.Tenancy.Export.Spool.Dir {
+			if wrong := writable(dir); wrong != nil {
+				err = errors.Join(err, def.Error("export.spool.dir", wrong))
+			}
+		}
 	}
 	if err != nil || s.Count() == 0 {
 		return "none", err
@@ -70,6 +81,9 @@ func checkTenants(o Options, l *config.Loaded) (string, error) {
 	out := fmt.Sprintf("%d", s.Count())
 	if n := s.Count() - len(l.Tenants); n > 0 {
 		out += fmt.Sprintf(", of which %d in %s", n, l.Tenancy.Dir)
+	}
+	if sent > 0 {
+		out += fmt.Sprintf("; the traces of %d are sent to endpoints of their own", sent)
 	}
 	return out, nil
 }
@@ -93,6 +107,9 @@ func checkDirs(l *config.Loaded) error {
 	var errs []error
 	if err := writable(l.Export.Spool.Dir); err != nil {
 		errs = append(errs, l.Error("export.spool.dir", err))
+	}
+	if err := writable(l.Tenancy.Export.Spool.Dir); err != nil {
+		errs = append(errs, l.Error("tenancy.export.spool.dir", err))
 	}
 	if file := l.Export.File; file != "" && file != otlpfile.Stdout {
 		if err := writable(filepath.Dir(file)); err != nil {

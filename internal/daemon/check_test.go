@@ -27,6 +27,7 @@ func TestCheckIsAsStrictAsAStart(t *testing.T) {
 		"TLS to plain text":           {"export: {otlp: {tls: {insecure: false}}}", map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://a:1"}, "insecure", false},
 		"no such group":               {"api:\n  socket: /run/dwell/agent.sock\n  group: dwell-nobody\n", nil, "c.yaml:3:10: api.group: there is no group \"dwell-nobody\"; create it, or give its number", false},
 		"no certificate of the API":   {"api: {listen: ':9465', tls: {cert_file: /nowhere, key_file: /nowhere, client_ca_file: /nowhere}}", nil, "api.tls: the certificate of the API: open /nowhere", false},
+		"a file for tenants' spools":  {"tenancy: {export: {spool: {dir: /etc/passwd}}}", nil, "tenancy.export.spool.dir: /etc/passwd is not a directory", false},
 		"a spool for nothing":         {"export: {spool: {dir: /tmp}}", nil, "export.spool.dir: not used", true},
 		"metrics go where traces do":  {"export: {otlp: {endpoint: \"a:1\"}}\nmetrics: {otlp: {enabled: true}}", nil, "OTLP/gRPC to a:1 every", true},
 	} {

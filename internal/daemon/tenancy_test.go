@@ -218,9 +218,16 @@ func TestCheckOfTenants(t *testing.T) {
 		t.Error(err)
 	}
 	says(t, said, "tenants:  2, of which 1 in "+dir+"/tenants.d\n")
+	tenantFile(t, dir+"/tenants.d", "red.yaml", "ports: [tap1]\nexport: {otlp: [{endpoint: 'tempo:4317'}]}\n")
+	if said, err = check(); err != nil {
+		t.Error(err)
+	}
+	says(t, said, "/tenants.d; the traces of 1 are sent to endpoints of their own\n")
 	for text, want := range map[string]string{
 		"ports: [tap1]\nbridge: [b]\n": "red.yaml:2:1: bridge: there is no such setting; did you mean bridges?",
-		"ports: [tap0]\n":              "port tap0 belongs to tenant first (" + dir + "/dwell.yaml:1) and to tenant red (" + dir + "/tenants.d/red.yaml:1)",
+		"ports: [tap1]\nexport: {otlp: [{endpoint: a, tls: {ca_file: /nowhere}}]}\n": "red.yaml:2:9: export: tenant red: export.otlp[0].tls.ca_file: open /nowhere",
+		"ports: [tap1]\nexport: {spool: {dir: " + dir + "/dwell.yaml}}\n":            "red.yaml:2:23: export.spool.dir: " + dir + "/dwell.yaml is not a directory",
+		"ports: [tap0]\n": "port tap0 belongs to tenant first (" + dir + "/dwell.yaml:1) and to tenant red (" + dir + "/tenants.d/red.yaml:1)",
 	} {
 		tenantFile(t, dir+"/tenants.d", "red.yaml", text)
 		if _, err := check(); err == nil || !strings.Contains(err.Error(), want) {
