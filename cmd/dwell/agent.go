@@ -47,7 +47,7 @@ otherwise 1.`,
   dwell agent --config dwell.yaml --check                # validate it, and show what would run
   dwell agent --config dwell.yaml
   DWELL_EXPORT_OTLP_ENDPOINT=collector:4317 dwell agent --config /dev/null
-  kill -HUP "$(pidof dwell)"                             # apply a changed file`,
+  systemctl reload dwell                                 # apply a changed file, or send SIGHUP`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
