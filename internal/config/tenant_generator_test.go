@@ -64,7 +64,7 @@ func anyTenantExport(t *rapid.T) config.TenantExport {
 }
 
 func anyAccess(t *rapid.T) config.Access {
-	ids := rapid.SliceOfN(rapid.Map(rapid.Uint32Max(math.MaxUint32-1), func(n uint32) config.UserID { return config.UserID(n) }), 0, 3)
+	ids := rapid.SliceOfN(rapid.Map(rapid.Uint32Max(math.MaxUint32-1).Filter(func(n uint32) bool { return n != 65534 }), func(n uint32) config.UserID { return config.UserID(n) }), 0, 3)
 	return config.Access{
 		UIDs: ids.Draw(t, "uids"), GIDs: ids.Draw(t, "gids"),
 		Certificates: rapid.SliceOfN(rapid.SampledFrom([]string{"red.example.net", "CN with blanks", "é"}), 0, 2).Draw(t, "certificates"),

@@ -113,6 +113,7 @@ func TestMistakesOfTenants(t *testing.T) {
 		{in + "access: {uids: [-1]}\n", "f:4:21: tenants[0].access.uids[0]: \"-1\" is not a valid user"},
 		{in + "access: {gids: [4294967295]}\n", "f:4:21: tenants[0].access.gids[0]: "},
 		{in + "access: {uids: [root]}\n", "f:4:21: tenants[0].access.uids[0]: "},
+		{in + "access: {uids: [65534]}\n", "f:4:21: tenants[0].access.uids[0]: 65534 stands for everyone whom the kernel cannot name"},
 		{in + "access: {certificates: [a, ' ']}\n", "f:4:32: tenants[0].access.certificates[1]: the name is empty"},
 		{in + "access: {certificates: [\"a\\n\"]}\n", "f:4:29: tenants[0].access.certificates[0]: "},
 		{in + "export: {otlp: {endpoint: a}}\n", "f:4:20: tenants[0].export.otlp: this is a block"},

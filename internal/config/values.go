@@ -165,12 +165,19 @@ func (p *Pattern) UnmarshalText(text []byte) error {
 // UserID is the number of a user or of a group.
 type UserID uint32
 
+// unmappedID is what the kernel shows for users and groups without a number in the agent's user
+// namespace (/proc/sys/kernel/overflowuid).
+const unmappedID UserID = 65534
+
 // UnmarshalText implements [encoding.TextUnmarshaler]. The largest number means "no user"
 // to the kernel.
 func (u *UserID) UnmarshalText(text []byte) error {
 	n, err := strconv.ParseUint(string(text), 10, 32)
 	if err != nil || n == math.MaxUint32 {
 		return fmt.Errorf("%q is not a valid user or group ID; use the number that id(1) prints", text)
+	}
+	if UserID(n) == unmappedID {
+		return fmt.Errorf("%d stands for everyone whom the kernel cannot name; use a user or group of your own", n)
 	}
 	*u = UserID(n)
 	return nil

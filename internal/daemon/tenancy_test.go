@@ -235,3 +235,16 @@ func TestCheckOfTenants(t *testing.T) {
 		}
 	}
 }
+
+// A file that gives access to the number of those who have none is refused by itself: it keeps
+// neither the agent from starting nor other tenants from being changed.
+func TestAccessOfNobody(t *testing.T) {
+	dir := t.TempDir()
+	tenantFile(t, dir, "red.yaml", "ports: [tap1]\n")
+	l := live(t, "api: {socket: "+filepath.Join(t.TempDir(), "agent.sock")+"}\ntenancy: {dir: "+dir+"}\n")
+	l.awaitTenants("red")
+	tenantFile(t, dir, "blue.yaml", "{ports: [tap2], access: {gids: [65534]}}\n")
+	tenantFile(t, dir, "green.yaml", "ports: [tap3]\n")
+	l.awaitTenants("green", "red")
+	l.awaitLog("tenant refused", "blue.yaml:1:33: access.gids[0]: 65534 stands for everyone whom the kernel cannot name")
+}
