@@ -52,7 +52,7 @@ type TLSFiles struct{ Cert, Key, CA string }
 type Client struct {
 	base string
 	http *http.Client
-	ssh  *tunnel // nil without
+	ssh  *remote // nil without
 }
 
 // New makes a client. Except for ssh, which is connected now, that does not connect yet.
@@ -70,14 +70,17 @@ func New(ctx context.Context, o Options) (*Client, error) {
 		if u.Host != "" || !strings.HasPrefix(u.Path, "/") {
 			return nil, fmt.Errorf("the backend %q has no absolute path: write unix:///run/dwell/agent.sock", o.Backend)
 		}
-		return onSocket(u.Path), nil
+		var dialer net.Dialer
+		return onSocket(func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return dialer.DialContext(ctx, "unix", u.Path)
+		}), nil
 	case "ssh":
-		t, err := openTunnel(ctx, u, o.Stderr)
+		r, err := openRemote(ctx, u, o.Stderr)
 		if err != nil {
 			return nil, err
 		}
-		c := onSocket(t.local)
-		c.ssh = t
+		c := onSocket(r.dial)
+		c.ssh = r
 		return c, nil
 	case "https":
 		return onTLS(u, o.TLS)
@@ -86,11 +89,8 @@ func New(ctx context.Context, o Options) (*Client, error) {
 }
 
 // onSocket makes a client of a unix socket. The name of the host has no meaning there.
-func onSocket(path string) *Client {
-	var dialer net.Dialer
-	return newClient("http://dwell", &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dialer.DialContext(ctx, "unix", path) },
-	})
+func onSocket(dial func(ctx context.Context, network, addr string) (net.Conn, error)) *Client {
+	return newClient("http://dwell", &http.Transport{DialContext: dial})
 }
 
 func newClient(base string, t *http.Transport) *Client {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -98,6 +99,60 @@ func TestSSH(t *testing.T) {
 	local, _, _ := strings.Cut(args[slices.Index(args, "-L")+1], ":")
 	if _, err := os.Stat(filepath.Dir(local)); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the directory of the forwarded socket is left behind: %v", err)
+	}
+}
+
+// When the connection of ssh breaks, the next request makes another one, which asks nobody for
+// a password; nothing is left behind.
+func TestSSHBreaks(t *testing.T) {
+	_, socket := agent(t)
+	said := filepath.Join(t.TempDir(), "args")
+	beSSH(t, "args="+said)
+	t.Setenv("TMPDIR", t.TempDir())
+	c, err := client.New(t.Context(), client.Options{Backend: "ssh://hypervisor-7" + socket})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := c.Traces(t.Context(), "red", client.StreamOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Close()
+	text, err := os.ReadFile(said + ".pid")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(string(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Kill(pid, unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	for err == nil {
+		_, _, err = stream.Next()
+	}
+	for deadline := time.Now().Add(time.Minute); ; { // until it is known that ssh has ended
+		if _, err = c.Summary(t.Context(), "red"); err == nil || time.Now().After(deadline) {
+			break
+		}
+	}
+	if err != nil {
+		t.Errorf("after ssh was killed: %v", err)
+	}
+	text, err = os.ReadFile(said)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(text), "BatchMode=yes") {
+		t.Errorf("the second ssh is called with %q", text)
+	}
+	c.Close()
+	if left, err := os.ReadDir(os.Getenv("TMPDIR")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+	if _, err := c.Summary(t.Context(), "red"); err == nil {
+		t.Error("a client that is closed asks")
 	}
 }
 

@@ -38,7 +38,7 @@ func fakeSSH(what string, args []string) {
 		}
 	}
 	if file := strings.TrimPrefix(what, "args="); file != what {
-		if os.WriteFile(file, []byte(strings.Join(args, "\n")), 0o600) != nil {
+		if os.WriteFile(file, []byte(strings.Join(args, "\n")), 0o600) != nil || os.WriteFile(file+".pid", fmt.Append(nil, os.Getpid()), 0o600) != nil {
 			os.Exit(1)
 		}
 	}

@@ -9,11 +9,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/dwelltrace/dwell/internal/backend/api"
@@ -32,15 +34,69 @@ type tunnel struct {
 // sshReady is what ssh has printed once it forwards. LocalCommand runs after that.
 const sshReady = "ready"
 
-// openTunnel starts ssh and waits until it forwards. It may ask for passwords on the
-// terminal.
-func openTunnel(ctx context.Context, u *url.URL, stderr io.Writer) (*tunnel, error) {
+// remote is another host's agent: a tunnel to it, and another one when that has broken.
+type remote struct {
+	url *url.URL
+	// ctx is done when the client is closed.
+	ctx  context.Context //nolint:containedctx // of the whole life of remote
+	stop context.CancelFunc
+
+	mu     sync.Mutex
+	tunnel *tunnel
+}
+
+// openRemote starts ssh and waits until it forwards. It may ask for passwords on the terminal.
+func openRemote(ctx context.Context, u *url.URL, stderr io.Writer) (*remote, error) {
+	t, err := openTunnel(ctx, u, stderr)
+	if err != nil {
+		return nil, err
+	}
+	r := &remote{url: u, tunnel: t}
+	r.ctx, r.stop = context.WithCancel(context.WithoutCancel(ctx))
+	return r, nil
+}
+
+// unattended are the options of an ssh that must not ask for anything: the terminal may be in
+// use by now.
+func unattended() []string { return []string{"-o", "BatchMode=yes", "-o", "ConnectTimeout=10"} }
+
+// dial connects to the agent, by another ssh if the last one has ended.
+func (r *remote) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ctx.Err() != nil {
+		return nil, net.ErrClosed
+	}
+	select {
+	case <-r.tunnel.done:
+		t, err := openTunnel(r.ctx, r.url, nil, unattended()...)
+		if err != nil {
+			return nil, err
+		}
+		r.tunnel.close()
+		r.tunnel = t
+	default:
+	}
+	var dialer net.Dialer
+	return dialer.DialContext(ctx, "unix", r.tunnel.local)
+}
+
+// close ends ssh.
+func (r *remote) close() {
+	r.stop()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.tunnel.close()
+}
+
+// openTunnel starts ssh with more options and waits until it forwards.
+func openTunnel(ctx context.Context, u *url.URL, stderr io.Writer, more ...string) (*tunnel, error) {
 	dir, err := os.MkdirTemp("", "dwell-")
 	if err != nil {
 		return nil, err
 	}
 	t := &tunnel{local: filepath.Join(dir, "agent.sock"), dir: dir, done: make(chan struct{})}
-	args, err := sshArgs(u, t.local)
+	args, err := sshArgs(u, t.local, more...)
 	if err != nil {
 		os.RemoveAll(dir)
 		return nil, err
@@ -84,11 +140,12 @@ func openTunnel(ctx context.Context, u *url.URL, stderr io.Writer) (*tunnel, err
 	return nil, fmt.Errorf("ssh to %s failed: %s", u.Host, strings.TrimSpace(said.String()))
 }
 
-// sshArgs returns the arguments that make ssh forward local to the socket that u names.
-func sshArgs(u *url.URL, local string) ([]string, error) {
-	remote := u.Path
-	if remote == "" || remote == "/" {
-		remote = api.DefaultSocket
+// sshArgs returns the arguments that make ssh forward local to the socket that u names, more
+// among them.
+func sshArgs(u *url.URL, local string, more ...string) ([]string, error) {
+	socket := u.Path
+	if socket == "" || socket == "/" {
+		socket = api.DefaultSocket
 	}
 	host := u.Hostname()
 	user := u.User.Username()
@@ -97,14 +154,15 @@ func sshArgs(u *url.URL, local string) ([]string, error) {
 		return nil, errors.New("the backend has no host that ssh would accept: write ssh://user@host[/path]")
 	case password:
 		return nil, errors.New("the backend has a password in it, which others can read; use a key, or let ssh ask")
-	case strings.ContainsAny(remote, ":\n\x00"):
-		return nil, fmt.Errorf("the path of the socket, %q, has a character that ssh cannot forward to", remote)
+	case strings.ContainsAny(socket, ":\n\x00"):
+		return nil, fmt.Errorf("the path of the socket, %q, has a character that ssh cannot forward to", socket)
 	}
 	args := []string{
-		"-N", "-T", "-x", "-a", "-L", local + ":" + remote,
+		"-N", "-T", "-x", "-a", "-L", local + ":" + socket,
 		"-o", "ExitOnForwardFailure=yes", "-o", "StreamLocalBindMask=0177", "-o", "ControlPath=none",
 		"-o", "ServerAliveInterval=5", "-o", "PermitLocalCommand=yes", "-o", "LocalCommand=echo " + sshReady,
 	}
+	args = append(args, more...)
 	if p := u.Port(); p != "" {
 		args = append(args, "-p", p)
 	}
