@@ -36,8 +36,8 @@ func listenUnix(path string, group int) (*socket, error) {
 	if !filepath.IsAbs(path) {
 		return nil, fmt.Errorf("%s is not an absolute path", path)
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, fmt.Errorf("cannot make the directory of the socket: %w", err)
+	if err := makeDir(filepath.Dir(path)); err != nil {
+		return nil, fmt.Errorf("cannot make the directory of the socket: %w; make it for the agent's user %d (systemd: RuntimeDirectory)", err, os.Geteuid())
 	}
 	lock, err := lockFile(path + ".lock")
 	if err != nil {
@@ -52,6 +52,21 @@ func listenUnix(path string, group int) (*socket, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// makeDir makes a directory, and those above it, that whoever may connect can enter, whatever
+// the umask. What exists stays as it is.
+func makeDir(dir string) error {
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := makeDir(filepath.Dir(dir)); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	return os.Chmod(dir, 0o755)
 }
 
 func lockFile(path string) (*os.File, error) {
@@ -84,7 +99,7 @@ func (s *socket) listen(group int) error {
 	s.UnixListener = l.(*net.UnixListener)
 	s.SetUnlinkOnClose(false)
 	if err := os.Lchown(s.path, -1, group); err != nil {
-		return fmt.Errorf("cannot give the socket to group %d: %w", group, err)
+		return fmt.Errorf("cannot give the socket to group %d: %w; let the agent run in that group, too (systemd: SupplementaryGroups)", group, err)
 	}
 	if err := os.Chmod(s.path, socketMode); err != nil {
 		return err

@@ -6,8 +6,11 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/dwelltrace/dwell/internal/backend"
 	"github.com/dwelltrace/dwell/internal/backend/api"
@@ -36,6 +39,24 @@ func TestStaleSocket(t *testing.T) {
 	shutdown(t, s)
 	if _, err := os.Lstat(socket); !os.IsNotExist(err) {
 		t.Errorf("the socket is left behind: %v", err)
+	}
+}
+
+// Clients can enter the directories that are made for the socket, whatever the umask of a
+// service is.
+func TestDirectoryOfTheSocket(t *testing.T) {
+	top := filepath.Dir(public(t))
+	defer unix.Umask(unix.Umask(0o077))
+	s, err := serveOn(filepath.Join(top, "a", "b", "agent.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer shutdown(t, s)
+	for _, dir := range []string{"a", "a/b"} {
+		info, err := os.Stat(filepath.Join(top, dir))
+		if err != nil || info.Mode().Perm() != 0o755 {
+			t.Errorf("%s: %v, %v", dir, info.Mode(), err)
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"sync/atomic"
 
 	"github.com/dwelltrace/dwell/correlate/trace"
@@ -93,6 +94,9 @@ func (a *apiServer) answering() *backend.Server {
 func checkAPI(l *config.Loaded) error {
 	var errs []error
 	if l.API.Socket != "" {
+		if err := writable(filepath.Dir(l.API.Socket)); err != nil {
+			errs = append(errs, l.Error("api.socket", err))
+		}
 		if err := backend.CheckGroup(l.API.Group); err != nil {
 			errs = append(errs, l.Error("api.group", err))
 		}

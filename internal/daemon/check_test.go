@@ -25,6 +25,7 @@ func TestCheckIsAsStrictAsAStart(t *testing.T) {
 		"endpoint for metrics":        {"metrics: {otlp: {enabled: true}}", map[string]string{"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "ftp://a:1"}, "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", false},
 		"plain text to TLS":           {"export: {otlp: {tls: {insecure: true}}}", map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "https://a:1"}, "insecure", false},
 		"TLS to plain text":           {"export: {otlp: {tls: {insecure: false}}}", map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://a:1"}, "insecure", false},
+		"a file for a directory":      {"api: {socket: /etc/passwd/agent.sock}", nil, "c.yaml:1:15: api.socket: ", false},
 		"no such group":               {"api:\n  socket: /run/dwell/agent.sock\n  group: dwell-nobody\n", nil, "c.yaml:3:10: api.group: there is no group \"dwell-nobody\"; create it, or give its number", false},
 		"no certificate of the API":   {"api: {listen: ':9465', tls: {cert_file: /nowhere, key_file: /nowhere, client_ca_file: /nowhere}}", nil, "api.tls: the certificate of the API: open /nowhere", false},
 		"a file for tenants' spools":  {"tenancy: {export: {spool: {dir: /etc/passwd}}}", nil, "tenancy.export.spool.dir: /etc/passwd is not a directory", false},

@@ -201,7 +201,7 @@ func TestCheckOfTenants(t *testing.T) {
 	dir := t.TempDir()
 	check := func() (string, error) {
 		file := filepath.Join(dir, "dwell.yaml")
-		text := "tenants: [{id: first, ports: [tap0]}]\ntenancy: {dir: " + dir + "/tenants.d}\napi: {socket: /run/dwell/agent.sock}\n"
+		text := "tenants: [{id: first, ports: [tap0]}]\ntenancy: {dir: " + dir + "/tenants.d}\napi: {socket: " + dir + "/agent.sock}\n"
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -212,7 +212,7 @@ func TestCheckOfTenants(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-	says(t, said, "tenants:  1\n", "api:      unix:///run/dwell/agent.sock")
+	says(t, said, "tenants:  1\n", "api:      unix://"+dir+"/agent.sock")
 	tenantFile(t, dir+"/tenants.d", "red.yaml", "ports: [tap1]\n")
 	if said, err = check(); err != nil {
 		t.Error(err)

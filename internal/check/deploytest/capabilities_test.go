@@ -45,6 +45,17 @@ func TestSystemdCapabilities(t *testing.T) {
 	}
 }
 
+// A service that is not root's can make no directory in /run for the API's socket, and its
+// umask would keep clients out of one.
+func TestSystemdDirectoryOfTheSocket(t *testing.T) {
+	unit := read(t, "examples/systemd/dwell.service")
+	for _, setting := range []string{"RuntimeDirectory=dwell\n", "RuntimeDirectoryMode=0755\n"} {
+		if !strings.Contains(unit, "\n"+setting) {
+			t.Errorf("no %s", setting)
+		}
+	}
+}
+
 // The table has a row for each.
 func TestDocumentedCapabilities(t *testing.T) {
 	var got []string
