@@ -95,6 +95,7 @@ func (b *builder) classify() {
 	}
 	for i := 1; i < len(t.Spans); i = t.After(i) {
 		if t.Spans[i].Kind.Journey() {
+			b.strict = b.strict || b.mayConcernOthers(i)
 			b.showConnected(i)
 		}
 	}
@@ -110,6 +111,28 @@ func (v *Viewer) mayBeOthers(s *trace.Span) bool {
 		return true
 	}
 	return others(v, s.Device) || others(v, s.Peer)
+}
+
+// mayConcernOthers reports whether it is not known where the packet of the journey at index j
+// was going, or where it came from: it died in a shared namespace, or was not seen any more,
+// before it was given to what leads to somebody; after NAT it may have another tenant's address.
+func (b *builder) mayConcernOthers(j int) bool {
+	t, leaves := b.from, b.leavesOf(j)
+	sharedAt := func(s *trace.Span) bool { return b.viewer.ofNetNS(s.NetNS) == shared }
+	for _, i := range leaves {
+		if s := &t.Spans[i]; s.Kind == trace.KindUnseen && sharedAt(s) {
+			return true
+		}
+	}
+	first, last := &t.Spans[leaves[0]], &t.Spans[whole(t, leaves[len(leaves)-1])]
+	if d := first.Device; sharedAt(first) && d != nil && d.Bridge == d.Name {
+		return true
+	}
+	switch last.Kind {
+	case trace.KindDriver, trace.KindLink, trace.KindDeliver:
+		return false
+	}
+	return sharedAt(last)
 }
 
 // others reports whether a device is another tenant's, or may be.

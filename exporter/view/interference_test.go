@@ -236,3 +236,34 @@ func TestAnotherTenantTakesPartInALeafAsAWhole(t *testing.T) {
 		}
 	}
 }
+
+// Where a packet was going that died in the hypervisor is not known: what NAT has made of its
+// addresses may be another tenant's, whether or not that has prefixes.
+func TestAddressesOfAPacketThatDiedOnItsWay(t *testing.T) {
+	br0 := &trace.Device{NetNS: hypervisor, Index: 9, Name: "br0", Bridge: "br0"}
+	died := slices.Concat(redToBlue()[:3], []part{{
+		kind: trace.KindForward, from: redBr, src: redAddr, dst: bluePublic, drop: "NETFILTER_DROP",
+		nat: "10.0.0.2 -> 10.0.0.3 id 7",
+	}})
+	queued := slices.Concat(redToBlue()[:3], []part{
+		{kind: trace.KindForward, from: redBr, to: br0, src: redAddr, dst: bluePublic},
+		{kind: trace.KindTransmit, from: br0, src: redAddr, dst: blueAddr},
+	})
+	begun := slices.Concat([]part{{kind: trace.KindForward, from: br0, to: redBr, src: blueAddr, dst: redPublic}}, redIn()[3:])
+	for name, tr := range map[string]*trace.Trace{
+		"dropped": made(trace.Dropped, died, nil, nil), "not seen any more": made(trace.Incomplete, queued, nil, nil),
+		"begun on a bridge": made(trace.Incomplete, nil, nil, begun),
+	} {
+		seen := (&Viewer{Tenant: "red"}).Of(tr)
+		walk(reflect.ValueOf(seen), func(v reflect.Value) {
+			if v.Kind() == reflect.String && contains(v.String(), blueAddr.String()) {
+				t.Errorf("%s: red sees %q", name, v.String())
+			}
+		})
+	}
+	// What was given to the uplink is known to have gone there.
+	seen := (&Viewer{Tenant: "red"}).Of(made(trace.Incomplete, slices.Concat(redOut()[:5], []part{{kind: trace.KindDriver, from: ens, src: redPublic, dst: farAddr}}), nil, nil))
+	if s := &seen.Spans[len(seen.Spans)-1]; s.Packet.Src != redPublic {
+		t.Errorf("red does not see %v of what left through the uplink", redPublic)
+	}
+}
