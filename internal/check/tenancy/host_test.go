@@ -21,6 +21,8 @@ const (
 	onOwnBridge    = "bridge"
 	onSharedBridge = "shared bridge"
 	routed         = "routed"
+	// stacked is routed, but by a device on the port, whose name is not that of a port.
+	stacked = "stacked"
 )
 
 // customer is a tenant of a made-up host. Its token is in the name of all that is its own, and
@@ -38,6 +40,8 @@ type customer struct {
 type guest struct {
 	netns, address string
 	inode          uint32
+	// ttl is what its packets begin with, if that is less than usual.
+	ttl int
 }
 
 func (c *customer) public() string { return fmt.Sprintf("198.51.100.%d", 10+c.number) }
@@ -71,7 +75,18 @@ func newHost(t *testing.T, r *rand.Rand) *host {
 	for n := range 2 + r.IntN(4) {
 		h.add(r, n)
 	}
+	h.refuse(r)
 	return h
+}
+
+// refuse has the hypervisor drop packets to a guest of one tenant, and refuse those to one of
+// another, or none.
+func (h *host) refuse(r *rand.Rand) {
+	for _, how := range [][]string{{"-j", "DROP"}, {"-j", "REJECT"}, {"-j", "REJECT", "--reject-with", "icmp-admin-prohibited"}} {
+		if c := h.customers[r.IntN(len(h.customers))]; r.IntN(3) == 0 {
+			h.run("ip", append([]string{"netns", "exec", h.name("hyp"), "iptables", "-w", "-A", "FORWARD", "-d", c.guests[0].address}, how...)...)
+		}
+	}
 }
 
 func (h *host) name(role string) string { return h.prefix + "-" + role }
@@ -110,7 +125,7 @@ func (h *host) run(name string, args ...string) {
 func (h *host) add(r *rand.Rand, n int) {
 	c := &customer{
 		token: fmt.Sprintf("zq%c%c%d", 'a'+rune(r.IntN(26)), 'a'+rune(r.IntN(26)), n), number: n,
-		how: []string{onOwnBridge, onSharedBridge, routed}[r.IntN(3)],
+		how: []string{onOwnBridge, onSharedBridge, routed, stacked}[r.IntN(4)],
 		nat: r.IntN(2) == 0, byNetNS: r.IntN(2) == 0, prefixes: r.IntN(2) == 0,
 	}
 	if c.how == onOwnBridge {
@@ -118,7 +133,7 @@ func (h *host) add(r *rand.Rand, n int) {
 		h.ip("hyp", "link add "+br+" type bridge forward_delay 0 mcast_snooping 0", fmt.Sprintf("addr add 10.%d.0.1/24 dev %s", n, br), "link set "+br+" up")
 	}
 	for g := range 1 + r.IntN(2) {
-		h.addGuest(c, g)
+		h.addGuest(c, g, []int{0, 0, 0, 0, 1, 2}[r.IntN(6)])
 	}
 	if c.nat {
 		inside := c.guests[0].address
@@ -142,9 +157,12 @@ func (h *host) iptables(args ...string) {
 	h.run("ip", append([]string{"netns", "exec", h.name("hyp"), "iptables", "-w", "-t", "nat"}, args...)...)
 }
 
-func (h *host) addGuest(c *customer, g int) {
+func (h *host) addGuest(c *customer, g, ttl int) {
 	role := fmt.Sprintf("%s-g%d", c.token, g)
-	own := guest{netns: h.name(role), inode: h.space(role)}
+	own := guest{netns: h.name(role), inode: h.space(role), ttl: ttl}
+	if ttl > 0 {
+		h.run("ip", "netns", "exec", own.netns, "sysctl", "-qw", fmt.Sprintf("net.ipv4.ip_default_ttl=%d", ttl))
+	}
 	eth, port := fmt.Sprintf("%s-e%d", c.token, g), fmt.Sprintf("%s-p%d", c.token, g)
 	gateway, bits := "", 24
 	link := []string{fmt.Sprintf("link add %s type veth peer name %s netns %s", port, eth, own.netns), "link set " + port + " up"}
@@ -158,6 +176,10 @@ func (h *host) addGuest(c *customer, g int) {
 	case routed:
 		own.address, gateway = fmt.Sprintf("10.%d.%d.10", c.number, 50+g), fmt.Sprintf("10.%d.%d.1", c.number, 50+g)
 		link = append(link, fmt.Sprintf("addr add %s/24 dev %s", gateway, port))
+	case stacked:
+		on := fmt.Sprintf("%s-v%d", c.token, g)
+		own.address, gateway = fmt.Sprintf("10.%d.%d.10", c.number, 50+g), fmt.Sprintf("10.%d.%d.1", c.number, 50+g)
+		link = append(link, "link add "+on+" link "+port+" type macvlan mode bridge", "link set "+on+" up", fmt.Sprintf("addr add %s/24 dev %s", gateway, on))
 	}
 	h.ip("hyp", link...)
 	in := []string{fmt.Sprintf("addr add %s/%d dev %s", own.address, bits, eth), "link set " + eth + " up", "route add default via " + gateway}

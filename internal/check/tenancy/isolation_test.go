@@ -37,6 +37,9 @@ func TestNothingOfOneTenantReachesAnother(t *testing.T) {
 			h := newHost(t, r)
 			for _, c := range h.customers {
 				t.Logf("%s: %d guests, %s, nat %t, by namespace %t", c.token, len(c.guests), c.how, c.nat, c.byNetNS)
+				for _, g := range c.guests {
+					t.Logf("%s has TTL %d (0 is the usual)", g.netns, g.ttl)
+				}
 			}
 			a := h.start()
 			operator := a.follow(client.Operator)

@@ -21,6 +21,8 @@ const pingsEach = 2
 type journey struct {
 	from   guest
 	target string
+	// size is that of the payload; the larger one is sent in fragments.
+	size int
 }
 
 // journeys draws who pings whom: every guest pings the world, somebody else, and itself a
@@ -29,15 +31,16 @@ type journey struct {
 func (h *host) journeys(r *rand.Rand) (all []journey) {
 	for _, c := range h.customers {
 		for _, g := range c.guests {
-			all = append(all, journey{g, farAddr})
+			size := []int{56, 56, 3000}[r.IntN(3)]
+			all = append(all, journey{g, farAddr, size})
 			if c.how == onSharedBridge {
-				all = append(all, journey{g, nobodyAddr})
+				all = append(all, journey{g, nobodyAddr, size})
 			}
 			other := h.customers[r.IntN(len(h.customers))]
 			if other == c {
 				for _, neighbour := range c.guests {
 					if neighbour != g {
-						all = append(all, journey{g, neighbour.address})
+						all = append(all, journey{g, neighbour.address, size})
 					}
 				}
 				continue
@@ -46,7 +49,7 @@ func (h *host) journeys(r *rand.Rand) (all []journey) {
 			if other.nat {
 				target = other.public()
 			}
-			all = append(all, journey{g, target})
+			all = append(all, journey{g, target, size})
 		}
 	}
 	return all
@@ -65,7 +68,7 @@ func (h *host) send(all []journey) int {
 			}
 			defer ns.Close()
 			_, err = pinger.Run(h.t.Context(), pinger.Config{
-				NetNS: ns, Target: netip.MustParseAddr(j.target), Count: pingsEach, Interval: 20 * time.Millisecond, Timeout: 200 * time.Millisecond,
+				NetNS: ns, Target: netip.MustParseAddr(j.target), Count: pingsEach, Interval: 20 * time.Millisecond, Timeout: 200 * time.Millisecond, Size: j.size,
 			})
 			if err != nil {
 				h.t.Errorf("%s to %s: %v", j.from.netns, j.target, err)
