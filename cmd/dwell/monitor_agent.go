@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/user"
@@ -64,6 +65,8 @@ func (a *agentOf) explain(ctx context.Context, err error) error {
 	}
 	socket, local := strings.CutPrefix(a.backend, "unix://")
 	switch {
+	case strings.HasPrefix(a.backend, "ssh:") && hungUp(err):
+		return fmt.Errorf("ssh reaches the host, but not the socket there (%w): is dwell agent running, is api.socket the path that --backend names, and may the user who has logged in use it?", err)
 	case !local:
 		return err
 	case errors.Is(err, fs.ErrNotExist):
@@ -76,9 +79,18 @@ func (a *agentOf) explain(ctx context.Context, err error) error {
 	return err
 }
 
+// hungUp reports whether the other side ended the connection without a word, as ssh does if it
+// cannot connect to the socket.
+func hungUp(err error) bool {
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.EOF)
+}
+
 // mine says which tenants the caller may see.
 func (a *agentOf) mine(ctx context.Context) string {
 	list, err := a.client.Tenants(ctx)
+	if err == nil && list.Operator && len(list.Tenants) == 0 {
+		return "there is no tenant in force: the agent's configuration has none, or its log says which one it has refused"
+	}
 	if err != nil || len(list.Tenants) == 0 {
 		return "nothing has been granted to " + a.caller() + ": ask the operator for access to a tenant (tenants: access)"
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -196,6 +197,11 @@ func TestMonitorRefused(t *testing.T) {
 			t.Errorf("%q printed %s", tt.args, &p.stdout)
 		}
 	}
+	empty := startAPI(t, everything())
+	empty.hub.SetTenants(nil)
+	if p, status := empty.monitor("--tenant", "red"); status != 1 || !strings.Contains(p.stderr.String(), "there is no tenant in force") {
+		t.Errorf("status %d: %s", status, &p.stderr)
+	}
 	p := dwell(t, "monitor", "--backend", "unix:///nowhere/agent.sock")
 	if status := p.exit(t); status != 1 || !strings.Contains(p.stderr.String(), "there is no socket /nowhere/agent.sock: is dwell agent running") {
 		t.Errorf("status %d: %s", status, &p.stderr)
@@ -231,6 +237,15 @@ func TestNoRightOnTheSocket(t *testing.T) {
 	for backend, want := range map[string]string{"https://host:1": "certificate", "ssh://host": "logged in", "unix:///s": "uid"} {
 		if got := (&agentOf{backend: backend}).caller(); !strings.Contains(got, want) {
 			t.Errorf("%s: %s", backend, got)
+		}
+	}
+	for _, err := range []error{syscall.ECONNRESET, io.EOF} {
+		far := (&agentOf{client: c, backend: "ssh://host"}).explain(t.Context(), fmt.Errorf("read: %w", err))
+		if !errors.Is(far, err) || !strings.Contains(far.Error(), "ssh reaches the host, but not the socket there") {
+			t.Error(far)
+		}
+		if got := a.explain(t.Context(), err); got.Error() != err.Error() { // not over ssh
+			t.Error(got)
 		}
 	}
 	if err := a.explain(t.Context(), syscall.ENOTCONN); !errors.Is(err, syscall.ENOTCONN) {

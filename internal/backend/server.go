@@ -131,7 +131,7 @@ func (s *Server) listen(o ServerOptions) (listeners []net.Listener, err error) {
 	s.tls.Store(certificates)
 	l, err := net.Listen("tcp", o.Listen)
 	if err != nil {
-		return listeners, fmt.Errorf("cannot listen: %w", err)
+		return listeners, fmt.Errorf("cannot listen: %w; choose another address (api.listen), or stop what listens there", err)
 	}
 	s.addr = l.Addr()
 	return append(listeners, tls.NewListener(s.gate.guard(l), s.tlsConfig())), nil

@@ -156,14 +156,18 @@ func TestSSHBreaks(t *testing.T) {
 	}
 }
 
-// What ssh says when it fails is in the error, and nothing that is in a backend becomes an
-// option of ssh.
+// What ssh says when it fails is said once: where its words go, or in the error; and nothing
+// that is in a backend becomes an option of ssh.
 func TestSSHFails(t *testing.T) {
 	beSSH(t, "fail")
 	var stderr bytes.Buffer
 	_, err := client.New(t.Context(), client.Options{Backend: "ssh://hypervisor-7", Stderr: &stderr})
-	if err == nil || !strings.Contains(err.Error(), "Permission denied") || !strings.Contains(stderr.String(), "Permission denied") {
+	if err == nil || err.Error() != "ssh to hypervisor-7 failed" || !strings.Contains(stderr.String(), "Permission denied") {
 		t.Errorf("%v, and on standard error %q", err, &stderr)
+	}
+	_, err = client.New(t.Context(), client.Options{Backend: "ssh://hypervisor-7"})
+	if err == nil || !strings.Contains(err.Error(), "ssh to hypervisor-7 failed: Permission denied") {
+		t.Errorf("%v", err)
 	}
 	for _, backend := range []string{"ssh://-oProxyCommand=x/run/s", "ssh://-x@host/run/s", "ssh://a:b@host/run/s", "ssh://host/run:x", "ssh:///run/s"} {
 		if _, err := client.New(t.Context(), client.Options{Backend: backend}); err == nil || strings.Contains(err.Error(), "Permission denied") {

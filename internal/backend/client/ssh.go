@@ -137,6 +137,9 @@ func openTunnel(ctx context.Context, u *url.URL, stderr io.Writer, more ...strin
 		}
 	}
 	t.close()
+	if stderr != nil { // whoever asks has read it already
+		return nil, fmt.Errorf("ssh to %s failed", u.Host)
+	}
 	return nil, fmt.Errorf("ssh to %s failed: %s", u.Host, strings.TrimSpace(said.String()))
 }
 
