@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/charmbracelet/x/ansi"
+
 	"github.com/dwelltrace/dwell/correlate/trace"
 )
 
@@ -27,12 +29,17 @@ func (m *Model) header() []string {
 	if start := latest(d.start, d.resetAt); !start.IsZero() {
 		line += " since " + clockTime(m.local(start), m.local(m.now))
 	}
+	losses := m.losses()
 	if rtt.n > 0 {
-		line += fmt.Sprintf("   RTT p50 %s  p99 %s  max %s", l.duration(rtt.p50), l.duration(rtt.p99), l.duration(rtt.max))
+		line += fmt.Sprintf("   RTT p50 %s  p99 %s", l.duration(rtt.p50), l.duration(rtt.p99))
+		most := "  max " + l.duration(rtt.max)
+		if ansi.StringWidth(line+most+" "+losses) <= m.width { // rather nothing than half of it
+			line += most
+		}
 	}
 	return []string{
 		l.spread(title, m.state(), m.width),
-		l.spread(line, m.losses(), m.width),
+		l.spread(line, losses, m.width),
 		m.outcomes(c),
 		m.reasons(c),
 		l.paint(strings.Repeat(string(l.pick('─', '-')), m.width), dim),
