@@ -34,7 +34,7 @@ func tenantFields() []Field {
 	return []Field{
 		{Path: "tenants[].id", Example: "red", Doc: "The tenant's name: 1 to 63 letters, digits, and `.` `_` `-`, beginning with a letter or a digit. Required, except in a file in tenancy.dir, where it defaults to the name of the file."},
 		{Path: "tenants[].ports", Example: `["tap-red-*"]`, Doc: "Devices in the hypervisor's namespace that lead to the tenant's guests, by name or alternative name (`altname` of ip-link(8)): taps, the host's ends of veth pairs, ports of Open vSwitch."},
-		{Path: "tenants[].bridges", Example: `["br-red"]`, Doc: "Bridges of Linux or of Open vSwitch, with all their ports."},
+		{Path: "tenants[].bridges", Example: `["br-red"]`, Doc: "Bridges of Linux or of Open vSwitch, with all their ports. A bridge of nobody is shown to every tenant whose packets pass it, by name."},
 		{Path: "tenants[].prefixes", Example: `["192.0.2.0/24"]`, Doc: "Addresses of the tenant's guests. They do not make a packet the tenant's: they are hidden from the other tenants, unless those have them, too."},
 		{Path: "tenants[].netns", Example: `["red-*"]`, Doc: "Network namespaces, written as in trace.netns."},
 		{Path: "tenants[].containers", Example: `["red-web"]`, Doc: "Containers by name or ID, or pods by name."},
