@@ -23,9 +23,10 @@ import (
 const (
 	// pace is by how much the rules are run faster: 5 minutes take 10 seconds.
 	pace = 30
-	// slowRules is the number of firewall rules that make the hypervisor slow, as in
-	// docs/why-the-hypervisor.md.
-	slowRules = 10_000
+	// slowRules is the number of firewall rules that make the hypervisor slow: more than in
+	// docs/why-the-hypervisor.md, because a fast machine goes through those in less time than
+	// the alert allows.
+	slowRules = 40_000
 	// device is where requests come into the hypervisor of the lab.
 	device = "ovs-br"
 )
