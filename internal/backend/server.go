@@ -180,16 +180,16 @@ func (s *Server) newHTTP() *http.Server {
 // Addr returns the address for clients with certificates, nil if there is none.
 func (s *Server) Addr() net.Addr { return s.addr }
 
-// Prepare checks that a policy can be put in force, and reads the certificates, which may
-// have been renewed. The change is made by commit, which cannot fail: then streams end to
-// which their readers have no right any more.
-func (s *Server) Prepare(p Policy) (commit func(), err error) {
+// Prepare checks that a policy can be put in force and, with renew, reads the certificates,
+// which may have been renewed. The change is made by commit, which cannot fail: then streams
+// end to which their readers have no right any more.
+func (s *Server) Prepare(p Policy, renew bool) (commit func(), err error) {
 	rules, err := newRules(p)
 	if err != nil {
 		return nil, err
 	}
 	var certificates *identity
-	if s.addr != nil {
+	if renew && s.addr != nil {
 		if certificates, err = s.readTLS(); err != nil {
 			return nil, err
 		}

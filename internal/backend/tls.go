@@ -16,7 +16,7 @@ import (
 )
 
 // TLSFiles are the PEM files of the server: its certificate with its key, and the CAs by
-// which those of clients are verified. They are read again by [Server.Prepare].
+// which those of clients are verified. They are read again by [Server.Prepare] with renew.
 type TLSFiles struct{ Cert, Key, ClientCA string }
 
 // clientCAs verify the certificates of clients.

@@ -261,8 +261,11 @@ func TestCAsAreExchanged(t *testing.T) {
 	if err := os.WriteFile(ca.path("ca"), []byte("not PEM"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.server.Prepare(policy()); err == nil {
+	if _, err := s.server.Prepare(policy(), true); err == nil {
 		t.Error("a file without a certificate is taken")
+	}
+	if _, err := s.server.Prepare(policy(), false); err != nil {
+		t.Errorf("a change of the policy alone: %v", err)
 	}
 	text, err := os.ReadFile(next.path("ca"))
 	if err != nil {
@@ -286,7 +289,7 @@ func TestCAsAreExchanged(t *testing.T) {
 // commit puts a policy in force.
 func commit(t *testing.T, s *setup, p backend.Policy) {
 	t.Helper()
-	change, err := s.server.Prepare(p)
+	change, err := s.server.Prepare(p, true)
 	if err != nil {
 		t.Fatal(err)
 	}

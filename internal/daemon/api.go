@@ -114,13 +114,14 @@ func tlsFilesOf(c config.API) backend.TLSFiles {
 }
 
 // prepare checks that the API can change to these operators and tenants, which commit then
-// does: streams to which nobody has a right any more end.
-func (a *apiServer) prepare(operators config.Access, list []config.Tenant) (commit func(), err error) {
+// does: streams to which nobody has a right any more end. With renew, certificates are read
+// again.
+func (a *apiServer) prepare(operators config.Access, list []config.Tenant, renew bool) (commit func(), err error) {
 	server := a.answering()
 	if server == nil {
 		return func() {}, nil
 	}
-	change, err := server.Prepare(policyOf(operators, list))
+	change, err := server.Prepare(policyOf(operators, list), renew)
 	if err != nil {
 		return nil, err
 	}

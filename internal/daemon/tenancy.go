@@ -60,7 +60,9 @@ func (d *daemon) prepareTenants(l *config.Loaded) (*tenantsPlan, error) {
 		return nil, errors.Join(l.Error("tenancy.dir", errNewDir), refusals(state.Problems))
 	}
 	p := &tenantsPlan{state: state, base: l}
-	if p.api, err = d.api.prepare(l.API.Operators, p.list()); err != nil {
+	// A certificate that is just being renewed must not keep a right from being taken back.
+	reload := l != d.tenancy.base
+	if p.api, err = d.api.prepare(l.API.Operators, p.list(), reload); err != nil {
 		return nil, l.Error("api", err)
 	}
 	p.exports = d.sinks.tenants.prepare(p.list())

@@ -248,3 +248,25 @@ func TestAccessOfNobody(t *testing.T) {
 	l.awaitTenants("green", "red")
 	l.awaitLog("tenant refused", "blue.yaml:1:33: access.gids[0]: 65534 stands for everyone whom the kernel cannot name")
 }
+
+// While the API's certificate is being renewed, a tenant can be removed all the same; a reload
+// tells what is wrong.
+func TestTenantsChangeWhileACertificateIsRenewed(t *testing.T) {
+	dir := t.TempDir()
+	tenants := filepath.Join(dir, "tenants.d")
+	cert, key := keyPair(t, dir)
+	text := "api: {listen: '127.0.0.1:0', tls: {cert_file: " + cert + ", key_file: " + key + ", client_ca_file: " + cert + "}}\n" +
+		"tenancy: {dir: " + tenants + "}\n"
+	tenantFile(t, tenants, "red.yaml", "ports: [tap1]\n")
+	tenantFile(t, tenants, "blue.yaml", "ports: [tap2]\n")
+	l := live(t, text)
+	l.awaitTenants("blue", "red")
+	if err := os.WriteFile(cert, []byte("half of a cert"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(tenants, "red.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	l.awaitTenants("blue")
+	says(t, l.reload(text), "the old one stays in force", "the certificate of the API")
+}
