@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -109,6 +110,7 @@ func TestLimits(t *testing.T) {
 		t.Errorf("something else: %+v", a)
 	}
 	// Two more connections may be open, and no third.
+	left(t, s, 2)
 	for range 2 {
 		c, err := net.Dial("unix", s.socket)
 		if err != nil {
@@ -133,7 +135,19 @@ func TestLimits(t *testing.T) {
 		}
 		s.hub.Take("red", some(1))
 	}
+	left(t, s, 3)
 	open(t, s, "/v1/tenants/red/traces")
+}
+
+// left waits until so many connections are left: the server may close one after its client has
+// read the answer.
+func left(t *testing.T, s *setup, connections int) {
+	t.Helper()
+	for limit := time.Now().Add(soon); s.server.Stats().Connections != connections; runtime.Gosched() {
+		if time.Now().After(limit) {
+			t.Fatalf("%d connections are left, want %d", s.server.Stats().Connections, connections)
+		}
+	}
 }
 
 // over sends one request over a connection that stays open, and returns the status.
