@@ -13,7 +13,7 @@ import (
 )
 
 // moment is long enough for what is in memory to get to the disk.
-const moment = time.Second
+const moment = 4 * time.Second
 
 func spoolIn(dir string) string {
 	return ", queue: {delay: 5ms}, spool: {dir: " + dir + ", max_bytes: 1MiB}"
