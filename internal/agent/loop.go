@@ -93,6 +93,7 @@ func (a *Agent) takeChunk(export context.Context) (more bool, err error) {
 	if err := a.checkLoss(); err != nil {
 		return false, err
 	}
+	a.inventory.Notice() // of changes up to the last of these events
 	if all {
 		a.latest = max(a.latest, now)
 	}

@@ -162,6 +162,16 @@ func (l *links) read(now time.Time) {
 	}
 }
 
+// Notice reads what the kernel has told of ports so far, for who is going to ask about packets
+// that have been seen before: otherwise that is read only every few milliseconds.
+func (v *Inventory) Notice() {
+	if v.tenancy.Load() == nil {
+		return
+	}
+	v.links.next.Store(0)
+	v.links.read(v.cfg.Now())
+}
+
 // drain reads all notifications that have come.
 func drain(fd int, s *space) {
 	buffer := make([]byte, 32<<10)
