@@ -49,7 +49,7 @@ type ImportRule struct {
 
 // ImportRules returns the rules of this project.
 func ImportRules() []ImportRule {
-	return []ImportRule{
+	return append(firewallRules(), []ImportRule{
 		{
 			Of: []string{"correlate/..."}, Only: []string{"correlate/...", "github.com/dchest/siphash"},
 			NeverDirect: []string{"os/...", "net", "net/http/...", "syscall", "unsafe", "math/rand/...", "crypto/rand", "C"},
@@ -64,11 +64,6 @@ func ImportRules() []ImportRule {
 			Of:    []string{"bpf/..."},
 			Never: []string{"correlate", "correlate/trace", "exporter/...", "internal/agent/...", "fastpath/..."},
 			Why:   "the kernel side knows only the event record",
-		},
-		{
-			Of:    []string{"fastpath/..."},
-			Never: []string{"correlate/...", "exporter/...", "bpf/...", "internal/agent/..."},
-			Why:   "the fast path loads, fails and is tested without the tracing",
 		},
 		{
 			Of:    []string{"internal/study/lab/...", "internal/netns/...", "internal/study/pinger/...", "internal/privilege/..."},
@@ -108,6 +103,22 @@ func ImportRules() []ImportRule {
 			Of: []string{"..."}, Except: []string{"cmd/...", "internal/agent/...", "internal/daemon/...", "internal/check/fairness"},
 			Apart: [2][]string{{"bpf/..."}, {"correlate", "exporter/..."}},
 			Why:   "only cmd, internal/agent and internal/daemon see all",
+		},
+	}...)
+}
+
+// firewallRules are those for what acts on packets.
+func firewallRules() []ImportRule {
+	return []ImportRule{
+		{
+			Of:    []string{"fastpath/..."},
+			Never: []string{"correlate/...", "exporter/...", "bpf/...", "internal/agent/..."},
+			Why:   "the fast path loads, fails and is tested without the tracing",
+		},
+		{
+			Of:    []string{"fastpath/header/...", "fastpath/ruleset/...", "fastpath/diagram/...", "fastpath/iptables/...", "fastpath/scope/...", "fastpath/isolation/..."},
+			Never: []string{"github.com/cilium/ebpf/...", "github.com/vishvananda/netlink/...", "internal/netns/..."},
+			Why:   "what rules mean is a pure function of them, and is tested without a kernel",
 		},
 	}
 }
