@@ -66,7 +66,9 @@ a a0 skb_copy_datagram_iovec reply
 			expect := before
 			expect.Hook, expect.Time = event.Acted, got.Time
 			expect.Flags, expect.Peer = before.Flags&^event.Paired|event.Received, event.Place{}
-			expect.Action = event.Action{Deed: event.Firewall, Verdict: 1, Reason: 2, Tenant: 3, Rule: 4, To: 5}
+			expect.Action = event.Action{
+				Deed: event.Firewall, Verdict: 1, Reason: 2, Tenant: 3, Rule: 4, To: 5, Place: event.AtForward, Nanoseconds: 6,
+			}
 			if diff := cmp.Diff(expect, got); diff != "" {
 				t.Errorf("event (-want +got):\n%s", diff)
 			}

@@ -171,5 +171,6 @@ func decodeTunnel(t *kernelTunnel, to *event.Tunnel) {
 func decodeAction(a *kernelAction, to *event.Action) {
 	*to = event.Action{
 		Deed: event.Deed(a.Deed), Verdict: a.Verdict, Reason: a.Reason, Tenant: a.Tenant, Rule: a.Rule, To: a.To,
+		Place: event.ActionPlace(a.Place), Nanoseconds: a.Ns,
 	}
 }

@@ -107,6 +107,15 @@ func TestNumbersOfKernelSide(t *testing.T) {
 	if event.Deed(kernelDeedDEED_LEARN + 1).Known() {
 		t.Error("the kernel side lacks a deed")
 	}
+	for kernel, want := range map[kernelActionPlace]event.ActionPlace{
+		kernelActionPlacePLACE_TC:       event.AtTC,
+		kernelActionPlacePLACE_FORWARD:  event.AtForward,
+		kernelActionPlacePLACE_IPTABLES: event.AtIPTables,
+	} {
+		if event.ActionPlace(kernel) != want {
+			t.Errorf("a place is %d in the kernel and %d here", kernel, want)
+		}
+	}
 	for kernel, want := range map[kernelEchoType]event.Type{
 		kernelEchoTypeECHO_REQUEST:       event.EchoRequest,
 		kernelEchoTypeECHO_REPLY:         event.EchoReply,
@@ -146,7 +155,7 @@ func TestDecode(t *testing.T) {
 	outer := bytesOf(kernelTunnel{Src: [16]byte{0x20, 15: 3}, Dst: [16]byte{0x20, 15: 4}, Id: 0xffffff, Type: uint8(event.VXLAN)})
 	inner := bytesOf(kernelTunnel{Src: [16]byte{0x20, 15: 5}, Dst: [16]byte{0x20, 15: 6}, Id: 1 << 31, Type: uint8(event.ICMPError)})
 	peer := bytesOf(kernelPeer{Netns: 12, Ifindex: 13})
-	action := bytesOf(kernelAction{Deed: uint16(event.Learn), Verdict: 14, Reason: 15, Tenant: 16, Rule: 17, To: 18})
+	action := bytesOf(kernelAction{Deed: uint16(event.Learn), Verdict: 14, Reason: 15, Tenant: 16, Rule: 17, To: 18, Place: 19, Ns: 20})
 	want := event.Event{
 		Time: 1 << 60, SKB: 2 << 60, NetNS: 3, IfIndex: 4, Code: 5, ID: 6, Seq: 7, PayloadLen: 8, CPU: 9, TTL: 63,
 		Hook: event.KfreeSKB, Type: event.ReplyError, Payload: [16]byte{10, 11}, Depth: 3,
@@ -160,7 +169,9 @@ func TestDecode(t *testing.T) {
 	checkDecode(t, want, join(head, addr, outer, inner, peer))
 
 	head.Hook, head.Parts = uint8(event.Acted), head.Parts|uint8(kernelRecordPartPART_ACTION)
-	want.Hook, want.Action = event.Acted, event.Action{Deed: event.Learn, Verdict: 14, Reason: 15, Tenant: 16, Rule: 17, To: 18}
+	want.Hook, want.Action = event.Acted, event.Action{
+		Deed: event.Learn, Verdict: 14, Reason: 15, Tenant: 16, Rule: 17, To: 18, Place: 19, Nanoseconds: 20,
+	}
 	widest := join(head, addr, outer, inner, peer, action)
 	if len(widest) != widestRecord {
 		t.Errorf("the widest record has %d bytes, not %d", len(widest), widestRecord)

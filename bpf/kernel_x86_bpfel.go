@@ -18,12 +18,20 @@ type kernelAction struct {
 	Deed    uint16
 	Verdict uint16
 	Reason  uint16
-	Pad     uint16
+	Place   uint16
 	Tenant  uint32
 	Rule    uint32
 	To      uint32
-	Pad2    uint32
+	Ns      uint32
 }
+
+type kernelActionPlace uint32
+
+const (
+	kernelActionPlacePLACE_TC       kernelActionPlace = 1
+	kernelActionPlacePLACE_FORWARD  kernelActionPlace = 2
+	kernelActionPlacePLACE_IPTABLES kernelActionPlace = 3
+)
 
 type kernelAddressKey struct {
 	_         structs.HostLayout

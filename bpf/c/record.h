@@ -139,16 +139,23 @@ struct peer {
 	__u32 ifindex;
 };
 
+/* The values of correlate/event.ActionPlace. */
+enum action_place {
+	PLACE_TC = 1,
+	PLACE_FORWARD,
+	PLACE_IPTABLES,
+};
+
 /* What was done to the packet: correlate/event.Action. */
 struct action {
 	__u16 deed;
 	__u16 verdict;
 	__u16 reason;
-	__u16 _pad;
+	__u16 place; /* enum action_place, or 0: the deed says where */
 	__u32 tenant;
 	__u32 rule;
 	__u32 to;
-	__u32 _pad2;
+	__u32 ns; /* how long it took, 0: not measured */
 };
 
 /* A record while it is made: each part has its own place, whether it is there or not.

@@ -29,6 +29,7 @@ const struct {
 	enum tunnel_type tunnel_type;
 	enum port_kind port_kind;
 	enum deed deed;
+	enum action_place action_place;
 	enum filter_flag filter_flag;
 	enum nf_inet_hooks nf_inet_hooks;
 	struct netns_references netns_references;

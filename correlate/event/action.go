@@ -35,6 +35,33 @@ func (d Deed) String() string {
 	return unknown
 }
 
+// ActionPlace says where in the kernel something was done.
+type ActionPlace uint16
+
+// The places. The numbers are the wire values that the BPF programs write.
+const (
+	// NoPlace: the deed itself says where.
+	NoPlace ActionPlace = iota
+	// AtTC is where packets arrive on a port, or leave by one.
+	AtTC
+	// AtForward is a program that iptables calls in FORWARD.
+	AtForward
+	// AtIPTables is a rule of iptables.
+	AtIPTables
+
+	placeEnd // one more than the last place
+)
+
+var placeNames = [placeEnd]string{NoPlace: "none", AtTC: "tc", AtForward: "forward", AtIPTables: "iptables"}
+
+// String returns the name that listings and traces have for the place.
+func (p ActionPlace) String() string {
+	if p < placeEnd {
+		return placeNames[p]
+	}
+	return unknown
+}
+
 // Action is what a program did to a packet at a hook that does not only look.
 type Action struct {
 	Deed Deed
@@ -46,4 +73,8 @@ type Action struct {
 	Rule uint32
 	// To is the index of the device in the same namespace that the packet was sent to, or 0.
 	To uint32
+	// Place is where it was done.
+	Place ActionPlace
+	// Nanoseconds is how long the program took, or 0 if that was not measured.
+	Nanoseconds uint32
 }

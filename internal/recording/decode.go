@@ -193,10 +193,17 @@ func (d *decoder) nextAround(mask uint64, ev *event.Event) {
 		d.tunnel(&ev.Tunnels[1])
 	}
 	if mask&changedAction != 0 {
-		ev.Action = event.Action{
-			Deed: event.Deed(d.uint16()), Verdict: d.uint16(), Reason: d.uint16(),
-			Tenant: d.uint32(), Rule: d.uint32(), To: d.uint32(),
-		}
+		d.action(&ev.Action)
+	}
+}
+
+func (d *decoder) action(a *event.Action) {
+	*a = event.Action{
+		Deed: event.Deed(d.uint16()), Verdict: d.uint16(), Reason: d.uint16(),
+		Tenant: d.uint32(), Rule: d.uint32(), To: d.uint32(),
+	}
+	if d.version > 4 {
+		a.Place, a.Nanoseconds = event.ActionPlace(d.uint16()), d.uint32()
 	}
 }
 

@@ -154,7 +154,7 @@ func appendAround(b []byte, mask uint64, ev *event.Event) []byte {
 	}
 	if mask&changedAction != 0 {
 		a := &ev.Action
-		for _, v := range [...]uint32{uint32(a.Deed), uint32(a.Verdict), uint32(a.Reason), a.Tenant, a.Rule, a.To} {
+		for _, v := range [...]uint32{uint32(a.Deed), uint32(a.Verdict), uint32(a.Reason), a.Tenant, a.Rule, a.To, uint32(a.Place), a.Nanoseconds} {
 			b = binary.AppendUvarint(b, uint64(v))
 		}
 	}

@@ -190,6 +190,7 @@ func drawFields(r *rapid.T, ev *event.Event) {
 			Deed: event.Deed(rapid.Uint16().Draw(r, "deed")), Verdict: rapid.Uint16().Draw(r, "verdict"),
 			Reason: rapid.Uint16().Draw(r, "reason"), Tenant: rapid.Uint32().Draw(r, "tenant"),
 			Rule: rapid.Uint32().Draw(r, "rule"), To: rapid.Uint32().Draw(r, "to"),
+			Place: event.ActionPlace(rapid.Uint16().Draw(r, "place")), Nanoseconds: rapid.Uint32().Draw(r, "ns"),
 		}
 	}
 }

@@ -110,6 +110,36 @@ func TestVersion3(t *testing.T) {
 	}
 }
 
+// A recording of the fourth version, which knew neither where nor how long something was done
+// to a packet, gives the rest.
+func TestVersion4(t *testing.T) {
+	f, err := os.Open("testdata/version4.dwell")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	in, err := recording.Open("version4.dwell", f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	acts := 0
+	summary, err := in.Replay(recording.Sink{Event: func(ev *event.Event, _ correlate.Resolver) error {
+		if !ev.Hook.Acts() {
+			return nil
+		}
+		acts++
+		n := uint32(ev.Action.Verdict)
+		want := event.Action{Deed: event.Deed(1 + n%4), Verdict: uint16(n), Reason: uint16(2 * n), Tenant: 3 * n, Rule: 4 * n, To: 5 * n}
+		if ev.Action != want {
+			t.Errorf("action %+v, want %+v", ev.Action, want)
+		}
+		return nil
+	}})
+	if err != nil || acts == 0 || int(summary.Events)/5 != acts {
+		t.Errorf("%d of %d events are actions, error %v", acts, summary.Events, err)
+	}
+}
+
 // Whose everything was is replayed: the traces are the same, and so are their views.
 func TestTenantsAreReplayed(t *testing.T) {
 	owners := func(tr *trace.Trace) (all []trace.NetNS, devices []trace.Device) {

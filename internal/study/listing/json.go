@@ -75,6 +75,9 @@ type Action struct {
 	Tenant  uint32 `json:"tenant,omitempty"`
 	Rule    uint32 `json:"rule,omitempty"`
 	To      uint32 `json:"to,omitempty"`
+	// Place is "tc", "forward" or "iptables", and Nanoseconds how long it took.
+	Place       string `json:"place,omitempty"`
+	Nanoseconds uint32 `json:"duration_ns,omitempty"`
 }
 
 // Outer is a tunnel's header around an echo.
@@ -133,7 +136,10 @@ func ObjectOf(ev *event.Event, hook event.HookInfo, names correlate.Resolver) Ob
 	}
 	if hook.Acts {
 		a := ev.Action
-		o.Action = &Action{a.Deed.String(), a.Verdict, a.Reason, a.Tenant, a.Rule, a.To}
+		o.Action = &Action{a.Deed.String(), a.Verdict, a.Reason, a.Tenant, a.Rule, a.To, "", a.Nanoseconds}
+		if a.Place != event.NoPlace {
+			o.Action.Place = a.Place.String()
+		}
 	}
 	return o
 }

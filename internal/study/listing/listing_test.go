@@ -234,13 +234,13 @@ func TestJSONOfAllFields(t *testing.T) {
 	ev.Hook, ev.TTL, ev.Depth, ev.Flags = event.Acted, 63, 3, event.Paired|event.OtherHost
 	ev.Peer = event.Place{NetNS: ev.NetNS, IfIndex: ev.IfIndex}
 	ev.Tunnels = [event.MaxTunnels]event.Tunnel{{Type: event.PPPoE, ID: 7}, {Type: event.GRE, Src: ev.Src, Dst: ev.Dst, ID: 8}}
-	ev.Action = event.Action{Deed: event.Fallback, Verdict: 1, Reason: 2, Tenant: 3, Rule: 4, To: 5}
+	ev.Action = event.Action{Deed: event.Fallback, Verdict: 1, Reason: 2, Tenant: 3, Rule: 4, To: 5, Place: event.AtTC, Nanoseconds: 6}
 	line := string(listing.JSON(event.All())(nil, &ev, l))
 	for _, want := range []string{
 		`"hook":"acted"`, `"flags":["paired","other_host"]`, `"depth":3,"ttl":63`,
 		`"tunnels":[{"type":"pppoe","id":7},{"src":"10.0.0.1","dst":"10.0.0.2","type":"gre","id":8}]`,
 		`"peer":{"netns":4026532699,"netns_name":"netns-4026532699","ifindex":2,"interface":"veth0"}`,
-		`"action":{"deed":"fallback","verdict":1,"reason":2,"tenant":3,"rule":4,"to":5}`,
+		`"action":{"deed":"fallback","verdict":1,"reason":2,"tenant":3,"rule":4,"to":5,"place":"tc","duration_ns":6}`,
 	} {
 		if !strings.Contains(line, want) {
 			t.Errorf("no %s in %s", want, line)

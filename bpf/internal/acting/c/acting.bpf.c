@@ -20,6 +20,8 @@ int acting(struct __sk_buff *ctx)
 		.tenant = 3,
 		.rule = 4,
 		.to = 5,
+		.place = PLACE_FORWARD,
+		.ns = 6,
 	};
 	struct record r;
 
