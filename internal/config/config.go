@@ -23,6 +23,7 @@ type Config struct {
 	Tenancy    Tenancy    `yaml:"tenancy"`
 	Tenants    []Tenant   `yaml:"tenants"`
 	API        API        `yaml:"api"`
+	Firewall   Firewall   `yaml:"firewall"`
 	Containers Containers `yaml:"containers"`
 	Log        Log        `yaml:"log"`
 	Shutdown   Shutdown   `yaml:"shutdown"`

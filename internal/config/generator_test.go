@@ -32,6 +32,7 @@ func anyConfig(t *rapid.T) config.Config {
 		Tenancy:    anyTenancy(t),
 		Tenants:    anyTenants(t),
 		API:        anyAPI(t),
+		Firewall:   anyFirewall(t),
 		Containers: config.Containers{Enabled: rapid.Bool().Draw(t, "containers.enabled"), Sockets: rapid.SliceOfN(absolute(), 0, 3).Draw(t, "containers.sockets")},
 		Log: config.Log{
 			Level:  config.Level(rapid.SampledFrom([]slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}).Draw(t, "log.level")),

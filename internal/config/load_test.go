@@ -102,6 +102,7 @@ func TestEverySetting(t *testing.T) {
 		HTTP:       config.HTTP{Listen: ":0"},
 		Tenancy:    config.Default().Tenancy, // see TestTenants
 		API:        config.Default().API,
+		Firewall:   config.Default().Firewall,
 		Containers: config.Containers{Sockets: []string{"/run/s.sock"}},
 		Log:        config.Log{Level: config.Level(slog.LevelDebug), Format: config.JSON},
 		Shutdown:   config.Shutdown{Timeout: config.Duration(time.Minute)},

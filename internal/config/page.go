@@ -144,6 +144,7 @@ func typeName(t reflect.Type) string {
 		reflect.TypeFor[Switch]():    "`auto`, `true` or `false`",
 		reflect.TypeFor[Secret]():    "secret",
 		reflect.TypeFor[Root]():      "`sender` or `host`",
+		reflect.TypeFor[IPTables]():  "`auto`, `legacy` or `nft`",
 		reflect.TypeFor[Level]():     "string",
 		reflect.TypeFor[Format]():    "string",
 		reflect.TypeFor[bool]():      "`true` or `false`",
