@@ -34,16 +34,20 @@ func (d *Diagram) walk(p *header.Packet) uint32 {
 	return LeafBit | uint32(ruleset.Defer)<<VerdictShift
 }
 
+// wordsRoom is how many words the BPF program keeps of a packet: those from header.Words on are 0.
+const wordsRoom = 32
+
+// next looks at all cuts, used or not: those that are not used may be reached, too, but what is next is
+// the same.
 func (n *Node) next(p *header.Packet) uint32 {
-	word, cuts := n[0]&0xff, n[0]>>8&0xff
-	if word >= uint32(header.Words) {
-		return LeafBit | uint32(ruleset.Defer)<<VerdictShift
+	key, slot := uint32(0), 0
+	if word := n[0] % wordsRoom; word < uint32(header.Words) {
+		key = p.Words[word]
 	}
-	key, slot := p.Words[word], uint32(0)
-	for i := range min(cuts, Cuts) {
-		if n[1+i] <= key {
+	for _, cut := range n[1 : 1+Cuts] {
+		if cut <= key {
 			slot++
 		}
 	}
-	return n[8+slot]
+	return n[1+Cuts+slot]
 }
