@@ -26,7 +26,11 @@ func (b *builder) addActions() {
 		if ev.Action.To != 0 {
 			to = b.opts.Resolver.Device(ev.NetNS, ev.Action.To)
 		}
-		b.note(ev, trace.Event{Time: int64(ev.Time), Name: deeds[ev.Action.Deed], Attrs: actionAttrs(&ev.Action, to), Device: to})
+		attrs := actionAttrs(&ev.Action, to)
+		if ev.Action.Deed == event.Firewall {
+			attrs, to = b.firewallAttrs(&ev.Action), nil
+		}
+		b.note(ev, trace.Event{Time: int64(ev.Time), Name: deeds[ev.Action.Deed], Attrs: attrs, Device: to})
 	}
 }
 

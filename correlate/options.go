@@ -19,6 +19,16 @@ type Resolver interface {
 	DropReason(code uint32) string
 }
 
+// Rules names what the firewalls of tenants have said of packets. It must answer at once, for
+// numbers that it has never seen, too, and its answers are kept.
+type Rules interface {
+	// Rule returns the rule with the number id of the tenant with the number; id 0 is the
+	// policy. What is not known is empty.
+	Rule(tenant, id uint32) trace.Rule
+	// Reason names a value of event.Action.Reason of a firewall, or returns "".
+	Reason(code uint16) string
+}
+
 // Options configure a [Correlator]. The zero value of each field but Resolver and
 // Emit means its default.
 type Options struct {
@@ -51,6 +61,8 @@ type Options struct {
 	OwnRoot bool
 	// Resolver names devices. Required.
 	Resolver Resolver
+	// Rules names rules of firewalls. Default: none is known.
+	Rules Rules
 	// Emit is given each finished trace, which is then its own. Required.
 	Emit func(*trace.Trace)
 	// Closing, if set, is given the events of a ping just before its trace is emitted. They
@@ -70,6 +82,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxEvents <= 0 {
 		o.MaxEvents = 512
+	}
+	if o.Rules == nil {
+		o.Rules = Numbers{}
 	}
 	if o.Key == (Key{}) {
 		o.Key = DefaultKey

@@ -202,7 +202,7 @@ var roads = []scenario{
 		p.at(ens3, event.NetDevQueue, event.NetDevStartXmit, event.NetDevXmit)
 		r := p.reply()
 		r.at(ens3, event.NAPIGROReceiveEntry, event.NetifReceiveSKB)
-		r.act(ens3, event.Action{Deed: event.Firewall, Verdict: 1, Tenant: 7, Rule: 3})
+		r.act(ens3, event.Action{Deed: event.Firewall, Verdict: event.VerdictPass, Tenant: 7, Rule: 3, Place: event.AtTC})
 		r.deliver(vethA)
 	}},
 	{"bond", func(s *sim) {

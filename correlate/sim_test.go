@@ -34,7 +34,7 @@ var (
 	guestAddr   = netip.MustParseAddr("192.168.0.10")
 	natAddr     = netip.MustParseAddr("192.168.122.208")
 	targetAddr  = netip.MustParseAddr("203.0.113.8")
-	reasonNames = map[uint32]string{2: "NOT_SPECIFIED", 3: "NO_SOCKET", 12: "OTHERHOST", 8: "NETFILTER_DROP"}
+	reasonNames = map[uint32]string{2: "NOT_SPECIFIED", 3: "NO_SOCKET", 12: "OTHERHOST", 8: "NETFILTER_DROP", 9: "TC_INGRESS"}
 )
 
 // simWall is the simulated host's time of day when its monotonic clock was 0, in
@@ -249,6 +249,9 @@ func run(events []event.Event, opts correlate.Options) ([]*trace.Trace, correlat
 	var traces []*trace.Trace
 	opts.Resolver = names{}
 	opts.Wall = simWall
+	if opts.Rules == nil {
+		opts.Rules = rules{}
+	}
 	opts.Emit = func(t *trace.Trace) { traces = append(traces, t) }
 	c := correlate.New(opts)
 	var end uint64

@@ -67,6 +67,11 @@ const (
 	AttrSourceAddress     = "source.address"
 	AttrDestinationAddr   = "destination.address"
 	AttrErrorType         = "error.type"
+	AttrRuleName          = "security_rule.name"
+	AttrRuleUUID          = "security_rule.uuid"
+	AttrRuleCategory      = "security_rule.category"
+	AttrRuleDescription   = "security_rule.description"
+	AttrRulesetName       = "security_rule.ruleset.name"
 	AttrDwellNS           = "dwell.ns"
 	AttrKind              = "dwell.kind"
 	AttrDirection         = "dwell.direction"
@@ -97,6 +102,12 @@ const (
 	AttrTenantID          = "dwell.tenant.id"
 	AttrTenantNumber      = "dwell.tenant.number"
 	AttrRule              = "dwell.action.rule"
+	AttrFirewallVerdict   = "dwell.firewall.verdict"
+	AttrFirewallPlace     = "dwell.firewall.place"
+	AttrFirewallReason    = "dwell.firewall.reason"
+	AttrFirewallChain     = "dwell.firewall.chain"
+	AttrFirewallRule      = "dwell.firewall.rule"
+	AttrFirewallNS        = "dwell.firewall.ns"
 )
 
 // The names of span events.
@@ -139,6 +150,8 @@ var Attributes = []Attribute{
 	{AttrNetworkTransport, OnSpan, "string", "", "\"icmp\" or \"icmpv6\".", true},
 	{AttrNetworkInterface, OnSpan, "string", "", "The network device where the span begins.", true},
 	{AttrErrorType, OnSpan, "string", "", "The kernel's drop reason, if the packet was dropped in this span; \"icmp_unreachable\" on the root of a ping with that outcome.", true},
+	{AttrRuleName, OnSpan, "string", "", "The rule of a tenant's firewall that dropped the packet in this span, see the span event; on the root, that dropped the ping's.", true},
+	{AttrRuleUUID, OnSpan, "string", "", "The UUID of that rule.", true},
 	{AttrDwellNS, OnSpan, "int", "ns", "The span's exact duration; some user interfaces round to microseconds.", false},
 	{AttrKind, OnSpan, "string", "", "What the span represents: ping, echo request, echo reply, device, hypervisor, or a kind of leaf.", false},
 	{AttrDirection, OnSpan, "string", "", "\"request\" or \"reply\".", false},
@@ -165,9 +178,21 @@ var Attributes = []Attribute{
 	{AttrICMPErrorType, OnEvent, "int", "", "The type of an ICMP error about the echo.", false},
 	{AttrICMPErrorCode, OnEvent, "int", "", "The code of an ICMP error about the echo.", false},
 	{AttrSourceAddress, OnEvent, "string", "", "Who sent the ICMP error.", true},
-	{AttrVerdict, OnEvent, "int", "", "What the firewall or the fast path decided.", false},
+	{AttrVerdict, OnEvent, "int", "", "What the fast path decided.", false},
 	{AttrReason, OnEvent, "int", "", "Why it decided so.", false},
-	{AttrTenantNumber, OnEvent, "int", "", "The number of the tenant in whose name it was done.", false},
-	{AttrRule, OnEvent, "int", "", "The number of the rule that decided, counted from 1.", false},
+	{AttrTenantID, OnEvent, "string", "", "The ID of the tenant in whose name it was done.", false},
+	{AttrTenantNumber, OnEvent, "int", "", "The number of that tenant on this host.", false},
+	{AttrRule, OnEvent, "int", "", "The number by which the programs know the rule that decided; 0 or absent is the policy of the chain.", false},
+	{AttrFirewallVerdict, OnEvent, "string", "", "What the tenant's rules said of the packet: \"pass\" (they have no objection; the operator's rules are asked next), \"drop\", \"defer\" (left to who judges next: the program in FORWARD, then iptables) or \"unknown\" (iptables dropped the packet, and whether a rule of the tenant did that cannot be known).", false},
+	{AttrFirewallPlace, OnEvent, "string", "", "Where it was judged: \"tc\" (where packets arrive on the tenant's port), \"forward\" (the program that iptables asks in FORWARD) or \"iptables\" (the rule there; inferred from what the rules say of the packet's header).", false},
+	{AttrFirewallReason, OnEvent, "string", "", "Why it was left to the next, or why it cannot be known.", false},
+	{AttrFirewallChain, OnEvent, "string", "", "The chain of the rule that decided, as the tenant calls it.", false},
+	{AttrFirewallRule, OnEvent, "int", "", "The rule's place in that chain, counted from 1; absent for the chain's policy.", false},
+	{AttrFirewallNS, OnEvent, "int", "ns", "How long the program took that judged, where that was measured.", false},
+	{AttrRuleName, OnEvent, "string", "", "Chain and place of the rule, such as \"FORWARD 3\", or \"FORWARD policy\".", true},
+	{AttrRuleUUID, OnEvent, "string", "", "The rule's UUID, which is derived from tenant, chain and text and stays when rules are put before it.", true},
+	{AttrRuleCategory, OnEvent, "string", "", "Always \"firewall\".", true},
+	{AttrRuleDescription, OnEvent, "string", "", "The rule as iptables-save prints it.", true},
+	{AttrRulesetName, OnEvent, "string", "", "The ID of the tenant whose rules they are.", true},
 	{AttrNetworkInterface, OnEvent, "string", "", "The network device to which a copy of the packet went.", true},
 }

@@ -77,6 +77,10 @@ func (e *Encoder) ownAttributes(b []byte, t *trace.Trace, i int) []byte {
 	a := attributes{b: append(b, e.packets.get(s.Packet)...), field: spanAttributes}
 	a.int(trace.AttrDwellNS, s.Duration())
 	a.some(trace.AttrErrorType, errorType(t, i))
+	if e := droppedBy(t, i); e != nil {
+		a.some(trace.AttrRuleName, e.Text(trace.AttrRuleName))
+		a.some(trace.AttrRuleUUID, e.Text(trace.AttrRuleUUID))
+	}
 	if i == 0 {
 		a.root(t)
 	}
@@ -110,11 +114,22 @@ func status(b []byte, t *trace.Trace, i int) []byte {
 	} else if d := t.Spans[i].Direction; d != trace.NoDirection {
 		message = "the kernel dropped the echo " + d.String() + " here: " + reason
 	}
+	if e := droppedBy(t, i); e != nil && e.Blame() != "" {
+		message += ", because of " + e.Blame()
+	}
 	b, start := openMessage(b, spanStatus)
 	b = appendText(b, statusMessage, message)
 	b = protowire.AppendTag(b, statusCode, protowire.VarintType)
 	b = protowire.AppendVarint(b, uint64(tracepb.Status_STATUS_CODE_ERROR))
 	return closeMessage(b, start)
+}
+
+// droppedBy returns the event of the rule because of which span i has an error, or nil.
+func droppedBy(t *trace.Trace, i int) *trace.Event {
+	if t.Spans[i].Error == "" {
+		return nil
+	}
+	return t.Dropped(i)
 }
 
 // errorType returns the value of error.type to put on a span, or "".

@@ -37,14 +37,23 @@ func (b *builder) action(e trace.Event) (trace.Event, bool) {
 	if ok && (number != int64(b.viewer.Number) || number == 0) {
 		return e, false
 	}
+	if id := text(e, trace.AttrTenantID); id != "" && id != b.viewer.Tenant {
+		return e, false // a number that was another tenant's before
+	}
 	if !ok {
-		e = without(e, trace.AttrRule)
+		e = without(e, ofRules[:]...)
 	}
 	if e.Device == nil || b.viewer.ofDevice(e.Device) == hidden {
 		e = without(e, trace.AttrNetworkInterface)
 		e.Device = nil
 	}
 	return e, true
+}
+
+// ofRules are the attributes that say which rule it was.
+var ofRules = [...]string{
+	trace.AttrRule, trace.AttrTenantID, trace.AttrRuleName, trace.AttrRuleUUID, trace.AttrRuleDescription,
+	trace.AttrRulesetName, trace.AttrFirewallChain, trace.AttrFirewallRule,
 }
 
 // mayShowHeaders reports whether the viewer may see the addresses in the text of a NAT event,
@@ -88,8 +97,8 @@ func number(e trace.Event, key string) (int64, bool) {
 	return 0, false
 }
 
-// without returns a copy of e without an attribute.
-func without(e trace.Event, key string) trace.Event {
-	e.Attrs = slices.DeleteFunc(slices.Clone(e.Attrs), func(a trace.Attr) bool { return a.Key == key })
+// without returns a copy of e without some attributes.
+func without(e trace.Event, keys ...string) trace.Event {
+	e.Attrs = slices.DeleteFunc(slices.Clone(e.Attrs), func(a trace.Attr) bool { return slices.Contains(keys, a.Key) })
 	return e
 }

@@ -291,7 +291,7 @@ func (d *way) happens(s *trace.Span) []trace.Event {
 	var events []trace.Event
 	for range max(0, rapid.IntRange(-3, 2).Draw(d.T, "events")) {
 		e := trace.Event{Time: s.Start}
-		switch rapid.IntRange(0, 4).Draw(d.T, "event") {
+		switch rapid.IntRange(0, 5).Draw(d.T, "event") {
 		case 0:
 			e.Name, e.Device = trace.EventCopy, d.next()
 			e.Attrs = []trace.Attr{trace.String(trace.AttrNetworkInterface, e.Device.Name)}
@@ -314,6 +314,8 @@ func (d *way) happens(s *trace.Span) []trace.Event {
 			whose := rapid.SampledFrom(d.w.tenants).Draw(d.T, "tenant")
 			e.Name = trace.EventICMPError
 			e.Attrs = []trace.Attr{trace.String(trace.AttrSourceAddress, d.w.addresses[whose][0].String())}
+		case 4:
+			e.Name, e.Attrs = trace.EventFirewall, d.judged()
 		default:
 			e.Name = "unheard of"
 			e.Attrs = []trace.Attr{trace.String("text", d.owner(d.next()))}
@@ -321,6 +323,35 @@ func (d *way) happens(s *trace.Span) []trace.Event {
 		events = append(events, e)
 	}
 	return events
+}
+
+// judged draws the attributes of what a tenant's firewall, or the operator's, said of a packet.
+func (d *way) judged() []trace.Attr {
+	n := rapid.IntRange(0, len(d.w.tenants)-1).Draw(d.T, "tenant")
+	name, rule := d.w.tenants[n]+"zq", tenantNumber(n)*10
+	attrs := []trace.Attr{
+		trace.String(trace.AttrFirewallVerdict, rapid.SampledFrom([]string{trace.VerdictPass, trace.VerdictDrop, trace.VerdictDefer, trace.VerdictUnknown}).Draw(d.T, "verdict")),
+		trace.String(trace.AttrFirewallPlace, "tc"), trace.String(trace.AttrRuleCategory, "firewall"),
+		trace.String(trace.AttrTenantID, d.w.tenants[n]),
+	}
+	switch rapid.IntRange(0, 3).Draw(d.T, "whose") {
+	case 0: // the operator's
+		name = "nobodyzq"
+		attrs[3] = trace.String(trace.AttrTenantID, "")
+	case 1: // the number belongs to another now
+		other := rapid.IntRange(0, len(d.w.tenants)-1).Draw(d.T, "another")
+		if other != n {
+			rule = 1
+		}
+		attrs = append(attrs, trace.Int(trace.AttrTenantNumber, tenantNumber(other)))
+	default:
+		attrs = append(attrs, trace.Int(trace.AttrTenantNumber, tenantNumber(n)))
+	}
+	return append(attrs,
+		trace.Int(trace.AttrRule, rule), trace.Int(trace.AttrFirewallRule, rule),
+		trace.String(trace.AttrFirewallChain, name), trace.String(trace.AttrRuleName, name+" 3"),
+		trace.String(trace.AttrRuleUUID, name+"-4711"), trace.String(trace.AttrRuleDescription, "-m comment --comment "+name),
+		trace.String(trace.AttrRulesetName, name))
 }
 
 // tenantNumber is what firewall and fast path call the nth tenant.

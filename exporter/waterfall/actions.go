@@ -4,11 +4,10 @@ package waterfall
 
 import "github.com/dwelltrace/dwell/correlate/trace"
 
-// actions are the events that say what was done to the packet.
-var actions = [...]string{trace.EventFirewall, trace.EventRedirect, trace.EventFallback, trace.EventLearn}
+// actions are the events that say what the fast path did to the packet.
+var actions = [...]string{trace.EventRedirect, trace.EventFallback, trace.EventLearn}
 
-// actionText returns, for example, "firewall verdict 1 reason 2 tenant 7 rule 3" or
-// "fastpath.redirect verdict 1 → veth7".
+// actionText returns, for example, "fastpath.redirect verdict 1 tenant 7 → veth7".
 func actionText(e trace.Event, value map[string]string, into string) string {
 	known := map[string]string{
 		trace.AttrVerdict: " verdict ", trace.AttrReason: " reason ", trace.AttrTenantNumber: " tenant ",
@@ -27,6 +26,59 @@ func actionText(e trace.Event, value map[string]string, into string) string {
 		line += " " + into + " " + to
 	}
 	return line
+}
+
+// firewallText returns, for example, "dropped by red's FORWARD rule 3 (tc)", and whether the
+// packet was dropped.
+func firewallText(e trace.Event, value map[string]string) (line string, dropped bool) {
+	verdict, place, who := value[trace.AttrFirewallVerdict], value[trace.AttrFirewallPlace], e.Blame()
+	if who == "" {
+		who = whose(value)
+	}
+	switch verdict {
+	case trace.VerdictDrop:
+		line, dropped = "dropped by "+who, true
+	case trace.VerdictPass:
+		line = "passed by " + who
+	case trace.VerdictDefer:
+		line = "left to " + next(place) + " by " + who
+	default:
+		line = "perhaps dropped by " + who
+	}
+	if ns := value[trace.AttrFirewallNS]; ns != "" {
+		line += " in " + ns + " ns"
+	}
+	if reason := value[trace.AttrFirewallReason]; reason != "" {
+		line += ": " + reason
+	}
+	return line, dropped
+}
+
+// whose says whose firewall judged if its rule is not known, for example "red's firewall (tc)"
+// or "firewall of tenant 7, rule 3".
+func whose(value map[string]string) string {
+	line := "a firewall"
+	switch id, number := value[trace.AttrTenantID], value[trace.AttrTenantNumber]; {
+	case id != "":
+		line = id + "'s firewall"
+	case number != "":
+		line = "firewall of tenant " + number
+	}
+	if rule := value[trace.AttrRule]; rule != "" {
+		line += ", rule with the ID " + rule
+	}
+	if place := value[trace.AttrFirewallPlace]; place != "" {
+		line += " (" + place + ")"
+	}
+	return line
+}
+
+// next returns who judges after a place.
+func next(place string) string {
+	if place == "tc" {
+		return "FORWARD"
+	}
+	return "iptables"
 }
 
 // errorText describes an ICMP error, for example "icmp error: time exceeded (11/0) from

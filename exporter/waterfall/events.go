@@ -16,9 +16,13 @@ func (d *drawing) addEvents(s *trace.Span, tree string) {
 	told := false
 	for _, e := range s.Events {
 		told = told || e.Name == trace.EventDrop
-		lines := d.eventText(e)
-		failed := e.Name == trace.EventDrop || e.Name == trace.EventICMPError && d.t.Outcome.ErrorType() != ""
-		d.addEvent(tree, d.event+" "+lines[0], e.Time, failed, false)
+		lines, dropped := d.eventText(e)
+		mark := d.event
+		if dropped {
+			mark = d.dropped
+		}
+		failed := dropped || e.Name == trace.EventDrop || e.Name == trace.EventICMPError && d.t.Outcome.ErrorType() != ""
+		d.addEvent(tree, mark+" "+lines[0], e.Time, failed, false)
 		for _, more := range lines[1:] {
 			d.addEvent(tree, strings.Repeat(" ", text.Width(d.event)+1)+more, e.Time, failed, true)
 		}
@@ -35,27 +39,31 @@ func (d *drawing) addEvent(tree, name string, at int64, failed, follows bool) {
 	})
 }
 
-// eventText returns the lines that describe an event.
-func (d *drawing) eventText(e trace.Event) []string {
+// eventText returns the lines that describe an event, and whether it says which rule dropped
+// the packet.
+func (d *drawing) eventText(e trace.Event) (lines []string, dropped bool) {
 	value := make(map[string]string, len(e.Attrs))
 	for _, a := range e.Attrs {
 		value[a.Key] = a.Value()
 	}
 	switch {
 	case e.Name == trace.EventDrop && value[trace.AttrDropReason] != "":
-		return []string{"dropped: " + value[trace.AttrDropReason]}
+		return []string{"dropped: " + value[trace.AttrDropReason]}, false
 	case e.Name == trace.EventNAT && value[trace.AttrNATBefore] != "":
-		return []string{"nat " + value[trace.AttrNATBefore], strings.Repeat(" ", max(0, len("nat")-text.Width(d.into))) + d.into + " " + value[trace.AttrNATAfter]}
+		return []string{"nat " + value[trace.AttrNATBefore], strings.Repeat(" ", max(0, len("nat")-text.Width(d.into))) + d.into + " " + value[trace.AttrNATAfter]}, false
 	case e.Name == trace.EventCopy && value[trace.AttrNetworkInterface] != "":
-		return []string{"copied to " + value[trace.AttrNetworkInterface]}
+		return []string{"copied to " + value[trace.AttrNetworkInterface]}, false
 	case e.Name == trace.EventICMPError && value[trace.AttrICMPErrorType] != "":
-		return []string{errorText(value, d.t.Ping.Src.Is4())}
+		return []string{errorText(value, d.t.Ping.Src.Is4())}, false
+	case e.Name == trace.EventFirewall:
+		line, dropped := firewallText(e, value)
+		return []string{line}, dropped
 	case slices.Contains(actions[:], e.Name):
-		return []string{actionText(e, value, d.into)}
+		return []string{actionText(e, value, d.into)}, false
 	}
 	line := e.Name
 	for _, a := range e.Attrs {
 		line += " " + a.Key + "=" + a.Value()
 	}
-	return []string{line}
+	return []string{line}, false
 }

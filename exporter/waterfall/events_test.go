@@ -83,8 +83,25 @@ func TestEvents(t *testing.T) {
 		"icmp error without a code": {withEvents("", event(trace.EventICMPError, 0, trace.AttrICMPErrorType, "99")), []string{"◆ icmp error: 99 +0 ns"}},
 		"icmp error of no type":     {withEvents("", event(trace.EventICMPError, 0)), []string{"◆ icmp.error +0 ns"}},
 		"firewall": {
-			withEvents("", event(trace.EventFirewall, 0, trace.AttrVerdict, "1", trace.AttrReason, "2", trace.AttrTenantNumber, "7", trace.AttrRule, "3")),
-			[]string{"◆ firewall verdict 1 reason 2 tenant 7 rule 3 +0 ns"},
+			withEvents("",
+				event(trace.EventFirewall, 0, trace.AttrFirewallVerdict, "defer", trace.AttrFirewallPlace, "tc", trace.AttrFirewallReason, "fragment", trace.AttrTenantID, "red"),
+				event(trace.EventFirewall, 1, trace.AttrFirewallVerdict, "pass", trace.AttrFirewallPlace, "forward", trace.AttrFirewallChain, "FORWARD", trace.AttrTenantID, "red", trace.AttrFirewallNS, "143"),
+				event(trace.EventFirewall, 2, trace.AttrFirewallVerdict, "drop", trace.AttrFirewallPlace, "tc", trace.AttrFirewallChain, "web", trace.AttrTenantID, "red"),
+				event(trace.EventFirewall, 3, trace.AttrFirewallVerdict, "unknown", trace.AttrFirewallPlace, "iptables", trace.AttrFirewallChain, "FORWARD", trace.AttrTenantID, "red", trace.AttrFirewallReason, "match"),
+			),
+			[]string{
+				"◆ left to FORWARD by red's firewall (tc): fragment +0 ns",
+				"◆ passed by red's FORWARD policy (forward) in 143 ns +1 ns",
+				"✗ dropped by red's web policy (tc) +2 ns",
+				"◆ perhaps dropped by red's FORWARD policy (iptables): match +3 ns",
+			},
+		},
+		"firewall whose rules are not known": {
+			withEvents("",
+				event(trace.EventFirewall, 0, trace.AttrFirewallVerdict, "drop", trace.AttrFirewallPlace, "tc", trace.AttrTenantNumber, "7", trace.AttrRule, "3"),
+				event(trace.EventFirewall, 0, trace.AttrFirewallVerdict, "defer", trace.AttrFirewallPlace, "forward"),
+			),
+			[]string{"✗ dropped by firewall of tenant 7, rule with the ID 3 (tc) +0 ns", "◆ left to iptables by a firewall (forward) +0 ns"},
 		},
 		"redirect": {
 			withEvents("", event(trace.EventRedirect, 0, trace.AttrNetworkInterface, "veth7", trace.AttrVerdict, "1", "k", "v")),

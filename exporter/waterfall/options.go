@@ -31,9 +31,10 @@ type glyphs struct {
 	branch, last, pipe, blank string
 	// event marks an event in a bar and before its text; into stands before what
 	// something became.
-	event, into string
-	ellipsis    string
-	rule        string
+	// dropped stands before which rule dropped the packet.
+	event, into, dropped string
+	ellipsis             string
+	rule                 string
 	// bar draws n eighths of a column from the left, 1 to 8.
 	bar [9]string
 	// right draws the right half of a column, or less.
@@ -43,7 +44,7 @@ type glyphs struct {
 
 var utf8Glyphs = glyphs{
 	branch: "├─ ", last: "└─ ", pipe: "│  ", blank: "   ",
-	event: "◆", into: "→", ellipsis: "…", rule: "─",
+	event: "◆", into: "→", dropped: "✗", ellipsis: "…", rule: "─",
 	bar:   [9]string{" ", "▏", "▎", "▍", "▌", "▋", "▊", "▉", "█"},
 	right: "▐", thinRight: "▕",
 	micro: "µs",
@@ -51,7 +52,7 @@ var utf8Glyphs = glyphs{
 
 var asciiGlyphs = glyphs{
 	branch: "|- ", last: "`- ", pipe: "|  ", blank: "   ",
-	event: "*", into: "->", ellipsis: "~", rule: "-",
+	event: "*", into: "->", dropped: "x", ellipsis: "~", rule: "-",
 	bar:   [9]string{" ", "|", "|", "|", "#", "#", "#", "#", "#"},
 	right: "#", thinRight: "|",
 	micro: "us",

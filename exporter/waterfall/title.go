@@ -22,6 +22,9 @@ func (d *drawing) title() {
 		d.put("complete", green)
 	case trace.Dropped:
 		d.put("dropped: "+d.clean(t.DropReason), red)
+		if e := t.Dropped(0); e != nil && e.Blame() != "" {
+			d.put(" by "+d.clean(e.Blame()), red)
+		}
 	case trace.Incomplete:
 		d.put("incomplete: "+describe(t.Cause), yellow)
 	default:

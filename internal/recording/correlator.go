@@ -26,6 +26,10 @@ func (w *Writer) Correlator(opts correlate.Options, offset int64) *Correlator {
 	})
 	c := &Correlator{w: w, names: opts.Resolver}
 	opts.Resolver = asked{opts.Resolver, w}
+	if opts.Rules == nil {
+		opts.Rules = correlate.Numbers{}
+	}
+	opts.Rules = judged{opts.Rules, w}
 	c.Correlator = correlate.New(opts)
 	return c
 }

@@ -27,7 +27,7 @@
 // of the fields that changed, the difference in time, and those fields. That is about
 // a tenth of its size in memory, for less work than a general compressor would take.
 //
-// Version 4 knew of an action neither place nor duration. Version 3 did not know of tenants: of a namespace neither netnsShared nor netnsTenant, of a
+// Version 4 knew of an action neither place nor duration, nor what rules are called. Version 3 did not know of tenants: of a namespace neither netnsShared nor netnsTenant, of a
 // device neither its tenant nor whether that is known. Version 2 knew of an event neither peer, ttl, depth, tunnel2 nor action, so that the mask
 // lacked these bits; flags were a byte, in which bits 1 and 5 said that there was a tunnel of
 // VXLAN and that it was over IPv6; a tunnel had no type; and of a device it knew neither type
@@ -69,6 +69,11 @@ const (
 	// opLeaveOut: number, from 0, of one of the traces finished since the last opSend.
 	// It is not sent on by the next.
 	opLeaveOut
+	// opRuleIs: question, tenant's number, rule's number, its place in its chain; its tenant's
+	// ID, chain, UUID and text.
+	opRuleIs
+	// opVerdictReasonIs: question, code, name.
+	opVerdictReasonIs
 )
 
 // The bits that say what an opNetNS holds.

@@ -76,10 +76,24 @@ func traffic(tb testing.TB, r *rand.Rand, n int) []event.Event {
 				ev.Hook, ev.Code = event.KfreeSKB, uint32(2+r.IntN(3))
 			}
 			all = append(all, ev)
+			if r.IntN(8) == 0 {
+				all = append(all, judged(r, ev))
+			}
 		}
 	}
 	slices.SortStableFunc(all, func(a, b event.Event) int { return cmp.Compare(a.Time, b.Time) })
 	return all
+}
+
+// judged returns the event that a firewall's judgement of the packet of ev is.
+func judged(r *rand.Rand, ev event.Event) event.Event {
+	ev.Hook, ev.Code, ev.Flags, ev.Peer = event.Acted, 0, ev.Flags&^event.Paired, event.Place{}
+	ev.Time++
+	ev.Action = event.Action{
+		Deed: event.Firewall, Verdict: uint16(r.IntN(3)), Reason: uint16(r.IntN(3)), Tenant: uint32(r.IntN(3)),
+		Rule: uint32(r.IntN(4)), Place: event.ActionPlace(1 + r.IntN(3)), Nanoseconds: uint32(r.IntN(2) * 99),
+	}
+	return ev
 }
 
 // fickle is a resolver whose names change again and again, at any question.
@@ -140,6 +154,16 @@ func (f *fickle) Device(inode, ifindex uint32) *trace.Device {
 
 func (f *fickle) DropReason(code uint32) string { return reason(code) }
 
+func (f *fickle) Rule(tenant, id uint32) trace.Rule {
+	if f.r.IntN(3) == 0 {
+		f.age++
+	}
+	name := fmt.Sprintf("rule-%d-%d-%d", tenant, id, f.age/3)
+	return trace.Rule{Tenant: fmt.Sprintf("tenant-%d", tenant), Chain: "FORWARD", Number: id + uint32(f.age%2), UUID: name, Text: "-j DROP " + name}
+}
+
+func (f *fickle) Reason(code uint16) string { return fmt.Sprintf("why-%d-%d", code, f.age/4) }
+
 func reason(code uint32) string { return fmt.Sprintf("REASON_%d", code) }
 
 // lasting is a resolver whose names never change.
@@ -192,9 +216,12 @@ type agent struct {
 // options are those of the agent's correlator. Few pings may be open, so that some are
 // evicted.
 func (a *agent) options(names func(*rand.Rand) correlate.Resolver) correlate.Options {
+	resolver := names(a.r)
+	rules, _ := resolver.(correlate.Rules)
 	return correlate.Options{
+		Rules:   rules,
 		Timeout: 20 * time.Millisecond, Grace: time.Millisecond, MaxOpen: 4 + a.r.IntN(40), MaxEvents: 4 + a.r.IntN(20),
-		HostID: info.HostID, Start: 1e15, Resolver: names(a.r),
+		HostID: info.HostID, Start: 1e15, Resolver: resolver,
 		Emit: func(t *trace.Trace) { a.batch = append(a.batch, t) },
 	}
 }

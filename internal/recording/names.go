@@ -16,6 +16,9 @@ type names struct {
 	netns   map[uint32]*trace.NetNS
 	device  map[deviceKey]*trace.Device
 	reasons map[uint32]string
+	rules   map[ruleKey]trace.Rule
+	// verdictReasons are those of firewalls.
+	verdictReasons map[uint16]string
 
 	// questions counts those of the correlator. Answers to later ones are pending, in
 	// the order in which they were given.
@@ -32,6 +35,7 @@ type answer struct {
 func newNames() *names {
 	return &names{
 		netns: map[uint32]*trace.NetNS{}, device: map[deviceKey]*trace.Device{}, reasons: map[uint32]string{},
+		rules: map[ruleKey]trace.Rule{}, verdictReasons: map[uint16]string{},
 	}
 }
 

@@ -25,9 +25,12 @@ type player struct {
 	summary Summary
 }
 
-func newPlayer(offset int64, opts correlate.Options, sink Sink) *player {
+func newPlayer(version int, offset int64, opts correlate.Options, sink Sink) *player {
 	p := &player{names: newNames(), sink: sink, offset: offset, leftOut: map[*trace.Trace]bool{}}
 	opts.Resolver = p.names
+	if version > 4 { // a correlator of before did not ask
+		opts.Rules = ruleNames{p.names}
+	}
 	opts.Emit = func(t *trace.Trace) { p.batch = append(p.batch, t) }
 	p.correlator = correlate.New(opts)
 	return p
@@ -38,7 +41,7 @@ func (p *player) play(d *decoder) error {
 	for d.more() {
 		op := opcode(d.byte())
 		switch {
-		case op >= opNetNS && op <= opReasonIs:
+		case op >= opNetNS && op <= opReasonIs, op == opRuleIs, op == opVerdictReasonIs:
 			p.name(op, d)
 		case op == opEvent:
 			if err := p.event(d); err != nil {
@@ -155,6 +158,13 @@ func (p *player) name(op opcode, d *decoder) {
 	case opReasonIs:
 		question, code, name := d.uvarint(), d.uint32(), d.string()
 		n.learn(question, func() { n.reasons[code] = name })
+	case opRuleIs:
+		question := d.uvarint()
+		k, r := d.nextRule()
+		n.learn(question, func() { n.rules[k] = r })
+	case opVerdictReasonIs:
+		question, code, name := d.uvarint(), d.uint16(), d.string()
+		n.learn(question, func() { n.verdictReasons[code] = name })
 	}
 }
 
