@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package twin
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// packetIgnoreOutgoing is PACKET_IGNORE_OUTGOING of linux/if_packet.h: a socket does not
+	// receive what is sent on its device.
+	packetIgnoreOutgoing = 23
+	// receiveBuffer is bytes; the frames of one case wait there.
+	receiveBuffer = 64 << 20
+	// settleTimeout is how long the kernel may take to get through what was sent.
+	settleTimeout = 20 * time.Second
+)
+
+// end is the far end of a wire: what is sent there arrives at the hypervisor.
+type end struct {
+	fd    int
+	buf   []byte
+	mac   net.HardwareAddr
+	probe []byte // an ARP request to the hypervisor, whose answer says that all before is done
+}
+
+func (n *Network) openEnds() error {
+	wire, err := n.wire.Netlink()
+	if err != nil {
+		return err
+	}
+	defer wire.Close()
+	for i := range ports {
+		link, err := wire.LinkByName(ports[i].wire)
+		if err != nil {
+			return err
+		}
+		e := &end{fd: -1, buf: make([]byte, 1<<16), mac: mac(ports[i].far)}
+		e.probe = arpRequest(e.mac, probeAddrs[i][0], probeAddrs[i][1])
+		n.ends[i] = e
+		if err := n.wire.Do(func() error { return e.open(link.Attrs().Index) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// probeAddrs are who asks, and for whom.
+var probeAddrs = [ends][2]string{
+	Guest0:  {"192.168.0.250", bridge4},
+	Guest1:  {"192.168.0.251", bridge4},
+	Outside: {"192.0.2.250", uplink4},
+}
+
+func (e *end) open(index int) (err error) {
+	if e.fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0); err != nil {
+		return fmt.Errorf("opening a packet socket: %w", err)
+	}
+	if err := unix.SetsockoptInt(e.fd, unix.SOL_PACKET, packetIgnoreOutgoing, 1); err != nil {
+		return err
+	}
+	if err := unix.SetsockoptInt(e.fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer); err != nil {
+		return err
+	}
+	timeout := unix.NsecToTimeval(settleTimeout.Nanoseconds())
+	if err := unix.SetsockoptTimeval(e.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout); err != nil {
+		return err
+	}
+	all := uint16(unix.ETH_P_ALL)
+	return unix.Bind(e.fd, &unix.SockaddrLinklayer{Protocol: all<<8 | all>>8, Ifindex: index})
+}
+
+func (e *end) close() error {
+	if e.fd < 0 {
+		return nil
+	}
+	return unix.Close(e.fd)
+}
+
+func (e *end) send(frame []byte) error {
+	for {
+		_, err := unix.Write(e.fd, frame)
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, unix.EINTR), errors.Is(err, unix.ENOBUFS):
+			continue
+		}
+		return fmt.Errorf("sending a frame of %d bytes: %w", len(frame), err)
+	}
+}
+
+// settle returns the frames that have come out since it was last called. What was sent at
+// this end before has been dealt with when the hypervisor answers the probe, because one CPU
+// takes the frames of a device in order; so the caller must stay on one CPU.
+func (e *end) settle() ([][]byte, error) {
+	if err := e.send(e.probe); err != nil {
+		return nil, err
+	}
+	var frames [][]byte
+	for {
+		size, err := unix.Read(e.fd, e.buf)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("waiting for the hypervisor to answer ARP: %w", err)
+		}
+		frame := e.buf[:size]
+		if e.answers(frame) {
+			return frames, nil
+		}
+		if !noise(frame) {
+			frames = append(frames, bytes.Clone(frame))
+		}
+	}
+}
+
+// answers reports whether the frame is the answer to the probe.
+func (e *end) answers(frame []byte) bool {
+	return len(frame) >= 42 && etherType(frame) == unix.ETH_P_ARP && frame[21] == 2 && bytes.Equal(frame[:6], e.mac) &&
+		bytes.Equal(frame[28:32], e.probe[38:42])
+}
+
+// noise reports whether a frame is what the kernel says of its own accord, of neighbours,
+// routers and multicast groups, or only so often in a second: that there is no route, or a
+// shorter one (ip_error and ip_rt_send_redirect in net/ipv4/route.c); or what time it is.
+func noise(frame []byte) bool {
+	switch etherType(frame) {
+	case unix.ETH_P_IP:
+		if len(frame) < 36 {
+			return false
+		}
+		limited := frame[23] == 1 && (frame[34] == 3 && frame[35] <= 1 || frame[34] == 5) && frame[15]&0xc0 == 0xc0
+		clock := frame[23] == 1 && frame[34] == 14
+		return frame[23] == 2 || limited || clock
+	case unix.ETH_P_IPV6:
+		at := 54
+		if len(frame) > 62 && frame[20] == 0 { // MLD has a hop-by-hop header
+			at = 62
+		}
+		if len(frame) <= at || frame[20] != 0 && frame[20] != 58 {
+			return false
+		}
+		typ := frame[at]
+		return typ >= 130 && typ <= 137 || typ == 143
+	}
+	return true
+}
+
+func etherType(frame []byte) uint16 {
+	if len(frame) < 14 {
+		return 0
+	}
+	return binary.BigEndian.Uint16(frame[12:])
+}
+
+func arpRequest(from net.HardwareAddr, src, dst string) []byte {
+	b := make([]byte, 0, 42)
+	b = append(b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff)
+	b = append(b, from...)
+	b = append(b, 8, 6, 0, 1, 8, 0, 6, 4, 0, 1)
+	b = append(b, from...)
+	b = append(b, netip.MustParseAddr(src).AsSlice()...)
+	b = append(b, 0, 0, 0, 0, 0, 0)
+	return append(b, netip.MustParseAddr(dst).AsSlice()...)
+}
