@@ -68,14 +68,6 @@ type Count struct{ Packets, Bytes uint64 }
 // PolicyID is what [Installed] counts by what reached a tenant's policy.
 const PolicyID uint32 = 0
 
-// BitError says that a chain cannot be put into iptables because all bits of the mark are used.
-type BitError struct{ Chain string }
-
-func (e *BitError) Error() string {
-	return "chain " + e.Chain + " has ACCEPT, which needs a bit of the packet's mark that nobody uses, and there is none: " +
-		"use masks for marks in the host's rules (MARK --set-xmark VALUE/MASK), or use RETURN in place of ACCEPT"
-}
-
 // NeedsBit returns the name of a chain that has ACCEPT and is not the first, or "".
 func (l *Layout) NeedsBit() string {
 	for i := range l.Chains {
