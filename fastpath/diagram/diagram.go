@@ -37,8 +37,10 @@ type Options struct {
 	Defer []header.Box
 	// MaxBytes is how large the nodes may become: DefaultMaxBytes if 0.
 	MaxBytes int
-	// MaxWork is how much compiling may cost, in steps of about a nanosecond: DefaultMaxWork
+	// MaxLeaves is how many different outcomes there may be, each of which has counters: DefaultMaxLeaves
 	// if 0.
+	MaxLeaves int
+	// MaxWork is how much compiling may cost, in steps of some nanoseconds: DefaultMaxWork if 0.
 	MaxWork int
 }
 
@@ -56,10 +58,11 @@ type Diagram struct {
 
 // TooLargeError says that rules cannot be compiled within the limits. iptables has to judge them.
 type TooLargeError struct {
-	// What was too large: "nodes", "leaves", "work" or "depth".
+	// What was too large, in words, as "bytes of nodes".
 	What string
-	// Limit is what there may be of it: bytes of nodes, leaves, steps or nodes of a path.
+	// Limit is how much there may be of it.
 	Limit int
+	// Rules is how many rules there are.
 	Rules int
 }
 

@@ -68,7 +68,12 @@ func IntersectBoxes(a, b []Box) []Box {
 
 // SubtractBoxes returns the packets that are in a box of the first list, and in none of the second.
 func SubtractBoxes(a, b []Box) []Box {
-	rest := a
+	var rest []Box
+	for i := range a {
+		if !a[i].Empty() {
+			rest = append(rest, a[i])
+		}
+	}
 	for j := range b {
 		var less []Box
 		for i := range rest {

@@ -107,14 +107,3 @@ func (w Word) Max() uint32 {
 	}
 	return 0xffffffff
 }
-
-// States returns every value that the word [State] can have.
-func States() []uint32 {
-	states := []uint32{StateOf(Invalid, 0), StateOf(Untracked, 0)}
-	for _, ct := range []CT{New, Established, Related} {
-		for bits := uint32(0); bits < StateEnd; bits += StateReply {
-			states = append(states, StateOf(ct, bits))
-		}
-	}
-	return states
-}

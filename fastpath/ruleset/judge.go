@@ -2,11 +2,7 @@
 
 package ruleset
 
-import (
-	"slices"
-
-	"github.com/dwelltrace/dwell/fastpath/header"
-)
+import "github.com/dwelltrace/dwell/fastpath/header"
 
 // Judge asks the rules about a packet, one after the other as iptables does.
 //
@@ -14,49 +10,28 @@ import (
 // call each other in a circle or are not there: [Set.Check] says so beforehand.
 func (s *Set) Judge(p *header.Packet) Outcome {
 	j := judging{set: s, packet: p}
-	switch j.chain(s.Base, len(s.Chains)) {
+	return j.run()
+}
+
+// JudgeStateless is [Set.Judge] for a packet of which everything is known but the word State: it
+// defers it if the verdict or the rules that match depend on it.
+//
+// They do if the packet comes to a rule that matches in some states only: there it counts, and
+// in the others it does not.
+func (s *Set) JudgeStateless(p *header.Packet) Outcome {
+	j := judging{set: s, packet: p, stateless: true}
+	return j.run()
+}
+
+func (j *judging) run() Outcome {
+	switch j.chain(j.set.Base, len(j.set.Chains)) {
 	case decided:
 		return j.outcome
 	case unable:
 		return Outcome{Verdict: Defer, Decider: j.outcome.Decider}
 	}
-	j.outcome.Verdict = s.Policy
+	j.outcome.Verdict = j.set.Policy
 	return j.outcome
-}
-
-// JudgeStateless is [Set.Judge] for a packet of which everything is known but the word State: it
-// defers it if the verdict or the rules that match depend on it.
-func (s *Set) JudgeStateless(p *header.Packet) Outcome {
-	var first Outcome
-	for i, state := range header.States() {
-		q := *p
-		q.Words[header.State] = state
-		o := s.Judge(&q)
-		if i == 0 {
-			first = o
-		}
-		if o.Verdict == Defer {
-			return o
-		}
-		if o.Verdict != first.Verdict || !slices.Equal(o.Rules, first.Rules) {
-			return Outcome{Verdict: Defer, Decider: parting(first.Rules, o.Rules)}
-		}
-	}
-	return first
-}
-
-// parting returns the first rule by which two lists of rules differ: one that matches in one state and
-// not in the other, or that is only met in one because of such a rule.
-func parting(a, b []uint32) uint32 {
-	for i := range min(len(a), len(b)) {
-		if a[i] != b[i] {
-			return a[i]
-		}
-	}
-	if len(a) > len(b) {
-		return a[len(b)]
-	}
-	return b[len(a)]
 }
 
 // end is how a chain came to its end.
@@ -69,9 +44,10 @@ const (
 )
 
 type judging struct {
-	set     *Set
-	packet  *header.Packet
-	outcome Outcome
+	set       *Set
+	packet    *header.Packet
+	stateless bool
+	outcome   Outcome
 }
 
 // chain judges by one chain, which may go depth chains further.
@@ -82,10 +58,11 @@ func (j *judging) chain(name string, depth int) end {
 	}
 	for i := range c.Rules {
 		r := &c.Rules[i]
-		if !r.Has(j.packet) {
+		may, must := j.match(r)
+		if !may {
 			continue
 		}
-		if r.Unknown || r.Action >= Foreign {
+		if !must || r.Unknown || r.Action >= Foreign {
 			j.outcome.Decider = r.ID
 			return unable
 		}
@@ -108,6 +85,19 @@ func (j *judging) chain(name string, depth int) end {
 		}
 	}
 	return returned
+}
+
+// match reports whether the rule matches the packet in some state, and whether in all.
+func (j *judging) match(r *Rule) (may, must bool) {
+	if !j.stateless {
+		has := r.Has(j.packet)
+		return has, has
+	}
+	var in uint64
+	for i := range r.Boxes {
+		in |= r.Boxes[i].StatesOf(j.packet)
+	}
+	return in != 0, in == header.AllStates()
 }
 
 // Has reports whether the rule matches the packet or, if it is Unknown, may match it.

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package diagram_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/dwelltrace/dwell/fastpath/diagram"
+	"github.com/dwelltrace/dwell/internal/check/firewall/synth"
+)
+
+// Rules as people write them are compiled, and what comes of it is what they say.
+func TestFlavours(t *testing.T) {
+	for _, f := range synth.Flavours() {
+		for _, n := range []int{1, 10, 100, 1000} {
+			for _, stateless := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s/%d/stateless=%v", f, n, stateless), func(t *testing.T) {
+					rules, o := synth.Make(f, n, 1), diagram.Options{Stateless: stateless}
+					set := rules.Set()
+					d, err := diagram.Compile(set, o)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if err := d.Verify(set, o, 1); err != nil {
+						t.Error(err)
+					}
+					for _, p := range synth.Packets(rules, 1000, 1) {
+						want := set.Judge(&p)
+						if stateless {
+							want = set.JudgeStateless(&p)
+						}
+						if _, is := d.Judge(&p); !equal(is, want) {
+							t.Fatalf("packet %v: %+v, and the rules say %+v", p.Words, is, want)
+						}
+					}
+				})
+			}
+		}
+	}
+}

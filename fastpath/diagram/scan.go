@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package diagram
+
+import (
+	"math/bits"
+
+	"github.com/dwelltrace/dwell/fastpath/header"
+)
+
+// entry is a box that a packet may still be in: its index in the bits from 32 on, and below them the
+// words that are still to be asked. What the words that were asked said needs no mention: either the packet is in
+// all their sets, or the entry is gone. So equal lists of entries have equal diagrams.
+type entry uint64
+
+const (
+	// certain: the step of the box matches, be it for another of its boxes.
+	certain entry = 1 << 30
+	// depends: the step of the box matches in some states and not in others.
+	depends entry = 1 << 31
+
+	wordBits = 1<<header.Words - 1
+)
+
+func (e entry) box() int32    { return int32(e >> 32) }
+func (e entry) words() uint32 { return uint32(e) & wordBits }
+
+func (e entry) settled() bool { return e&(certain|depends) != 0 }
+
+// frame is a body in which control may be.
+type frame struct {
+	guard, end int32
+	enter      bool
+	// here: control may be at the present step. left: it may have left the body by a return.
+	here, left bool
+}
+
+// scanner finds which entries of a list can be met, in order, and what they come to.
+type scanner struct {
+	*program
+	out    []entry
+	frames []frame
+	work   int
+}
+
+// scan fills out with the entries among those of list with a bit in active that control can come to, once
+// the words of asked are known. The first that is not settled is at head; it is -1 if the packet's
+// way is known to its end.
+func (s *scanner) scan(list []entry, active []uint64, asked uint32) (head int) {
+	s.out = s.out[:0]
+	s.frames = append(s.frames[:0], frame{guard: -1, end: int32(len(s.steps)), here: true})
+	group, from, met := int32(-1), 0, false
+	for i, set := range active {
+		for ; set != 0; set &= set - 1 {
+			e := list[i<<6|bits.TrailingZeros64(set)]
+			s.work++
+			if at := s.boxes[e.box()].step; at != group {
+				if met && !s.flow(group, from) {
+					return s.head()
+				}
+				group, from, met = at, len(s.out), s.reach(at)
+			}
+			if met {
+				s.out = append(s.out, e&^entry(asked))
+			}
+		}
+	}
+	if met {
+		s.flow(group, from)
+	}
+	return s.head()
+}
+
+func (s *scanner) head() int {
+	for i, e := range s.out {
+		if !e.settled() {
+			return i
+		}
+	}
+	return -1
+}
+
+// reach goes on to a step, and reports whether control can come to it.
+func (s *scanner) reach(at int32) bool {
+	top := &s.frames[len(s.frames)-1]
+	for at >= top.end && len(s.frames) > 1 {
+		s.frames = s.frames[:len(s.frames)-1]
+		caller := &s.frames[len(s.frames)-1]
+		if top.here || top.left {
+			if top.enter {
+				caller.left = true
+			} else {
+				caller.here = true
+			}
+		}
+		top = caller
+	}
+	// If the guard is another, the rule that jumps to this body does not match.
+	return top.here && s.steps[at].guard == top.guard
+}
+
+// flow follows a step whose entries are those of out from from on. It is false if control cannot
+// come to any further step.
+func (s *scanner) flow(at int32, from int) bool {
+	sure := s.settle(at, from)
+	st := &s.steps[at]
+	top := &s.frames[len(s.frames)-1]
+	kind := st.kind
+	if sure == depends {
+		kind = leave
+	}
+	if sure != 0 && kind != count {
+		top.here = false
+	}
+	switch kind {
+	case back:
+		top.left = true
+	case call, enter:
+		s.frames = append(s.frames, frame{guard: at, end: st.end, enter: kind == enter, here: true})
+		return true
+	}
+	return top.here || len(s.frames) > 1 && s.alive()
+}
+
+// alive reports whether there is a body in which control can go on.
+func (s *scanner) alive() bool {
+	for i := range s.frames {
+		if s.frames[i].here || s.frames[i].left {
+			return true
+		}
+	}
+	return false
+}
+
+// settle finds out whether a step matches: certain, depends or, as 0, not known yet. If it is known, one
+// entry is enough to say so.
+func (s *scanner) settle(at int32, from int) entry {
+	sure, open := entry(0), false
+	var states uint64
+	for _, e := range s.out[from:] {
+		switch {
+		case e.settled():
+			return e & (certain | depends)
+		case e.words() != 0:
+			open = true
+		case !s.stateless:
+			sure = certain
+		default:
+			states |= s.boxes[e.box()].states
+		}
+	}
+	switch {
+	case states == header.AllStates():
+		sure = certain
+	case sure == 0 && !open:
+		sure = depends
+	}
+	if sure != 0 {
+		s.out = append(s.out[:from], entry(s.steps[at].box)<<32|sure)
+	}
+	return sure
+}
