@@ -54,13 +54,13 @@ func (q *request) trace() {
 	_, err := hex.Decode(id[:], []byte(q.traceID))
 	t := q.feed.find(id)
 	if err != nil || t == nil {
-		q.refuse(&refusal{api.CodeUnknownTrace, "there is no such trace among the last ones"})
+		q.refuse(refuse(api.CodeUnknownTrace, "there is no such trace among the last ones"))
 		return
 	}
 	text, err := q.server.hub.encode(nil, t)
 	if err != nil {
 		q.server.log.Error("a trace cannot be encoded", "error", err)
-		q.refuse(&refusal{api.CodeUnknownTrace, "the trace cannot be shown"})
+		q.refuse(refuse(api.CodeUnknownTrace, "the trace cannot be shown"))
 		return
 	}
 	write(q.w, http.StatusOK, api.ContentJSON, text)

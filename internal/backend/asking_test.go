@@ -58,9 +58,7 @@ func askRaw(socket, request string) answer {
 		return answer{Err: err.Error()}
 	}
 	defer c.Close()
-	if _, err := io.WriteString(c, request); err != nil {
-		return answer{Err: err.Error()}
-	}
+	_, _ = io.WriteString(c, request) // it may be refused before all of it was read
 	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
 	if err != nil {
 		return answer{Err: err.Error()}

@@ -8,13 +8,21 @@ import (
 	"github.com/dwelltrace/dwell/correlate/trace"
 )
 
-// Patterns returns the paths of all routes, as OpenAPI has them, with their parameters.
-func Patterns() map[string][]string {
-	all := map[string][]string{}
+// Patterns returns the methods and paths of all routes, as OpenAPI has them, with their
+// parameters: {"GET", "/v1/tenants"}.
+func Patterns() map[[2]string][]string {
+	all := map[[2]string][]string{}
 	for _, r := range routes() {
-		all[r.pattern] = r.query
+		all[[2]string{r.methods()[0], r.pattern}] = r.query
 	}
 	return all
+}
+
+// WithTimeouts returns the options with other timeouts: for a request to be read, and for a
+// firewall to answer.
+func (o ServerOptions) WithTimeouts(read, change time.Duration) ServerOptions {
+	o.readTimeout, o.changeTimeout = read, change
+	return o
 }
 
 // WithHeartbeat returns the options with another interval.

@@ -63,7 +63,9 @@ func canaries() []*trace.Trace {
 }
 
 // asRed is a server to which the test's own user is red.
-func asRed(t testing.TB, socket string) *backend.Server {
+func asRed(t testing.TB, socket string) *backend.Server { return asRedWith(t, socket, nil) }
+
+func asRedWith(t testing.TB, socket string, f backend.Firewall) *backend.Server {
 	t.Helper()
 	p := policy()
 	p.Operators = backend.Access{Certificates: []string{canary}}
@@ -77,8 +79,8 @@ func asRed(t testing.TB, socket string) *backend.Server {
 		hub.Take(canary, canaries())
 		hub.Operator(canaries())
 	}
-	s, err := backend.Serve(backend.ServerOptions{Hub: hub, Socket: socket, Policy: p, Limits: backend.Limits{
-		ClientRate: 1 << 30, ClientBurst: 1 << 30, ClientStreams: 1 << 10, Streams: 1 << 10, ClientConnections: 1 << 10, ClientRequests: 1 << 10, Connections: 1 << 10,
+	s, err := backend.Serve(backend.ServerOptions{Hub: hub, Socket: socket, Policy: p, Firewall: f, Limits: backend.Limits{
+		Firewall: 1 << 10, ClientFirewall: 1 << 10, ClientRate: 1 << 30, ClientBurst: 1 << 30, ClientStreams: 1 << 10, Streams: 1 << 10, ClientConnections: 1 << 10, ClientRequests: 1 << 10, Connections: 1 << 10,
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -108,8 +110,14 @@ func FuzzRequest(f *testing.F) {
 	for _, header := range []string{"X-Original-URL: /v1/summary", "X-Forwarded-For: 127.0.0.1", "Authorization: Basic cm9vdDo=", "Content-Length: 5", "Transfer-Encoding: chunked", "Expect: 100-continue", "Upgrade: h2c\r\nConnection: Upgrade", "Range: bytes=0-1", "X: " + strings.Repeat("x", 20_000)} {
 		f.Add([]byte("GET /v1/tenants/red HTTP/1.1\r\nHost: dwell\r\n" + header + "\r\n\r\n"))
 	}
-	socket := public(f)
-	asRed(f, socket)
+	for _, r := range firewallRequests() {
+		for _, id := range []string{"red", "blue", canary, "red/../blue"} {
+			f.Add([]byte(requestOf(r.method, api.FirewallPath(id)+r.path, r.contentType, r.body)))
+		}
+		f.Add([]byte(requestOf(r.method, red+r.path, r.contentType, strings.Replace(r.body, "}", `,"affect_others":true,"tenant":"blue"}`, 1))))
+	}
+	socket, fake := public(f), &fakeFirewall{}
+	asRedWith(f, socket, fake)
 	d := describe(f)
 	f.Fuzz(func(t *testing.T, request []byte) {
 		status, header, body := exchange(t, socket, request)
@@ -118,16 +126,27 @@ func FuzzRequest(f *testing.F) {
 		}
 		text := fmt.Sprint(header) + string(body)
 		for _, c := range []string{canary, canaryAddr, canaryID, "blue"} {
-			if strings.Contains(text, c) {
+			if strings.Contains(text, c) && !bytes.Contains(bodyOf(request), []byte(c)) { // what is wrong with it may be quoted
 				t.Errorf("%q is answered with %s: %s", request, c, text)
+			}
+		}
+		for _, call := range fake.took() {
+			if who := strings.Fields(call)[1]; who != "red" || strings.HasSuffix(call, "others=true") {
+				t.Errorf("%q asks the firewall: %s", request, call)
 			}
 		}
 		r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(request)))
 		ours := header.Get("Cache-Control") != "" // and not that of package http
-		if err == nil && ours && r.Method == http.MethodGet && r.URL.EscapedPath() == r.URL.Path && strings.HasPrefix(r.URL.Path, "/") {
-			d.check(t, http.MethodGet, r.URL.Path, status, header, body)
+		if err == nil && ours && r.Method != http.MethodHead && r.URL.EscapedPath() == r.URL.Path && strings.HasPrefix(r.URL.Path, "/") {
+			d.check(t, r.Method, r.URL.Path, status, header, body)
 		}
 	})
+}
+
+// bodyOf returns what follows the head of a request.
+func bodyOf(request []byte) []byte {
+	_, body, _ := bytes.Cut(request, []byte("\r\n\r\n"))
+	return body
 }
 
 // exchange sends bytes and returns the first answer; of a stream, what comes at once. The

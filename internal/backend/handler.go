@@ -15,13 +15,21 @@ import (
 type callerKey struct{}
 
 // refusal is why a request is not answered: a code of the API and words.
-type refusal struct{ code, message string }
+type refusal struct {
+	code, message string
+	// at is the word that is not understood, nil if it is not about one.
+	at *api.Position
+	// allow lists the methods of a path that has not this one.
+	allow string
+}
 
-func badRequest(message string) *refusal { return &refusal{api.CodeBadRequest, message} }
+func refuse(code, message string) *refusal { return &refusal{code: code, message: message} }
+
+func badRequest(message string) *refusal { return refuse(api.CodeBadRequest, message) }
 
 // notYours is the answer to whoever has no right, whether or not there is such a tenant.
 func notYours() *refusal {
-	return &refusal{api.CodeNotYours, "there is no such tenant, or you may not see what is its own"}
+	return refuse(api.CodeNotYours, "there is no such tenant, or you may not see what is its own")
 }
 
 func revoked() *api.Problem {
@@ -43,27 +51,39 @@ func status(code string) int {
 		return http.StatusTooManyRequests
 	case api.CodeBusy:
 		return http.StatusServiceUnavailable
+	case api.CodeTooLarge:
+		return http.StatusRequestEntityTooLarge
+	case api.CodeContent:
+		return http.StatusUnsupportedMediaType
+	case api.CodeNoFirewall:
+		return http.StatusConflict
+	case api.CodeFailed:
+		return http.StatusInternalServerError
 	}
 	return http.StatusBadRequest
 }
 
 // request is one that is being answered.
 type request struct {
-	server  *Server
-	w       http.ResponseWriter
-	r       *http.Request
-	caller  *caller
-	rights  rights
-	feed    *feed // nil where the path names none
-	traceID string
-	query   url.Values
+	server *Server
+	route  *route
+	w      http.ResponseWriter
+	r      *http.Request
+	caller *caller
+	rights rights
+	feed   *feed // nil where the path names none
+	// tenantID, traceID and family are those of the path, "" where it has none.
+	tenantID, traceID, family string
+	query                     url.Values
+	// body is nil if the route takes none.
+	body []byte
 }
 
 // ServeHTTP implements [http.Handler].
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !s.begin() {
 		w.Header().Set("Connection", "close")
-		s.refuse(w, &refusal{api.CodeBusy, "the agent ends"})
+		s.refuse(w, refuse(api.CodeBusy, "the agent ends"))
 		return
 	}
 	defer s.handling.Done()
@@ -76,12 +96,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c = s.callerOf(r.TLS)
 	}
 	if c == nil {
-		s.refuse(w, &refusal{api.CodeUnauthenticated, "it is not known who you are"})
+		s.refuse(w, refuse(api.CodeUnauthenticated, "it is not known who you are"))
 		return
 	}
 	if code := s.quotas.request(c.key); code != "" {
 		head.Set("Retry-After", "1")
-		s.refuse(w, &refusal{code, "too many requests at once; try again in a second"})
+		s.refuse(w, refuse(code, "too many requests at once; try again in a second"))
 		return
 	}
 	defer s.quotas.done(c.key)
@@ -100,18 +120,18 @@ func (s *Server) begin() bool {
 
 // answer finds out what is asked for, and whether the caller may.
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, c *caller) {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		w.Header().Set("Allow", "GET, HEAD")
-		s.refuse(w, &refusal{api.CodeMethod, "the API is only read: use GET or HEAD"})
+	if r.Method == http.MethodOptions || r.Method == http.MethodConnect || r.Method == http.MethodTrace {
+		s.refuse(w, wrongMethod([]string{http.MethodGet, http.MethodHead})) // they are of no path
 		return
 	}
-	if r.ContentLength != 0 {
-		w.Header().Set("Connection", "close")
-		s.refuse(w, badRequest("a request must not have a body"))
-		return
+	to, values, refused := s.find(r.Method, r.URL)
+	if refused == nil {
+		refused = to.checkBody(r)
 	}
-	to, values, refused := s.find(r.URL)
 	if refused != nil {
+		if r.ContentLength != 0 {
+			w.Header().Set("Connection", "close")
+		}
 		s.refuse(w, refused)
 		return
 	}
@@ -120,16 +140,18 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, c *caller) {
 		s.refuse(w, refused)
 		return
 	}
-	q := &request{server: s, w: w, r: r, caller: c, rights: s.rightsOf(c), traceID: values["{traceID}"], query: query}
-	id, ofTenant := values["{id}"]
+	q := &request{
+		server: s, route: to, w: w, r: r, caller: c, rights: s.rightsOf(c), tenantID: values["{id}"], traceID: values["{traceID}"], family: values["{family}"], query: query,
+	}
+	_, ofTenant := values["{id}"]
 	switch {
 	case to.operator && !q.rights.operator:
-		s.refuse(w, &refusal{api.CodeNotYours, "only an operator may see what is not one tenant's"})
+		s.refuse(w, refuse(api.CodeNotYours, "only an operator may see what is not one tenant's"))
 		return
 	case to.operator:
 		q.feed = s.hub.operator
 	case ofTenant:
-		if q.feed, refused = s.feedFor(q.rights, id); refused != nil {
+		if q.feed, refused = s.feedFor(q.rights, q.tenantID); refused != nil {
 			s.refuse(w, refused)
 			return
 		}
@@ -147,7 +169,7 @@ func (s *Server) feedFor(may rights, id string) (*feed, *refusal) {
 	case f != nil:
 		return f, nil
 	case may.operator:
-		return nil, &refusal{api.CodeUnknownTenant, "there is no such tenant"}
+		return nil, refuse(api.CodeUnknownTenant, "there is no such tenant")
 	}
 	return nil, notYours()
 }
@@ -155,7 +177,10 @@ func (s *Server) feedFor(may rights, id string) (*feed, *refusal) {
 // refuse counts a refusal and says why.
 func (s *Server) refuse(w http.ResponseWriter, why *refusal) {
 	s.tally.refuse(why.code)
-	writeJSON(w, status(why.code), api.Error{Error: api.Problem{Code: why.code, Message: why.message}})
+	if why.allow != "" {
+		w.Header().Set("Allow", why.allow)
+	}
+	writeJSON(w, status(why.code), api.Error{Error: api.Problem{Code: why.code, Message: why.message, At: why.at}})
 }
 
 func (q *request) refuse(why *refusal) { q.server.refuse(q.w, why) }

@@ -24,6 +24,9 @@ type Limits struct {
 	// ClientRate is how many requests a second one client may make, on average, and
 	// ClientBurst how many at once.
 	ClientRate, ClientBurst int
+	// Firewall is how many requests of all clients may be about a firewall at the same time, and
+	// ClientFirewall how many of one. An operator's are not counted with those of all.
+	Firewall, ClientFirewall int
 }
 
 // The defaults of Limits.
@@ -35,6 +38,8 @@ const (
 	DefaultClientRequests    = 8
 	DefaultClientRate        = 20
 	DefaultClientBurst       = 50
+	DefaultFirewall          = 16
+	DefaultClientFirewall    = 4
 )
 
 func (l Limits) withDefaults() Limits {
@@ -49,6 +54,8 @@ func (l Limits) withDefaults() Limits {
 		{&l.ClientRequests, DefaultClientRequests},
 		{&l.ClientRate, DefaultClientRate},
 		{&l.ClientBurst, DefaultClientBurst},
+		{&l.Firewall, DefaultFirewall},
+		{&l.ClientFirewall, DefaultClientFirewall},
 	} {
 		if *d.limit <= 0 {
 			*d.limit = d.is
@@ -68,12 +75,14 @@ type quotas struct {
 	mu      sync.Mutex
 	clients map[string]*client
 	streams int
+	// firewalls is how many requests are about a firewall, of all.
+	firewalls int
 }
 
 // client is what one has open, and how much it has asked lately.
 type client struct {
-	requests, streams int
-	rate              *rate.Limiter
+	requests, streams, firewalls int
+	rate                         *rate.Limiter
 }
 
 func newQuotas(l Limits) *quotas { return &quotas{limits: l, clients: map[string]*client{}} }
@@ -142,4 +151,29 @@ func (q *quotas) streamDone(key string) {
 	c.streams--
 	c.requests++
 	q.streams--
+}
+
+// firewall takes a place for a request about a firewall, or returns why there is none. It is
+// given back by firewallDone.
+func (q *quotas) firewall(key string, operator bool) (code string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	c := q.clients[key]
+	switch {
+	case c.firewalls >= q.limits.ClientFirewall:
+		return api.CodeTooMany
+	case q.firewalls >= q.limits.Firewall && !operator:
+		return api.CodeBusy
+	}
+	c.firewalls++
+	q.firewalls++
+	return ""
+}
+
+// firewallDone gives back what firewall took.
+func (q *quotas) firewallDone(key string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.clients[key].firewalls--
+	q.firewalls--
 }

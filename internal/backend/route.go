@@ -3,6 +3,7 @@
 package backend
 
 import (
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -14,13 +15,19 @@ import (
 // route is one path of the API. Its own little router is stricter than that of net/http: it
 // knows neither redirects nor escapes, and nothing in a path is cleaned up.
 type route struct {
-	// pattern is as OpenAPI has it: {id} and {traceID} stand for a part.
+	// pattern is as OpenAPI has it: {id}, {traceID} and {family} stand for a part.
 	pattern string
+	// method is "" for GET and HEAD.
+	method string
 	// operator is set for what only an operator may see.
 	operator bool
 	// query has the parameters that it takes.
-	query  []string
-	handle func(*request)
+	query []string
+	// body is the type of the body that a request must have, and maxBody the number of its
+	// bytes; "" if it must not have any.
+	body    string
+	maxBody int64
+	handle  func(*request)
 }
 
 // The parameters.
@@ -29,6 +36,7 @@ const (
 	queryLimit      = "limit"
 	queryOutcome    = "outcome"
 	querySlowerThan = "slower_than"
+	queryDryRun     = "dry_run"
 )
 
 // routes lists all paths.
@@ -36,7 +44,7 @@ func routes() []route {
 	stream := []string{queryLast, queryOutcome, querySlowerThan}
 	pings := []string{queryLimit}
 	const one = api.PathTenants + "/{id}"
-	return []route{
+	return append([]route{
 		{pattern: api.PathOpenAPI, handle: (*request).openAPI},
 		{pattern: api.PathTenants, handle: (*request).tenants},
 		{pattern: one, handle: (*request).tenant},
@@ -48,25 +56,49 @@ func routes() []route {
 		{pattern: api.PathPings, operator: true, query: pings, handle: (*request).pings},
 		{pattern: api.PathTraces, operator: true, query: stream, handle: (*request).traces},
 		{pattern: api.PathTraces + "/{traceID}", operator: true, handle: (*request).trace},
-	}
+	}, firewallRoutes(one+"/firewall")...)
 }
 
 // maxPath is longer than any path that is one of the API's.
 const maxPath = 200
 
-// find returns the route of a path, and what stands for {id} and {traceID}.
-func (s *Server) find(u *url.URL) (to *route, values map[string]string, refused *refusal) {
+// find returns the route of a request, and what stands for {id}, {traceID} and {family}.
+func (s *Server) find(method string, u *url.URL) (to *route, values map[string]string, refused *refusal) {
 	path := u.EscapedPath()
 	if len(path) > maxPath || strings.Contains(path, "%") {
 		return nil, nil, badRequest("the path has what no path of the API has")
 	}
 	parts := strings.Split(path, "/")
+	var allowed []string
 	for i := range s.routes {
-		if values, ok := match(s.routes[i].pattern, parts); ok {
-			return &s.routes[i], values, checkValues(values)
+		r := &s.routes[i]
+		values, ok := match(r.pattern, parts)
+		switch {
+		case ok && r.takes(method):
+			return r, values, checkValues(values)
+		case ok:
+			allowed = append(allowed, r.methods()...)
 		}
 	}
-	return nil, nil, &refusal{api.CodeNotFound, "the API has no such path; " + api.PathOpenAPI + " lists them"}
+	if allowed != nil {
+		return nil, nil, wrongMethod(allowed)
+	}
+	return nil, nil, &refusal{code: api.CodeNotFound, message: "the API has no such path; " + api.PathOpenAPI + " lists them"}
+}
+
+func (r *route) methods() []string {
+	if r.method == "" {
+		return []string{http.MethodGet, http.MethodHead}
+	}
+	return []string{r.method}
+}
+
+func (r *route) takes(method string) bool { return slices.Contains(r.methods(), method) }
+
+// wrongMethod refuses a method that a path does not have.
+func wrongMethod(allowed []string) *refusal {
+	list := strings.Join(allowed, ", ")
+	return &refusal{code: api.CodeMethod, message: "the methods here are " + list, allow: list}
 }
 
 // match compares the parts of a path with a pattern.
@@ -92,6 +124,9 @@ func match(pattern string, parts []string) (values map[string]string, ok bool) {
 func checkValues(values map[string]string) *refusal {
 	if id, ok := values["{id}"]; ok && tenant.CheckID(id) != nil {
 		return badRequest("the ID of the tenant is not a valid one")
+	}
+	if f, ok := values["{family}"]; ok && f != "4" && f != "6" {
+		return badRequest("the family is not a valid one: it is 4 or 6")
 	}
 	if id, ok := values["{traceID}"]; ok && !isTraceID(id) {
 		return badRequest("the trace ID is not a valid one: it has 32 digits 0-9a-f")

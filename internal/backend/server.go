@@ -3,6 +3,7 @@
 package backend
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -30,11 +31,14 @@ type ServerOptions struct {
 	TLS    TLSFiles
 	Policy Policy
 	Limits Limits
-	// Log gets what goes wrong; nil discards.
+	// Firewall keeps the tenants' rules; nil if the agent keeps none.
+	Firewall Firewall
+	// Log gets what goes wrong, and who has changed a firewall; nil discards.
 	Log *slog.Logger
 
-	// heartbeat is api.HeartbeatInterval, but for tests.
-	heartbeat time.Duration
+	// heartbeat is api.HeartbeatInterval, readTimeout and changeTimeout are the constants, but
+	// for tests.
+	heartbeat, readTimeout, changeTimeout time.Duration
 }
 
 // Times after which a client that does nothing is let go.
@@ -42,6 +46,9 @@ const (
 	readTimeout  = 10 * time.Second
 	writeTimeout = 15 * time.Second
 	idleTimeout  = time.Minute
+	// changeTimeout is how long a firewall may take for an answer: somebody else may hold the
+	// lock of iptables.
+	changeTimeout = time.Minute
 	// stallTimeout is how long the reader of a stream may take nothing. It loses lines much
 	// earlier, but may have been stopped by Ctrl-Z and come back.
 	stallTimeout = 5 * time.Minute
@@ -55,15 +62,18 @@ type Server struct {
 	hub       *Hub
 	log       *slog.Logger
 	heartbeat time.Duration
-	tally     *tally
-	gate      *gate
-	quotas    *quotas
-	routes    []route
-	http      *http.Server
-	addr      net.Addr
-	tlsFiles  TLSFiles
-	tls       atomic.Pointer[identity]
-	serving   sync.WaitGroup
+	firewall  Firewall
+	// changeTimeout is how long a firewall may take.
+	changeTimeout time.Duration
+	tally         *tally
+	gate          *gate
+	quotas        *quotas
+	routes        []route
+	http          *http.Server
+	addr          net.Addr
+	tlsFiles      TLSFiles
+	tls           atomic.Pointer[identity]
+	serving       sync.WaitGroup
 
 	mu      sync.Mutex
 	rules   *rules
@@ -82,13 +92,14 @@ func Serve(o ServerOptions) (*Server, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	if o.heartbeat == 0 {
-		o.heartbeat = api.HeartbeatInterval
-	}
+	o.heartbeat = cmp.Or(o.heartbeat, api.HeartbeatInterval)
+	o.readTimeout = cmp.Or(o.readTimeout, readTimeout)
+	o.changeTimeout = cmp.Or(o.changeTimeout, changeTimeout)
 	limits, tally := o.Limits.withDefaults(), newTally()
 	s := &Server{
 		hub: o.Hub, log: o.Log, heartbeat: o.heartbeat, tally: tally, gate: newGate(limits, tally, o.Log),
 		quotas: newQuotas(limits), routes: routes(), tlsFiles: o.TLS, rules: rules, streams: map[*subscriber]*stream{},
+		firewall: o.Firewall, changeTimeout: o.changeTimeout,
 	}
 	listeners, err := s.listen(o)
 	if err != nil {
@@ -97,7 +108,7 @@ func Serve(o ServerOptions) (*Server, error) {
 		}
 		return nil, err
 	}
-	s.http = s.newHTTP()
+	s.http = s.newHTTP(o.readTimeout)
 	for _, l := range listeners {
 		s.serving.Go(func() {
 			if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
@@ -161,12 +172,12 @@ func groupNumber(name string) (int, error) {
 	return strconv.Atoi(g.Gid)
 }
 
-func (s *Server) newHTTP() *http.Server {
+func (s *Server) newHTTP(read time.Duration) *http.Server {
 	only1 := new(http.Protocols)
 	only1.SetHTTP1(true)
 	return &http.Server{
 		Handler: s, Protocols: only1, DisableGeneralOptionsHandler: true,
-		ReadHeaderTimeout: readTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+		ReadHeaderTimeout: read, ReadTimeout: read, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			if in, ok := c.(*conn); ok && in.caller != nil {

@@ -34,7 +34,7 @@ func (q *request) traces() {
 	}
 	s := q.server
 	if code := s.quotas.stream(q.caller.key, q.rights.operator); code != "" {
-		q.refuse(&refusal{code, "too many streams are open; end one, or try again later"})
+		q.refuse(refuse(code, "too many streams are open; end one, or try again later"))
 		return
 	}
 	defer s.quotas.streamDone(q.caller.key)

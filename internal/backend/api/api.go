@@ -34,6 +34,7 @@ const (
 	ContentJSON   = "application/json"
 	ContentStream = "application/x-ndjson"
 	ContentYAML   = "application/yaml"
+	ContentText   = "text/plain; charset=utf-8"
 )
 
 // Tenants is the answer of [PathTenants]: those that the caller may see, by ID.

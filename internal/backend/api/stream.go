@@ -30,6 +30,8 @@ type Problem struct {
 	Code string `json:"code"`
 	// Message is for people.
 	Message string `json:"message"`
+	// At is set if Code is [CodeSyntax] and one word is at fault.
+	At *Position `json:"at,omitempty"`
 }
 
 // Error is the body of every answer that is not a success.
@@ -52,11 +54,23 @@ const (
 	CodeBadRequest = "bad_request"
 	// CodeNotFound (404): the API has no such path.
 	CodeNotFound = "not_found"
-	// CodeMethod (405): the API is read by GET and HEAD only.
+	// CodeMethod (405): the path has no such method. All but the firewall is read by GET and
+	// HEAD only.
 	CodeMethod = "method_not_allowed"
+	// CodeSyntax (400): a command, a file of rules or a packet is not understood.
+	CodeSyntax = "syntax"
+	// CodeTooLarge (413): the body of the request is larger than what is read of one.
+	CodeTooLarge = "too_large"
+	// CodeContent (415): the body is not of the type that the path takes.
+	CodeContent = "content_type"
+	// CodeNoFirewall (409): the agent keeps no firewall, or the tenant cannot have one now.
+	CodeNoFirewall = "no_firewall"
+	// CodeFailed (500): it was tried and failed; what was in force before still is.
+	CodeFailed = "failed"
 	// CodeTooMany (429): the caller has as many requests or streams open as it may.
 	CodeTooMany = "too_many"
-	// CodeBusy (503): all callers together have as many open as there may be.
+	// CodeBusy (503): all callers together have as many open as there may be, or it took too
+	// long.
 	CodeBusy = "busy"
 	// CodeRevoked: in a stream, the caller's right has been taken back or the tenant has been
 	// removed.

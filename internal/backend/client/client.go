@@ -52,7 +52,9 @@ type TLSFiles struct{ Cert, Key, CA string }
 type Client struct {
 	base string
 	http *http.Client
-	ssh  *remote // nil without
+	// patient is http for what may take longer.
+	patient *http.Client
+	ssh     *remote // nil without
 }
 
 // New makes a client. Except for ssh, which is connected now, that does not connect yet.
@@ -97,15 +99,22 @@ func newClient(base string, t *http.Transport) *Client {
 	t.ResponseHeaderTimeout = answerWithin
 	t.TLSHandshakeTimeout = answerWithin
 	t.DisableCompression = true
-	return &Client{base: base, http: &http.Client{
+	patient := t.Clone()
+	patient.ResponseHeaderTimeout = changeWithin
+	return &Client{base: base, http: clientOf(t), patient: clientOf(patient)}
+}
+
+func clientOf(t *http.Transport) *http.Client {
+	return &http.Client{
 		Transport:     t,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
+	}
 }
 
 // Close ends the connections, and ssh.
 func (c *Client) Close() {
 	c.http.CloseIdleConnections()
+	c.patient.CloseIdleConnections()
 	if c.ssh != nil {
 		c.ssh.close()
 	}
@@ -185,6 +194,10 @@ func (c *Client) getJSON(ctx context.Context, path string, query url.Values, out
 	if err != nil {
 		return err
 	}
+	return decode(text, out)
+}
+
+func decode(text []byte, out any) error {
 	if err := json.Unmarshal(text, out); err != nil {
 		return fmt.Errorf("the agent's answer is not a valid one: %w", err)
 	}
@@ -216,7 +229,12 @@ func (c *Client) do(ctx context.Context, path string, query url.Values) (*http.R
 	if err != nil {
 		return nil, err
 	}
-	resp, err := c.http.Do(r)
+	return send(c.http, r)
+}
+
+// send sends a request. The answer is a success.
+func send(by *http.Client, r *http.Request) (*http.Response, error) {
+	resp, err := by.Do(r)
 	if err != nil {
 		return nil, unreachable(err)
 	}
