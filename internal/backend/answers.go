@@ -14,10 +14,15 @@ import (
 	"github.com/dwelltrace/dwell/internal/backend/api"
 )
 
-//go:embed openapi.yaml
-var description []byte
+// The halves of the description, which is one page.
+var (
+	//go:embed openapi.yaml
+	paths string
+	//go:embed openapi_components.yaml
+	components string
+)
 
-func (q *request) openAPI() { write(q.w, http.StatusOK, api.ContentYAML, description) }
+func (q *request) openAPI() { write(q.w, http.StatusOK, api.ContentYAML, []byte(paths+components)) }
 
 // tenants lists those that the caller may see.
 func (q *request) tenants() {

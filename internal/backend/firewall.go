@@ -97,7 +97,7 @@ func (q *request) why(ctx context.Context, err error) *refusal {
 	case errors.As(err, &refused):
 		return refused.refusal
 	case errors.As(err, &wrong):
-		return refuse(api.CodeSyntax, wrong.Error())
+		return &refusal{code: api.CodeSyntax, message: wrong.Error(), at: Position(wrong, q.words, q.text)}
 	case errors.Is(err, firewall.ErrNoTenant) && q.rights.operator:
 		return refuse(api.CodeUnknownTenant, "there is no such tenant")
 	case errors.Is(err, firewall.ErrNoTenant):
@@ -144,6 +144,7 @@ func (q *request) command(ctx context.Context) (any, error) {
 	if err := q.checkWords(c.Words, c.AffectOthers); err != nil {
 		return nil, err
 	}
+	q.words = c.Words
 	a, err := q.server.firewall.Do(ctx, firewall.Request{Tenant: q.tenantID, Words: c.Words, DryRun: c.DryRun, AffectOthers: c.AffectOthers})
 	if !c.DryRun {
 		q.auditCommand(c, a, err)
@@ -160,10 +161,11 @@ func (q *request) putRules(ctx context.Context) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkText(string(q.body)); err != nil {
+	q.text = string(q.body)
+	if err := checkText(q.text); err != nil {
 		return nil, err
 	}
-	r, err := q.server.firewall.Restore(ctx, firewall.Restore{Tenant: q.tenantID, Family: q.familyNumber(), Text: string(q.body), DryRun: dry})
+	r, err := q.server.firewall.Restore(ctx, firewall.Restore{Tenant: q.tenantID, Family: q.familyNumber(), Text: q.text, DryRun: dry})
 	if !dry {
 		q.auditRules(r, err)
 	}
@@ -188,6 +190,7 @@ func (q *request) checkFirewall(ctx context.Context) (any, error) {
 	if err := q.checkWords(c.Words, c.AffectOthers); err != nil {
 		return nil, err
 	}
+	q.words = c.Words
 	a, err := q.server.firewall.Do(ctx, firewall.Request{Tenant: q.tenantID, Words: c.Words, DryRun: true, AffectOthers: c.AffectOthers})
 	if err != nil {
 		return nil, err
@@ -206,6 +209,7 @@ func (q *request) checkFile(ctx context.Context, c api.FirewallCheck) (any, erro
 	if err := checkText(c.Text); err != nil {
 		return nil, err
 	}
+	q.text = c.Text
 	r, err := q.server.firewall.Restore(ctx, firewall.Restore{Tenant: q.tenantID, Family: c.Family, Text: c.Text, DryRun: true})
 	if err != nil {
 		return nil, err
@@ -221,6 +225,7 @@ func (q *request) explainPacket(ctx context.Context) (any, error) {
 	if err := checkControl(p.Packet, ""); err != nil {
 		return nil, err
 	}
+	q.text = p.Packet
 	e, err := q.server.firewall.Explain(ctx, q.tenantID, p.Packet)
 	if err != nil {
 		return nil, err

@@ -5,7 +5,6 @@ package backend
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"strconv"
 	"strings"
 
 	"github.com/dwelltrace/dwell/fastpath/firewall"
@@ -44,7 +43,7 @@ func (q *request) auditCommand(c api.FirewallCommand, a *firewall.Answer, err er
 	if err == nil {
 		more = append(more, "answer", a.Place, "reason", a.Reason)
 	}
-	q.audit(spell(c.Words), err, more...)
+	q.audit(Spell(c.Words), err, more...)
 }
 
 // auditRules logs a file of rules: its hash, because all of it would be too much.
@@ -59,15 +58,4 @@ func (q *request) auditRules(r *firewall.Restored, err error) {
 		more = append(more, "answer", answer, "rules", len(r.Answers))
 	}
 	q.audit("restore of IPv"+q.family, err, more...)
-}
-
-// spell joins the words of a command so that nobody takes one for two.
-func spell(words []string) string {
-	out := make([]string, len(words))
-	for i, w := range words {
-		if out[i] = w; w == "" || strings.ContainsAny(w, " \"'\\") {
-			out[i] = strconv.Quote(w)
-		}
-	}
-	return strings.Join(out, " ")
 }

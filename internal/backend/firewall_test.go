@@ -244,7 +244,7 @@ func TestFirewallAudit(t *testing.T) {
 		method, path, contentType, body string
 		want                            []string
 	}{
-		{http.MethodPost, "", jsonType, `{"words":["iptables","-A","FORWARD","-m","comment","--comment","a b","-j","DROP"]}`, []string{`"command":"iptables -A FORWARD -m comment --comment \"a b\" -j DROP"`, `"answer":"tc"`, `"reason":"programs`, `"affect_others":false`}},
+		{http.MethodPost, "", jsonType, `{"words":["iptables","-A","FORWARD","-m","comment","--comment","a b","-j","DROP"]}`, []string{`"command":"iptables -A FORWARD -m comment --comment 'a b' -j DROP"`, `"answer":"tc"`, `"reason":"programs`, `"affect_others":false`}},
 		{http.MethodPost, "", jsonType, `{"words":["iptables","-t","nat","-F"]}`, []string{`"answer":"refused"`}},
 		{http.MethodPost, "", jsonType, `{"words":["` + strings.Repeat("é", 5000) + `"]}`, []string{`é…"`}},
 		{http.MethodPut, "/rules/6", textType, "x", []string{`"command":"restore of IPv6"`, `"bytes":1`, `"sha256":"2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"`, `"answer":"done"`}},

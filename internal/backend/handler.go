@@ -75,8 +75,10 @@ type request struct {
 	// tenantID, traceID and family are those of the path, "" where it has none.
 	tenantID, traceID, family string
 	query                     url.Values
-	// body is nil if the route takes none.
-	body []byte
+	// body is nil if the route takes none; words and text are what is in it for the firewall.
+	body  []byte
+	words []string
+	text  string
 }
 
 // ServeHTTP implements [http.Handler].

@@ -29,13 +29,23 @@ type described struct {
 	router routers.Router
 }
 
+// description returns both halves of the page.
+func description(t testing.TB) []byte {
+	t.Helper()
+	var text []byte
+	for _, name := range []string{"openapi.yaml", "openapi_components.yaml"} {
+		half, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text = append(text, half...)
+	}
+	return text
+}
+
 func describe(t testing.TB) described {
 	t.Helper()
-	text, err := os.ReadFile("openapi.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	doc, err := openapi3.NewLoader().LoadFromData(text)
+	doc, err := openapi3.NewLoader().LoadFromData(description(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,10 +172,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 
 // The description that is served is the one that is checked.
 func TestDescriptionIsServed(t *testing.T) {
-	want, err := os.ReadFile("openapi.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
+	want := description(t)
 	s := start(t, backend.ServerOptions{})
 	if a := ask(s.socket, api.PathOpenAPI); a.Body != string(want) || a.Header.Get("Content-Type") != api.ContentYAML {
 		t.Errorf("%d %s, %d bytes", a.Status, a.Header.Get("Content-Type"), len(a.Body))
