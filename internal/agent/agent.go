@@ -34,11 +34,14 @@ import (
 
 // Agent traces the pings of this host.
 type Agent struct {
-	opts       Options
-	sinks      Sinks
-	tracer     *bpf.Tracer
-	inventory  *inventory.Inventory
-	watcher    *scopeWatcher
+	opts      Options
+	sinks     Sinks
+	tracer    *bpf.Tracer
+	inventory *inventory.Inventory
+	watcher   *scopeWatcher
+	blamer    *blamer
+	// sharing is set while the firewalls' programs write into the tracer's ring.
+	sharing    bool
 	tunnels    *tunnelWatcher
 	correlator correlator
 	resolver   resolver
@@ -136,8 +139,30 @@ func (a *Agent) start() (err error) {
 		return err
 	}
 	a.gate = newGatekeeper(a.tracer, a.now, &a.opts)
+	a.blamer = newBlamer(a.opts.Firewall, a.resolver)
 	a.correlate()
-	return a.tracer.Attach()
+	if err := a.tracer.Attach(); err != nil {
+		return err
+	}
+	return a.share()
+}
+
+// share has the firewalls' programs write into the tracer's ring.
+func (a *Agent) share() error {
+	if a.opts.Firewall == nil {
+		return nil
+	}
+	a.sharing = true
+	err := a.opts.Firewall.SetTracing(a.tracer.Shared())
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("have the firewall's programs say what they do: %w", err)
+	if a.opts.WithoutFirewall == nil {
+		return err
+	}
+	a.opts.WithoutFirewall(err)
+	return nil
 }
 
 // correlate makes the correlator, recorded if there is a recording.
@@ -151,6 +176,7 @@ func (a *Agent) correlate() {
 		Partial:  a.watcher.partial(),
 		OwnRoot:  a.opts.OwnRoot,
 		Resolver: a.resolver,
+		Rules:    a.rules(),
 		Emit:     func(t *trace.Trace) { a.batch = append(a.batch, finished{t, a.gate.refused}) },
 		Closing:  a.gate.closing,
 	}
@@ -159,6 +185,14 @@ func (a *Agent) correlate() {
 	} else {
 		a.correlator = a.sinks.Recording.Correlator(opts, opts.Wall)
 	}
+}
+
+// rules returns what names rules of firewalls, or nil.
+func (a *Agent) rules() correlate.Rules {
+	if a.opts.Firewall == nil {
+		return nil
+	}
+	return a.opts.Firewall
 }
 
 // look passes the scope to the kernel side.
@@ -209,7 +243,11 @@ func (a *Agent) release() error {
 	if a.tracer == nil {
 		return nil
 	}
-	return a.tracer.Close()
+	var err error
+	if a.sharing {
+		a.sharing, err = false, a.opts.Firewall.SetTracing(nil)
+	}
+	return errors.Join(err, a.tracer.Close())
 }
 
 // resolver names devices from the inventory and drop reasons from the kernel's types.

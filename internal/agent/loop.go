@@ -112,6 +112,13 @@ func (a *Agent) take(ev *event.Event) {
 	if a.gate.discards(ev) {
 		return
 	}
+	if because := a.blamer.see(ev); because != nil {
+		a.add(because)
+	}
+	a.add(ev)
+}
+
+func (a *Agent) add(ev *event.Event) {
 	a.correlator.Add(ev)
 	if a.opts.OnEvent != nil {
 		a.opts.OnEvent(ev)

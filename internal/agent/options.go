@@ -55,6 +55,11 @@ type Options struct {
 	ContainerSockets []string
 	// Tenants say to whom namespaces and devices belong, nil to nobody. See SetTenants.
 	Tenants *tenant.Set
+	// Firewall, if set, are the firewalls of tenants, whose verdicts are then in the traces.
+	Firewall Firewall
+	// WithoutFirewall, if set, is called with the reason why the firewalls' programs do not say
+	// what they do, and tracing continues without that; if nil, it is an error of Start.
+	WithoutFirewall func(error)
 	// HostID identifies the host, as the attribute host.id does. With what distinguishes
 	// clones, see spanHost, it makes span IDs unique among hosts.
 	HostID string
