@@ -236,7 +236,7 @@ func (n *Network) addNeighbours(bridge, uplink netlink.Link) error {
 			return err
 		}
 		errs = append(errs, n.nl.NeighAppend(&netlink.Neigh{
-			LinkIndex: link.Attrs().Index, Family: unix.AF_BRIDGE, State: netlink.NUD_PERMANENT,
+			LinkIndex: link.Attrs().Index, Family: unix.AF_BRIDGE, State: netlink.NUD_NOARP, // static; what is permanent is the bridge's own
 			Flags: netlink.NTF_MASTER, HardwareAddr: mac(ports[i].far),
 		}))
 	}

@@ -81,3 +81,53 @@ type forgetful struct{ Subject }
 func (f *forgetful) Apply(family int, rules string) error {
 	return f.Subject.Apply(family, strings.ReplaceAll(rules, "-j DROP", ""))
 }
+
+// run runs a trap on both twins.
+func (tr *trap) run(t *testing.T, p *Pair) {
+	t.Helper()
+	rules := &Rules{Policy: "ACCEPT", Operator: tr.operator}
+	if tr.policy != "" {
+		rules.Policy = tr.policy
+	}
+	for _, l := range tr.rules {
+		if name, ok := strings.CutPrefix(l, ":"); ok {
+			rules.Chains = append(rules.Chains, name)
+		} else {
+			rules.Lines = append(rules.Lines, l)
+		}
+	}
+	for _, n := range []*Network{p.Reference.Network, p.Subject.Network} {
+		if tr.before != nil {
+			tr.before(t, n)
+			defer tr.after(t, n)
+		}
+	}
+	r, err := p.Run(&Case{Rules: rules, Steps: tr.steps})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Difference != "" {
+		t.Error(r.Difference)
+	}
+	var out [ends]int
+	for i := range out {
+		out[i] = len(r.Want.Out[i])
+	}
+	want := tr.out
+	if tr.nft != nil && p.Reference.tables.backend == "nft" {
+		want = *tr.nft
+	}
+	if out != want {
+		t.Errorf("out of the devices came %v, want %v: %q", out, want, r.Want.Out)
+	}
+}
+
+// Every trap is one: iptables does what the table says.
+func TestTrapsAreTrue(t *testing.T) {
+	for _, backend := range Backends {
+		p := newPair(t, backend)
+		for _, tr := range traps() {
+			t.Run(backend+"/"+tr.name, func(t *testing.T) { tr.run(t, p) })
+		}
+	}
+}
