@@ -2,10 +2,7 @@
 
 package iptables
 
-import (
-	"errors"
-	"fmt"
-)
+import "fmt"
 
 // SyntaxError says at which word a command, or a file, is not valid.
 type SyntaxError struct {
@@ -36,5 +33,3 @@ func (e *SyntaxError) Error() string {
 	}
 	return s
 }
-
-func errTodo([]string) error { return errors.New("not implemented") }

@@ -23,11 +23,16 @@ type Rule struct {
 	Target  Target
 	// Counters are those of -c, or those printed before the rule.
 	Counters *Counters
-	// Opaque is why nothing from some word on is understood; "" for most rules. An
-	// opaque rule has all its words in Verbatim, and what is in the other fields is only what
-	// stands before that word.
-	Opaque   string
+	// Opaque is why one cannot rely on what the rule says: it has a match or target that iptables
+	// does not come with, so where its options end is only a guess. "" for most rules.
+	Opaque string
+	// Verbatim are all words of a rule that could not even be cut into matches and target, which
+	// are not set then. Only [ReadSave] makes such rules.
 	Verbatim []string
+	// Line is the number of the line of a file on which the rule stands, or 0.
+	Line int
+	// source is the text that the rule was read from.
+	source string
 }
 
 // Counters are how many packets and bytes a rule matched.
@@ -100,21 +105,3 @@ type Target struct {
 	// Options are those of an Extension.
 	Options []Option
 }
-
-// ParseRule parses a rule as iptables-save prints it, without "-A CHAIN". Its errors are
-// of type *SyntaxError.
-func ParseRule(_ header.Family, _ string) (*Rule, error) { return nil, errTodo(nil) }
-
-// String returns the rule as iptables-save prints it, without "-A CHAIN" and counters. Two rules are the
-// same for iptables if, and only if, their texts are.
-func (r *Rule) String() string { return "" }
-
-// Conditions returns the part of [Rule.String] before the target: what a packet must be like.
-// An opaque rule, whose target is not known, has all of its text here.
-func (r *Rule) Conditions() string { return "" }
-
-// String returns the target as iptables-save prints it, such as "-j DROP", or "".
-func (t *Target) String() string { return "" }
-
-// Comment returns what the rule's comments say, joined by blanks.
-func (r *Rule) Comment() string { return "" }
