@@ -8,8 +8,8 @@
 
 #include "words.h"
 
-enum {
-	CUTS = 7,       /* diagram.Cuts */
+enum walk_limits {
+	CUTS = 7,	/* diagram.Cuts */
 	MAX_DEPTH = 64, /* diagram.MaxDepth */
 };
 
