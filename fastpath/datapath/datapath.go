@@ -5,70 +5,134 @@ package datapath
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"os"
 	"path/filepath"
+	"sync"
 
 	"github.com/cilium/ebpf"
-
-	"github.com/dwelltrace/dwell/fastpath/scope"
 )
 
 // Datapath is one tenant's programs and maps. Its methods may be called from several
 // goroutines. Only one process at a time may have a tenant's open.
 type Datapath struct {
-	opts Options
-}
+	opts    Options
+	kernel  kernel
+	clsact  bool // as if the kernel had no TCX: for tests
+	renewed bool
 
-var errNotYet = errors.New("firewall programs are not there yet: iptables decides alone")
+	mu         sync.Mutex // guards what follows
+	maps       map[string]*ebpf.Map
+	programs   map[string]*ebpf.Program
+	tables     [kinds]*ebpf.Map // in force, or nil
+	generation uint32
+	final      []TableCounts // of tables that are gone, not yet asked for
+}
 
 // Open adopts what is pinned, or makes it anew. Nothing is judged before the first
 // [Datapath.Swap]. What is adopted judges on as before.
-func Open(_ Options) (*Datapath, error) { return nil, errNotYet }
+//
+// Errors are ErrPermission, ErrVerifier or ErrUnsupported where one of them is the cause.
+func Open(o Options) (*Datapath, error) {
+	d := &Datapath{opts: o, maps: map[string]*ebpf.Map{}, programs: map[string]*ebpf.Program{}}
+	if err := d.open(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open the firewall's programs: %w", explain(err)), d.Close())
+	}
+	return d, nil
+}
 
-// Swap puts tables in place of those in force, and returns their generation. When it has
-// returned, no packet is judged by the old ones. With an error, the old ones stay.
-func (d *Datapath) Swap(_ Generation) (uint32, error) { return 0, errNotYet }
-
-// Attach puts the program at the port's TC ingress and returns how: "tcx" or "clsact".
-// Attaching again renews what is known of the device.
-func (d *Datapath) Attach(_ scope.Port, _ scope.Device) (string, error) { return "", errNotYet }
-
-// Detach takes the program from a port, and forgets what was counted there. It is no error if
-// there is none.
-func (d *Datapath) Detach(_ int) error { return errNotYet }
-
-// Attached returns the ports that have the program, in order of index.
-func (d *Datapath) Attached() ([]AttachedPort, error) { return nil, errNotYet }
-
-// Counters returns what was counted in the tables in force, and once in those that were
-// replaced since the last call.
-func (d *Datapath) Counters() ([]TableCounts, error) { return nil, errNotYet }
-
-// Ports returns what the programs did at the ports, in order of index.
-func (d *Datapath) Ports() ([]PortCounts, error) { return nil, errNotYet }
-
-// SetTracing changes where what is done to traced echoes is recorded: see [Options]. Programs
-// stay where they are, in iptables' rules too.
-func (d *Datapath) SetTracing(_ map[string]*ebpf.Map) error { return errNotYet }
+func (d *Datapath) open() (err error) {
+	if d.kernel, err = readKernel(); err != nil {
+		return err
+	}
+	if err := prepare(d.opts.Pin); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(d.dir(), 0o700); err != nil {
+		return err
+	}
+	spec, err := d.spec(loadPlain)
+	if err != nil {
+		return err
+	}
+	made, err := d.openMaps(spec)
+	if err != nil {
+		return err
+	}
+	if err := d.openPrograms(spec, made); err != nil {
+		return err
+	}
+	if err := d.adoptTables(); err != nil {
+		return err
+	}
+	if err := d.renewLinks(); err != nil {
+		return err
+	}
+	return d.setTracing(d.opts.Shared)
+}
 
 // Renewed reports whether Open has replaced a program that iptables' rules may still have:
 // they should be put anew, to have the program that is pinned now. Until then the old one
 // decides as well.
-func (d *Datapath) Renewed() bool { return false }
+func (d *Datapath) Renewed() bool { return d.renewed }
 
 // Path returns where the program of that name is pinned, for --object-pinned.
 func (d *Datapath) Path(name string) string { return filepath.Join(d.dir(), name) }
 
 // Close forgets the programs, which stay in force.
-func (d *Datapath) Close() error { return errNotYet }
+func (d *Datapath) Close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.close()
+}
+
+func (d *Datapath) close() error {
+	var errs []error
+	for _, p := range d.programs {
+		errs = append(errs, p.Close())
+	}
+	for _, m := range d.maps {
+		errs = append(errs, m.Close())
+	}
+	for k, m := range d.tables {
+		errs = append(errs, m.Close())
+		d.tables[k] = nil
+	}
+	clear(d.programs)
+	clear(d.maps)
+	return errors.Join(errs...)
+}
 
 // Remove detaches and unpins everything of the tenant, and closes. Rules in iptables that have
 // one of the programs keep it, so they go first.
-func (d *Datapath) Remove() error { return errNotYet }
+func (d *Datapath) Remove() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	ports, err := d.indices()
+	if err != nil {
+		return fmt.Errorf("remove the firewall's programs: %w", err)
+	}
+	var errs []error
+	for _, index := range ports {
+		errs = append(errs, d.detach(index))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("remove the firewall's programs: %w", err)
+	}
+	// Programs before maps, and the directory last: what a crash leaves can be opened again.
+	for name := range maps.Keys(d.programs) {
+		errs = append(errs, remove(d.Path(name)))
+	}
+	for name := range maps.Keys(d.maps) {
+		errs = append(errs, remove(d.Path(name)))
+	}
+	return errors.Join(append(errs, d.close(), os.RemoveAll(d.dir()))...)
+}
 
 // dir is where everything of the tenant is pinned.
 func (d *Datapath) dir() string { return tenantDir(d.opts.Pin, d.opts.Tenant) }
 
-// layout is the version of what is pinned. Another has another directory.
+// layout is the version of what is pinned: of c/maps.h. Another has another directory.
 const layout = "v1"
 
 func tenantDir(pin string, tenant uint32) string {
