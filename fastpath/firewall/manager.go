@@ -5,10 +5,19 @@ package firewall
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
 
 	"github.com/cilium/ebpf"
 
+	"github.com/dwelltrace/dwell/fastpath/datapath"
+	"github.com/dwelltrace/dwell/fastpath/header"
+	"github.com/dwelltrace/dwell/fastpath/premises"
+	"github.com/dwelltrace/dwell/fastpath/scope"
 	"github.com/dwelltrace/dwell/internal/netns"
 	"github.com/dwelltrace/dwell/internal/tenant"
 )
@@ -28,6 +37,8 @@ type Options struct {
 	NetNS *netns.NS
 	// Log takes what is repaired and what cannot be.
 	Log *slog.Logger
+	// WithoutPrograms leaves everything to iptables, to compare with.
+	WithoutPrograms bool
 }
 
 // DefaultMaxRules bounds a tenant's rules for one family unless the options say otherwise.
@@ -53,62 +64,220 @@ func (e *CommandError) Unwrap() error { return e.Err }
 
 // Manager keeps the rules of all tenants of a host. Its methods may be called by several
 // goroutines.
-type Manager struct{}
+type Manager struct {
+	options Options
+	log     *slog.Logger
+	faces   *faces
+	store   *store
+	history *history
+	// wake is for Run: tenants have changed.
+	wake chan struct{}
 
-// New makes a manager, which knows no tenants yet and has changed nothing.
-func New(Options) (*Manager, error) { return nil, errors.ErrUnsupported }
+	mu      sync.Mutex // for what follows
+	set     *tenant.Set
+	tenants map[string]*kept
+	shared  map[string]*ebpf.Map
+	// host and foreign are what was read last.
+	host    *scope.Host
+	foreign *premises.Foreign
+}
+
+// New makes a manager, which knows no tenants yet and has changed nothing but that it has the
+// state directory for itself.
+func New(o Options) (*Manager, error) {
+	f, err := newFaces(&o)
+	if err != nil {
+		return nil, err
+	}
+	return newManager(o, f)
+}
+
+func newManager(o Options, f *faces) (*Manager, error) {
+	if o.MaxRules == 0 {
+		o.MaxRules = DefaultMaxRules
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	s, err := openStore(o.StateDir)
+	if err != nil {
+		return nil, err
+	}
+	m := &Manager{
+		options: o, log: o.Log, faces: f, store: s, history: newHistory(), wake: make(chan struct{}, 1),
+		tenants: map[string]*kept{},
+	}
+	if f.open == nil {
+		f.open = m.openPrograms
+	}
+	return m, nil
+}
+
+// openPrograms makes or adopts the programs of the tenant with the number.
+func (m *Manager) openPrograms(number uint32) (programs, error) {
+	if m.options.WithoutPrograms {
+		return nil, errors.New("programs are turned off")
+	}
+	d, err := datapath.Open(datapath.Options{Pin: m.options.Pin, Tenant: number, Shared: m.shared, NetNS: m.options.NetNS})
+	if err != nil {
+		return nil, err
+	}
+	return d, nil
+}
 
 // SetTenants says who the tenants are. Rules of a tenant that is no longer there are taken out
-// of force by [Manager.Run], and their files removed.
-func (m *Manager) SetTenants(*tenant.Set) {}
+// of force by [Manager.Run]; its files stay, for when it is there again.
+func (m *Manager) SetTenants(s *tenant.Set) {
+	m.mu.Lock()
+	m.set, m.host = s, nil
+	m.mu.Unlock()
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+}
 
 // SetTracing gives the programs the tracer's maps, nil to take them away: see
 // datapath.Options.Shared.
-func (m *Manager) SetTracing(map[string]*ebpf.Map) error { return errors.ErrUnsupported }
-
-// Do carries out one command, or says what would be done.
-func (m *Manager) Do(context.Context, Request) (*Answer, error) {
-	return nil, errors.ErrUnsupported
+func (m *Manager) SetTracing(shared map[string]*ebpf.Map) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.shared = shared
+	var errs []error
+	for _, t := range m.tenants {
+		if t.programs != nil {
+			errs = append(errs, t.programs.SetTracing(shared))
+		}
+	}
+	return errors.Join(errs...)
 }
-
-// Restore replaces all rules of one family, or none if one is refused.
-func (m *Manager) Restore(context.Context, Restore) (*Restored, error) {
-	return nil, errors.ErrUnsupported
-}
-
-// List returns the tenant's rules and counters.
-func (m *Manager) List(context.Context, string) (*Listing, error) {
-	return nil, errors.ErrUnsupported
-}
-
-// Save returns the tenant's rules of one family as [Manager.Restore] takes them.
-func (m *Manager) Save(context.Context, string, int) (string, error) {
-	return "", errors.ErrUnsupported
-}
-
-// Explain says what becomes of a packet, written as `dwell firewall explain` takes it.
-func (m *Manager) Explain(context.Context, string, string) (*Explanation, error) {
-	return nil, errors.ErrUnsupported
-}
-
-// Flush removes the tenant's rules, counters and files.
-func (m *Manager) Flush(context.Context, string) error { return errors.ErrUnsupported }
-
-// Adopt compares what the files say with what is in force, and repairs it. It is called once,
-// after the first [Manager.SetTenants]. What is wrong with one tenant is a problem in its
-// listing and does not keep the others from being adopted; the error joins all of these.
-func (m *Manager) Adopt(context.Context) error { return errors.ErrUnsupported }
-
-// Run keeps the rules in force while devices, tenants and others' rules change, until ctx is
-// done.
-func (m *Manager) Run(context.Context) error { return errors.ErrUnsupported }
 
 // Close leaves everything in force.
-func (m *Manager) Close() error { return nil }
+func (m *Manager) Close() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var errs []error
+	for _, t := range m.tenants {
+		if t.programs != nil {
+			errs = append(errs, t.programs.Close())
+		}
+	}
+	m.tenants = map[string]*kept{}
+	return errors.Join(append(errs, m.store.close())...)
+}
 
 // Rule returns the rule by the numbers that stand in traces: [tenant.Set.Number] and
 // [RuleListing.ID]. Rules that are no longer in force are known for a while.
-func (m *Manager) Rule(uint32, uint32) (Rule, bool) { return Rule{}, false }
+func (m *Manager) Rule(number, id uint32) (Rule, bool) { return m.history.get(number, id) }
 
-// Stats returns counts for metrics, in order of tenants.
-func (m *Manager) Stats(context.Context) []TenantStats { return nil }
+// look reads the host, if it is not known.
+func (m *Manager) look(ctx context.Context) error {
+	if m.host != nil && m.foreign != nil {
+		return nil
+	}
+	h, err := m.faces.host(m.set)
+	if err != nil {
+		return fmt.Errorf("reading the host's devices: %w", err)
+	}
+	f, err := m.faces.rules(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the host's own rules: %w", err)
+	}
+	m.host, m.foreign = h, f
+	m.history.setHost(h)
+	return nil
+}
+
+// tenant returns what is kept of a tenant, which is not in force yet if there was nothing, and
+// what of the host is the tenant's.
+func (m *Manager) tenant(ctx context.Context, id string) (*kept, *scope.Tenant, error) {
+	if !m.set.Has(id) {
+		return nil, nil, fmt.Errorf("%w: %q", ErrNoTenant, id)
+	}
+	m.host = nil // devices come and go, and the answer must be about those that are there
+	if err := m.look(ctx); err != nil {
+		return nil, nil, err
+	}
+	st := m.host.Get(id)
+	if st == nil {
+		st = &scope.Tenant{ID: id, Number: m.set.Number(id), Problem: "it has no devices on this host"}
+	}
+	t := m.tenants[id]
+	if t == nil {
+		t = newKept(id, m.set.Number(id))
+	}
+	return t, st, nil
+}
+
+// premises are what holds for a tenant's packets.
+func (m *Manager) premises(f header.Family, st *scope.Tenant) *premises.Premises {
+	if p := m.foreign.For(f, st, m.host.Local); p != nil {
+		return p
+	}
+	return &premises.Premises{Zones: []uint16{0}}
+}
+
+// state reports whether some rule looks at the state of connections, if the plan n is in force
+// for the tenant t.
+func (m *Manager) state(t *kept, n *plan) bool {
+	if n != nil && n.looksAtState() {
+		return true
+	}
+	for _, other := range m.tenants {
+		for f, p := range other.plans {
+			if (n == nil || other.id != t.id || f != n.family) && p.looksAtState() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// collect adds what programs have counted since the last time.
+func (m *Manager) collect(_ context.Context, t *kept) {
+	if t.programs == nil {
+		return
+	}
+	counts, err := t.programs.Counters()
+	t.meter.programs(counts)
+	t.problem("counters", errorText(err))
+}
+
+// drop removes the tenant's programs.
+func (m *Manager) drop(_ context.Context, t *kept) error {
+	delete(m.tenants, t.id)
+	if t.programs == nil {
+		return nil
+	}
+	err := t.programs.Remove()
+	t.programs = nil
+	clear(t.ports)
+	return err
+}
+
+// name tells traces what the rules of a plan are called.
+func (m *Manager) name(t *kept, n *plan) {
+	var rules []Rule
+	for _, c := range n.text.chains.List {
+		for i, r := range c.Rules {
+			text := r.String()
+			rules = append(rules, Rule{
+				Tenant: t.id, ID: r.ID, UUID: ruleUUID(t.id, n.family, c.Name, text), Text: text,
+				Family: int(n.family), Chain: c.Name, Number: i + 1,
+			})
+		}
+	}
+	m.history.put(t.number, n.family, rules, n.set)
+}
+
+// render writes the file of rules with what they have counted so far.
+func (m *Manager) render(t *kept, text *rulesText) string {
+	return text.render(func(id uint32) kindsOfCount { return t.meter.kinds(text.chains.Family, id) })
+}
+
+// all returns the tenants in order of ID.
+func (m *Manager) all() []*kept {
+	all := slices.Collect(maps.Values(m.tenants))
+	slices.SortFunc(all, func(a, b *kept) int { return strings.Compare(a.id, b.id) })
+	return all
+}

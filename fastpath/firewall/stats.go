@@ -31,6 +31,9 @@ type TenantStats struct {
 	Problems int
 	// Repairs is how often what had been changed by others was put back.
 	Repairs uint64
+	// Transactions and Failures are how many changes were put in force since the manager
+	// began, and how many could not be.
+	Transactions, Failures uint64
 	// Unattached is the number of ports without program, though programs decide.
 	Unattached int
 	// Rules are counts by rule and verdict. They never decrease while the manager lives.

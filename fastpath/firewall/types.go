@@ -30,6 +30,8 @@ type Request struct {
 	// AffectOthers: put a command that cannot be confined to the tenant into iptables as it
 	// is. Only for the operator.
 	AffectOthers bool `json:"affect_others,omitempty"`
+	// Operator is set if it is the operator who asks. A tenant is not told whose others are.
+	Operator bool `json:"-"`
 }
 
 // Answer is what became of a command, or of one rule of several.
@@ -55,6 +57,8 @@ type Restore struct {
 	Family int    `json:"family"`
 	Text   string `json:"text"`
 	DryRun bool   `json:"dry_run,omitempty"`
+	// Operator is that of [Request].
+	Operator bool `json:"-"`
 }
 
 // Restored is the answer to a [Restore]: all rules were taken, or none.

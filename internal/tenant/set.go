@@ -73,7 +73,7 @@ func NewSet(tenants []Tenant, shared, uplinks []string) (*Set, error) {
 
 // number gives the tenant its number, which only depends on its ID.
 func (s *Set) number(t *Tenant, c *claims) {
-	n := numberOf(t.ID)
+	n := NumberOf(t.ID)
 	if other, ok := c.numbers[n]; ok {
 		c.note(fmt.Errorf("tenants %s and %s%s have the same number %d: choose another ID for one of them",
 			other.ID, t.ID, bothOrigins(other, t), n))
@@ -83,9 +83,9 @@ func (s *Set) number(t *Tenant, c *claims) {
 	s.numbers[t.ID] = n
 }
 
-// numberOf returns the number of a tenant: four bytes of its ID's SHA-256, but never 0. So it
+// NumberOf returns the number of a tenant, also of one that is not there any more: four bytes of its ID's SHA-256, but never 0. So it
 // is the same after the agent is started again, and for what it left in the kernel.
-func numberOf(id string) uint32 {
+func NumberOf(id string) uint32 {
 	sum := sha256.Sum256([]byte(id))
 	return max(binary.BigEndian.Uint32(sum[:4]), 1)
 }

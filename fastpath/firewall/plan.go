@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package firewall
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/dwelltrace/dwell/fastpath/diagram"
+	"github.com/dwelltrace/dwell/fastpath/header"
+	"github.com/dwelltrace/dwell/fastpath/iptables"
+	"github.com/dwelltrace/dwell/fastpath/netfilter"
+	"github.com/dwelltrace/dwell/fastpath/premises"
+	"github.com/dwelltrace/dwell/fastpath/ruleset"
+	"github.com/dwelltrace/dwell/fastpath/scope"
+)
+
+// plan is a tenant's rules of one family and all that is made of them.
+type plan struct {
+	family header.Family
+	text   *rulesText
+	set    *ruleset.Set
+	// reasons say by rule ID why iptables has to judge some packets.
+	reasons map[uint32]string
+	// premises are those that ingress was compiled with.
+	premises *premises.Premises
+	// ingress and forward are nil if programs do not decide, and why says why.
+	ingress, forward *diagram.Diagram
+	why              string
+	layout           *netfilter.Layout
+	// devices are the scope's when the plan was made.
+	devices []scope.Device
+	took    time.Duration
+	// installed is what stood in iptables right after the plan was put in force.
+	installed *netfilter.Installed
+}
+
+// newPlan translates rules for a tenant. Programs do not decide if iptables is all that there is:
+// then alone says why.
+func newPlan(st *scope.Tenant, text *rulesText, p *premises.Premises, alone string) (*plan, error) {
+	began := time.Now()
+	f := text.chains.Family
+	n := &plan{family: f, text: text, premises: p, why: alone, devices: st.Devices}
+	n.set, n.reasons = text.chains.Lower(devices(st))
+	if err := n.set.Check(); err != nil {
+		return nil, &CommandError{Err: err}
+	}
+	n.layout = layoutOf(st, text)
+	if n.why == "" {
+		if err := n.compile(); err != nil {
+			n.ingress, n.forward, n.why = nil, nil, err.Error()
+		}
+	}
+	n.took = time.Since(began)
+	return n, nil
+}
+
+// verifySeed makes it the same packets that each diagram is compared with.
+const verifySeed = 1
+
+// compile makes the diagrams, and compares them with the interpreter.
+func (n *plan) compile() (err error) {
+	if n.forward, err = compiled(n.set, diagram.Options{}); err != nil {
+		return err
+	}
+	if n.premises.NoTag == "" {
+		n.ingress, err = compiled(n.set, diagram.Options{Stateless: true, Defer: n.premises.Defer})
+	}
+	return err
+}
+
+func compiled(set *ruleset.Set, o diagram.Options) (*diagram.Diagram, error) {
+	d, err := diagram.Compile(set, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.Verify(set, o, verifySeed); err != nil {
+		return nil, fmt.Errorf("the decision diagram is not equal to the rules (please report this): %w", err)
+	}
+	return d, nil
+}
+
+// looksAtState reports whether some rule may look at the state of connections.
+func (n *plan) looksAtState() bool {
+	for _, c := range n.set.Chains {
+		for i := range c.Rules {
+			r := &c.Rules[i]
+			if r.Unknown {
+				return true
+			}
+			for b := range r.Boxes {
+				if r.Boxes[b][header.State] != nil {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// rules returns the number of rules.
+func (n *plan) rules() int {
+	count := 0
+	for _, c := range n.text.chains.List {
+		count += len(c.Rules)
+	}
+	return count
+}
+
+// layoutOf writes the rules as they are to stand in iptables, without programs.
+func layoutOf(st *scope.Tenant, text *rulesText) *netfilter.Layout {
+	l := &netfilter.Layout{Family: text.chains.Family, ID: st.ID, Number: st.Number, Base: iptables.Base}
+	for _, d := range st.Devices {
+		l.Devices = append(l.Devices, d.Name)
+	}
+	for _, c := range text.chains.List {
+		if c.Name == iptables.Base {
+			l.Drop = c.Policy == "DROP"
+		}
+		chain := netfilter.Chain{Name: c.Name}
+		for _, r := range c.Rules {
+			chain.Rules = append(chain.Rules, layoutRule(r))
+		}
+		l.Chains = append(l.Chains, chain)
+	}
+	return l
+}
+
+func layoutRule(r *iptables.Rule) netfilter.Rule {
+	out := netfilter.Rule{ID: r.ID, Matches: r.Conditions(), Target: r.Target.Name, Goto: r.Target.Goto}
+	if r.Opaque != "" {
+		out.Target, out.Goto = "", false
+		return out
+	}
+	// "-j LOG --log-prefix x" without the first two words.
+	if words := strings.SplitN(r.Target.String(), " ", 3); len(words) == 3 {
+		out.Options = words[2]
+	}
+	return out
+}
+
+// devices says of names in -i and -o what they mean for the tenant's packets: its own devices are
+// where packets from it come in, and where packets to it go out, which did not come in there.
+func devices(st *scope.Tenant) iptables.Devices {
+	return func(name string, out bool) (from, to iptables.Truth) {
+		own, others := 0, strings.HasSuffix(name, "+")
+		for _, d := range st.Devices {
+			if deviceHas(name, d.Name) {
+				own++
+			}
+		}
+		inside := iptables.Unknown
+		switch own {
+		case 0:
+			inside = iptables.Never
+		case len(st.Devices):
+			inside = iptables.Always
+		}
+		if name == "+" {
+			return iptables.Always, iptables.Always
+		}
+		if out {
+			return iptables.Unknown, inside
+		}
+		if own > 0 && !others { // what comes in by this device is from the tenant
+			return inside, iptables.Never
+		}
+		return inside, iptables.Unknown
+	}
+}
+
+// deviceHas reports whether the device is meant by a name as of -i.
+func deviceHas(name, device string) bool {
+	if before, ok := strings.CutSuffix(name, "+"); ok {
+		return strings.HasPrefix(device, before)
+	}
+	return name == device
+}
