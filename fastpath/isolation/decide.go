@@ -54,6 +54,11 @@ type decider struct {
 	// chains are the names of the tenant's own chains, without FORWARD.
 	chains []string
 	family header.Family
+	// space tells apart all names of devices that are in the rules.
+	space *Space
+	// own and others are the prefixes of the tenant and of all others, by the word in which an
+	// address begins.
+	own, others map[header.Word]prefixes
 }
 
 // Decide says whether a command of a tenant's can be confined to its packets. The chains are those that the
@@ -68,6 +73,7 @@ func Decide(host *scope.Host, tenant string, chains *iptables.Chains, cmd *iptab
 			d.chains = append(d.chains, c.Name)
 		}
 	}
+	d.know(cmd.Rules)
 	return finish(d.command(cmd), asker)
 }
 
@@ -79,7 +85,31 @@ func newDecider(host *scope.Host, tenant string, family header.Family, asker Ask
 	case t.Problem != "":
 		return nil, Decision{Reason: t.Problem}
 	}
-	return &decider{host: host, tenant: t, asker: asker, family: family}, Decision{}
+	d := &decider{host: host, tenant: t, asker: asker, family: family}
+	d.own, d.others = map[header.Word]prefixes{}, map[header.Word]prefixes{}
+	for _, first := range []header.Word{header.Src0, header.Dst0} {
+		d.own[first] = d.prefixes(first, func(id string) bool { return id == t.ID })
+		d.others[first] = d.prefixes(first, func(id string) bool { return id != t.ID })
+	}
+	return d, Decision{}
+}
+
+// know makes the space in which rules are sets.
+func (d *decider) know(rules []*iptables.Rule) {
+	d.space = NewSpace(d.family, d.host, deviceNames(rules))
+}
+
+// deviceNames returns what rules have after -i and -o.
+func deviceNames(rules []*iptables.Rule) []string {
+	var names []string
+	for _, r := range rules {
+		for _, name := range []string{r.In.Name, r.Out.Name} {
+			if name != "" && !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
 }
 
 // finish lets the operator have what is refused to a tenant.
@@ -151,25 +181,18 @@ func hookOf(h Hook) Hook {
 
 // refuse adds a packet of others' that the rules match; without rules, any of others'.
 func (d *decider) refuse(why string, h Hook, rules []*iptables.Rule) Decision {
-	var names []string
-	for _, r := range rules {
-		for _, name := range []string{r.In.Name, r.Out.Name} {
-			if name != "" {
-				names = append(names, name)
-			}
-		}
-	}
-	s := NewSpace(d.family, d.host, names)
 	affected := []Cell{{}}
 	if len(rules) > 0 {
 		affected = nil
 		for _, r := range rules {
-			affected = append(affected, s.lower(r).Cells...)
+			affected = append(affected, d.space.lower(r).Cells...)
 		}
 	}
-	show := shower{space: s, host: d.host, tenant: d.tenant.ID, hook: h, secret: !d.asker.Operator, typed: names}
+	show := shower{
+		space: d.space, host: d.host, tenant: d.tenant.ID, hook: h, secret: !d.asker.Operator, typed: deviceNames(rules),
+	}
 	refusal := Decision{Reason: why}
-	if w := show.show(meet(affected, s.Others(d.tenant.ID, h))); w != nil {
+	if w := show.show(meet(affected, d.space.Others(d.tenant.ID, h))); w != nil {
 		refusal.Witness, refusal.Whose = w.Packet.String(), w.Whose
 	}
 	return refusal
@@ -222,6 +245,7 @@ func DecideSave(host *scope.Host, tenant string, save *iptables.Save, asker Aske
 		return []Decision{refusal}
 	}
 	d.chains = declared(save)
+	d.know(allRules(save))
 	var refused []Decision
 	for _, t := range save.Tables {
 		for _, c := range t.Chains {
@@ -235,6 +259,20 @@ func DecideSave(host *scope.Host, tenant string, save *iptables.Save, asker Aske
 		}
 	}
 	return refused
+}
+
+// allRules returns the rules of all tables.
+func allRules(save *iptables.Save) []*iptables.Rule {
+	var rules []*iptables.Rule
+	for _, t := range save.Tables {
+		for _, c := range t.Chains {
+			rules = append(rules, c.Rules...)
+		}
+		for _, cmd := range t.Commands {
+			rules = append(rules, cmd.Rules...)
+		}
+	}
+	return rules
 }
 
 // declared returns the names of the chains that a file makes.

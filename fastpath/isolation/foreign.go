@@ -4,7 +4,6 @@ package isolation
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/dwelltrace/dwell/fastpath/header"
@@ -15,13 +14,7 @@ import (
 // tenant's at the other: then it is about others' packets. "" if it does not. What the rule has at the
 // one end may also be the tenant's, or nobody's.
 func (d *decider) foreign(r *iptables.Rule) string {
-	var names []string
-	for _, i := range []iptables.Interface{r.In, r.Out} {
-		if i.Name != "" {
-			names = append(names, i.Name)
-		}
-	}
-	s := NewSpace(d.family, d.host, names)
+	s := d.space
 	cells := s.lower(r).Cells
 	for _, end := range []struct {
 		device, other         iptables.Interface
@@ -31,12 +24,12 @@ func (d *decider) foreign(r *iptables.Rule) string {
 		{r.In, r.Out, header.Src0, header.Dst0, "-i", "-o"},
 		{r.Out, r.In, header.Dst0, header.Src0, "-o", "-i"},
 	} {
-		own := s.Own(d.tenant.ID)
-		if within(s.Named(end.other), own) || within(s.Named(end.device), own) || d.inOwn(cells, end.otherAddress) {
+		own := func(v device) bool { return v.owner == d.tenant.ID }
+		if s.only(end.other, own) || s.only(end.device, own) || d.inOwn(cells, end.otherAddress) {
 			continue
 		}
 		cure := fmt.Sprintf("if it is about what %s %s them, add %s %s", d.tenant.ID, verb(end.option), end.cure, d.anyDevice())
-		if others := s.where(func(v device) bool { return v.owner != "" && v.owner != d.tenant.ID }); within(s.Named(end.device), others) {
+		if s.only(end.device, func(v device) bool { return v.owner != "" && v.owner != d.tenant.ID }) {
 			return fmt.Sprintf("The rule is about packets of another's device %s and not of %s's: %s.", end.device.Name, d.tenant.ID, cure)
 		}
 		if d.inOthers(cells, end.address) {
@@ -61,21 +54,34 @@ func (d *decider) anyDevice() string {
 	return d.tenant.Devices[0].Name
 }
 
-// within reports whether a set is some values, and all of them are in the other.
-func within(some, in header.Set) bool {
-	return some != nil && !some.Empty() && slices.Equal(some.Intersect(in), some)
+// only reports whether -i or -o means devices of tenants or uplinks, and all of them are of a kind.
+func (s *Space) only(i iptables.Interface, kind func(device) bool) bool {
+	if i.Name == "" {
+		return false
+	}
+	some := false
+	for _, v := range s.devices {
+		if means(i.Name, v.name) == i.Not || v.owner == "" && !v.uplink {
+			continue
+		}
+		if !kind(v) {
+			return false
+		}
+		some = true
+	}
+	return some
 }
 
 // inOwn reports whether all addresses of the cells at the word are the tenant's.
 func (d *decider) inOwn(cells []Cell, first header.Word) bool {
-	return len(cells) > 0 && len(header.SubtractBoxes(addresses(cells, first), d.prefixes(first, true))) == 0
+	own := d.own[first]
+	return own.have(addresses(cells, first))
 }
 
 // inOthers reports whether all are in prefixes of other tenants, and none in one of the tenant's.
 func (d *decider) inOthers(cells []Cell, first header.Word) bool {
-	named := addresses(cells, first)
-	return len(cells) > 0 && len(header.SubtractBoxes(named, d.prefixes(first, false))) == 0 &&
-		len(header.IntersectBoxes(named, d.prefixes(first, true))) == 0
+	own, others, named := d.own[first], d.others[first], addresses(cells, first)
+	return others.have(named) && len(header.IntersectBoxes(named, own.boxes)) == 0
 }
 
 // addresses returns the boxes of cells with all words but an address's left out.
@@ -89,21 +95,47 @@ func addresses(cells []Cell, first header.Word) []header.Box {
 	return boxes
 }
 
-// prefixes returns those of the tenant, or those of all others, of the family.
-func (d *decider) prefixes(first header.Word, own bool) []header.Box {
-	var boxes []header.Box
+// prefixes are addresses at some word.
+type prefixes struct {
+	first header.Word
+	boxes []header.Box
+	// begin are the values of the first word, by which most questions are answered.
+	begin header.Set
+}
+
+// prefixes returns those of tenants.
+func (d *decider) prefixes(first header.Word, of func(id string) bool) prefixes {
+	p := prefixes{first: first}
+	var begin header.Set
 	for i := range d.host.Tenants {
 		t := &d.host.Tenants[i]
-		if (t.ID == d.tenant.ID) != own {
+		if !of(t.ID) {
 			continue
 		}
-		for _, p := range t.Prefixes {
-			if p.Addr().Is4() == (d.family == header.V4) {
-				boxes = append(boxes, header.Prefix(first, p))
+		for _, prefix := range t.Prefixes {
+			if prefix.Addr().Is4() != (d.family == header.V4) {
+				continue
 			}
+			box := header.Prefix(first, prefix)
+			p.boxes = append(p.boxes, box)
+			if box[first] == nil { // all addresses
+				box[first] = header.Range(0, first.Max())
+			}
+			begin = append(begin, box[first]...)
 		}
 	}
-	return boxes
+	p.begin = header.SetOf(begin...)
+	return p
+}
+
+// have reports whether all addresses are among the prefixes, and there is one.
+func (p *prefixes) have(named []header.Box) bool {
+	for i := range named {
+		if !named[i][p.first].Subtract(p.begin, p.first.Max()).Empty() {
+			return false
+		}
+	}
+	return len(named) > 0 && len(header.SubtractBoxes(named, p.boxes)) == 0
 }
 
 // meaning says what a confined command means.
