@@ -15,8 +15,10 @@ import (
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/exporter/sampling"
 	"github.com/dwelltrace/dwell/exporter/tenants"
+	"github.com/dwelltrace/dwell/fastpath/firewall"
 	"github.com/dwelltrace/dwell/internal/agent"
 	"github.com/dwelltrace/dwell/internal/config"
+	"github.com/dwelltrace/dwell/internal/ruletrace"
 	"github.com/dwelltrace/dwell/internal/tally"
 	"github.com/dwelltrace/dwell/internal/tenant"
 )
@@ -41,9 +43,13 @@ type daemon struct {
 	router *tenants.Router
 	// tenancy is who the tenants are.
 	tenancy tenancy
-	agent   atomic.Pointer[tracing]
-	phase   atomic.Int32
-	began   time.Time
+	// firewall keeps tenants' rules, and is nil if they may not have any. ruleTrace tells traces
+	// of it.
+	firewall  *firewall.Manager
+	ruleTrace *ruletrace.Firewall
+	agent     atomic.Pointer[tracing]
+	phase     atomic.Int32
+	began     time.Time
 	// startAgent is [agent.Start], but for tests.
 	startAgent func(agent.Options) (tracing, error)
 
@@ -143,7 +149,10 @@ func (d *daemon) start(ctx context.Context, loaded *config.Loaded) error {
 	if err != nil {
 		return err
 	}
-	if err := d.api.start(loaded, who.list()); err != nil {
+	if err := d.openFirewall(ctx, loaded, who.state); err != nil {
+		return err
+	}
+	if err := d.api.start(loaded, who.list(), asked(d.firewall)); err != nil {
 		return err
 	}
 	d.carryOutTenants(who)
@@ -164,6 +173,7 @@ func (d *daemon) agentOptions(loaded *config.Loaded) agent.Options {
 	}
 	opts.OnRefused = d.logRefused
 	opts.Tenants = d.tenancy.state.Set
+	d.tracedBy(&opts)
 	opts.OnTrace = func(t *trace.Trace) {
 		d.telemetry.record(t, d.sinks.open() && d.sampler.Keeps(t))
 	}
@@ -199,6 +209,9 @@ func (d *daemon) trace(ctx context.Context) error {
 	d.logTroubles()
 	d.service.ready(d.status())
 	background.Go(func() { d.service.beat(over, d.beat) })
+	if d.firewall != nil {
+		background.Go(func() { d.runFirewall(over) })
+	}
 	if d.sinks.endpoint.open() {
 		background.Go(func() { d.checkEndpoint(over) })
 	}
@@ -283,6 +296,7 @@ func (d *daemon) close() {
 	d.api.shutdown(ctx)
 	d.tenancy.close()
 	d.server.shutdown(ctx)
+	d.closeFirewall()
 }
 
 // logError logs an error as JSON if that is what the log is in, and returns one without text
