@@ -15,6 +15,9 @@ import (
 // errExceeds stops compiling: the builder knows what was too large.
 var errExceeds = errors.New("too large")
 
+// maxCounted bounds the memory of rules that only count, and of which thousands match a packet.
+const maxCounted = 1 << 22
+
 // builder makes nodes and leaves, each once.
 type builder struct {
 	made      []Node
@@ -23,6 +26,7 @@ type builder struct {
 	leafIndex map[string]uint32
 	maxNodes  int
 	maxLeaves int
+	counted   int
 	over      string
 	overLimit int
 }
@@ -64,6 +68,9 @@ func (b *builder) leaf(o ruleset.Outcome) (uint32, error) {
 	if !known {
 		if len(b.leaves) > b.maxLeaves {
 			return 0, b.exceeds("different outcomes", b.maxLeaves)
+		}
+		if b.counted += len(o.Rules); b.counted > maxCounted {
+			return 0, b.exceeds("rules to count in all outcomes together", maxCounted)
 		}
 		at = uint32(len(b.leaves))
 		b.leaves = append(b.leaves, o)

@@ -13,9 +13,9 @@ import (
 
 // Limits if [Options] has none.
 const (
-	DefaultMaxBytes  = 8 << 20
+	DefaultMaxBytes  = 16 << 20
 	DefaultMaxLeaves = 1 << 16
-	DefaultMaxWork   = 400_000_000
+	DefaultMaxWork   = 200_000_000
 )
 
 // limited returns the options with limits.
@@ -118,7 +118,6 @@ func (c *compiler) end() (uint32, error) {
 			o.Verdict, o.Decider = ruleset.Drop, st.id
 		}
 	}
-	c.work += len(o.Rules)
 	return c.leaf(o)
 }
 

@@ -3,7 +3,6 @@
 package diagram_test
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -166,28 +165,4 @@ func TestVerifyFindsFault(t *testing.T) {
 			t.Fatal("nothing found")
 		}
 	})
-}
-
-// A diagram that would be too large says what was too large.
-func TestTooLarge(t *testing.T) {
-	chain := &ruleset.Chain{Name: "base"}
-	for i := range uint32(100) {
-		box := header.Box{header.Src0: header.Values(i)}
-		chain.Rules = append(chain.Rules, ruleset.Rule{ID: i + 1, Action: ruleset.Accept, Boxes: []header.Box{box}})
-	}
-	rules := &ruleset.Set{Family: header.V4, Base: "base", Chains: map[string]*ruleset.Chain{"base": chain}}
-	for what, o := range map[string]diagram.Options{
-		"bytes of nodes":     {MaxBytes: 12 * diagram.NodeBytes},
-		"different outcomes": {MaxLeaves: 99},
-		"steps of work":      {MaxWork: 100},
-	} {
-		_, err := diagram.Compile(rules, o)
-		var large *diagram.TooLargeError
-		if !errors.As(err, &large) || large.What != what || large.Rules != 100 {
-			t.Errorf("%s: error is %v", what, err)
-		}
-	}
-	if _, err := diagram.Compile(rules, diagram.Options{}); err != nil {
-		t.Error(err)
-	}
 }

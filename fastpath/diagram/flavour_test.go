@@ -25,7 +25,7 @@ func TestFlavours(t *testing.T) {
 					if err := d.Verify(set, o, 1); err != nil {
 						t.Error(err)
 					}
-					for _, p := range synth.Packets(rules, 1000, 1) {
+					for _, p := range synth.Packets(rules, 300, 1) {
 						want := set.Judge(&p)
 						if stateless {
 							want = set.JudgeStateless(&p)
@@ -37,5 +37,21 @@ func TestFlavours(t *testing.T) {
 				})
 			}
 		}
+	}
+}
+
+// 10,000 rules are compiled within the limits.
+func TestTenThousand(t *testing.T) {
+	for _, f := range synth.Flavours() {
+		t.Run(string(f), func(t *testing.T) {
+			rules := synth.Make(f, 10_000, 2).Set()
+			d, err := diagram.Compile(rules, diagram.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := d.Verify(rules, diagram.Options{}, 2); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
