@@ -62,6 +62,8 @@ type AgentStats struct {
 	API APIStats
 	// Tenants is about who the tenants are.
 	Tenants TenantStats
+	// Firewalls are those of tenants that have one.
+	Firewalls []TenantFirewall
 }
 
 // TenantExport is how the export to one tenant is.
@@ -101,13 +103,14 @@ type agentCollector struct {
 	metrics []agentMetric
 	descs   []*prometheus.Desc
 	build   prometheus.Metric
+	rules   ruleCounts
 }
 
 // NewAgentCollector makes the collector of the agent's own health. It calls read
 // once for each scrape, from any goroutine.
 func NewAgentCollector(o Options, read func() AgentStats) prometheus.Collector {
 	o = o.withDefaults()
-	c := &agentCollector{read: read, started: o.now(), metrics: agentMetrics()}
+	c := &agentCollector{read: read, started: o.now(), metrics: agentMetrics(), rules: ruleCounts{max: o.MaxSeries}}
 	for _, m := range c.metrics {
 		c.descs = append(c.descs, o.desc(m.Definition))
 	}
@@ -126,6 +129,7 @@ func (c *agentCollector) Describe(ch chan<- *prometheus.Desc) {
 // Collect implements [prometheus.Collector].
 func (c *agentCollector) Collect(ch chan<- prometheus.Metric) {
 	stats := c.read()
+	stats.Firewalls = c.rules.fold(stats.Firewalls)
 	since := c.started
 	if !stats.Since.IsZero() {
 		since = stats.Since

@@ -50,7 +50,11 @@ func TestEveryMetricIsDefined(t *testing.T) {
 		slices.Sort(labels)
 		want[d.Prometheus()] = metric{types[d.Instrument], labels}
 	}
-	for _, f := range everything(t, func() AgentStats { return AgentStats{TenantExports: []TenantExport{{Tenant: "red"}}} }) {
+	for _, f := range everything(t, func() AgentStats {
+		return AgentStats{TenantExports: []TenantExport{{Tenant: "red"}}, Firewalls: []TenantFirewall{{
+			Tenant: "red", Ports: []FirewallPort{{Port: "tap-red", Deferred: map[string]uint64{"fragment": 1}, Seconds: 1e-7}},
+		}}}
+	}) {
 		var labels []string
 		for _, l := range f.Metric[0].Label {
 			labels = append(labels, l.GetName())
@@ -161,7 +165,7 @@ func TestAgentCollector(t *testing.T) {
 	for i, l := range loss.Table() {
 		want[Definition{Name: l.Metric, Unit: l.Unit, Instrument: Counter}.Prometheus()] = map[string]float64{"": float64(100 + i)}
 	}
-	for _, d := range tenantExportMetrics() {
+	for _, d := range slices.Concat(tenantExportMetrics(), firewallMetrics()) {
 		want[d.Prometheus()] = map[string]float64{} // there are no tenants
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

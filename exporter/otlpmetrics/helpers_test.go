@@ -36,7 +36,8 @@ func filled(t *testing.T, o metrics.Options) *prometheus.Registry {
 	for _, tr := range tracetest.All() {
 		r.Record(tr, true)
 	}
-	stats := metrics.AgentStats{Events: 42, TenantExports: []metrics.TenantExport{{Tenant: "red", Since: time.Now()}}}
+	ports := []metrics.FirewallPort{{Port: "tap-red", Deferred: map[string]uint64{"fragment": 1}, Seconds: 1e-7}}
+	stats := metrics.AgentStats{Events: 42, Firewalls: []metrics.TenantFirewall{{Tenant: "red", Ports: ports}}, TenantExports: []metrics.TenantExport{{Tenant: "red", Since: time.Now()}}}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(r, collectors.NewGoCollector(),
 		metrics.NewAgentCollector(o, func() metrics.AgentStats { return stats }))

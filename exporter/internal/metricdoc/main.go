@@ -38,12 +38,12 @@ func main() {
 
 // facts is what the page says of the code.
 type facts struct {
-	Pings, Agent                               []metrics.Definition
+	Pings, Firewall, Agent                     []metrics.Definition
 	ParentKind, ParentKindLabel, OverflowLabel string
 	TenantID                                   string
 	Buckets                                    string
 	NativePercent, NativeBuckets               int
-	MaxBuckets, MaxSeries                      int
+	MaxBuckets, MaxSeries, RuleSeries          int
 	Expire, MinExpire, ExemplarInterval        string
 }
 
@@ -58,14 +58,18 @@ func page() (string, error) {
 		NativeBuckets:    metrics.NativeMaxBuckets,
 		MaxBuckets:       metrics.MaxBuckets,
 		MaxSeries:        metrics.DefaultMaxSeries,
+		RuleSeries:       metrics.MaxRuleSeries,
 		Expire:           short(metrics.DefaultExpire),
 		MinExpire:        short(metrics.MinExpire),
 		ExemplarInterval: short(metrics.DefaultExemplarInterval),
 	}
 	for _, d := range metrics.Definitions() {
-		if d.Agent {
+		switch {
+		case strings.HasPrefix(d.Name, "dwell.firewall."):
+			f.Firewall = append(f.Firewall, d)
+		case d.Agent:
 			f.Agent = append(f.Agent, d)
-		} else {
+		default:
 			f.Pings = append(f.Pings, d)
 		}
 	}
