@@ -31,6 +31,8 @@ type apiOf struct {
 	server *agentapi.Server
 	socket string
 	pings  uint64
+	// firewall is nil without.
+	firewall agentapi.Firewall
 }
 
 func startAPI(t *testing.T, policy agentapi.Policy) *apiOf {
@@ -49,7 +51,7 @@ func everything() agentapi.Policy {
 
 func (b *apiOf) serve(policy agentapi.Policy) {
 	b.t.Helper()
-	s, err := agentapi.Serve(agentapi.ServerOptions{Hub: b.hub, Socket: b.socket, Policy: policy})
+	s, err := agentapi.Serve(agentapi.ServerOptions{Hub: b.hub, Socket: b.socket, Policy: policy, Firewall: b.firewall})
 	if err != nil {
 		b.t.Fatal(err)
 	}
