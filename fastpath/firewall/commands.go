@@ -174,7 +174,7 @@ func (m *Manager) newPlan(t *kept, st *scope.Tenant, text *rulesText) (*plan, er
 		return nil, &CommandError{Err: fmt.Errorf("%d rules are more than a tenant may have for IPv%d, %d (firewall.max_rules)", count, f, m.options.MaxRules)}
 	}
 	if chain := n.layout.NeedsBit(); chain != "" {
-		n.layout.Bit = m.foreign.FreeBit
+		n.layout.Bit = m.freeBit()
 	}
 	return n, nil
 }

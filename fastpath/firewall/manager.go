@@ -77,9 +77,10 @@ type Manager struct {
 	set     *tenant.Set
 	tenants map[string]*kept
 	shared  map[string]*ebpf.Map
-	// host and foreign are what was read last.
+	// host and foreign are what was read last; unread is why foreign is nil.
 	host    *scope.Host
 	foreign *premises.Foreign
+	unread  error
 }
 
 // New makes a manager, which knows no tenants yet and has changed nothing but that it has the
@@ -172,19 +173,21 @@ func (m *Manager) Rule(number, id uint32) (Rule, bool) { return m.history.get(nu
 
 // look reads the host, if it is not known.
 func (m *Manager) look(ctx context.Context) error {
-	if m.host != nil && m.foreign != nil {
-		return nil
+	if m.host == nil {
+		h, err := m.faces.host(m.set)
+		if err != nil {
+			return fmt.Errorf("reading the host's devices: %w", err)
+		}
+		m.host = h
+		m.history.setHost(h)
 	}
-	h, err := m.faces.host(m.set)
-	if err != nil {
-		return fmt.Errorf("reading the host's devices: %w", err)
+	if m.foreign == nil {
+		f, err := m.faces.rules(ctx)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		m.foreign, m.unread = f, err
 	}
-	f, err := m.faces.rules(ctx)
-	if err != nil {
-		return fmt.Errorf("reading the host's own rules: %w", err)
-	}
-	m.host, m.foreign = h, f
-	m.history.setHost(h)
 	return nil
 }
 
@@ -209,12 +212,21 @@ func (m *Manager) tenant(ctx context.Context, id string) (*kept, *scope.Tenant, 
 	return t, st, nil
 }
 
-// premises are what holds for a tenant's packets.
+// premises are what holds for a tenant's packets. If the rules of others cannot be read, nothing
+// does that is needed to decide before FORWARD.
 func (m *Manager) premises(f header.Family, st *scope.Tenant) *premises.Premises {
-	if p := m.foreign.For(f, st, m.host.Local); p != nil {
-		return p
+	if m.foreign == nil {
+		return &premises.Premises{NoTag: fmt.Sprintf("the host's own rules cannot be read: %v", m.unread)}
 	}
-	return &premises.Premises{Zones: []uint16{0}}
+	return m.foreign.For(f, st, m.host.Local)
+}
+
+// freeBit returns the bit of the mark that nobody uses, or 0.
+func (m *Manager) freeBit() uint32 {
+	if m.foreign == nil {
+		return 0
+	}
+	return m.foreign.FreeBit
 }
 
 // state reports whether some rule looks at the state of connections, if the plan n is in force

@@ -110,7 +110,7 @@ func (m *Manager) renew(ctx context.Context, t *kept, st *scope.Tenant) error {
 			continue
 		}
 		if !slices.EqualFunc(n.devices, st.Devices, func(a, b scope.Device) bool { return a.Name == b.Name }) ||
-			t.broken[rulesProblem(f)] != "" || n.layout.NeedsBit() != "" && n.layout.Bit != m.foreign.FreeBit {
+			t.broken[rulesProblem(f)] != "" || n.layout.NeedsBit() != "" && n.layout.Bit != m.freeBit() {
 			errs = append(errs, m.anew(ctx, t, st, n))
 		}
 	}

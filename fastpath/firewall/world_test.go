@@ -88,7 +88,6 @@ func (w *world) open() {
 	if err != nil {
 		w.Fatal(err)
 	}
-	standIn(w, f)
 	m, err := newManager(o, f)
 	if err != nil {
 		w.Fatal(err)
@@ -228,7 +227,7 @@ func listen(t *testing.T, ns *netns.NS, at netip.AddrPort) *net.UDPConn {
 	return c
 }
 
-// out sends from the guest to the port of the other end.
+// outwards sends from the guest to the port of the other end.
 func (w *world) outwards(port uint16) bool {
 	w.Helper()
 	return w.passes(w.guest, "192.0.2.10", w.out, "198.51.100.2", port)
