@@ -83,6 +83,9 @@ func (p *parser) device(at int, name string, not bool) (Interface, error) {
 	case strings.ContainsAny(name, " \t\n/\"\\"):
 		return Interface{}, p.errorAt(at, "`"+name+"' is not a valid name of a device", "see the names in `ip link`")
 	}
+	if name == "+" && !not {
+		return Interface{}, nil // all devices, which iptables does not print
+	}
 	return Interface{Not: not, Name: name}, nil
 }
 

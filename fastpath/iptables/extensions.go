@@ -171,9 +171,9 @@ func matchName(name string) string {
 // argument returns an argument as iptables-save prints it.
 func argument(option, text string) string {
 	switch option {
-	case "--comment", "--log-prefix", "--nflog-prefix", "--helper", "--ulog-prefix":
+	case "--comment", "--log-prefix", "--nflog-prefix", "--helper", "--ulog-prefix", "--path":
 		return saved(text)
-	case "--u32", "--string", "--hex-string", "--bytecode":
+	case "--u32", "--string", "--hex-string", "--bytecode", "--label":
 		return quoted(text)
 	}
 	if text == "" || strings.ContainsAny(text, " \t\"'\\") {

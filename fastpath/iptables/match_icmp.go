@@ -119,7 +119,7 @@ func parseICMP(names []icmpType, text string) (icmpType, error) {
 		return t, fmt.Errorf("unknown ICMP type `%s'", text)
 	}
 	t.kind = uint8(n)
-	if hasCode {
+	if hasCode && code != "0:255" {
 		if n, err = strconv.ParseUint(code, 0, 8); err != nil {
 			return t, fmt.Errorf("unknown ICMP code `%s'", text)
 		}

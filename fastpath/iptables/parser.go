@@ -127,7 +127,7 @@ var coreOptions = map[string]byte{
 	"append": 'A', "delete": 'D', "check": 'C', "insert": 'I', "replace": 'R', "list": 'L',
 	"list-rules": 'S', "flush": 'F', "zero": 'Z', "new-chain": 'N', "delete-chain": 'X',
 	"rename-chain": 'E', "policy": 'P', "source": 's', "src": 's', "destination": 'd', "dst": 'd',
-	"protocol": 'p', "proto": 'p', "in-interface": 'i', "out-interface": 'o', "jump": 'j', "goto": 'g',
+	"protocol": 'p', "in-interface": 'i', "out-interface": 'o', "jump": 'j', "goto": 'g',
 	"table": 't', "match": 'm', "numeric": 'n', "verbose": 'v', "wait": 'w', "wait-interval": 'W',
 	"exact": 'x', "fragments": 'f', "version": 'V', "help": 'h', "line-numbers": '0',
 	"modprobe": 'M', "set-counters": 'c', "ipv4": '4', "ipv6": '6',

@@ -129,18 +129,17 @@ func (c *Chains) printHead(b *strings.Builder, ch *Chain, cmd *Command, counters
 	if cmd.LineNumbers {
 		b.WriteString("num  ")
 	}
-	if cmd.Verbose {
-		if cmd.Exact {
-			fmt.Fprintf(b, "%8s %8s ", "pkts", "bytes")
-		} else {
-			fmt.Fprintf(b, "%5s %5s ", "pkts", "bytes")
-		}
+	switch {
+	case cmd.Verbose && cmd.Exact:
+		fmt.Fprintf(b, "%8s %10s ", "pkts", "bytes")
+	case cmd.Verbose:
+		fmt.Fprintf(b, "%5s %5s ", "pkts", "bytes")
 	}
 	fmt.Fprintf(b, "%-9s  prot opt", "target")
 	if cmd.Verbose {
-		fmt.Fprintf(b, " %-6s %-6s", "in", "out")
+		fmt.Fprintf(b, " %-6s %-6s ", "in", "out")
 	}
-	fmt.Fprintf(b, " %-19s  %-19s\n", "source", "destination")
+	fmt.Fprintf(b, " %-19s  %-19s \n", "source", "destination")
 }
 
 // printRule is one rule of -L.
@@ -148,20 +147,20 @@ func printRule(b *strings.Builder, ch *Chain, r *Rule, number int, cmd *Command,
 	if cmd.LineNumbers {
 		fmt.Fprintf(b, "%-4d ", number)
 	}
-	if cmd.Verbose {
-		n, width := counters(ch.Name, r.ID), 5
-		if cmd.Exact {
-			width = 8
-		}
-		fmt.Fprintf(b, "%*s %*s ", width, shortNumber(n.Packets, cmd.Exact), width, shortNumber(n.Bytes, cmd.Exact))
+	n := counters(ch.Name, r.ID)
+	switch {
+	case cmd.Verbose && cmd.Exact:
+		fmt.Fprintf(b, "%8d %10d ", n.Packets, n.Bytes)
+	case cmd.Verbose:
+		fmt.Fprintf(b, "%5s %5s ", shortNumber(n.Packets, false), shortNumber(n.Bytes, false))
 	}
-	fmt.Fprintf(b, "%-9s  %s%-4s %s", r.Target.Name, mark(r.Proto.Not), protocolColumn(r), fragmentColumn(r))
+	fmt.Fprintf(b, "%-9s %s%-4s %s ", r.Target.Name, mark(r.Proto.Not), protocolColumn(r), fragmentColumn(r))
 	if cmd.Verbose {
-		fmt.Fprintf(b, " %-6s %-6s", deviceColumn(r.In), deviceColumn(r.Out))
+		fmt.Fprintf(b, " %-6s %-6s ", deviceColumn(r.In), deviceColumn(r.Out))
 	}
-	fmt.Fprintf(b, " %-19s  %-19s", addressColumn(r, r.Src), addressColumn(r, r.Dst))
+	fmt.Fprintf(b, "%s%-19s %s%-19s ", mark(r.Src.Not), addressColumn(r, r.Src), mark(r.Dst.Not), addressColumn(r, r.Dst))
 	if s := r.details(); s != "" {
-		b.WriteString("  " + s)
+		b.WriteString(" " + s)
 	}
 	b.WriteByte('\n')
 }
@@ -170,7 +169,7 @@ func mark(not bool) string {
 	if not {
 		return "!"
 	}
-	return ""
+	return " "
 }
 
 func protocolColumn(r *Rule) string {
@@ -196,7 +195,10 @@ func deviceColumn(i Interface) string {
 	if i.Name == "" {
 		return "*"
 	}
-	return mark(i.Not) + i.Name
+	if i.Not {
+		return "!" + i.Name
+	}
+	return i.Name
 }
 
 func addressColumn(r *Rule, a Address) string {
@@ -210,29 +212,7 @@ func addressColumn(r *Rule, a Address) string {
 	if prefixBits(r.Family, a.Mask) == a.Mask.BitLen() {
 		text = addressText(a.Addr)
 	}
-	return mark(a.Not) + text
-}
-
-// details are what a rule's matches and target say, as iptables-save prints them: only
-// iptables' own code knows how each match is listed.
-func (r *Rule) details() string {
-	if r.Verbatim != nil {
-		return r.Conditions()
-	}
-	var t textOf
-	for _, m := range r.Matches {
-		if m.Name == "comment" {
-			t.add("/*", m.Options[0].Args[0], "*/")
-			continue
-		}
-		t.add(m.Name)
-		t.options(m.Options)
-	}
-	if r.Target.Goto {
-		t.add("[goto]")
-	}
-	t.options(r.Target.Options)
-	return t.String()
+	return text
 }
 
 // shortNumber prints a counter as -L does: thousands as K, millions as M, unless it is exact.
