@@ -136,6 +136,11 @@ verify-docker: build ## Test the image in a real Docker engine of its own (root)
 	.ci/install docker
 	internal/check/docker/verify.sh $(ARGS)
 
+.PHONY: verify-firewall-corpus
+verify-firewall-corpus: ## Check others' rules against the real iptables: ARGS="-dir DIRECTORY" (root)
+	$(need_root)
+	$(GO) run ./internal/check/firewall/corpus $(ARGS)
+
 .PHONY: clean
 clean: ## Remove what make created, except the Go caches
 	rm -rf bin .cache

@@ -74,18 +74,7 @@ type trial struct {
 	err   error
 }
 
-func (t *trial) original() string {
-	text := t.text
-	if t.shell {
-		text = restoreText(t.text)
-	}
-	return "-A " + t.chain + " " + text
-}
-
-// restoreText turns what a shell reads into what iptables-restore reads.
-func restoreText(text string) string {
-	return strings.ReplaceAll(text, "'", `"`)
-}
+func (t *trial) original() string { return "-A " + t.chain + " " + t.text }
 
 func (t *trial) printed() []string {
 	var all []string
@@ -136,6 +125,9 @@ var module = regexp.MustCompile(`(?:-[mjgp] \S+|--[a-z0-9-]+)`)
 // accepted puts rules as they stand into iptables, without those that it refuses, and returns the
 // others and how they are listed.
 func (c *checker) accepted(ctx context.Context, f header.Family, table, head string, trials []*trial) ([]*trial, []string, error) {
+	if len(trials) > 0 && trials[0].shell {
+		return c.acceptedAlone(ctx, f, table, trials)
+	}
 	first := strings.Count(head, "\n") + 1
 	for {
 		var b strings.Builder
@@ -160,6 +152,29 @@ func (c *checker) accepted(ctx context.Context, f header.Family, table, head str
 	}
 	listed, err := c.list(ctx, f, table)
 	return trials, listed, errors.Join(err, c.clear(ctx, f, table))
+}
+
+// acceptedAlone does the same with commands.
+func (c *checker) acceptedAlone(ctx context.Context, f header.Family, table string, trials []*trial) ([]*trial, []string, error) {
+	var kept []*trial
+	for _, t := range trials {
+		args := append([]string{"-t", table, "-A", t.chain}, shellWords(t.text)...)
+		_, err := c.run(ctx, "", program(f, c.backend), args...)
+		var r *refusal
+		switch {
+		case err == nil:
+			kept = append(kept, t)
+		case !errors.As(err, &r):
+			return nil, nil, err
+		default:
+			c.report.refused++
+			if c.verbose {
+				fmt.Fprintf(c.out, "%s refuses %s: %v\n", c.backend, t.original(), err)
+			}
+		}
+	}
+	listed, err := c.list(ctx, f, table)
+	return kept, listed, errors.Join(err, c.clear(ctx, f, table))
 }
 
 // without leaves out a refused rule, and if it is from a long file, all that are like it.
@@ -247,14 +262,13 @@ func (c *checker) same(f *file, trials []*trial, before, after []string) {
 	c.readBack(f, trials, before)
 }
 
-// readBack compares the package's notation with iptables', and what it reads from that.
+// readBack reads what iptables lists: what it says of a rule that is understood must mean the same
+// as one of the rules. It also counts where the notation is another.
 func (c *checker) readBack(f *file, trials []*trial, listed []string) {
-	ours := map[string]int{}
+	ours := map[string]bool{}
 	for _, t := range trials {
-		for i, p := range t.printed() {
-			if _, reason := t.rules[i].Lower(nil); reason == "" {
-				ours[withoutEmpty(p)]++
-			}
+		for _, r := range t.rules {
+			ours[meaning(t.chain, r)] = true
 		}
 	}
 	for _, l := range listed {
@@ -268,7 +282,7 @@ func (c *checker) readBack(f *file, trials []*trial, listed []string) {
 			fmt.Fprintf(c.out, "%s: cannot read what %s lists: %s: %v\n", f.name, c.backend, l, err)
 			continue
 		}
-		if _, reason := r.Lower(nil); reason == "" && ours[withoutEmpty("-A "+rule[1]+" "+r.String())] == 0 {
+		if m := meaning(rule[1], r); m != "" && !ours[m] {
 			c.report.different++
 			fmt.Fprintf(c.out, "%s: %s lists what is not one of the rules:\n\t%s\n", f.name, c.backend, l)
 		}
@@ -281,12 +295,12 @@ func (c *checker) readBack(f *file, trials []*trial, listed []string) {
 	}
 }
 
-// withoutEmpty leaves out matches that match every packet of their protocol. iptables-nft does not list
-// some of them.
-func withoutEmpty(rule string) string {
-	for _, m := range []string{"tcp", "udp"} {
-		rule = strings.Replace(rule+" ", " -m "+m+" -j ", " -j ", 1)
-		rule = strings.TrimSuffix(strings.TrimRight(rule, " "), " -m "+m)
+// meaning returns which packets a rule matches and what it does with them, or "" if the
+// package does not know it exactly. Not the notation, because iptables-nft rewrites some.
+func meaning(chain string, r *iptables.Rule) string {
+	lowered, reason := r.Lower(nil)
+	if reason != "" {
+		return ""
 	}
-	return rule
+	return fmt.Sprint(chain, lowered.Boxes, r.Target.String(), r.Comment())
 }

@@ -177,3 +177,14 @@ func program(f header.Family, backend string) string {
 	}
 	return name
 }
+
+// shellWords cuts a rule into words as a shell does, as far as the files need it.
+func shellWords(text string) []string {
+	var words []string
+	for _, m := range shellWord.FindAllString(text, -1) {
+		words = append(words, strings.NewReplacer(`\"`, `"`, `\\`, `\`, `"`, "", "'", "").Replace(m))
+	}
+	return words
+}
+
+var shellWord = regexp.MustCompile(`(?:[^\s"']|"(?:[^"\\]|\\.)*"|'[^']*')+`)

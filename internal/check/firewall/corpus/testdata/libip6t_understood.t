@@ -1,0 +1,12 @@
+:FORWARD
+-s 2001:db8::/32 ! -d 2001:db8::1 -j ACCEPT;;OK
+-s ::1.2.3.4 -d ::ffff:1.2.3.4;;OK
+-s 2001:db8::/ffff:0:ffff::;;OK
+-m iprange --src-range 2001:db8::1-2001:db8::ffff;;OK
+-p icmpv6 --icmpv6-type echo-request -j ACCEPT;;OK
+-p ipv6-icmp -m icmp6 ! --icmpv6-type 1/4;;OK
+-p 58 --icmpv6-type router-advertisement;;OK
+-m hl --hl-gt 3;;OK
+-m hl ! --hl-eq 255;;OK
+-m frag --fragfirst;;OK
+-p tcp --dport 80 -g INPUT;;FAIL

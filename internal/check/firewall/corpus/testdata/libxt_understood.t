@@ -1,0 +1,54 @@
+:INPUT,FORWARD,OUTPUT
+-p tcp -m tcp --sport 1:1023 ! --dport 22;=;OK
+-p tcp -m tcp ! --sport 0:1023 --dport ssh -j ACCEPT;;OK
+-p tcp --syn -j DROP;;OK
+-p tcp ! --syn --dport 80:;;OK
+-p tcp --tcp-flags ALL NONE -j DROP;;OK
+-p tcp --tcp-flags syn,FIN SYN,FIN -j DROP;;OK
+-p tcp ! --tcp-flags SYN,RST SYN;;OK
+-p tcp --tcp-option 2;;OK
+-p udp --dport 0:65535;;OK
+-p udp -m udp ! --dport 53 --sport 53;;OK
+-p tcp -m multiport --dports 22,80,8000:8080 -j ACCEPT;;OK
+-p udp -m multiport ! --ports 53,67:68;;OK
+-p udp -m multiport --source-ports 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15;;OK
+-p tcp -m multiport --dports 80 --syn;;OK
+-p udplite -m multiport --sports 1:65535;;OK
+-p dccp -m dccp --dport 1:2;;OK
+-p sctp -m sctp --sport 5 ! --dport 6;;OK
+-p sctp -m sctp --chunk-types any DATA,INIT;;OK
+-p 47 -j ACCEPT;;OK
+! -p udp -j ACCEPT;;OK
+-m state --state NEW,ESTABLISHED;;OK
+-m state ! --state invalid -j RETURN;;OK
+-m conntrack --ctstate NEW,DNAT,UNTRACKED -j ACCEPT;;OK
+-m conntrack ! --ctstate RELATED --ctdir REPLY;;OK
+-m conntrack --ctdir ORIGINAL;;OK
+-m conntrack --ctstatus ASSURED --ctproto 6;;OK
+-m length --length 100:;;OK
+-m length ! --length 84;;OK
+-m dscp --dscp 46;;OK
+-m dscp ! --dscp-class AF11;;OK
+-m tos --tos Minimize-Delay;;OK
+-m tos ! --tos 0x04/0x1f;;OK
+-m tos --tos 7;;OK
+-m ecn --ecn-ip-ect 2;;OK
+-p tcp -m ecn ! --ecn-tcp-cwr --ecn-tcp-ece;;OK
+-m comment --comment plain;;OK
+-m comment --comment "two words" -j DROP;;OK
+-m comment --comment "-j ACCEPT" -j DROP;;OK
+-m comment --comment first -m comment --comment second;;OK
+-m limit --limit 3/minute --limit-burst 7 -j ACCEPT;;OK
+-m policy --dir in --pol ipsec --strict --reqid 1 --proto esp --mode tunnel --next --reqid 2;;OK
+-m mark --mark 0x1/0xff;;OK
+-m statistic --mode nth --every 3 --packet 0;;OK
+-m recent --set --name here --rsource;;OK
+-m u32 --u32 "0x0&0xff=0x5";;OK
+-m string --string "-j ACCEPT" --algo bm -j DROP;;OK
+-m hashlimit --hashlimit-above 1/s --hashlimit-name a --hashlimit-mode srcip,dstport;;OK
+-j LOG --log-prefix "-j DROP " --log-level 4;;OK
+-j NFLOG --nflog-group 3 --nflog-prefix "!";;OK
+-j MARK --set-mark 3;;OK
+-j REJECT;;OK
+-p tcp -j REJECT --reject-with tcp-reset;;OK
+--protocol tcp -j DROP --match comment --comment=equals;;OK
