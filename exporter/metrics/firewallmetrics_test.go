@@ -143,6 +143,19 @@ func TestRulesThatDropComeFirst(t *testing.T) {
 	}
 }
 
+// Rules that say the same have one UUID, and so one series; when one of them is gone, it does not
+// decrease.
+func TestEqualRules(t *testing.T) {
+	c := ruleCounts{max: DefaultMaxSeries}
+	for i, want := range []uint64{5, 5, 6} {
+		rules := [][]FirewallRule{{ruleOf(1, "drop", 2), ruleOf(1, "drop", 3)}, {ruleOf(1, "drop", 2)}, {ruleOf(1, "drop", 3)}}[i]
+		f := c.fold([]TenantFirewall{{Tenant: "red", Rules: rules}})
+		if got := f[0].Rules[0]; got.Packets != want || got.Bytes != want*84 || len(f[0].Rules) != 2 {
+			t.Errorf("%d: %v, want %d packets", i, f[0].Rules, want)
+		}
+	}
+}
+
 // A tenant that is no longer there leaves its series to others.
 func TestSeriesOfATenantThatIsGone(t *testing.T) {
 	c := ruleCounts{max: 1}

@@ -25,8 +25,8 @@ type ruleCounts struct {
 type tenantRules struct {
 	// last is what each rule had counted when it was last seen.
 	last map[FirewallRuleKey]FirewallRule
-	// own are the rules that have series of their own.
-	own map[FirewallRuleKey]bool
+	// own are the rules that have series of their own, with what these show.
+	own map[FirewallRuleKey]FirewallRule
 	// rest sums up the others, by verdict, place and network.
 	rest map[FirewallRuleKey]FirewallRule
 }
@@ -53,10 +53,10 @@ func (c *ruleCounts) fold(firewalls []TenantFirewall) []TenantFirewall {
 		f := &firewalls[i]
 		t := c.tenants[f.Tenant]
 		if t == nil {
-			t = &tenantRules{own: map[FirewallRuleKey]bool{}, rest: map[FirewallRuleKey]FirewallRule{}}
+			t = &tenantRules{own: map[FirewallRuleKey]FirewallRule{}, rest: map[FirewallRuleKey]FirewallRule{}}
 			c.tenants[f.Tenant] = t
 		}
-		f.Rules = c.ofTenant(t, slices.SortedFunc(slices.Values(f.Rules), byWeight))
+		f.Rules = c.ofTenant(t, merge(f.Rules))
 	}
 	return firewalls
 }
@@ -78,18 +78,20 @@ func (c *ruleCounts) ofTenant(t *tenantRules, rules []FirewallRule) []FirewallRu
 	var out []FirewallRule
 	for _, r := range rules {
 		key := r.FirewallRuleKey
-		_, known := t.last[key]
-		if !t.own[key] && !known && len(t.own) < MaxRuleSeries && c.series < c.max {
-			t.own[key] = true
+		before, known := t.last[key]
+		shown, own := t.own[key]
+		if !own && !known && len(t.own) < MaxRuleSeries && c.series < c.max {
+			own = true
 			c.series++
 		}
-		if t.own[key] {
-			out = append(out, r)
+		r.Packets, r.Bytes = since(before.Packets, r.Packets), since(before.Bytes, r.Bytes)
+		if !own {
+			t.add(r)
 			continue
 		}
-		before := t.last[key]
-		r.Packets, r.Bytes = since(before.Packets, r.Packets), since(before.Bytes, r.Bytes)
-		t.add(r)
+		r.Packets, r.Bytes = shown.Packets+r.Packets, shown.Bytes+r.Bytes
+		t.own[key] = r
+		out = append(out, r)
 	}
 	t.last = now
 	for _, r := range t.rest {
@@ -107,10 +109,20 @@ func (t *tenantRules) add(r FirewallRule) {
 	t.rest[r.FirewallRuleKey] = sum
 }
 
-// since returns by how much a count has grown, all of it if it began anew.
-func since(before, now uint64) uint64 {
-	if now < before {
-		return now
+// since returns by how much a count has grown. It is less than before when one of several rules
+// that say the same, and so have one UUID, is gone.
+func since(before, now uint64) uint64 { return now - min(before, now) }
+
+// merge adds up rules that nothing distinguishes, and returns them in order.
+func merge(rules []FirewallRule) []FirewallRule {
+	sorted := slices.SortedFunc(slices.Values(rules), byWeight)
+	out := sorted[:0]
+	for _, r := range sorted {
+		if n := len(out); n > 0 && out[n-1].FirewallRuleKey == r.FirewallRuleKey {
+			out[n-1].Packets, out[n-1].Bytes = out[n-1].Packets+r.Packets, out[n-1].Bytes+r.Bytes
+			continue
+		}
+		out = append(out, r)
 	}
-	return now - before
+	return out
 }

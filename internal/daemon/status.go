@@ -57,7 +57,8 @@ func (d *daemon) statsOf(s agent.Status) metrics.AgentStats {
 		RefusedNetfilter: len(s.Refused.Netfilter),
 		NamesUnknown:     s.Inventory.Unknown, Lookups: s.Inventory.Looks, LookupsFailed: s.Inventory.Failed,
 		MetricPushes: pushes.Pushed, MetricPushesFailed: pushes.Failed,
-		API: d.api.stats(),
+		API:       d.api.stats(),
+		Firewalls: d.firewallStats(),
 		Tenants: metrics.TenantStats{
 			InForce: int(d.tenancy.count.Load()), Refused: int(d.tenancy.refused.Load()),
 			Conflicts: len(s.Tenants.Conflicts), Unmatched: len(s.Tenants.Unmatched), Doubtful: s.Tenants.Doubtful,
