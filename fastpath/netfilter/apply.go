@@ -85,3 +85,17 @@ func (t *Tables) Installed(ctx context.Context, family header.Family) (*Installe
 	}
 	return parseInstalled(family, out)
 }
+
+// Save returns all tables of a family as iptables-save prints them, without counters. Options.Kind
+// says of which iptables.
+func Save(ctx context.Context, o Options, family header.Family) (string, error) {
+	t := locate(ctx, o, o.Kind)
+	if t == nil {
+		return "", missing(o.Kind)
+	}
+	p, err := t.toolsOf(family)
+	if err != nil {
+		return "", err
+	}
+	return t.run(ctx, "", p.save)
+}

@@ -38,7 +38,7 @@ func parseInstalled(family header.Family, text string) (*Installed, error) {
 			table = l[1:]
 		case table != "filter":
 		case strings.HasPrefix(l, ":"):
-			if name, _, _ := strings.Cut(l[1:], " "); ours(name) {
+			if name, _, _ := strings.Cut(l[1:], " "); Ours(name) {
 				i.Chains[name] = nil
 			}
 		case strings.HasPrefix(l, "["):
@@ -49,7 +49,7 @@ func parseInstalled(family header.Family, text string) (*Installed, error) {
 			if chain == forward {
 				place++
 				i.inForward(place, rule)
-			} else if ours(chain) {
+			} else if Ours(chain) {
 				i.enter(chain, rule, count)
 			}
 		}

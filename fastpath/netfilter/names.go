@@ -63,5 +63,5 @@ func owns(base, chain string) bool {
 	return false
 }
 
-// ours reports whether a chain is dwell's.
-func ours(chain string) bool { return chain == root || strings.HasPrefix(chain, root+"-") }
+// Ours reports whether a chain of table filter is dwell's.
+func Ours(chain string) bool { return chain == root || strings.HasPrefix(chain, root+"-") }

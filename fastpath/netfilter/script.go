@@ -143,7 +143,7 @@ func (i *Installed) otherJumps(base string) block {
 // of dwell's.
 func jumpOf(text string) string {
 	words := strings.Fields(text)
-	if len(words) != 4 || words[0] != "-i" && words[0] != "-o" || words[2] != "-j" || !ours(words[3]) {
+	if len(words) != 4 || words[0] != "-i" && words[0] != "-o" || words[2] != "-j" || !Ours(words[3]) {
 		return ""
 	}
 	return words[3]

@@ -5,13 +5,17 @@
 // dropped early, and which bit of the mark is free.
 //
 // It claims too much rather than too little: a rule that it does not understand may match any
-// packet and do anything.
+// packet and do anything. Rules of legacy iptables are read as iptables-save prints them.
+// Those of nf_tables, which include those of its iptables, are read over netlink, expression by
+// expression, because the libraries for it leave out what they do not know.
 package premises
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/dwelltrace/dwell/fastpath/header"
 	"github.com/dwelltrace/dwell/fastpath/scope"
@@ -20,26 +24,28 @@ import (
 
 // Premises are what holds for one tenant's packets of one family.
 type Premises struct {
-	// Defer are packets of the tenant whose destination may be translated before FORWARD.
+	// Defer are packets from the tenant about which nothing may be decided at TC ingress: those
+	// whose destination may be translated or whose header may be changed before FORWARD, and those
+	// that a rule does something with before FORWARD that can be seen.
 	Defer []header.Box
 	// Zones are the zones of connection tracking in which the tenant's packets may be, in order;
 	// 0 is always one.
 	Zones []uint16
-	// Marks are those, beside 0, that the host's routing may ask for.
+	// Marks are those, beside 0, that the host's routing may ask for, in order.
 	Marks []uint32
-	// NoDrop says why a packet must not be dropped at TC ingress, such as that a rule logs it
-	// before FORWARD. "" if it may be.
+	// NoDrop says why no packet must be dropped at TC ingress, such as that a rule logs all
+	// packets before FORWARD. "" if they may be.
 	NoDrop string
 	// ICMPState says which rule looks at the state of connections, so that ICMP, of which
 	// the programs cannot tell whether there is a connection, must not be dropped at TC ingress.
 	// The tenants' own rules are not counted. "" if none does.
 	ICMPState string
-	// NoTag says why packets must not be tagged at TC ingress: what FORWARD will see cannot be
-	// told from what arrives. Then nothing may be decided at TC ingress. "" if they may be.
+	// NoTag says why nothing may be decided at TC ingress: Defer has all packets. "" if it has
+	// not.
 	NoTag string
 }
 
-// Foreign is the rules of others in one namespace, at one moment.
+// Foreign is the rules of others in one namespace, at one moment. It is not modified.
 type Foreign struct {
 	// FreeBit is the highest bit of the mark that nobody uses, or 0.
 	FreeBit uint32
@@ -48,22 +54,78 @@ type Foreign struct {
 	// Bridged4 and Bridged6 are set if iptables sees packets between ports of one bridge
 	// (bridge-nf-call-iptables).
 	Bridged4, Bridged6 bool
+	// Bypass says which rule sends packets of known connections past FORWARD, so that no
+	// firewall sees them: a flow table of nf_tables. "" if none does.
+	Bypass string
+
+	chains []*chain
+	marks  map[header.Family][]uint32
+	// unread says why there are rules that could not be read, or is "".
+	unread string
 }
 
-// Read reads the rules of others in the namespace, nil for the process's.
-func Read(_ context.Context, _ *netns.NS) (*Foreign, error) {
-	return nil, errors.ErrUnsupported
+// attempts is how often rules are read that change meanwhile.
+const attempts = 10
+
+// errChanged is that rules changed while they were read.
+var errChanged = errors.New("rules change all the time")
+
+// Read reads the rules of others in the namespace, nil for the process's. Legacy rules that it
+// has no program for are not an error: then nothing is allowed.
+func Read(ctx context.Context, ns *netns.NS) (*Foreign, error) {
+	f := &Foreign{marks: map[header.Family][]uint32{}}
+	if err := f.readSettings(ns); err != nil {
+		return nil, err
+	}
+	used, err := f.readRouting(ns)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.readLegacy(ctx, ns); err != nil {
+		return nil, err
+	}
+	nft, err := readNFT(ns)
+	if err != nil {
+		return nil, fmt.Errorf("reading nf_tables: %w", err)
+	}
+	f.chains = append(f.chains, nft...)
+	for _, c := range f.chains {
+		for _, r := range c.rules {
+			used |= r.bits
+			if r.bypasses && f.Bypass == "" {
+				f.Bypass = r.where
+			}
+		}
+	}
+	for bit := uint32(1) << 31; bit != 0 && f.FreeBit == 0; bit >>= 1 {
+		if used&bit == 0 {
+			f.FreeBit = bit
+		}
+	}
+	return f, nil
 }
 
 // For returns what holds for the tenant. The addresses are all those of the host.
-func (f *Foreign) For(_ header.Family, _ *scope.Tenant, _ []netip.Addr) *Premises {
-	return nil
-}
-
-// Watch calls changed after the rules of others may have changed, also dwell's own, until ctx is
-// done. It does so from one goroutine, once at first when nothing that happens after it can be
-// missed. Rules of legacy iptables are compared every second, because the kernel does not
-// announce them.
-func Watch(_ context.Context, _ *netns.NS, _ func()) error {
-	return errors.ErrUnsupported
+func (f *Foreign) For(family header.Family, t *scope.Tenant, local []netip.Addr) *Premises {
+	w := newWalk(f, family, t, local)
+	w.run()
+	p := &w.premises
+	p.Marks = f.marks[family]
+	for _, c := range f.chains {
+		if !c.sees(family) {
+			continue
+		}
+		for _, r := range c.rules {
+			if r.state && p.ICMPState == "" {
+				p.ICMPState = r.where + " looks at the state of connections"
+			}
+		}
+	}
+	if f.unread != "" {
+		w.all(f.unread)
+		p.NoDrop, p.ICMPState = f.unread, f.unread
+	}
+	slices.Sort(p.Zones)
+	p.Zones = slices.Compact(p.Zones)
+	return p
 }
