@@ -175,7 +175,7 @@ func (a *asked) command(ctx context.Context, words []string) error {
 		}
 		words = c.Words
 	}
-	r := firewall.Request{Tenant: a.flags.tenant, Words: words, DryRun: a.flags.dryRun, AffectOthers: a.flags.affectOthers}
+	r := firewall.Request{Tenant: a.flags.tenant, Words: words, DryRun: a.flags.dryRun, AffectOthers: a.flags.affectOthers, Operator: a.flags.direct}
 	answer, err := a.firewall.Do(ctx, r)
 	if err != nil {
 		return a.failed(ctx, err, words, "")

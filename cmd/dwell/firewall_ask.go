@@ -19,6 +19,7 @@ import (
 	agentapi "github.com/dwelltrace/dwell/internal/backend"
 	"github.com/dwelltrace/dwell/internal/backend/api"
 	"github.com/dwelltrace/dwell/internal/backend/client"
+	"github.com/dwelltrace/dwell/internal/daemon"
 )
 
 // asked is a firewall that is asked by a command: an agent's, or without an agent.
@@ -64,11 +65,16 @@ func nobodyServes(ctx context.Context, socket string) bool {
 }
 
 // openDirect opens the firewall without an agent.
-func (a *asked) openDirect(context.Context) error {
+func (a *asked) openDirect(ctx context.Context) error {
 	if err := privileges("dwell firewall --direct"); err != nil {
 		return err
 	}
-	return errors.New("it cannot be done without an agent yet")
+	m, err := daemon.OpenFirewall(ctx, daemon.Options{File: a.flags.config, Environ: os.Environ(), Stderr: a.err})
+	if err != nil {
+		return err
+	}
+	a.firewall, a.close = m, m.Close
+	return nil
 }
 
 // failed says why there is no answer. words and text are what the firewall was given.

@@ -78,7 +78,7 @@ func isCommand(word string) bool { return word == "iptables" || word == "ip6tabl
 
 // apply puts rules in force, or says what would become of them.
 func (a *asked) apply(ctx context.Context, r firewall.Restore, dry bool) error {
-	r.Tenant, r.DryRun = a.flags.tenant, dry
+	r.Tenant, r.DryRun, r.Operator = a.flags.tenant, dry, a.flags.direct
 	done := waiting(a.err, fmt.Sprintf("putting %s in force", counted(strings.Count(r.Text, "\n-"), "rule")))
 	restored, err := a.firewall.Restore(ctx, r)
 	done()

@@ -107,7 +107,9 @@ func (q *request) why(ctx context.Context, err error) *refusal {
 	case ctx.Err() != nil:
 		return refuse(api.CodeBusy, "the firewall has not answered within "+q.server.changeTimeout.String()+"; nothing was changed, try again later")
 	}
-	q.server.log.Error("the firewall failed", "caller", q.caller.name(), "tenant", q.tenantID, "error", err)
+	if !q.audited {
+		q.server.log.Error("the firewall failed", "caller", q.caller.name(), "tenant", q.tenantID, "error", err)
+	}
 	if q.rights.operator {
 		return refuse(api.CodeFailed, err.Error())
 	}
@@ -145,7 +147,7 @@ func (q *request) command(ctx context.Context) (any, error) {
 		return nil, err
 	}
 	q.words = c.Words
-	a, err := q.server.firewall.Do(ctx, firewall.Request{Tenant: q.tenantID, Words: c.Words, DryRun: c.DryRun, AffectOthers: c.AffectOthers})
+	a, err := q.server.firewall.Do(ctx, firewall.Request{Tenant: q.tenantID, Words: c.Words, DryRun: c.DryRun, AffectOthers: c.AffectOthers, Operator: q.rights.operator})
 	if !c.DryRun {
 		q.auditCommand(c, a, err)
 	}
@@ -165,7 +167,7 @@ func (q *request) putRules(ctx context.Context) (any, error) {
 	if err := checkText(q.text); err != nil {
 		return nil, err
 	}
-	r, err := q.server.firewall.Restore(ctx, firewall.Restore{Tenant: q.tenantID, Family: q.familyNumber(), Text: q.text, DryRun: dry})
+	r, err := q.server.firewall.Restore(ctx, firewall.Restore{Tenant: q.tenantID, Family: q.familyNumber(), Text: q.text, DryRun: dry, Operator: q.rights.operator})
 	if !dry {
 		q.auditRules(r, err)
 	}
@@ -191,7 +193,7 @@ func (q *request) checkFirewall(ctx context.Context) (any, error) {
 		return nil, err
 	}
 	q.words = c.Words
-	a, err := q.server.firewall.Do(ctx, firewall.Request{Tenant: q.tenantID, Words: c.Words, DryRun: true, AffectOthers: c.AffectOthers})
+	a, err := q.server.firewall.Do(ctx, firewall.Request{Tenant: q.tenantID, Words: c.Words, DryRun: true, AffectOthers: c.AffectOthers, Operator: q.rights.operator})
 	if err != nil {
 		return nil, err
 	}
@@ -210,7 +212,7 @@ func (q *request) checkFile(ctx context.Context, c api.FirewallCheck) (any, erro
 		return nil, err
 	}
 	q.text = c.Text
-	r, err := q.server.firewall.Restore(ctx, firewall.Restore{Tenant: q.tenantID, Family: c.Family, Text: c.Text, DryRun: true})
+	r, err := q.server.firewall.Restore(ctx, firewall.Restore{Tenant: q.tenantID, Family: c.Family, Text: c.Text, DryRun: true, Operator: q.rights.operator})
 	if err != nil {
 		return nil, err
 	}

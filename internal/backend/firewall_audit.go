@@ -27,6 +27,7 @@ func (c *caller) name() string {
 
 // audit logs a change and what came of it.
 func (q *request) audit(command string, err error, more ...any) {
+	q.audited = true
 	if len(command) > maxLogged {
 		command = strings.ToValidUTF8(command[:maxLogged], "") + "…"
 	}

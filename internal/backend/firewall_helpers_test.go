@@ -21,6 +21,8 @@ type fakeFirewall struct {
 
 	mu    sync.Mutex
 	calls []string
+	// operator is whether the last one to ask for a change was one.
+	operator bool
 }
 
 func (f *fakeFirewall) note(ctx context.Context, format string, args ...any) error {
@@ -31,6 +33,12 @@ func (f *fakeFirewall) note(ctx context.Context, format string, args ...any) err
 		return f.wait(ctx)
 	}
 	return f.err
+}
+
+func (f *fakeFirewall) asked(operator bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.operator = operator
 }
 
 // took returns what was asked for since it was last called.
@@ -44,6 +52,7 @@ func (f *fakeFirewall) took() []string {
 
 func (f *fakeFirewall) Do(ctx context.Context, r firewall.Request) (*firewall.Answer, error) {
 	err := f.note(ctx, "do %s %q dry=%t others=%t", r.Tenant, r.Words, r.DryRun, r.AffectOthers)
+	f.asked(r.Operator)
 	if strings.Contains(strings.Join(r.Words, " "), "nat") && !r.AffectOthers {
 		return &firewall.Answer{Place: firewall.Refused, Reason: "the table nat is not the tenant's", Witness: "icmp 192.0.2.1 > 192.0.2.2", Whose: "the host"}, err
 	}
@@ -52,6 +61,7 @@ func (f *fakeFirewall) Do(ctx context.Context, r firewall.Request) (*firewall.An
 
 func (f *fakeFirewall) Restore(ctx context.Context, r firewall.Restore) (*firewall.Restored, error) {
 	err := f.note(ctx, "restore %s %d %q dry=%t", r.Tenant, r.Family, r.Text, r.DryRun)
+	f.asked(r.Operator)
 	return &firewall.Restored{Done: true, CompileTime: 5, SwapTime: 6}, err
 }
 

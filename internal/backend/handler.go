@@ -79,6 +79,8 @@ type request struct {
 	body  []byte
 	words []string
 	text  string
+	// audited is set if the log has a line about it.
+	audited bool
 }
 
 // ServeHTTP implements [http.Handler].
