@@ -16,21 +16,19 @@ import (
 func BenchmarkCompile(b *testing.B) {
 	for _, f := range synth.Flavours() {
 		for _, n := range []int{1, 10, 100, 1000, 10000} {
-			for _, stateless := range []bool{false, true} {
-				b.Run(fmt.Sprintf("%s/%d/stateless=%v", f, n, stateless), func(b *testing.B) {
-					benchmarkCompile(b, f, n, stateless)
-				})
-			}
+			rules := synth.Make(f, n, 1)
+			b.Run(fmt.Sprintf("%s/%d/v4", f, n), func(b *testing.B) { benchmarkCompile(b, rules) })
+			b.Run(fmt.Sprintf("%s/%d/v6", f, n), func(b *testing.B) { benchmarkCompile(b, rules.V6()) })
 		}
 	}
 }
 
-func benchmarkCompile(b *testing.B, f synth.Flavour, n int, stateless bool) {
-	rules := synth.Make(f, n, 1).Set()
+func benchmarkCompile(b *testing.B, of *synth.Rules) {
+	rules := of.Set()
 	var d *diagram.Diagram
 	for b.Loop() {
 		var err error
-		if d, err = diagram.Compile(rules, diagram.Options{Stateless: stateless}); err != nil {
+		if d, err = diagram.Compile(rules, diagram.Options{}); err != nil {
 			b.Skip(err)
 		}
 	}

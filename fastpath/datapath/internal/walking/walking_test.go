@@ -53,6 +53,9 @@ func TestWalkEqualsGo(t *testing.T) {
 		for _, n := range []int{1, 10, 100, 1000} {
 			for seed := range uint64(8) {
 				rules := synth.Make(f, n, seed)
+				if seed%2 == 1 {
+					rules = rules.V6()
+				}
 				d, err := diagram.Compile(rules.Set(), diagram.Options{Stateless: seed%4 == 3})
 				if err != nil {
 					t.Fatal(err)
@@ -78,7 +81,7 @@ func TestBrokenDiagram(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := &diagram.Diagram{Nodes: nodes, Leaves: []ruleset.Outcome{{Verdict: ruleset.Defer}}}
-			w.compare(t, d, []header.Packet{synth.Plain()})
+			w.compare(t, d, []header.Packet{synth.Plain(header.V4)})
 			if leaf, o := d.Judge(&header.Packet{}); leaf != 0 || o.Verdict != ruleset.Defer {
 				t.Error(leaf, o)
 			}
@@ -94,7 +97,7 @@ func TestUnknownWord(t *testing.T) {
 		n[i] = diagram.LeafBit | uint32(ruleset.Defer)<<diagram.VerdictShift
 	}
 	d := &diagram.Diagram{Nodes: []diagram.Node{n}, Leaves: []ruleset.Outcome{{Verdict: ruleset.Defer}, {Verdict: ruleset.Drop}}}
-	load(t).compare(t, d, []header.Packet{synth.Plain()})
+	load(t).compare(t, d, []header.Packet{synth.Plain(header.V4)})
 	if leaf, _ := d.Judge(&header.Packet{}); leaf != 1 {
 		t.Error(leaf)
 	}
@@ -107,26 +110,29 @@ func BenchmarkWalk(b *testing.B) {
 	w := load(b)
 	for _, f := range synth.Flavours() {
 		for _, n := range []int{1, 10, 100, 1000, 10000} {
-			b.Run(fmt.Sprintf("%s/%d", f, n), func(b *testing.B) {
-				rules := synth.Make(f, n, 1)
-				d, err := diagram.Compile(rules.Set(), diagram.Options{})
-				if err != nil {
-					b.Skip(err)
-				}
-				w.compare(b, d, synth.Packets(rules, Packets, 1))
-				var t Time
-				for b.Loop() {
-					if t, err = w.Time(1_000_000); err != nil {
-						b.Fatal(err)
-					}
-				}
-				b.ReportMetric(0, "ns/op")
-				b.ReportMetric(float64((t.Same - t.Nowhere).Nanoseconds()), "ns/same")
-				b.ReportMetric(float64((t.Next - t.Nowhere).Nanoseconds()), "ns/next")
-				b.ReportMetric(float64(t.Nowhere.Nanoseconds()), "ns/nowhere")
-				b.ReportMetric(float64(d.Depth), "depth")
-				b.ReportMetric(float64(len(d.Nodes))/16, "KiB")
-			})
+			rules := synth.Make(f, n, 1)
+			b.Run(fmt.Sprintf("%s/%d/v4", f, n), func(b *testing.B) { w.benchmark(b, rules) })
+			b.Run(fmt.Sprintf("%s/%d/v6", f, n), func(b *testing.B) { w.benchmark(b, rules.V6()) })
 		}
 	}
+}
+
+func (w *Walker) benchmark(b *testing.B, rules *synth.Rules) {
+	d, err := diagram.Compile(rules.Set(), diagram.Options{})
+	if err != nil {
+		b.Skip(err)
+	}
+	w.compare(b, d, synth.Packets(rules, Packets, 1))
+	var t Time
+	for b.Loop() {
+		if t, err = w.Time(1_000_000); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(float64((t.Same - t.Nowhere).Nanoseconds()), "ns/same")
+	b.ReportMetric(float64((t.Next - t.Nowhere).Nanoseconds()), "ns/next")
+	b.ReportMetric(float64(t.Nowhere.Nanoseconds()), "ns/nowhere")
+	b.ReportMetric(float64(d.Depth), "depth")
+	b.ReportMetric(float64(len(d.Nodes))/16, "KiB")
 }

@@ -36,10 +36,10 @@ const (
 // Flavours returns all.
 func Flavours() []Flavour { return []Flavour{ACL, FW, IPC, Never, Sources, Zones} }
 
-// Make returns n rules of a flavour.
+// Make returns n rules of a flavour, for IPv4.
 func Make(f Flavour, n int, seed uint64) *Rules {
 	g := &maker{Rand: rand.New(rand.NewPCG(seed, uint64(n)))}
-	r := &Rules{Policy: ruleset.Pass}
+	r := &Rules{Family: header.V4, Policy: ruleset.Pass}
 	switch f {
 	case Never:
 		g.never(r, n)

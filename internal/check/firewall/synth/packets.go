@@ -4,6 +4,7 @@ package synth
 
 import (
 	"math/rand/v2"
+	"net/netip"
 
 	"github.com/dwelltrace/dwell/fastpath/header"
 )
@@ -18,13 +19,13 @@ func Packets(r *Rules, n int, seed uint64) []header.Packet {
 	}
 	packets := make([]header.Packet, n)
 	for i := range packets {
-		packets[i] = draw(g, boxes, i%2 == 0)
+		packets[i] = draw(g, r.Family, boxes, i%2 == 0)
 	}
 	return packets
 }
 
-func draw(g *rand.Rand, boxes []header.Box, one bool) header.Packet {
-	p := Plain()
+func draw(g *rand.Rand, f header.Family, boxes []header.Box, one bool) header.Packet {
+	p := Plain(f)
 	b := &boxes[g.IntN(len(boxes))]
 	for w := range header.Words {
 		if !one {
@@ -52,12 +53,17 @@ func draw(g *rand.Rand, boxes []header.Box, one bool) header.Packet {
 }
 
 // Plain returns a packet of a new connection that no rule of [Never] matches.
-func Plain() header.Packet {
-	p := header.Packet{Family: header.V4}
+func Plain(f header.Family) header.Packet {
+	p := header.Packet{Family: f}
 	p.Words = [header.Words]uint32{
-		header.Proto: header.TCP, header.Src0: ten | 2, header.Dst0: 192<<24 | 2<<8 | 1, // 192.0.2.1
-		header.Sport: 40000, header.Dport: 5001, header.Flags: 0x02, header.Length: 60, header.TTL: 63,
-		header.State: header.StateOf(header.New, 0), header.Origin: header.From,
+		header.Proto: header.TCP, header.Sport: 40000, header.Dport: 5001, header.Flags: 0x02,
+		header.Length: 60, header.TTL: 63, header.State: header.StateOf(header.New, 0), header.Origin: header.From,
 	}
+	from, to := netip.AddrFrom4([4]byte{10, 0, 0, 2}), netip.AddrFrom4([4]byte{192, 0, 2, 1})
+	if f == header.V6 {
+		from, to = address6(from), address6(to)
+	}
+	p.SetAddress(header.Src0, from)
+	p.SetAddress(header.Dst0, to)
 	return p
 }

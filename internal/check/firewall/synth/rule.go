@@ -16,7 +16,8 @@ type Rule struct {
 	Chain string
 	// Source and Destination are not valid if any will do.
 	Source, Destination netip.Prefix
-	// Proto is 0 if any will do. Ports are of TCP and UDP only.
+	// Proto is 0 if any will do. Ports are of TCP and UDP only, and there are 15 at most, of which a range
+	// counts as two.
 	Proto        uint8
 	Sport, Dport header.Set
 	// States is nil if any will do.
@@ -69,7 +70,7 @@ func (r *Rule) Args() []string {
 		add("-d", r.Destination.String())
 	}
 	if r.Proto != 0 {
-		add("-p", map[uint8]string{header.TCP: "tcp", header.UDP: "udp", header.ICMP: "icmp"}[r.Proto])
+		add("-p", map[uint8]string{header.TCP: "tcp", header.UDP: "udp", header.ICMP: "icmp", header.ICMPv6: "ipv6-icmp"}[r.Proto])
 	}
 	if r.Sport != nil {
 		add("-m", "multiport", "--sports", ports(r.Sport))
@@ -117,6 +118,7 @@ func names(of []header.CT) string {
 
 // Rules are the rules of a tenant, in order. They begin in chain FORWARD.
 type Rules struct {
+	Family header.Family
 	Policy ruleset.Verdict
 	List   []Rule
 }
@@ -126,7 +128,7 @@ const Base = "FORWARD"
 
 // Set returns the rules as sets of packets. The ID of a rule is its place, counted from 1.
 func (r *Rules) Set() *ruleset.Set {
-	set := &ruleset.Set{Family: header.V4, Base: Base, Policy: r.Policy, Chains: map[string]*ruleset.Chain{Base: {Name: Base}}}
+	set := &ruleset.Set{Family: r.Family, Base: Base, Policy: r.Policy, Chains: map[string]*ruleset.Chain{Base: {Name: Base}}}
 	for i := range r.List {
 		rule := &r.List[i]
 		c := set.Chains[rule.Chain]
@@ -141,7 +143,7 @@ func (r *Rules) Set() *ruleset.Set {
 	return set
 }
 
-// Restore returns the rules as a table filter for iptables-restore.
+// Restore returns the rules as a table filter for iptables-restore or ip6tables-restore.
 func (r *Rules) Restore() string {
 	var text strings.Builder
 	policy := map[ruleset.Verdict]string{ruleset.Pass: "ACCEPT", ruleset.Drop: "DROP"}[r.Policy]
