@@ -3,7 +3,6 @@
 package diagram
 
 import (
-	"math"
 	"math/bits"
 	"slices"
 
@@ -21,7 +20,7 @@ type sampler struct {
 
 // choose returns the word to ask: one that the first entry that is not settled depends on, because
 // nothing can be said before it is. Of these the one by which the fewest entries come to be in several
-// lists, because each of them will be asked for in each; then, the one that makes more lists.
+// lists, because each of them will be asked for in each.
 func (c *compiler) choose(list []entry, head int) header.Word {
 	words, at := uint32(0), c.boxes[list[head].box()].step
 	for _, e := range list[head:] {
@@ -56,10 +55,10 @@ func (c *compiler) take(list []entry) {
 	}
 }
 
-// cost returns how long all lists of the sample together are, once the word is known. The fourth root of their
-// number is what came out best of several: without it the largest diagrams are as large, and
-// take longer; their average length, which has the number itself, makes some twice as large.
-func (c *compiler) cost(w header.Word) float64 {
+// cost returns how long all lists of the sample together are, once the word is known. Of words that duplicate
+// about as much, the one that makes fewer lists is better: that all hosts of a network have the same first half
+// of their addresses is asked once, and not for each host.
+func (c *compiler) cost(w header.Word) int {
 	events := c.sample.events[:0]
 	active, total, cells := 0, 0, 0
 	for _, e := range c.sample.entries {
@@ -80,5 +79,5 @@ func (c *compiler) cost(w header.Word) float64 {
 		}
 		active += int(ev&1)*2 - 1
 	}
-	return float64(total+active) / math.Sqrt(math.Sqrt(float64(cells+1)))
+	return (total + active) * (128 + bits.Len(uint(cells)))
 }
