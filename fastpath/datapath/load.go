@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -17,22 +18,29 @@ import (
 // constants is the name of the map with the variables of c/maps.h.
 const constants = ".rodata"
 
-// prepare mounts bpffs at the directory, unless it is on one.
+// bpffs is where it is by custom. In containers that is an empty directory, in which none can
+// be made.
+const bpffs = "/sys/fs/bpf"
+
+// prepare makes the directory, and mounts bpffs at it or, if it is below, at the usual place,
+// unless it is on one.
 func prepare(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	at := dir
+	if strings.HasPrefix(filepath.Clean(dir)+"/", bpffs+"/") {
+		at = bpffs
+	} else if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
 	var st unix.Statfs_t
-	if err := unix.Statfs(dir, &st); err != nil {
-		return fmt.Errorf("%s: %w", dir, err)
+	if err := unix.Statfs(at, &st); err != nil {
+		return fmt.Errorf("%s: %w", at, err)
 	}
-	if st.Type == unix.BPF_FS_MAGIC {
-		return nil
+	if st.Type != unix.BPF_FS_MAGIC {
+		if err := unix.Mount("bpf", at, "bpf", 0, "mode=0700"); err != nil {
+			return fmt.Errorf("mount bpffs at %s: %w", at, err)
+		}
 	}
-	if err := unix.Mount("bpf", dir, "bpf", 0, "mode=0700"); err != nil {
-		return fmt.Errorf("mount bpffs at %s: %w", dir, err)
-	}
-	return nil
+	return os.MkdirAll(dir, 0o700)
 }
 
 // spec returns an object's programs and maps, with what is constant in them.
