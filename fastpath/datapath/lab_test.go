@@ -52,6 +52,10 @@ func newLab(t testing.TB) *lab {
 	privilegetest.BPF(t)
 	l := &lab{t: t, host: newNS(t, "host"), guest: newNS(t, "guest"), world: newNS(t, "world"), pin: newPin(t)}
 	l.sysctl(l.host, "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
+	for _, ns := range []*netns.NS{l.guest, l.world} { // which say nothing by themselves
+		l.run(ns, "iptables-legacy", "-P", "OUTPUT", "DROP")
+		l.run(ns, "ip6tables-legacy", "-P", "OUTPUT", "DROP")
+	}
 	for _, ns := range []*netns.NS{l.host, l.guest, l.world} {
 		l.sysctl(ns, "net.ipv6.conf.all.accept_dad=0", "net.ipv6.conf.default.accept_dad=0", "net.ipv6.conf.default.router_solicitations=0")
 		l.ip(ns, "link set lo up")
@@ -72,10 +76,6 @@ func newLab(t testing.TB) *lab {
 	l.ip(l.world, "link set w0 up", "addr add 198.51.100.2/24 dev w0", "addr add 2001:db8:2::2/64 dev w0 nodad",
 		"neigh add 198.51.100.1 lladdr 02:00:00:00:02:01 dev w0", "neigh add 2001:db8:2::1 lladdr 02:00:00:00:02:01 dev w0",
 		"route add default via 198.51.100.1", "-6 route add default via 2001:db8:2::1")
-	for _, ns := range []*netns.NS{l.guest, l.world} { // which answer nothing by themselves
-		l.run(ns, "iptables-legacy", "-A", "INPUT", "-j", "DROP")
-		l.run(ns, "ip6tables-legacy", "-A", "INPUT", "-j", "DROP")
-	}
 	l.look()
 	return l
 }

@@ -28,6 +28,9 @@ func (d *Datapath) Swap(g Generation) (uint32, error) {
 		next[k] = m
 	}
 	for k := range next {
+		if next[k] == nil && d.tables[k] == nil {
+			continue
+		}
 		if err := d.put(Kind(k), next[k]); err != nil {
 			errs := []error{fmt.Errorf("change the firewall's tables: table %s: %w", Kind(k), explain(err))}
 			for undo := range k {
