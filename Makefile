@@ -103,7 +103,7 @@ generated: ## Fail if generated files are not what `make generate` makes
 	$(BPF_ENV) .ci/generated
 
 .PHONY: bench
-bench: bench-go bench-export bench-overhead bench-fairness ## Run all benchmarks
+bench: bench-go bench-export bench-overhead bench-fairness bench-firewall ## Run all benchmarks
 
 .PHONY: bench-go
 bench-go: ## Run the benchmarks of the packages
@@ -124,6 +124,12 @@ bench-fairness: ## Measure what one tenant's flood takes from another's traced p
 	$(need_root)
 	.ci/install bench
 	$(GO) run ./internal/check/fairness $(ARGS)
+
+.PHONY: bench-firewall
+bench-firewall: ## Measure what 1 to 10,000 firewall rules cost a packet, in iptables and in dwell (root)
+	$(need_root)
+	.ci/install bench
+	$(GO) run ./internal/check/firewallbench $(ARGS)
 
 .PHONY: soak
 soak: $(if $(ROOT),build) ## Measure the agent's memory under an hour's worth of flood pings (root)

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/dwelltrace/dwell/fastpath/header"
+)
+
+// Lengths of headers, in bytes.
+const (
+	ethLen  = 14
+	ipLen   = 20
+	dataLen = 24
+)
+
+// frame returns the packet as the guest sends it to the bridge. The TTL is 64, the data zeros.
+func (l *lab) frame(p *header.Packet) []byte {
+	proto := byte(p.Words[header.Proto])
+	transport := make([]byte, 8, 64)
+	if proto == header.TCP {
+		transport = transport[:20]
+	}
+	transport = append(transport, make([]byte, dataLen)...)
+	sport, dport := uint16(p.Words[header.Sport]), uint16(p.Words[header.Dport])
+	sum := 6 // where UDP has its checksum, which may be 0
+	switch proto {
+	case header.ICMP:
+		transport[0], transport[1] = byte(sport>>8), byte(sport)
+		sum = 2
+	case header.TCP:
+		transport[12], transport[13], sum = 5<<4, byte(p.Words[header.Flags]), 16
+		fallthrough
+	case header.UDP:
+		binary.BigEndian.PutUint16(transport[0:], sport)
+		binary.BigEndian.PutUint16(transport[2:], dport)
+		if proto == header.UDP {
+			binary.BigEndian.PutUint16(transport[4:], uint16(len(transport)))
+		}
+	}
+	f := make([]byte, ethLen+ipLen, ethLen+ipLen+len(transport))
+	copy(f[0:], l.bridge)
+	copy(f[6:], l.guestMAC)
+	binary.BigEndian.PutUint16(f[12:], unix.ETH_P_IP)
+	ip := f[ethLen:]
+	ip[0], ip[8], ip[9] = 0x45, 64, proto
+	binary.BigEndian.PutUint16(ip[2:], uint16(ipLen+len(transport)))
+	binary.BigEndian.PutUint32(ip[12:], p.Words[header.Src0])
+	binary.BigEndian.PutUint32(ip[16:], p.Words[header.Dst0])
+	binary.BigEndian.PutUint16(ip[10:], checksum(0, ip))
+	switch proto {
+	case header.ICMP:
+		binary.BigEndian.PutUint16(transport[sum:], checksum(0, transport))
+	case header.TCP:
+		pseudo := uint32(proto) + uint32(len(transport))
+		for i := 12; i < 20; i += 2 {
+			pseudo += uint32(binary.BigEndian.Uint16(ip[i:]))
+		}
+		binary.BigEndian.PutUint16(transport[sum:], checksum(pseudo, transport))
+	}
+	return append(f, transport...)
+}
+
+// checksum is the internet checksum (RFC 1071) of bytes of which there is an even number.
+func checksum(sum uint32, b []byte) uint16 {
+	for i := 0; i+1 < len(b); i += 2 {
+		sum += uint32(binary.BigEndian.Uint16(b[i:]))
+	}
+	for sum > 0xffff {
+		sum = sum>>16 + sum&0xffff
+	}
+	return ^uint16(sum)
+}
+
+// plain is a packet of the one flow: package synth's, of another protocol.
+func plain(proto uint32, dport uint16) header.Packet {
+	p := header.Packet{Family: header.V4}
+	p.Words[header.Proto] = proto
+	p.SetAddress(header.Src0, netip.MustParseAddr(guestAddr))
+	p.SetAddress(header.Dst0, netip.MustParseAddr(outsideAddr))
+	p.Assume()
+	if header.HasPorts(proto) {
+		p.Words[header.Dport] = uint32(dport)
+	}
+	return p
+}
+
+// wire is a packet socket on the guest's device.
+type wire struct{ fd int }
+
+func (l *lab) wire() (*wire, error) {
+	w := &wire{fd: -1}
+	err := l.guest.Do(func() error {
+		protocol := int(binary.NativeEndian.Uint16([]byte{unix.ETH_P_IP >> 8, unix.ETH_P_IP & 0xff}))
+		fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, protocol)
+		if err != nil {
+			return err
+		}
+		w.fd = fd
+		h, err := l.guest.Netlink()
+		if err != nil {
+			return err
+		}
+		defer h.Close()
+		link, err := h.LinkByName("eth0")
+		if err != nil {
+			return err
+		}
+		if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: uint16(protocol), Ifindex: link.Attrs().Index}); err != nil {
+			return err
+		}
+		if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_QDISC_BYPASS, 1); err != nil {
+			return err
+		}
+		return unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 1})
+	})
+	if err != nil {
+		w.close()
+		return nil, fmt.Errorf("packet socket of the guest: %w", err)
+	}
+	return w, nil
+}
+
+func (w *wire) close() {
+	if w.fd >= 0 {
+		closeFD(w.fd)
+	}
+}
+
+func (w *wire) send(frame []byte) error {
+	_, err := again(func() (int, error) { return unix.Write(w.fd, frame) })
+	return err
+}
+
+// drain throws away what came and nobody has read.
+func (w *wire) drain() {
+	buf := make([]byte, 2048)
+	for {
+		if _, _, err := unix.Recvfrom(w.fd, buf, unix.MSG_DONTWAIT); err != nil {
+			return
+		}
+	}
+}
