@@ -93,8 +93,8 @@ func (p *parser) device(at int, name string, not bool) (Interface, error) {
 func (p *parser) match(at int, name string) error {
 	name = matchName(name)
 	in := &instance{name: name, at: at}
-	if options, is := matchOptions[name]; is {
-		in.known = newExtension(options)
+	if known, is := matchExtensions[name]; is {
+		in.known = known
 	} else if meant := similar(name, slices.Collect(maps.Keys(matchOptions))); meant != "" {
 		return p.errorAt(at, "there is no match `"+name+"'", "did you mean "+meant+"?")
 	} else if !validName(name) {
@@ -108,7 +108,7 @@ func (p *parser) match(at int, name string) error {
 func (p *parser) target(at int, name string, isGoto bool) error {
 	t := &p.rule.Target
 	t.Name, t.Goto = name, isGoto
-	options, isExtension := targetOptions[name]
+	known, isExtension := targetExtensions[name]
 	switch {
 	case !validName(name):
 		return p.errorAt(at, "Invalid target name `"+name+"'", "name a target, such as ACCEPT or DROP, or a chain")
@@ -122,7 +122,7 @@ func (p *parser) target(at int, name string, isGoto bool) error {
 		t.Kind = Verdict
 	case isExtension:
 		t.Kind = Extension
-		p.loaded = append(p.loaded, &instance{name: name, target: true, known: newExtension(options), at: at})
+		p.loaded = append(p.loaded, &instance{name: name, target: true, known: known, at: at})
 	default:
 		t.Kind = ToChain
 	}

@@ -48,6 +48,20 @@ func (e extension) names() []string {
 	return all
 }
 
+// matchExtensions and targetExtensions are matchOptions and targetOptions, read once.
+var (
+	matchExtensions  = newExtensions(matchOptions)
+	targetExtensions = newExtensions(targetOptions)
+)
+
+func newExtensions(lists map[string]string) map[string]extension {
+	all := make(map[string]extension, len(lists))
+	for name, list := range lists {
+		all[name] = newExtension(list)
+	}
+	return all
+}
+
 // matchOptions are the options of every match that comes with iptables 1.8.
 var matchOptions = map[string]string{
 	"addrtype":   "src-type= dst-type= limit-iface-in limit-iface-out",

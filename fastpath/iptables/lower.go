@@ -3,6 +3,8 @@
 package iptables
 
 import (
+	"slices"
+
 	"github.com/dwelltrace/dwell/fastpath/header"
 	"github.com/dwelltrace/dwell/fastpath/ruleset"
 )
@@ -39,7 +41,7 @@ const maxBoxes = 256
 const maxIntervals = 1024
 
 // Lower translates a rule. Its boxes are exactly the packets that the rule matches, or, if
-// the rule is Unknown, at least all packets that it may match. reason says in a sentence why
+// the rule is Unknown, at least all packets that it may match, or that it counts. reason says in a sentence why
 // a rule is Unknown or Foreign, or is "".
 func (r *Rule) Lower(devices Devices) (lowered ruleset.Rule, reason string) {
 	lowered.ID = r.ID
@@ -65,6 +67,7 @@ func (r *Rule) Lower(devices Devices) (lowered ruleset.Rule, reason string) {
 			continue
 		}
 		l.unknown("only iptables can match " + m.Name)
+		l.counted = l.counted || !pure(m)
 	}
 	lowered.Boxes = l.boxes
 	lowered.Unknown = l.reason != "" && len(l.boxes) > 0
@@ -102,10 +105,28 @@ func (r *Rule) action() (ruleset.Action, string) {
 	return ruleset.Foreign, ""
 }
 
+// pureMatches are those that are not understood, but of which it is known that it makes no
+// difference to later packets whether they are asked.
+var pureMatches = []string{
+	"addrtype", "ah", "cgroup", "cluster", "connbytes", "connlabel", "connmark", "cpu", "devgroup", "dst",
+	"esp", "eui64", "frag", "hbh", "helper", "ipcomp", "ipv6header", "ipvs", "mac", "mark", "mh", "owner",
+	"physdev", "pkttype", "policy", "rateest", "realm", "rpfilter", "rt", "socket", "srh", "string", "tcpmss",
+	"time", "u32",
+}
+
+// pure reports whether it makes no difference to later packets whether the match is asked, as it
+// does for limit: its packets count even if a later match of the same rule does not take them.
+func pure(m *Match) bool {
+	return slices.Contains(pureMatches, m.Name) && (m.Name != "connlabel" || m.option("--set") == nil)
+}
+
 // lowering collects what a rule matches.
 type lowering struct {
 	boxes  []header.Box
 	reason string
+	// counted: a match that is not pure was asked, so what later ones do not take is
+	// part of the boxes, too: the packet must come to iptables.
+	counted bool
 }
 
 // unknown notes the first reason why the rule is not known exactly.
@@ -119,6 +140,9 @@ func (l *lowering) unknown(reason string) {
 func (l *lowering) and(boxes []header.Box, reason string) {
 	if reason != "" {
 		l.unknown(reason)
+	}
+	if l.counted {
+		return
 	}
 	if len(l.boxes)*len(boxes) > maxBoxes {
 		l.unknown("its conditions are too many combinations for a decision diagram")

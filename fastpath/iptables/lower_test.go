@@ -137,3 +137,31 @@ func TestWhatIsLeftToIptables(t *testing.T) {
 		}
 	}
 }
+
+// TestCountingComesBeforeLaterMatches: iptables asks matches in order, and limit counts what it is
+// asked for.
+func TestCountingComesBeforeLaterMatches(t *testing.T) {
+	ssh, other := header.Packet{Family: header.V4}, header.Packet{Family: header.V4}
+	ssh.Words[header.Proto], ssh.Words[header.Dport] = header.TCP, 22
+	other.Words[header.Proto], other.Words[header.Dport] = header.TCP, 23
+	for _, c := range []struct {
+		rule string
+		want bool // other must come to iptables
+	}{
+		{"-p tcp -m limit --limit 1/s -m tcp --dport 22 -j DROP", true},
+		{"-p tcp -m tcp --dport 22 -m limit --limit 1/s -j DROP", false},
+		{"-p tcp -m mac --mac-source 02:00:00:00:00:01 -m tcp --dport 22 -j DROP", false},
+		{"-p tcp -m connlabel --label 1 -m tcp --dport 22 -j DROP", false},
+		{"-p tcp -m connlabel --label 1 --set -m tcp --dport 22 -j DROP", true},
+		{"-p udp -m limit --limit 1/s -m udp --dport 22 -j DROP", false},
+	} {
+		r, err := iptables.ParseRule(header.V4, c.rule)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lowered, _ := r.Lower(devices)
+		if lowered.Has(&ssh) != (r.Proto.Number == header.TCP) || lowered.Has(&other) != c.want {
+			t.Errorf("%s: %v, %v", c.rule, lowered.Has(&ssh), lowered.Has(&other))
+		}
+	}
+}

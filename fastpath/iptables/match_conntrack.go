@@ -74,38 +74,60 @@ func lowerConntrack(_ *Rule, m *Match) ([]header.Box, string) {
 		}
 	}
 	var values []uint32
+	c := conntrackOf(state, dir)
 	for v := range header.StateEnd {
-		if conntrackMatches(v, state, dir) {
+		if c.matches(v) {
 			values = append(values, v)
 		}
 	}
 	return with(header.State, header.Values(values...), false), reason
 }
 
-// conntrackMatches reports whether the conditions hold for the value of the word State.
-func conntrackMatches(v uint32, state, dir *Option) bool {
+// conntrack is the conditions of a match.
+type conntrack struct {
+	// states has a bit for each header.CT, and bits is of SNAT and DNAT. Both count only if byState is set.
+	byState, not bool
+	states, bits uint32
+	// byDirection: the packet is to be in the direction of the reply, or the other.
+	byDirection, reply bool
+}
+
+func conntrackOf(state, dir *Option) conntrack {
+	var c conntrack
+	if dir != nil {
+		c.byDirection, c.reply = true, dir.Args[0] == "REPLY"
+	}
+	if state == nil {
+		return c
+	}
+	c.byState, c.not = true, state.Not
+	for name := range strings.SplitSeq(state.Args[0], ",") {
+		switch name {
+		case "SNAT":
+			c.bits |= header.StateSNAT
+		case "DNAT":
+			c.bits |= header.StateDNAT
+		default:
+			c.states |= 1 << stateNames[name]
+		}
+	}
+	return c
+}
+
+// matches reports whether the conditions hold for a value of the word State.
+func (c *conntrack) matches(v uint32) bool {
 	ct := header.CT(v & 7)
 	entry := ct == header.New || ct == header.Established || ct == header.Related
-	if state != nil {
-		in := false
-		for name := range strings.SplitSeq(state.Args[0], ",") {
-			switch name {
-			case "SNAT":
-				in = in || entry && v&header.StateSNAT != 0
-			case "DNAT":
-				in = in || entry && v&header.StateDNAT != 0
-			default:
-				in = in || ct == stateNames[name]
-			}
-		}
-		if in == state.Not {
+	if c.byState {
+		in := c.states&(1<<ct) != 0 || entry && v&c.bits != 0
+		if in == c.not {
 			return false
 		}
 	}
 	if !entry { // the kernel asks for nothing but the state, and a match without one fails
-		return state != nil
+		return c.byState
 	}
-	return dir == nil || (dir.Args[0] == "REPLY") == (v&header.StateReply != 0)
+	return !c.byDirection || c.reply == (v&header.StateReply != 0)
 }
 
 var stateNames = map[string]header.CT{

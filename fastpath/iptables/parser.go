@@ -171,7 +171,7 @@ func (p *parser) find(at int, name string) (byte, *instance, optionSpec, error) 
 		if letter, in, spec, is, err := p.abbreviated(at, name); is || err != nil {
 			return letter, in, spec, err
 		}
-		if !p.loadProtocol(at) {
+		if !p.loadProtocol(at, name) {
 			break
 		}
 	}
@@ -221,14 +221,18 @@ func (p *parser) abbreviated(at int, name string) (byte, *instance, optionSpec, 
 	return all[0].letter, all[0].in, all[0].spec, true, nil
 }
 
-// loadProtocol loads the match of the rule's protocol, if it is not there, as iptables does
-// for an option that it does not know.
-func (p *parser) loadProtocol(at int) bool {
+// loadProtocol loads the match of the rule's protocol, if it is not there and has the option,
+// as iptables does for an option that it does not know.
+func (p *parser) loadProtocol(at int, option string) bool {
 	name := protocolMatch(p.family, p.rule.Proto)
 	if name == "" || slices.ContainsFunc(p.loaded, func(in *instance) bool { return !in.target && in.name == name }) {
 		return false
 	}
-	p.loaded = append(p.loaded, &instance{name: name, known: newExtension(matchOptions[name]), at: at})
+	known := matchExtensions[name]
+	if !slices.ContainsFunc(known.names(), func(n string) bool { return strings.HasPrefix(n, "--"+option) }) {
+		return false
+	}
+	p.loaded = append(p.loaded, &instance{name: name, known: known, at: at})
 	return true
 }
 
@@ -247,6 +251,7 @@ func (p *parser) unknownOption(at int, name string) unknown {
 	for _, in := range p.loaded {
 		candidates = append(candidates, in.known.names()...)
 	}
+	candidates = append(candidates, matchExtensions[protocolMatch(p.family, p.rule.Proto)].names()...)
 	hint := "look for it in the man page iptables-extensions"
 	meant := similar("--"+name, candidates)
 	owners := ownersOf(name)
@@ -264,17 +269,17 @@ func ownersOf(option string) []string {
 	var owners []string
 	protocols := []string{"tcp", "udp", "sctp", "dccp"}
 	for _, m := range protocols {
-		if _, has := newExtension(matchOptions[m])[option]; has {
+		if _, has := matchExtensions[m][option]; has {
 			owners = append(owners, "-p "+m)
 		}
 	}
 	for _, m := range slices.Sorted(maps.Keys(matchOptions)) {
-		if _, has := newExtension(matchOptions[m])[option]; has && !slices.Contains(protocols, m) {
+		if _, has := matchExtensions[m][option]; has && !slices.Contains(protocols, m) {
 			owners = append(owners, "-m "+m)
 		}
 	}
 	for _, t := range slices.Sorted(maps.Keys(targetOptions)) {
-		if _, has := newExtension(targetOptions[t])[option]; has {
+		if _, has := targetExtensions[t][option]; has {
 			owners = append(owners, "-j "+t)
 		}
 	}

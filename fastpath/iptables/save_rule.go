@@ -80,7 +80,7 @@ func (s *saveParser) parseWords(words []word) (*Command, error) {
 // opaque returns a rule of which nothing is understood, or nil if the line is not a rule or all
 // lines are to be understood.
 func (s *saveParser) opaque(words []word, err error) *Rule {
-	if !s.lenient || len(words) < 3 || words[0].text != "-A" {
+	if !s.lenient || len(words) < 3 || words[0].text != "-A" || !validName(words[1].text) || len(words[1].text) > maxChainName {
 		return nil
 	}
 	r := &Rule{Family: s.save.Family, Opaque: err.Error(), Verbatim: []string{}, Line: s.number}
