@@ -43,22 +43,17 @@ func fromTenant(n int) []expr.Any {
 	}
 }
 
-// setFrom is: meta mark set n << 8.
-func setFrom(n int) []expr.Any { return setMark(uint32(n) << originShift) }
+// setFrom is: meta mark set meta mark & 0xffff0000 | n << 8.
+func setFrom(n int) []expr.Any { return setMark(originMask|destMask, uint32(n)<<originShift) }
 
 // setTo is: meta mark set meta mark & 0xffffff00 | n.
-func setTo(n int) []expr.Any {
+func setTo(n int) []expr.Any { return setMark(destMask, uint32(n)) }
+
+// setMark sets some bits of the mark. The others may be somebody else's.
+func setMark(bits, value uint32) []expr.Any {
 	return []expr.Any{
 		&expr.Meta{Key: expr.MetaKeyMARK, Register: 1},
-		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: mark(^uint32(destMask)), Xor: mark(uint32(n))},
-		&expr.Meta{Key: expr.MetaKeyMARK, Register: 1, SourceRegister: true},
-	}
-}
-
-// setMark is: meta mark set value.
-func setMark(value uint32) []expr.Any {
-	return []expr.Any{
-		&expr.Immediate{Register: 1, Data: mark(value)},
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: mark(^bits), Xor: mark(value)},
 		&expr.Meta{Key: expr.MetaKeyMARK, Register: 1, SourceRegister: true},
 	}
 }

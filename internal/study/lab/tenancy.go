@@ -80,14 +80,14 @@ func (s *space) ensureTenantRoute(n int, t Tenant) error {
 //	    }
 //	    chain marks {
 //	        type filter hook prerouting priority mangle;
-//	        iifname "br-red" meta mark set 0x100
+//	        iifname "br-red" meta mark set meta mark & 0xffff0000 | 0x100
 //	        …
 //	        ip daddr 198.51.100.11 meta mark set meta mark & 0xffffff00 | 1
 //	        …
 //	    }
 //	    chain answers {
 //	        type route hook output priority mangle;
-//	        meta mark & 0xff00 == 0x100 meta mark set 1
+//	        meta mark & 0xff00 == 0x100 meta mark set meta mark & 0xffff0000 | 1
 //	        …
 //	    }
 //	    chain prerouting {
@@ -173,7 +173,7 @@ func (n *tenantNAT) marks(tenants []Tenant) {
 	}
 	answer := n.chain("answers", nftables.ChainTypeRoute, nftables.ChainHookOutput, nftables.ChainPriorityMangle)
 	for i := range tenants {
-		answer(fromTenant(i+1), setMark(uint32(i+1)))
+		answer(fromTenant(i+1), setMark(originMask|destMask, uint32(i+1)))
 	}
 }
 
