@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -41,8 +42,9 @@ type demo struct {
 	out, err io.Writer
 	sample   []*trace.Trace
 	table    *table.Table
-	// tenants is nil without --tenants.
-	tenants *demoTenants
+	// tenants is nil without --tenants, and firewall if this host cannot have one, too.
+	tenants  *demoTenants
+	firewall *demoFirewall
 }
 
 func newDemoCommand() *cobra.Command {
@@ -57,7 +59,8 @@ unless it was already up; the host's own network is not touched. Needs root.
 
 With --tenants, the network is that of two tenants, red and blue, whose guests have the
 same address. Both ping the outside at once, and red pings blue. What the operator sees of
-such a ping is shown beside what red sees, or above it if the terminal is narrow.`,
+such a ping is shown beside what red sees, or above it if the terminal is narrow. A firewall
+rule of red's drops some of its pings, and none of blue's.`,
 		Example: `  dwell demo
   dwell demo --tenants
   dwell demo --count 1000 --otlp-endpoint localhost:4317`,
@@ -95,6 +98,7 @@ func (d *demo) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, down()) }()
+	defer func() { err = errors.Join(err, d.withoutFirewall(ctx)) }()
 	summary, err := d.trace(ctx, l, onResource)
 	if ctx.Err() != nil && err == nil {
 		err = errors.New("interrupted")
@@ -102,7 +106,7 @@ func (d *demo) run(ctx context.Context) (err error) {
 	if err != nil && summary.Pings() == 0 {
 		return err
 	}
-	return errors.Join(err, d.show(summary, uint64(d.pings(l))))
+	return errors.Join(err, d.show(summary, uint64(d.answers(l))))
 }
 
 // lab makes the topology, and returns what removes it again.
@@ -177,6 +181,9 @@ func (d *demo) start(ctx context.Context, l *lab.Lab, onResource otlp.Options) (
 	}
 	defer hypervisor.Close()
 	log := newLogger(d.err)
+	if d.tenanted {
+		d.withFirewall(ctx, l, log, &opts)
+	}
 	opts.Filter = bpf.Filter{NetNS: labInodes(l, l.Topology().Roles()...)}
 	opts.Hypervisors = labInodes(l, lab.Hypervisor)
 	opts.Netfilter = []*netns.NS{hypervisor}
@@ -193,8 +200,64 @@ func (d *demo) start(ctx context.Context, l *lab.Lab, onResource otlp.Options) (
 	return agent.Start(opts)
 }
 
+// withFirewall puts a rule of the first tenant in force and traces what it does. Where that cannot
+// be, the demo goes on without.
+func (d *demo) withFirewall(ctx context.Context, l *lab.Lab, log *slog.Logger, opts *agent.Options) {
+	f, err := newDemoFirewall(ctx, d.prefix, l, d.tenants.set, log)
+	if err != nil {
+		log.Warn("no tenant has a firewall: " + err.Error())
+		return
+	}
+	d.firewall = f
+	opts.Firewall = f.traced
+	opts.WithoutFirewall = func(err error) { log.Warn("traces do not say what the firewall does: " + err.Error()) }
+	opts.OnTrace = f.keep
+}
+
+// withoutFirewall takes the rule out of force.
+func (d *demo) withoutFirewall(ctx context.Context) error {
+	if d.firewall == nil {
+		return nil
+	}
+	return d.firewall.close(ctx)
+}
+
+// sending is one ping of the lab, and how often.
+type sending struct {
+	lab.Ping
+	count int
+}
+
+// sendings returns what is pinged.
+func (d *demo) sendings(l *lab.Lab) []sending {
+	var all []sending
+	for _, p := range l.Topology().Pings() {
+		all = append(all, sending{p, d.count})
+	}
+	if d.firewall != nil {
+		for _, p := range d.firewall.pings() {
+			all = append(all, sending{p, demoTries})
+		}
+	}
+	return all
+}
+
+// answers returns how many replies are to come.
+func (d *demo) answers(l *lab.Lab) int {
+	if d.firewall != nil {
+		return d.pings(l) - demoTries
+	}
+	return d.pings(l)
+}
+
 // pings returns how many pings are sent in all.
-func (d *demo) pings(l *lab.Lab) int { return d.count * len(l.Topology().Pings()) }
+func (d *demo) pings(l *lab.Lab) int {
+	n := 0
+	for _, s := range d.sendings(l) {
+		n += s.count
+	}
+	return n
+}
 
 func labInodes(l *lab.Lab, roles ...string) []uint32 {
 	var inodes []uint32
@@ -207,10 +270,10 @@ func labInodes(l *lab.Lab, roles ...string) []uint32 {
 
 // ping sends the pings from every guest at once.
 func (d *demo) ping(ctx context.Context, l *lab.Lab) error {
-	p := newProgress(d.err, "pings", d.pings(l))
+	p := newProgress(d.err, "pings", d.answers(l))
 	defer p.done()
 	replies, sent := make(chan struct{}), make(chan error)
-	all := l.Topology().Pings()
+	all := d.sendings(l)
 	for _, ping := range all {
 		go func() { sent <- d.pingFrom(ctx, l, ping, func(pinger.Echo) { replies <- struct{}{} }) }()
 	}
@@ -227,14 +290,14 @@ func (d *demo) ping(ctx context.Context, l *lab.Lab) error {
 	return errors.Join(errs...)
 }
 
-func (d *demo) pingFrom(ctx context.Context, l *lab.Lab, p lab.Ping, onReply func(pinger.Echo)) error {
+func (d *demo) pingFrom(ctx context.Context, l *lab.Lab, p sending, onReply func(pinger.Echo)) error {
 	ns, err := l.Open(p.From)
 	if err != nil {
 		return err
 	}
 	defer ns.Close()
 	_, err = pinger.Run(ctx, pinger.Config{
-		NetNS: ns, Target: p.To, Count: d.count, Interval: demoInterval, OnReply: onReply,
+		NetNS: ns, Target: p.To, Count: p.count, Interval: demoInterval, OnReply: onReply,
 	})
 	return err
 }
@@ -253,17 +316,28 @@ func (d *demo) keep(t *trace.Trace) {
 func (d *demo) show(summary agent.Summary, pings uint64) error {
 	write := d.print
 	if d.tenanted {
-		write = func() error { return d.tenants.write(d.out, waterfallOptions(d.out)) }
+		write = func() error { return d.showTenants(waterfallOptions(d.out)) }
 	}
 	err := unlessSeenEnough(write())
 	fmt.Fprintln(d.err, "dwell:", summary)
 	if d.tenanted {
 		fmt.Fprintln(d.err, "dwell:", d.tenants)
 	}
+	if d.firewall != nil {
+		err = errors.Join(err, d.firewall.check())
+	}
 	if summary.Complete != pings {
 		err = errors.Join(err, fmt.Errorf("%d of %d pings were traced completely", summary.Complete, pings))
 	}
 	return err
+}
+
+// showTenants prints what tenants see, and what the rule of one does.
+func (d *demo) showTenants(o waterfall.Options) error {
+	if err := d.tenants.write(d.out, o); err != nil || d.firewall == nil {
+		return err
+	}
+	return d.firewall.write(d.out, o)
 }
 
 // print prints the waterfall and the table.

@@ -55,13 +55,14 @@ func TestDemo(t *testing.T) {
 // what the operator sees.
 func TestDemoTenants(t *testing.T) {
 	privilegetest.BPF(t)
+	before := programs(t)
 	p := dwell(t, "demo", "--tenants", "--count", "10", "--prefix", testPrefix())
 	if status := p.exit(t); status != 0 {
 		t.Fatalf("status %d\n%s", status, &p.stderr)
 	}
 	inside := []string{"br-blue", "tap-blue-0", "blue0", testPrefix() + "-tenants-blue"}
 	operator, rest, _ := strings.Cut(p.stdout.String(), "WHAT RED SEES\n")
-	red, last, found := strings.Cut(rest, "\n\nred does not see 10 of the 30 pings")
+	red, last, found := strings.Cut(rest, "\n\nred does not see 15 of the 40 pings")
 	if !found {
 		t.Fatalf("does not say what red does not see:\n%s", &p.stdout)
 	}
@@ -78,7 +79,16 @@ func TestDemoTenants(t *testing.T) {
 			t.Errorf("red does not see %s:\n%s", name, red)
 		}
 	}
-	for _, want := range []string{"30 pings: 30 complete, 0 dropped, 0 incomplete", "of these, red sees 20, blue sees 20"} {
+	_, rule, _ := strings.Cut(last, "WHAT A RULE OF RED DOES")
+	for _, want := range []string{
+		"iptables -A FORWARD -s 192.168.0.10 -d 192.168.122.1 -p icmp -j DROP", "by red's FORWARD rule 1 (",
+		"✗ dropped by red's FORWARD rule 1 (", "5 of its 5 pings to 192.168.122.1 were answered",
+	} {
+		if !strings.Contains(rule, want) {
+			t.Errorf("the rule is shown without %q:\n%s", want, rule)
+		}
+	}
+	for _, want := range []string{"40 pings: 35 complete, 5 dropped", "0 incomplete", "of these, red sees 25, blue sees 25"} {
 		if !strings.Contains(p.stderr.String(), want) {
 			t.Errorf("no %q in\n%s", want, &p.stderr)
 		}
@@ -86,6 +96,10 @@ func TestDemoTenants(t *testing.T) {
 	if left := labSpaces(t); len(left) > 0 {
 		t.Errorf("left: %v", left)
 	}
+	if left, _ := filepath.Glob("/run/" + testPrefix() + "*"); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+	checkProgramsGone(t, before)
 }
 
 // Ctrl-C in the middle, or the end of the session: no namespace and no program stays,
