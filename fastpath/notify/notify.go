@@ -8,6 +8,7 @@ package notify
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -54,34 +55,71 @@ func (s *Socket) Close() error { return s.file.Close() }
 // Run calls changed after each announcement, and after some were lost, until ctx is done; then
 // it closes the socket and returns nil. Announcements that are there already cause one call.
 func (s *Socket) Run(ctx context.Context, changed func()) error {
+	return s.RunIf(ctx, func([]byte) bool { return true }, changed)
+}
+
+// RunIf is like [Socket.Run], but only for announcements that are wanted. What wanted is given is
+// one message of netlink with its header.
+func (s *Socket) RunIf(ctx context.Context, wanted func(message []byte) bool, changed func()) error {
 	defer s.file.Close()
 	stop := context.AfterFunc(ctx, func() { _ = s.file.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
-	var buf [1]byte // a read takes a whole message, whatever fits
+	buf := make([]byte, bufferSize)
 	for {
-		err := s.read(buf[:])
+		tell, err := s.read(buf, wanted)
 		if ctx.Err() != nil {
 			return nil
 		}
 		if err != nil {
 			return fmt.Errorf("waiting for what netlink announces: %w", err)
 		}
-		changed()
+		if tell {
+			changed()
+		}
 	}
 }
 
-// read waits for an announcement and takes all that are there.
-func (s *Socket) read(buf []byte) error {
-	if _, err := s.file.Read(buf); err != nil && !errors.Is(err, unix.ENOBUFS) {
-		return err
+// bufferSize is the longest announcement that is read as a whole.
+const bufferSize = 1 << 16
+
+// read waits for an announcement, takes all that are there, and returns whether one is wanted.
+func (s *Socket) read(buf []byte, wanted func([]byte) bool) (tell bool, err error) {
+	n, err := s.file.Read(buf)
+	if err != nil && !errors.Is(err, unix.ENOBUFS) {
+		return false, err
 	}
+	tell = err != nil || some(buf[:n], wanted)
 	conn, err := s.file.SyscallConn()
 	if err != nil {
-		return err
+		return false, err
 	}
-	return conn.Control(func(fd uintptr) {
-		for err := error(nil); err == nil || errors.Is(err, unix.ENOBUFS); {
-			_, err = unix.Read(int(fd), buf)
+	err = conn.Control(func(fd uintptr) {
+		for {
+			n, err := unix.Read(int(fd), buf)
+			switch {
+			case errors.Is(err, unix.ENOBUFS):
+				tell = true
+			case err != nil:
+				return // no more, or whatever the next call will return
+			default:
+				tell = tell || some(buf[:n], wanted)
+			}
 		}
 	})
+	return tell, err
+}
+
+// some reports whether a message of a datagram is wanted. One that is cut off is.
+func some(datagram []byte, wanted func([]byte) bool) bool {
+	for len(datagram) > 0 {
+		if len(datagram) < unix.SizeofNlMsghdr {
+			return true
+		}
+		n := int(binary.NativeEndian.Uint32(datagram))
+		if n < unix.SizeofNlMsghdr || n > len(datagram) || wanted(datagram[:n]) {
+			return true
+		}
+		datagram = datagram[min((n+3)&^3, len(datagram)):]
+	}
+	return false
 }

@@ -3,6 +3,7 @@
 package notify_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -103,6 +104,35 @@ func TestLost(t *testing.T) {
 	cancel()
 	if err := <-done; err != nil {
 		t.Error(err)
+	}
+}
+
+// Announcements that are not wanted are read and forgotten.
+func TestRunIf(t *testing.T) {
+	ns := space(t)
+	s, err := notify.Open(ns, unix.NETLINK_ROUTE, unix.RTNLGRP_LINK)
+	if err != nil {
+		t.Fatal(err)
+	}
+	calls, asked := make(chan struct{}, 100), make(chan struct{}, 100)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	done := make(chan error)
+	wanted := func(m []byte) bool {
+		asked <- struct{}{}
+		return bytes.Contains(m, []byte("wanted"))
+	}
+	go func() { done <- s.RunIf(ctx, wanted, func() { calls <- struct{}{} }) }()
+	add(t, ns, "other")
+	<-asked
+	add(t, ns, "wanted")
+	<-calls
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if n := len(asked); n == 0 {
+		t.Error("nothing was asked about what is wanted")
 	}
 }
 

@@ -5,7 +5,9 @@ package premises_test
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -134,6 +136,65 @@ func TestRouting(t *testing.T) {
 		ip -6 rule add fwmark 7 table 104`)
 	(&want{marks: []uint32{1, 2, 0x100, 0x101, 0x102}, freeBit: 1 << 31}).check(t, ns, header.V4)
 	(&want{marks: []uint32{7}}).check(t, ns, header.V6)
+}
+
+// Packets that routing drops or answers, of which programs cannot ask.
+func TestFate(t *testing.T) {
+	ns := space(t)
+	run(t, ns, `ip link add br-red index 5 type bridge; ip link add ens3 type bridge; ip link set br-red up; ip link set ens3 up
+		ip route add 192.168.0.0/16 dev br-red; ip route add 192.168.7.0/24 dev ens3; ip route add 192.168.7.9 dev br-red
+		ip route add default dev ens3; ip route add 203.0.113.0/24 dev ens3 mtu 1300 table 7
+		ip route add 203.0.114.0/24 dev ens3 mtu 1400; ip -6 route add 2001:db8:5::/48 dev ens3 mtu 1290`)
+	deferred := func(family header.Family, change func(*header.Packet)) bool {
+		t.Helper()
+		f, err := premises.Read(t.Context(), ns)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := "203.0.113.8 icmp"
+		if family == header.V6 {
+			text = "2001:db8::8 icmpv6"
+		}
+		p := packet(t, text)
+		change(p)
+		got := f.For(family, red(), local())
+		return got.NoTag != "" || slices.ContainsFunc(got.Defer, func(b header.Box) bool { return b.Has(p) })
+	}
+	length := func(n uint32) func(*header.Packet) { return func(p *header.Packet) { p.Words[header.Length] = n } }
+	src := func(a string) func(*header.Packet) {
+		return func(p *header.Packet) { p.SetAddress(header.Src0, netip.MustParseAddr(a)) }
+	}
+	check := func(what string, want, got bool) {
+		t.Helper()
+		if want != got {
+			t.Errorf("%s: deferred: %v", what, got)
+		}
+	}
+	check("as long as the MTU", false, deferred(header.V4, length(1300)))
+	check("longer than the MTU", true, deferred(header.V4, length(1301)))
+	check("as long as the MTU of IPv6", false, deferred(header.V6, length(1290)))
+	check("longer than the MTU of IPv6", true, deferred(header.V6, length(1291)))
+	check("from the host's address", true, deferred(header.V4, src("192.0.2.1")))
+	check("from the host's address of IPv6", false, deferred(header.V6, src("2001:db8::1")))
+	check("from 127.0.0.1", true, deferred(header.V4, src("127.0.0.1")))
+	check("from a group", true, deferred(header.V4, src("224.0.0.1")))
+	check("from elsewhere", false, deferred(header.V4, src("198.51.100.1")))
+	for a, want := range map[string]bool{"::": true, "::1": true, "::2": false, "ff02::1": true, "fe80::1": true, "2001:db8:7::1": false} {
+		check("from "+a, want, deferred(header.V6, src(a)))
+	}
+	check("to nobody", true, deferred(header.V4, func(p *header.Packet) { p.SetAddress(header.Dst0, netip.MustParseAddr("0.0.0.1")) }))
+	check("to a neighbour", true, deferred(header.V6, func(p *header.Packet) { p.SetAddress(header.Dst0, netip.MustParseAddr("fe80::2")) }))
+	run(t, ns, "echo 2 >/proc/sys/net/ipv4/conf/br-red/rp_filter")
+	check("from elsewhere, loosely", false, deferred(header.V4, src("198.51.100.1")))
+	run(t, ns, "echo 1 >/proc/sys/net/ipv4/conf/br-red/rp_filter")
+	check("from elsewhere, strictly", true, deferred(header.V4, src("198.51.100.1")))
+	check("from where it should be", false, deferred(header.V4, src("192.168.0.10")))
+	check("from elsewhere within", true, deferred(header.V4, src("192.168.7.8")))
+	check("from where it should be within", false, deferred(header.V4, src("192.168.7.9")))
+	run(t, ns, "ip route del default; ip rule add from 10.0.0.0/8 table 7")
+	check("with rules of routing", true, deferred(header.V4, src("192.168.0.10")))
+	run(t, ns, "ip rule del from 10.0.0.0/8; ip route del 192.168.0.0/16; ip route del 192.168.7.9")
+	check("without a way back", true, deferred(header.V4, src("192.168.0.10")))
 }
 
 // The lab's translation and zones leave TC what it may decide.

@@ -25,8 +25,9 @@ import (
 // Premises are what holds for one tenant's packets of one family.
 type Premises struct {
 	// Defer are packets from the tenant about which nothing may be decided at TC ingress: those
-	// whose destination may be translated or whose header may be changed before FORWARD, and those
-	// that a rule does something with before FORWARD that can be seen.
+	// whose destination may be translated or whose header may be changed before FORWARD, those that
+	// a rule does something with before FORWARD that can be seen, and those that routing may drop or
+	// answer before FORWARD in a way that the programs cannot ask about.
 	Defer []header.Box
 	// Zones are the zones of connection tracking in which the tenant's packets may be, in order;
 	// 0 is always one.
@@ -60,6 +61,11 @@ type Foreign struct {
 
 	chains []*chain
 	marks  map[header.Family][]uint32
+	routes map[header.Family]routes
+	// reverse is by device how sources are checked by the way back; selective is set if routing does
+	// not only depend on the destination and the mark.
+	reverse   map[string]int
+	selective bool
 	// unread says why there are rules that could not be read, or is "".
 	unread string
 }
@@ -73,8 +79,11 @@ var errChanged = errors.New("rules change all the time")
 // Read reads the rules of others in the namespace, nil for the process's. Legacy rules that it
 // has no program for are not an error: then nothing is allowed.
 func Read(ctx context.Context, ns *netns.NS) (*Foreign, error) {
-	f := &Foreign{marks: map[header.Family][]uint32{}}
+	f := &Foreign{marks: map[header.Family][]uint32{}, routes: map[header.Family]routes{}, reverse: map[string]int{}}
 	if err := f.readSettings(ns); err != nil {
+		return nil, err
+	}
+	if err := f.readReverse(ns); err != nil {
 		return nil, err
 	}
 	used, err := f.readRouting(ns)
@@ -108,7 +117,7 @@ func Read(ctx context.Context, ns *netns.NS) (*Foreign, error) {
 // For returns what holds for the tenant. The addresses are all those of the host.
 func (f *Foreign) For(family header.Family, t *scope.Tenant, local []netip.Addr) *Premises {
 	w := newWalk(f, family, t, local)
-	w.run()
+	w.run(local)
 	p := &w.premises
 	p.Marks = f.marks[family]
 	for _, c := range f.chains {

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"github.com/dwelltrace/dwell/fastpath/header"
 	"github.com/dwelltrace/dwell/internal/netns"
@@ -58,6 +59,7 @@ func (f *Foreign) readRouting(ns *netns.NS) (used uint32, err error) {
 		var asked []masked
 		for _, r := range rules {
 			if r.Mark == 0 && r.Mask == nil {
+				f.selective = f.selective || family == header.V4 && !usual(&r)
 				continue
 			}
 			m := masked{r.Mark, ^uint32(0)}
@@ -72,7 +74,18 @@ func (f *Foreign) readRouting(ns *netns.NS) (used uint32, err error) {
 		}
 		f.marks[family] = marksOf(asked)
 	}
-	return used, nil
+	f.selective = f.selective || f.reverse[validMark] != 0 && len(f.marks[header.V4]) > 0
+	return used, f.readRoutes(h)
+}
+
+// usual reports whether a rule is one of those that each host has.
+func usual(r *netlink.Rule) bool {
+	switch r.Priority {
+	case 0, 32766, 32767:
+		return (r.Table == unix.RT_TABLE_LOCAL || r.Table == unix.RT_TABLE_MAIN || r.Table == unix.RT_TABLE_DEFAULT) &&
+			r.Src == nil && r.Dst == nil && r.IifName == "" && r.OifName == ""
+	}
+	return false
 }
 
 func openRoute(ns *netns.NS) (*netlink.Handle, error) {

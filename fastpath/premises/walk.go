@@ -49,15 +49,19 @@ func newWalk(f *Foreign, family header.Family, t *scope.Tenant, local []netip.Ad
 // boxesOf returns the packets to the addresses.
 func boxesOf(family header.Family, addrs []netip.Addr) []header.Box {
 	var boxes []header.Box
+	if family == header.V4 {
+		return []header.Box{header.Box{}.With(header.Dst0, words(addrs))}
+	}
 	for _, a := range addrs {
-		if a = a.Unmap().WithZone(""); a.Is4() == (family == header.V4) {
+		if a = a.WithZone(""); !a.Unmap().Is4() {
 			boxes = append(boxes, header.Prefix(header.Dst0, netip.PrefixFrom(a, a.BitLen())))
 		}
 	}
 	return boxes
 }
 
-func (w *walk) run() {
+func (w *walk) run(local []netip.Addr) {
+	w.fate(local)
 	for _, c := range w.chains {
 		if !c.sees(w.family) {
 			continue

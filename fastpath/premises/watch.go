@@ -6,7 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -33,28 +36,27 @@ func Watch(ctx context.Context, ns *netns.NS, changed func()) error {
 	if err != nil {
 		return errors.Join(err, rules.Close())
 	}
-	before, err := fingerprint(ns)
+	routes, err := notify.Open(ns, unix.NETLINK_ROUTE, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE)
 	if err != nil {
 		return errors.Join(err, rules.Close(), routing.Close())
 	}
-	news := make(chan struct{}, 1)
-	tell := func() {
-		select {
-		case news <- struct{}{}:
-		default:
-		}
+	p := &poll{ns: ns, news: make(chan struct{}, 1)}
+	if err := p.look(); err != nil {
+		return errors.Join(err, rules.Close(), routing.Close(), routes.Close())
 	}
-	tell()
+	p.tell()
+	wanted := func(message []byte) bool { return p.reversed.Load() || tellsMTU(message) }
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return rules.Run(ctx, tell) })
-	g.Go(func() error { return routing.Run(ctx, tell) })
-	g.Go(func() error { return poll(ctx, ns, before, tell) })
+	g.Go(func() error { return rules.Run(ctx, p.tell) })
+	g.Go(func() error { return routing.Run(ctx, p.tell) })
+	g.Go(func() error { return routes.RunIf(ctx, wanted, p.tell) })
+	g.Go(func() error { return p.run(ctx) })
 	g.Go(func() error {
 		for {
 			select {
 			case <-ctx.Done():
 				return nil
-			case <-news:
+			case <-p.news:
 				changed()
 			}
 		}
@@ -63,7 +65,23 @@ func Watch(ctx context.Context, ns *netns.NS, changed func()) error {
 }
 
 // poll compares what is not announced.
-func poll(ctx context.Context, ns *netns.NS, before string, tell func()) error {
+type poll struct {
+	ns   *netns.NS
+	news chan struct{}
+	// print is what was there when it was looked last.
+	print string
+	// reversed is set if sources are checked by routes, so that all routes matter.
+	reversed atomic.Bool
+}
+
+func (p *poll) tell() {
+	select {
+	case p.news <- struct{}{}:
+	default:
+	}
+}
+
+func (p *poll) run(ctx context.Context) error {
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
 	for {
@@ -72,15 +90,26 @@ func poll(ctx context.Context, ns *netns.NS, before string, tell func()) error {
 			return nil
 		case <-ticker.C:
 		}
-		now, err := fingerprint(ns)
-		if err != nil {
+		before := p.print
+		if err := p.look(); err != nil {
 			return err
 		}
-		if now != before {
-			before = now
-			tell()
+		if p.print != before {
+			p.tell()
 		}
 	}
+}
+
+// look reads what is there.
+func (p *poll) look() error {
+	f := &Foreign{reverse: map[string]int{}}
+	if err := f.readReverse(p.ns); err != nil {
+		return err
+	}
+	p.reversed.Store(slices.Max(slices.Collect(maps.Values(f.reverse))) > 0)
+	text, err := fingerprint(p.ns)
+	p.print = fmt.Sprintln(f.reverse) + text
+	return err
 }
 
 // fingerprint returns what is another text if rules of legacy iptables or settings are others.

@@ -33,12 +33,15 @@ func TestWatch(t *testing.T) {
 		"nft 'add chain ip t c { type nat hook prerouting priority 0; }'",
 		"iptables-nft -A FORWARD -j ACCEPT",
 		"ip rule add fwmark 7 table 7",
+		"ip route add 203.0.113.0/24 dev lo mtu 1300",
 		"ip -6 rule add fwmark 7 table 7",
 		"iptables-legacy -A FORWARD -s 192.0.2.1 -j ACCEPT",
 		"ip6tables-legacy -t mangle -I FORWARD -j DROP",
 		"iptables-legacy -R FORWARD 2 -s 192.0.2.2 -j ACCEPT",
 		"iptables-legacy -t nat -A PREROUTING -j ACCEPT",
 		"echo 1 >/proc/sys/net/ipv4/ip_forward",
+		"echo 1 >/proc/sys/net/ipv4/conf/lo/rp_filter",
+		"ip route add 198.51.100.0/24 dev lo",
 	} {
 		quiet()
 		start := time.Now()
