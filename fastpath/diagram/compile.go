@@ -105,18 +105,30 @@ func (c *compiler) next(head int) (uint32, error) {
 // end returns the leaf for the list that was scanned last.
 func (c *compiler) end() (uint32, error) {
 	o := ruleset.Outcome{Verdict: c.policy}
+	dependent, first := false, uint32(0)
 	for _, e := range c.out {
 		st := &c.steps[c.boxes[e.box()].step]
-		if e&depends != 0 || st.kind == leave {
-			return c.leaf(ruleset.Outcome{Verdict: ruleset.Defer, Decider: st.id})
+		if e&(absent|depends|stained) != 0 && !dependent {
+			dependent, first = true, st.id
+		}
+		if e&absent != 0 {
+			continue
 		}
 		o.Rules = append(o.Rules, st.id)
-		switch st.kind {
-		case pass:
+		switch {
+		case e&depends != 0 || st.kind == leave:
+			o.Verdict, o.Decider = ruleset.Defer, st.id
+		case st.kind == pass:
 			o.Verdict, o.Decider = ruleset.Pass, st.id
-		case drop:
+		case st.kind == drop:
 			o.Verdict, o.Decider = ruleset.Drop, st.id
 		}
+	}
+	if dependent && o.Verdict != ruleset.Drop {
+		o = ruleset.Outcome{Verdict: ruleset.Defer, Decider: first}
+	}
+	if o.Verdict == ruleset.Defer {
+		o.Rules = nil
 	}
 	return c.leaf(o)
 }

@@ -33,6 +33,10 @@ type Options struct {
 	// Stateless: the word State is not known. A packet whose verdict or whose matching rules
 	// depend on it is deferred.
 	Stateless bool
+	// Fresh are states of packets that have no entry in connection tracking. If there are any, a packet
+	// is dropped, too, that is dropped by the same rules in all of these: who applies the diagram makes
+	// sure that there is no entry before it drops. To pass, all states must still agree.
+	Fresh []uint32
 	// Defer are packets that are deferred whatever the rules say.
 	Defer []header.Box
 	// MaxBytes is how large the nodes may become: DefaultMaxBytes if 0.

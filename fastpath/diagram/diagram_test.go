@@ -106,6 +106,9 @@ func TestEqualsInterpreter(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		rules := drawRules(t)
 		o := diagram.Options{Stateless: rapid.Bool().Draw(t, "stateless")}
+		if o.Stateless && rapid.Bool().Draw(t, "fresh") {
+			o.Fresh = []uint32{uint32(header.Invalid), uint32(header.New), uint32(header.Untracked)}
+		}
 		if rapid.IntRange(0, 3).Draw(t, "premises") == 0 {
 			o.Defer = drawBoxes(t, 1)
 		}
@@ -116,7 +119,7 @@ func TestEqualsInterpreter(t *testing.T) {
 		packets(func(p header.Packet) {
 			want := rules.Judge(&p)
 			if o.Stateless {
-				want = rules.JudgeStateless(&p)
+				want = rules.JudgeStateless(&p, o.Fresh...)
 			}
 			if deferred(o, p) {
 				want = ruleset.Outcome{Verdict: ruleset.Defer}

@@ -50,6 +50,7 @@ type program struct {
 	boxes     []box
 	policy    ruleset.Verdict
 	stateless bool
+	fresh     uint64
 	limit     int
 }
 
@@ -58,7 +59,10 @@ type program struct {
 const maxSteps = 1 << 18
 
 func unfold(rules *ruleset.Set, o *Options) (*program, error) {
-	p := &program{policy: rules.Policy, stateless: o.Stateless, limit: maxSteps}
+	p := &program{policy: rules.Policy, stateless: o.Stateless, fresh: header.AllStates(), limit: maxSteps}
+	if len(o.Fresh) > 0 {
+		p.fresh = header.Values(o.Fresh...).States()
+	}
 	if len(o.Defer) > 0 {
 		p.add(step{kind: leave, guard: -1}, o.Defer)
 	}
@@ -138,6 +142,9 @@ func (p *program) add(s step, boxes []header.Box) bool {
 			b.states = boxes[i][header.State].States()
 			if b.states == 0 {
 				continue
+			}
+			if s.id == 0 { // premises hold whatever the state
+				b.states = header.AllStates()
 			}
 		}
 		p.boxes = append(p.boxes, b)

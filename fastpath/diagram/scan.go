@@ -16,8 +16,12 @@ type entry uint64
 const (
 	// certain: the step of the box matches, be it for another of its boxes.
 	certain entry = 1 << 30
-	// depends: the step of the box matches in some states and not in others.
+	// depends: the step of the box matches in some fresh states and not in others.
 	depends entry = 1 << 31
+	// absent: it matches in none of these, but in others.
+	absent entry = 1 << 29
+	// stained, with certain: it matches in all fresh states, but not in all others.
+	stained entry = 1 << 28
 
 	wordBits = 1<<header.Words - 1
 )
@@ -25,7 +29,7 @@ const (
 func (e entry) box() int32    { return int32(e >> 32) }
 func (e entry) words() uint32 { return uint32(e) & wordBits }
 
-func (e entry) settled() bool { return e&(certain|depends) != 0 }
+func (e entry) settled() bool { return e&(certain|depends|absent) != 0 }
 
 // frame is a body in which control may be.
 type frame struct {
@@ -41,13 +45,16 @@ type scanner struct {
 	out    []entry
 	frames []frame
 	work   int
+	// open: there is an entry in out that is not settled. stain: if there was none yet, a rule was met that
+	// matches in some states only.
+	open, stain bool
 }
 
 // scan fills out with the entries among those of list with a bit in active that control can come to, once
 // the words of asked are known. The first that is not settled is at head; it is -1 if the packet's
 // way is known to its end.
 func (s *scanner) scan(list []entry, active []uint64, asked uint32) (head int) {
-	s.out = s.out[:0]
+	s.out, s.open, s.stain = s.out[:0], false, false
 	s.frames = append(s.frames[:0], frame{guard: -1, end: int32(len(s.steps)), here: true})
 	group, from, met := int32(-1), 0, false
 	for i, set := range active {
@@ -106,8 +113,11 @@ func (s *scanner) flow(at int32, from int) bool {
 	st := &s.steps[at]
 	top := &s.frames[len(s.frames)-1]
 	kind := st.kind
-	if sure == depends {
+	switch sure {
+	case depends:
 		kind = leave
+	case absent:
+		kind, sure = count, 0
 	}
 	if sure != 0 && kind != count {
 		top.here = false
@@ -132,15 +142,15 @@ func (s *scanner) alive() bool {
 	return false
 }
 
-// settle finds out whether a step matches: certain, depends or, as 0, not known yet. If it is known, one
-// entry is enough to say so.
+// settle finds out whether a step matches: certain, depends, absent or, as 0, not known yet. If it is known,
+// one entry is enough to say so.
 func (s *scanner) settle(at int32, from int) entry {
 	sure, open := entry(0), false
 	var states uint64
 	for _, e := range s.out[from:] {
 		switch {
 		case e.settled():
-			return e & (certain | depends)
+			sure = e & (certain | depends | absent | stained)
 		case e.words() != 0:
 			open = true
 		case !s.stateless:
@@ -149,14 +159,33 @@ func (s *scanner) settle(at int32, from int) entry {
 			states |= s.boxes[e.box()].states
 		}
 	}
+	if sure == 0 && (!open || states == header.AllStates()) {
+		sure = s.among(states)
+	}
+	if sure == 0 {
+		s.open = true
+		return 0
+	}
+	s.out = s.out[:from]
+	if s.stain {
+		sure &^= stained // that of the first is enough
+	}
+	if sure != absent || !s.stain {
+		s.out = append(s.out, entry(s.steps[at].box)<<32|sure)
+	}
+	s.stain = s.stain || !s.open && sure&(absent|stained) != 0
+	return sure &^ stained
+}
+
+// among says whether a step matches that does so in these states.
+func (s *scanner) among(states uint64) entry {
 	switch {
 	case states == header.AllStates():
-		sure = certain
-	case sure == 0 && !open:
-		sure = depends
+		return certain
+	case states&s.fresh == s.fresh:
+		return certain | stained
+	case states&s.fresh == 0:
+		return absent
 	}
-	if sure != 0 {
-		s.out = append(s.out[:from], entry(s.steps[at].box)<<32|sure)
-	}
-	return sure
+	return depends
 }

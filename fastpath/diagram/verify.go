@@ -60,7 +60,7 @@ func expect(rules *ruleset.Set, o Options, p *header.Packet) ruleset.Outcome {
 		}
 	}
 	if o.Stateless {
-		return rules.JudgeStateless(p)
+		return rules.JudgeStateless(p, o.Fresh...)
 	}
 	return rules.Judge(p)
 }

@@ -18,19 +18,30 @@ func (s *Set) Judge(p *header.Packet) Outcome {
 //
 // They do if the packet comes to a rule that matches in some states only: there it counts, and
 // in the others it does not.
-func (s *Set) JudgeStateless(p *header.Packet) Outcome {
-	j := judging{set: s, packet: p, stateless: true}
+//
+// If there are fresh states, a packet is dropped, too, if it is in all of these, by the same rules: somebody
+// else makes sure that it is in one of them before it is dropped.
+func (s *Set) JudgeStateless(p *header.Packet, fresh ...uint32) Outcome {
+	j := judging{set: s, packet: p, stateless: true, fresh: header.AllStates()}
+	if len(fresh) > 0 {
+		j.fresh = header.Values(fresh...).States()
+	}
 	return j.run()
 }
 
 func (j *judging) run() Outcome {
 	switch j.chain(j.set.Base, len(j.set.Chains)) {
-	case decided:
-		return j.outcome
 	case unable:
+		j.outcome.Verdict = Defer
+	case returned:
+		j.outcome.Verdict = j.set.Policy
+	}
+	switch {
+	case j.depends && j.outcome.Verdict != Drop:
+		return Outcome{Verdict: Defer, Decider: j.first}
+	case j.outcome.Verdict == Defer:
 		return Outcome{Verdict: Defer, Decider: j.outcome.Decider}
 	}
-	j.outcome.Verdict = j.set.Policy
 	return j.outcome
 }
 
@@ -46,8 +57,12 @@ const (
 type judging struct {
 	set       *Set
 	packet    *header.Packet
-	stateless bool
 	outcome   Outcome
+	stateless bool
+	fresh     uint64
+	// depends: there was a rule that matches in some states only. The first is first.
+	depends bool
+	first   uint32
 }
 
 // chain judges by one chain, which may go depth chains further.
@@ -87,7 +102,7 @@ func (j *judging) chain(name string, depth int) end {
 	return returned
 }
 
-// match reports whether the rule matches the packet in some state, and whether in all.
+// match reports whether the rule matches the packet in some fresh state, and whether in all.
 func (j *judging) match(r *Rule) (may, must bool) {
 	if !j.stateless {
 		has := r.Has(j.packet)
@@ -97,7 +112,10 @@ func (j *judging) match(r *Rule) (may, must bool) {
 	for i := range r.Boxes {
 		in |= r.Boxes[i].StatesOf(j.packet)
 	}
-	return in != 0, in == header.AllStates()
+	if in != 0 && in != header.AllStates() && !j.depends {
+		j.depends, j.first = true, r.ID
+	}
+	return in&j.fresh != 0, in&j.fresh == j.fresh
 }
 
 // Has reports whether the rule matches the packet or, if it is Unknown, may match it.

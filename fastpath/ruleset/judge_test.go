@@ -131,7 +131,7 @@ func TestStateless(t *testing.T) {
 			for range rapid.IntRange(0, 2).Draw(t, "boxes") {
 				var b header.Box
 				if rapid.Bool().Draw(t, "state") {
-					cut := rapid.SampledFrom([]uint32{0, 4, 40, 63}).Draw(t, "cut")
+					cut := rapid.SampledFrom([]uint32{0, 1, 2, 4, 40, 63}).Draw(t, "cut")
 					b[header.State] = header.Range(0, cut)
 					if rapid.Bool().Draw(t, "above") {
 						b[header.State] = header.Range(cut, 63)
@@ -144,21 +144,38 @@ func TestStateless(t *testing.T) {
 			}
 			list = append(list, r)
 		}
-		set := rules(ruleset.Pass, map[string][]ruleset.Rule{"base": list})
+		policy := rapid.SampledFrom([]ruleset.Verdict{ruleset.Pass, ruleset.Drop}).Draw(t, "policy")
+		set := rules(policy, map[string][]ruleset.Rule{"base": list})
 		p := header.Packet{Family: header.V4}
 		p.Words[header.Proto] = uint32(rapid.IntRange(0, 1).Draw(t, "proto"))
-		is, agree := set.JudgeStateless(&p), true
-		var first ruleset.Outcome
-		for i, s := range header.States() {
-			p.Words[header.State] = s
-			o := set.Judge(&p)
-			if i == 0 {
-				first = o
-			}
-			agree = agree && o.Verdict != ruleset.Defer && o.Verdict == first.Verdict && slices.Equal(o.Rules, first.Rules)
+		var fresh []uint32
+		if rapid.Bool().Draw(t, "fresh") {
+			fresh = []uint32{uint32(header.Invalid), uint32(header.New), uint32(header.Untracked)}
 		}
-		if agree != (is.Verdict != ruleset.Defer) || agree && !cmp.Equal(is, first) {
-			t.Fatalf("agree %v: %+v, first %+v", agree, is, first)
+		want, agree := agreed(set, p, header.States())
+		if !agree && fresh != nil {
+			want, agree = agreed(set, p, fresh)
+			agree = agree && want.Verdict == ruleset.Drop
+		}
+		is := set.JudgeStateless(&p, fresh...)
+		if agree != (is.Verdict != ruleset.Defer) || agree && !cmp.Equal(is, want) {
+			t.Fatalf("agree %v: %+v, and not %+v", agree, is, want)
 		}
 	})
+}
+
+// agreed returns what the rules say of a packet in all these states, and whether it is the same and not to defer.
+func agreed(set *ruleset.Set, p header.Packet, states []uint32) (ruleset.Outcome, bool) {
+	var first ruleset.Outcome
+	for i, s := range states {
+		p.Words[header.State] = s
+		o := set.Judge(&p)
+		if i == 0 {
+			first = o
+		}
+		if o.Verdict == ruleset.Defer || o.Verdict != first.Verdict || !slices.Equal(o.Rules, first.Rules) {
+			return o, false
+		}
+	}
+	return first, true
 }
