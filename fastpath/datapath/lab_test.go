@@ -167,3 +167,16 @@ func (l *lab) attached() *Datapath {
 	}
 	return d
 }
+
+// uplink returns the index of the device to the world.
+func (l *lab) uplink() (index int) {
+	l.t.Helper()
+	l.in(l.host, func() error {
+		link, err := netlink.LinkByName("w1")
+		if err == nil {
+			index = link.Attrs().Index
+		}
+		return err
+	})
+	return index
+}
