@@ -11,6 +11,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/link"
 	"github.com/google/go-cmp/cmp"
 	"github.com/vishvananda/netlink"
@@ -19,20 +20,21 @@ import (
 	"github.com/dwelltrace/dwell/fastpath/ruleset"
 )
 
-// hows are the ways to attach, the first of which a kernel may lack.
-func hows() []string { return []string{byTCX, byClsact} }
+// hows are the ways to attach that the kernel has, the one that it is given first.
+func hows() []string {
+	if version, err := features.LinuxVersionCode(); err == nil && version < 6<<16|6<<8 {
+		return []string{byClsact}
+	}
+	return []string{byTCX, byClsact}
+}
 
 // by opens the programs so that they attach in one of the ways.
 func (l *lab) by(how string) *Datapath {
 	l.t.Helper()
 	d := l.open()
-	d.clsact = how == byClsact
-	got, err := d.Attach(l.port, l.device)
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	if got != how {
-		l.t.Skipf("the kernel has no %s", how)
+	d.clsact = how != hows()[0]
+	if got, err := d.Attach(l.port, l.device); err != nil || got != how {
+		l.t.Fatalf("attached by %q, want %q: %v", got, how, err)
 	}
 	return d
 }
@@ -250,8 +252,7 @@ func TestMapFull(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	_, err := d.Attach(l.port, l.device)
-	if err != nil {
+	if _, err := d.Attach(l.port, l.device); err != nil {
 		t.Errorf("a port that is known already: %v", err)
 	}
 	other := l.port

@@ -198,7 +198,7 @@ func TestNotIP(t *testing.T) {
 	if got := l.judge(d, f.bytes()); got != next {
 		t.Errorf("the program returns %d", int32(got))
 	}
-	if diff := cmp.Diff(PortCounts{Index: l.port.Index, Attached: "tcx", Packets: 1, Deferred: map[Reason]uint64{}}, l.counts(d)); diff != "" {
+	if diff := cmp.Diff(PortCounts{Index: l.port.Index, Attached: hows()[0], Packets: 1, Deferred: map[Reason]uint64{}}, l.counts(d)); diff != "" {
 		t.Errorf("counts (-want +got):\n%s", diff)
 	}
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // kernel is what the programs must be told of the running kernel. 0 is what it does not have.
@@ -18,28 +20,36 @@ type kernel struct {
 	nfConnStatus uint32 // offset of status in struct nf_conn, in bytes
 }
 
-// readKernel asks the kernel's description of its types. Connection tracking may be a module,
-// or missing.
+// readKernel asks the kernel's description of its types.
 func readKernel() (kernel, error) {
 	spec, err := btf.LoadKernelSpec()
 	if err != nil {
 		return kernel{}, fmt.Errorf("%w: it has no BTF: it must be built with CONFIG_DEBUG_INFO_BTF: %w", ErrUnsupported, err)
 	}
-	specs := []*btf.Spec{spec}
-	if module, err := btf.LoadKernelModuleSpec("nf_conntrack"); err == nil {
-		specs = append(specs, module)
-	}
 	var k kernel
-	for _, spec := range specs {
-		var opts, conn *btf.Struct
-		if spec.TypeByName("bpf_ct_opts", &opts) == nil {
-			k.ctOptsSize = opts.Size
+	k.read(spec)
+	if _, err := os.Stat("/sys/module/nf_conntrack"); err != nil {
+		// It is a module, or missing. The kernel loads it for whoever asks for its table, which
+		// alone does not make it track anything.
+		if _, err := netlink.ConntrackTableList(netlink.ConntrackTable, unix.AF_INET); err != nil {
+			return k, nil //nolint:nilerr // without it there are no connections, and no states
 		}
-		if spec.TypeByName("nf_conn", &conn) == nil {
-			k.nfConnStatus = max(k.nfConnStatus, offset(conn, "status"))
-		}
+	}
+	if module, err := btf.LoadKernelModuleSpec("nf_conntrack"); err == nil {
+		k.read(module)
 	}
 	return k, nil
+}
+
+// read fills in what a description has.
+func (k *kernel) read(spec *btf.Spec) {
+	var opts, conn *btf.Struct
+	if spec.TypeByName("bpf_ct_opts", &opts) == nil {
+		k.ctOptsSize = opts.Size
+	}
+	if spec.TypeByName("nf_conn", &conn) == nil {
+		k.nfConnStatus = offset(conn, "status")
+	}
 }
 
 // offset returns the offset of a member in bytes, or 0.

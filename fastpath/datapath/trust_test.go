@@ -47,13 +47,13 @@ COMMIT
 // A tag of the generation before is not believed, nor is one that nobody gave.
 func TestTagOfAnotherGeneration(t *testing.T) {
 	l := newLab(t)
-	d := l.by(byTCX)
+	d := l.by(hows()[0])
 	l.layout(d, "legacy")
 	generation := swap(t, d, everywhere(always(ruleset.Pass)))
 	f := guestFrame()
 	l.send(l.guest, "g0", f.bytes())
 	l.expectFrom(t, false, 1, 0, 0, 0)
-	l.beside(byTCX, false, asm.Instructions{
+	l.beside(hows()[0], false, asm.Instructions{
 		asm.Mov.Imm(asm.R2, int32((generation+1)&1<<15|2)), asm.StoreMem(asm.R1, 44, asm.R2, asm.Word),
 		asm.Mov.Imm(asm.R0, -1), asm.Return(),
 	})
