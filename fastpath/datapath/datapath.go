@@ -27,6 +27,7 @@ type Datapath struct {
 	tables     [kinds]*ebpf.Map // in force, or nil
 	generation uint32
 	final      []TableCounts // of tables that are gone, not yet asked for
+	lost       error         // what could not be read of them
 }
 
 // Open adopts what is pinned, or makes it anew. Nothing is judged before the first

@@ -11,7 +11,8 @@ import (
 )
 
 // Swap puts tables in place of those in force, and returns their generation. When it has
-// returned, no packet is judged by the old ones. With an error, the old ones stay.
+// returned, no packet is judged by the old ones. With an error, the old ones stay. Counts of the
+// old ones that cannot be read are told by the next Counters.
 func (d *Datapath) Swap(g Generation) (uint32, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -41,7 +42,8 @@ func (d *Datapath) Swap(g Generation) (uint32, error) {
 	}
 	old := d.tables
 	d.tables, d.generation = next, generation
-	return generation, errors.Join(d.finish(old), closeAll(old))
+	d.lost = errors.Join(d.lost, d.finish(old), closeAll(old))
+	return generation, nil
 }
 
 // put puts a table, or none, in force. When it returns, the kernel has waited for all programs
@@ -65,9 +67,12 @@ func (d *Datapath) finish(old [kinds]*ebpf.Map) error {
 			continue
 		}
 		c, err := readCounts(Kind(k), m)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("counts of generation %d are lost: %w", d.generation-1, err))
+			continue
+		}
 		c.Final = true
 		d.final = append(d.final, c)
-		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }
@@ -102,7 +107,7 @@ func (d *Datapath) adoptTables() error {
 }
 
 // Counters returns what was counted in the tables in force, and once in those that were
-// replaced since the last call.
+// replaced since the last call. An error that comes with counts says which were lost, once.
 func (d *Datapath) Counters() ([]TableCounts, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -118,6 +123,10 @@ func (d *Datapath) Counters() ([]TableCounts, error) {
 		present = append(present, c)
 	}
 	all := slices.Concat(d.final, present)
-	d.final = nil
+	lost := d.lost
+	d.final, d.lost = nil, nil
+	if lost != nil {
+		return all, fmt.Errorf("read the firewall's counters: %w", lost)
+	}
 	return all, nil
 }
