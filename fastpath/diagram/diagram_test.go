@@ -28,6 +28,10 @@ const values = 3 // of the first three words
 // value, or are one value.
 func drawSet(t *rapid.T, w header.Word) header.Set {
 	if w == header.State {
+		// That is, also those that no fresh packet has.
+		if rapid.Bool().Draw(t, "of a connection") {
+			return header.Values(uint32(header.Established), uint32(header.Related))
+		}
 		return header.Values(rapid.SliceOfN(rapid.SampledFrom(header.States()), 0, 26).Draw(t, "states")...)
 	}
 	ends := rapid.SampledFrom([]uint32{0, 1, 2, w.Max()})
@@ -168,4 +172,29 @@ func TestVerifyFindsFault(t *testing.T) {
 			t.Fatal("nothing found")
 		}
 	})
+}
+
+// A rule that looks at the state counts only for packets that come to it: here not for those that are not in
+// the chain.
+func TestStateInChain(t *testing.T) {
+	established := []header.Box{{header.State: header.Values(uint32(header.Established))}}
+	rules := &ruleset.Set{Family: header.V4, Base: "base", Chains: map[string]*ruleset.Chain{
+		"base": {Rules: []ruleset.Rule{
+			{ID: 1, Action: ruleset.Jump, Target: "chain", Boxes: []header.Box{{header.Src0: header.Values(1)}}},
+			{ID: 2, Boxes: established},
+		}},
+		"chain": {Rules: []ruleset.Rule{{ID: 3, Boxes: established}}},
+	}}
+	o := diagram.Options{Stateless: true, Fresh: []uint32{uint32(header.New)}}
+	d, err := diagram.Compile(rules, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for source, first := range map[uint32]uint32{0: 2, 1: 3} {
+		p := header.Packet{Family: header.V4}
+		p.Words[header.Src0] = source
+		if _, is := d.Judge(&p); is.Verdict != ruleset.Defer || is.Decider != first {
+			t.Errorf("source %d: %+v", source, is)
+		}
+	}
 }

@@ -117,7 +117,7 @@ func (s *scanner) flow(at int32, from int) bool {
 	case depends:
 		kind = leave
 	case absent:
-		kind, sure = count, 0
+		kind = count
 	}
 	if sure != 0 && kind != count {
 		top.here = false
