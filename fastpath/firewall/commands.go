@@ -246,5 +246,8 @@ func (m *Manager) Flush(ctx context.Context, id string) error {
 	if err := m.takeOut(ctx, t); err != nil {
 		return err
 	}
+	if err := m.faces.fault("out-files"); err != nil {
+		return err
+	}
 	return m.store.remove(id)
 }

@@ -5,7 +5,6 @@ package firewall
 import (
 	"context"
 	"errors"
-	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -21,9 +20,12 @@ import (
 const again = 10 * time.Second
 
 // Run keeps the rules in force while devices, tenants and others' rules change, until ctx is
-// done.
-func (m *Manager) Run(ctx context.Context) error {
+// done. If it cannot be told of changes, it looks for them now and then.
+func (m *Manager) Run(ctx context.Context) {
 	ctx, stop := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	defer stop()
 	changed := make(chan struct{}, 1)
 	tell := func() {
 		select {
@@ -31,30 +33,39 @@ func (m *Manager) Run(ctx context.Context) error {
 		default:
 		}
 	}
-	var watching sync.WaitGroup
-	defer watching.Wait()
-	defer stop()
-	failed := make(chan error, 2)
-	for _, watch := range []func(context.Context, func()) error{m.faces.watchHost, m.faces.watchRules} {
-		watching.Go(func() {
-			if err := watch(ctx, tell); err != nil && ctx.Err() == nil {
-				failed <- err
-			}
-		})
+	for what, watch := range map[string]func(context.Context, func()) error{"devices": m.faces.watchHost, "rules of others": m.faces.watchRules} {
+		watching.Go(func() { m.watch(ctx, what, watch, tell) })
 	}
 	timer := time.NewTicker(again)
 	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
-		case err := <-failed:
-			return fmt.Errorf("the firewall cannot watch the host: %w", err)
+			return
 		case <-changed:
 		case <-m.wake:
 		case <-timer.C:
 		}
 		m.check(ctx)
+	}
+}
+
+// watch watches for changes, again and again if that fails.
+func (m *Manager) watch(ctx context.Context, what string, watch func(context.Context, func()) error, tell func()) {
+	said := ""
+	for ctx.Err() == nil {
+		err := watch(ctx, tell)
+		if ctx.Err() != nil {
+			return
+		}
+		if text := errorText(err); text != said {
+			m.log.Error("the firewall cannot be told of changes; it looks for them now and then", "of", what, "error", err)
+			said = text
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(again):
+		}
 	}
 }
 

@@ -52,8 +52,11 @@ func openStore(dir string) (*store, error) {
 	return &store{dir: dir, lock: f}, nil
 }
 
-// close lets others have the directory.
-func (s *store) close() error { return s.lock.Close() }
+// close lets others have the directory. The lock would outlive the file if a process is just being
+// started, which has the file until it executes its program.
+func (s *store) close() error {
+	return errors.Join(unix.Flock(int(s.lock.Fd()), unix.LOCK_UN), s.lock.Close())
+}
 
 // tenants returns the IDs of the tenants that have a directory, in order.
 func (s *store) tenants() ([]string, error) {

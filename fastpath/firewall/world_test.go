@@ -50,34 +50,51 @@ func newWorld(t *testing.T, kind string) *world {
 		}
 	})
 	w.hv, w.guest, w.out = space(t), space(t), space(t)
-	w.run(w.hv, "ip", "link", "add", "tap-red", "type", "veth", "peer", "name", "eth0", "netns", w.guest.Name())
 	w.run(w.hv, "ip", "link", "add", "eth0", "type", "veth", "peer", "name", "eth0", "netns", w.out.Name())
 	w.run(w.hv, "ip", "link", "add", "br-red", "type", "bridge")
-	w.run(w.hv, "ip", "link", "set", "tap-red", "master", "br-red", "up")
 	for _, l := range []struct {
 		ns          *netns.NS
 		dev, v4, v6 string
 	}{
 		{w.hv, "br-red", "192.0.2.1/24", "2001:db8:1::1/64"},
 		{w.hv, "eth0", "198.51.100.1/24", "2001:db8:2::1/64"},
-		{w.guest, "eth0", "192.0.2.10/24", "2001:db8:1::10/64"},
 		{w.out, "eth0", "198.51.100.2/24", "2001:db8:2::2/64"},
 	} {
 		w.run(l.ns, "ip", "addr", "add", l.v4, "dev", l.dev)
 		w.run(l.ns, "ip", "addr", "add", l.v6, "dev", l.dev, "nodad")
 		w.run(l.ns, "ip", "link", "set", l.dev, "up")
 	}
-	w.run(w.guest, "ip", "route", "add", "default", "via", "192.0.2.1")
-	w.run(w.guest, "ip", "route", "add", "default", "via", "2001:db8:1::1")
 	w.run(w.out, "ip", "route", "add", "192.0.2.0/24", "via", "198.51.100.1")
 	w.run(w.out, "ip", "route", "add", "2001:db8:1::/64", "via", "2001:db8:2::1")
 	w.run(w.hv, "sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
-	var err error
-	w.tenants, err = tenant.NewSet([]tenant.Tenant{{ID: "red", Bridges: []string{"br-red"}}}, nil, []string{"eth0"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	w.port()
+	w.tenants = red(t)
 	return w
+}
+
+// port makes the guest's link.
+func (w *world) port() {
+	w.Helper()
+	w.run(w.hv, "ip", "link", "add", "tap-red", "type", "veth", "peer", "name", "eth0", "netns", w.guest.Name())
+	w.run(w.hv, "ip", "link", "set", "tap-red", "master", "br-red", "up")
+	w.run(w.guest, "ip", "addr", "add", "192.0.2.10/24", "dev", "eth0")
+	w.run(w.guest, "ip", "addr", "add", "2001:db8:1::10/64", "dev", "eth0", "nodad")
+	w.run(w.guest, "ip", "link", "set", "eth0", "up")
+	w.run(w.guest, "ip", "route", "add", "default", "via", "192.0.2.1")
+	w.run(w.guest, "ip", "route", "add", "default", "via", "2001:db8:1::1")
+}
+
+// nothing checks that nothing of the tenants is in the kernel.
+func (w *world) nothing() {
+	w.Helper()
+	for _, program := range []string{"iptables-", "ip6tables-"} {
+		if rules := w.run(w.hv, program+w.kind+"-save"); strings.Contains(rules, "dwell") {
+			w.Errorf("left in iptables: %s", rules)
+		}
+	}
+	if pins, err := filepath.Glob(filepath.Join(w.pin(), "v1", "*")); err != nil || len(pins) > 0 {
+		w.Errorf("left pinned: %q, %v", pins, err)
+	}
 }
 
 // open starts the manager, and adopts what is there.
@@ -149,12 +166,6 @@ func (w *world) run(ns *netns.NS, words ...string) string {
 		w.Fatalf("%s: %v: %s", strings.Join(words, " "), err, out)
 	}
 	return string(out)
-}
-
-// save returns what iptables-save prints.
-func (w *world) save() string {
-	w.Helper()
-	return w.run(w.hv, "iptables-"+w.kind+"-save", "-t", "filter")
 }
 
 // space makes a namespace for the test.

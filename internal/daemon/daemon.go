@@ -210,7 +210,7 @@ func (d *daemon) trace(ctx context.Context) error {
 	d.service.ready(d.status())
 	background.Go(func() { d.service.beat(over, d.beat) })
 	if d.firewall != nil {
-		background.Go(func() { d.runFirewall(over) })
+		background.Go(func() { d.firewall.Run(over) })
 	}
 	if d.sinks.endpoint.open() {
 		background.Go(func() { d.checkEndpoint(over) })

@@ -108,13 +108,6 @@ func (d *daemon) closeFirewall() {
 	}
 }
 
-// runFirewall keeps the rules in force until ctx is done.
-func (d *daemon) runFirewall(ctx context.Context) {
-	if err := d.firewall.Run(ctx); err != nil {
-		d.log.Error("firewall rules are no longer kept in force", "error", err)
-	}
-}
-
 // OpenFirewall opens the firewall of the configuration without an agent, with everything in
 // force that is kept. It is an error if an agent has it open. The caller closes it.
 func OpenFirewall(ctx context.Context, o Options) (*firewall.Manager, error) {
