@@ -20,6 +20,7 @@ import (
 func (m *Manager) Adopt(ctx context.Context) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	defer m.publish()
 	m.host, m.foreign = nil, nil
 	if err := m.look(ctx); err != nil {
 		return err
@@ -64,10 +65,7 @@ func (m *Manager) retire(ctx context.Context, id string) error {
 // adopt puts in force what the files of a tenant say.
 func (m *Manager) adopt(ctx context.Context, id string) error {
 	t := newKept(id, m.set.Number(id))
-	st := m.host.Get(id)
-	if st == nil {
-		st = &scope.Tenant{ID: id, Number: t.number, Problem: "it has no devices on this host"}
-	}
+	st := m.scopeOf(t)
 	texts := map[header.Family]*rulesText{}
 	var errs []error
 	for _, f := range families() {

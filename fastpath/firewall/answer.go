@@ -60,7 +60,7 @@ func (n *plan) whole() (Place, string) {
 	case n.why != "":
 		return IPTables, sentence("iptables alone judges, because " + n.why)
 	case n.ingress == nil:
-		return TC, sentence("programs judge in FORWARD, but not at the ports, because " + n.premises.NoTag)
+		return TC, sentence("programs judge in FORWARD, but not at the ports, because " + n.late)
 	case n.premises.NoDrop != "":
 		return TC, sentence("programs judge, but drop nothing before FORWARD, because " + n.premises.NoDrop)
 	}

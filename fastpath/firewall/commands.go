@@ -28,6 +28,7 @@ func (m *Manager) Do(ctx context.Context, q Request) (*Answer, error) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	defer m.publish()
 	t, st, err := m.tenant(ctx, q.Tenant)
 	if err != nil {
 		return nil, err
@@ -191,6 +192,7 @@ func (m *Manager) Restore(ctx context.Context, q Restore) (*Restored, error) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	defer m.publish()
 	t, st, err := m.tenant(ctx, q.Tenant)
 	if err != nil {
 		return nil, err
@@ -232,6 +234,7 @@ func (m *Manager) Restore(ctx context.Context, q Restore) (*Restored, error) {
 func (m *Manager) Flush(ctx context.Context, id string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	defer m.publish()
 	t := m.tenants[id]
 	if t == nil {
 		kept, err := m.store.tenants()

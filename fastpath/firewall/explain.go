@@ -84,7 +84,7 @@ func (n *plan) where(p *header.Packet, v ruleset.Verdict) (place, reason string)
 		return "forward", "packets to the tenant are judged in FORWARD, as iptables sees them"
 	}
 	if n.ingress == nil {
-		return "forward", "nothing is decided at the ports, because " + n.premises.NoTag
+		return "forward", "nothing is decided at the ports, because " + n.late
 	}
 	if _, early := n.ingress.Judge(p); early.Verdict == ruleset.Defer {
 		return "forward", "it depends on what is only known in FORWARD, such as the connection's state or a translated destination"

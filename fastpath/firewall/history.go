@@ -18,10 +18,12 @@ const mostGone = 1 << 16
 // say which rule it was even if the rule has been deleted since. Whoever asks does not wait for
 // a change that is being made.
 type history struct {
-	mu    sync.RWMutex
-	host  *scope.Host
-	sets  map[setKey]setSince
-	rules map[ruleKey]Rule
+	mu   sync.RWMutex
+	host *scope.Host
+	sets map[setKey]setSince
+	// summary is that of all.
+	summary Summary
+	rules   map[ruleKey]Rule
 	// gone are those that are no longer in force, the oldest first.
 	gone []ruleKey
 }

@@ -4,9 +4,6 @@ package firewall
 
 import (
 	"context"
-	"fmt"
-	"maps"
-	"slices"
 
 	"github.com/dwelltrace/dwell/fastpath/diagram"
 	"github.com/dwelltrace/dwell/fastpath/header"
@@ -23,31 +20,11 @@ func (m *Manager) List(ctx context.Context, id string) (*Listing, error) {
 		return nil, err
 	}
 	m.count(ctx, t)
-	l := &Listing{Tenant: id, Ports: t.portListings(st), Problems: t.problems(st)}
+	l := &Listing{Tenant: id, Ports: t.portListings(st), Problems: m.problems(t)}
 	for _, f := range families() {
 		l.Families = append(l.Families, t.familyListing(f))
 	}
 	return l, nil
-}
-
-// problems are sentences in an order that does not change.
-func (t *kept) problems(st *scope.Tenant) []string {
-	var all []string
-	if st.Problem != "" && len(t.plans) > 0 {
-		all = append(all, "rules stay as they were, because "+st.Problem)
-	} else if st.Problem != "" {
-		all = append(all, st.Problem)
-	}
-	for _, about := range slices.Sorted(maps.Keys(t.broken)) {
-		all = append(all, t.broken[about])
-	}
-	for _, port := range slices.Sorted(maps.Keys(t.unattached)) {
-		all = append(all, fmt.Sprintf("port %s has no program, so that its packets are judged in FORWARD: %v", port, t.unattached[port]))
-	}
-	if n := t.meter.unknown; n > 0 {
-		all = append(all, fmt.Sprintf("%d packets that programs judged before the agent was started again are in no rule's counters", n))
-	}
-	return all
 }
 
 func (t *kept) familyListing(f header.Family) FamilyListing {
@@ -123,12 +100,9 @@ func (m *Manager) Stats(ctx context.Context) []TenantStats {
 	all := make([]TenantStats, 0, len(m.tenants))
 	for _, t := range m.all() {
 		m.count(ctx, t)
-		st := &scope.Tenant{}
-		if m.host != nil && m.host.Get(t.id) != nil {
-			st = m.host.Get(t.id)
-		}
+		st := m.scopeOf(t)
 		s := TenantStats{Tenant: t.id, Repairs: t.repairs, Transactions: t.done, Failures: t.failed, Unattached: len(t.unattached), Ports: t.portListings(st)}
-		s.Problems = len(t.problems(st))
+		s.Problems = len(m.problems(t))
 		for _, f := range families() {
 			if n := t.plans[f]; n != nil {
 				s.Rules = append(s.Rules, t.ruleStats(n)...)

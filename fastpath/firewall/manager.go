@@ -201,15 +201,11 @@ func (m *Manager) tenant(ctx context.Context, id string) (*kept, *scope.Tenant, 
 	if err := m.look(ctx); err != nil {
 		return nil, nil, err
 	}
-	st := m.host.Get(id)
-	if st == nil {
-		st = &scope.Tenant{ID: id, Number: m.set.Number(id), Problem: "it has no devices on this host"}
-	}
 	t := m.tenants[id]
 	if t == nil {
 		t = newKept(id, m.set.Number(id))
 	}
-	return t, st, nil
+	return t, m.scopeOf(t), nil
 }
 
 // premises are what holds for a tenant's packets. If the rules of others cannot be read, nothing

@@ -5,6 +5,7 @@ package firewall
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/dwelltrace/dwell/fastpath/diagram"
@@ -25,9 +26,10 @@ type plan struct {
 	reasons map[uint32]string
 	// premises are those that ingress was compiled with.
 	premises *premises.Premises
-	// ingress and forward are nil if programs do not decide, and why says why.
+	// ingress and forward are nil if programs do not decide, and why says why. Only ingress is nil
+	// if they do not at the ports, and late says why.
 	ingress, forward *diagram.Diagram
-	why              string
+	why, late        string
 	layout           *netfilter.Layout
 	// devices are the scope's when the plan was made.
 	devices []scope.Device
@@ -59,14 +61,19 @@ func newPlan(st *scope.Tenant, text *rulesText, p *premises.Premises, alone stri
 // verifySeed makes it the same packets that each diagram is compared with.
 const verifySeed = 1
 
-// compile makes the diagrams, and compares them with the interpreter.
+// compile makes the diagrams, and compares them with the interpreter. Without one for the ports,
+// FORWARD decides.
 func (n *plan) compile() (err error) {
-	if n.forward, err = compiled(n.set, diagram.Options{}); err != nil {
-		return err
+	var early sync.WaitGroup
+	if n.late = n.premises.NoTag; n.late == "" {
+		early.Go(func() {
+			var err error
+			n.ingress, err = compiled(n.set, diagram.Options{Stateless: true, Defer: n.premises.Defer})
+			n.late = errorText(err)
+		})
 	}
-	if n.premises.NoTag == "" {
-		n.ingress, err = compiled(n.set, diagram.Options{Stateless: true, Defer: n.premises.Defer})
-	}
+	n.forward, err = compiled(n.set, diagram.Options{})
+	early.Wait()
 	return err
 }
 

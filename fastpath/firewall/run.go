@@ -20,8 +20,8 @@ import (
 const again = 10 * time.Second
 
 // Run keeps the rules in force while devices, tenants and others' rules change, until ctx is
-// done. If it cannot be told of changes, it looks for them now and then.
-func (m *Manager) Run(ctx context.Context) {
+// done: then it returns nil. If it cannot be told of changes, it looks for them now and then.
+func (m *Manager) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	var watching sync.WaitGroup
 	defer watching.Wait()
@@ -41,7 +41,7 @@ func (m *Manager) Run(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
-			return
+			return nil
 		case <-changed:
 		case <-m.wake:
 		case <-timer.C:
@@ -73,6 +73,7 @@ func (m *Manager) watch(ctx context.Context, what string, watch func(context.Con
 func (m *Manager) check(ctx context.Context) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	defer m.publish()
 	m.host, m.foreign = nil, nil
 	if err := m.look(ctx); err != nil {
 		m.log.Error("the firewall's rules are not checked", "error", err)

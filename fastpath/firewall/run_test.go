@@ -16,7 +16,9 @@ func (w *world) keep() {
 	m := w.Manager
 	go func() {
 		defer close(done)
-		m.Run(ctx)
+		if err := m.Run(ctx); err != nil {
+			w.Error(err)
+		}
 	}()
 	w.Cleanup(func() {
 		stop()

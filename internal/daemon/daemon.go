@@ -60,7 +60,9 @@ type daemon struct {
 	troubles   agent.Unresolved
 	conflicts  map[string]bool
 	unmatched  []tenant.Ref
-	losses     lossLog // the beat's
+	// rulesTroubles are problems of the firewall that are logged.
+	rulesTroubles map[string]bool
+	losses        lossLog // the beat's
 }
 
 // tracing is what the daemon needs of an [agent.Agent].
@@ -210,7 +212,7 @@ func (d *daemon) trace(ctx context.Context) error {
 	d.service.ready(d.status())
 	background.Go(func() { d.service.beat(over, d.beat) })
 	if d.firewall != nil {
-		background.Go(func() { d.firewall.Run(over) })
+		background.Go(func() { d.logIfAny(d.firewall.Run(over)) })
 	}
 	if d.sinks.endpoint.open() {
 		background.Go(func() { d.checkEndpoint(over) })

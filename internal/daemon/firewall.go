@@ -108,6 +108,40 @@ func (d *daemon) closeFirewall() {
 	}
 }
 
+// logIfAny logs an error, if it is one.
+func (d *daemon) logIfAny(err error) {
+	if err != nil {
+		d.logLines("firewall", err)
+	}
+}
+
+// firewallStatus is a part of the line for the service manager.
+func (d *daemon) firewallStatus() string {
+	s := d.firewall.Summary()
+	text := fmt.Sprintf("; firewall rules of %d tenants", s.Tenants)
+	if n := len(s.Problems); n > 0 {
+		text += fmt.Sprintf(", %d problems", n)
+	}
+	return text
+}
+
+// logFirewall logs what is wrong with firewalls, once for as long as it is.
+func (d *daemon) logFirewall() {
+	if d.firewall == nil {
+		return
+	}
+	before, now := d.rulesTroubles, map[string]bool{}
+	for _, p := range d.firewall.Summary().Problems {
+		if now[p] = true; !before[p] {
+			d.log.Warn("firewall", "problem", p)
+		}
+	}
+	if len(now) == 0 && len(before) > 0 {
+		d.log.Info("no firewall has a problem any more")
+	}
+	d.rulesTroubles = now
+}
+
 // OpenFirewall opens the firewall of the configuration without an agent, with everything in
 // force that is kept. It is an error if an agent has it open. The caller closes it.
 func OpenFirewall(ctx context.Context, o Options) (*firewall.Manager, error) {

@@ -73,6 +73,9 @@ func (d *daemon) status() string {
 	if n := d.api.stats().Streams; n > 0 {
 		text += fmt.Sprintf("; %d streams of the API", n)
 	}
+	if d.firewall != nil {
+		text += d.firewallStatus()
+	}
 	return text
 }
 
@@ -99,6 +102,7 @@ func (d *daemon) logTroubles() {
 	d.troubles = now
 	d.logConflicts(status.Tenants.Conflicts)
 	d.logUnmatched(status.Tenants.Unmatched)
+	d.logFirewall()
 }
 
 // logUnresolved logs the references of one kind, unless they are the same as before.
