@@ -197,7 +197,7 @@ func (m *Manager) tenant(ctx context.Context, id string) (*kept, *scope.Tenant, 
 	if !m.set.Has(id) {
 		return nil, nil, fmt.Errorf("%w: %q", ErrNoTenant, id)
 	}
-	m.host = nil // devices come and go, and the answer must be about those that are there
+	m.host, m.foreign = nil, nil // the answer must be about what is there now
 	if err := m.look(ctx); err != nil {
 		return nil, nil, err
 	}

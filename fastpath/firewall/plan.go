@@ -68,13 +68,22 @@ func (n *plan) compile() (err error) {
 	if n.late = n.premises.NoTag; n.late == "" {
 		early.Go(func() {
 			var err error
-			n.ingress, err = compiled(n.set, diagram.Options{Stateless: true, Defer: n.premises.Defer})
+			n.ingress, err = compiled(n.set, diagram.Options{Stateless: true, Fresh: fresh(), Defer: n.premises.Defer})
 			n.late = errorText(err)
 		})
 	}
 	n.forward, err = compiled(n.set, diagram.Options{})
 	early.Wait()
 	return err
+}
+
+// fresh are the states of a packet that has no entry in connection tracking, which the program at
+// the port makes sure of before it drops. With a helper, it may be related to another's.
+func fresh() []uint32 {
+	return []uint32{
+		header.StateOf(header.Invalid, 0), header.StateOf(header.New, 0), header.StateOf(header.Untracked, 0),
+		header.StateOf(header.Related, 0),
+	}
 }
 
 func compiled(set *ruleset.Set, o diagram.Options) (*diagram.Diagram, error) {
