@@ -4,6 +4,7 @@ package iptables_test
 
 import (
 	"errors"
+	"os/exec"
 	"strings"
 	"testing"
 
@@ -118,6 +119,29 @@ func TestErrorsPointAtTheWord(t *testing.T) {
 		}
 		if c.word != "" && !strings.HasPrefix(c.line[syntax.Column:], c.word) {
 			t.Errorf("%s: column %d does not have %q", c.line, syntax.Column, c.word)
+		}
+	}
+}
+
+// TestQuotedWordsAreReadAlike: what Quote writes, a shell, iptables-restore and ParseLine read.
+func TestQuotedWordsAreReadAlike(t *testing.T) {
+	for _, w := range []string{"plain", "two words", `it's`, `"`, `\`, `\'`, "$HOME", "`date`", "*", "", "a#b", "!", `a\"b`} {
+		line := "iptables -A FORWARD -m comment --comment " + iptables.Quote(w)
+		c, err := iptables.ParseLine(line)
+		if err != nil {
+			t.Errorf("%s: %v", line, err)
+			continue
+		}
+		if got := c.Words[len(c.Words)-1]; got != w {
+			t.Errorf("ParseLine reads %s as %q", line, got)
+		}
+		r, err := iptables.ParseRule(c.Family, "-m comment --comment "+iptables.Quote(w))
+		if err != nil || r.Comment() != w {
+			t.Errorf("ParseRule reads %s as %q: %v", iptables.Quote(w), r.Comment(), err)
+		}
+		out, err := exec.CommandContext(t.Context(), "sh", "-c", "printf %s "+iptables.Quote(w)).Output()
+		if err != nil || string(out) != w {
+			t.Errorf("a shell reads %s as %q: %v", iptables.Quote(w), out, err)
 		}
 	}
 }

@@ -288,6 +288,9 @@ func ownersOf(option string) []string {
 
 // extensionOption reads an option of a match or target.
 func (p *parser) extensionOption(at int, in *instance, spec optionSpec, value string, hasValue bool) error {
+	if in.known == nil && strings.ContainsFunc(spec.name, notOfOption) {
+		return p.errorAt(at, "`"+spec.name+"' is not a valid option", "look for it in the man page of "+in.name)
+	}
 	o := parsedOption{Option: Option{Not: p.not >= 0, Name: spec.name}, at: at}
 	p.not = -1
 	if hasValue {
@@ -323,6 +326,11 @@ func (p *parser) extensionOption(at int, in *instance, spec optionSpec, value st
 	}
 	in.options = append(in.options, o)
 	return nil
+}
+
+// notOfOption reports whether a letter cannot be in the name of an option.
+func notOfOption(r rune) bool {
+	return r != '-' && r != '_' && r != '.' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
 }
 
 // short reads options of one letter written as one word.

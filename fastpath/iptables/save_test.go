@@ -63,6 +63,7 @@ func TestSaveErrorsHaveTheLine(t *testing.T) {
 		{"*filter\n:FORWARD DORP\nCOMMIT", 2, ":FORWARD DORP", "Bad policy"},
 		{"*filter\n:own ACCEPT\nCOMMIT", 2, ":own ACCEPT", "cannot have a policy"},
 		{"*filter\n:LOG - [0:0]\nCOMMIT", 2, "LOG", "clash"},
+		{"*filter\n-A FORWARD -m comment --comment \"a\"b\nCOMMIT", 2, "b", "Bad argument"},
 		{"*filter\n-A FORWARD -t nat\nCOMMIT", 2, "-t", "not valid in a file"},
 		{"*filter\n-L\nCOMMIT", 2, "-L", "not valid in a file"},
 		{"-A FORWARD -j DROP", 1, "-A FORWARD -j DROP", "not in a table"},

@@ -26,7 +26,7 @@ func Quote(w string) string {
 	if w != "" && !strings.ContainsAny(w, " \t\n\r\"'\\$`;|&<>()#*?[]{}~") {
 		return w
 	}
-	return quoted(w)
+	return `"` + strings.NewReplacer(`"`, `\"`, `\`, `\\`, "$", `\$`, "`", "\\`").Replace(w) + `"`
 }
 
 // quoted returns a text in double quotes, as iptables-save prints it.
@@ -47,7 +47,7 @@ func saved(s string) string {
 }
 
 // splitSave cuts a line into words as iptables-restore does: only double quotes keep words
-// together, and a backslash is only special between them.
+// together, a backslash is only special between them, and the second of them ends the word.
 func splitSave(line string) ([]word, error) {
 	s := splitter{line: line}
 	for i := 0; i < len(line); i++ {
@@ -57,6 +57,7 @@ func splitSave(line string) ([]word, error) {
 			s.add(i, line[i])
 		case s.quote != 0 && c == '"':
 			s.quote = 0
+			s.end()
 		case s.quote != 0:
 			s.add(i, c)
 		case c == '"':
