@@ -66,6 +66,13 @@ func TestLowerIsWhatTheKernelDoes(t *testing.T) {
 		if reason != "" && !strings.Contains(reason, "a decision diagram") {
 			t.Fatalf("%s: %s", d.text, reason)
 		}
+		for i := range lowered.Boxes {
+			for j := range i {
+				if both, meet := lowered.Boxes[i].Intersect(&lowered.Boxes[j]); meet {
+					t.Fatalf("%s: boxes overlap: %v", d.text, both)
+				}
+			}
+		}
 		for range 20 {
 			p := drawPacket(t, d.family)
 			got, want := lowered.Has(p), d.matches(p)

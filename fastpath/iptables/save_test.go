@@ -80,6 +80,22 @@ func TestSaveErrorsHaveTheLine(t *testing.T) {
 	}
 }
 
+// TestCommandsKeepTheirOrder: what comes after -F is done after it.
+func TestCommandsKeepTheirOrder(t *testing.T) {
+	s, err := iptables.ParseSave(header.V4, "*filter\n-A FORWARD -s 10.0.0.1\n-F FORWARD\n-A FORWARD -s 10.0.0.2\n-I FORWARD -s 10.0.0.3\n-N own\n-A own -j DROP\nCOMMIT\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := iptables.NewChains(header.V4)
+	if err := c.Restore(s); err != nil {
+		t.Fatal(err)
+	}
+	want := "-P FORWARD ACCEPT\n-N own\n-A FORWARD -s 10.0.0.3/32\n-A FORWARD -s 10.0.0.2/32\n-A own -j DROP\n"
+	if diff := cmp.Diff(want, listed(t, c)); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestReadSaveKeepsWhatItDoesNotUnderstand(t *testing.T) {
 	const text = "*filter\n:FORWARD ACCEPT [0:0]\n-A FORWARD -m future --at \"x y\" stray -j DROP\n-A FORWARD -p tcp -m tcp --dport 60000:29 -j ACCEPT\nCOMMIT\n"
 	s, err := iptables.ReadSave(header.V4, text)
