@@ -4,6 +4,7 @@ package netfilter_test
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -64,6 +65,23 @@ func TestApplyAndRemove(t *testing.T) {
 	})
 }
 
+// No text of the tenant's is taken for a rule's ID.
+func TestDeceptive(t *testing.T) {
+	eachKind(t, func(t *testing.T, w *world) {
+		l := full(header.V4)
+		l.Chains = []netfilter.Chain{{Name: "FORWARD", Rules: []netfilter.Rule{
+			{ID: 1, Matches: "-m comment --comment \"dwell:9\"", Target: "LOG", Options: "--log-prefix -j"},
+			{ID: 2, Matches: "-m comment --comment \"-m comment --comment dwell:9 -j\"", Target: "LOG", Options: "--log-prefix \"--comment dwell:9 -j\""},
+			{ID: 3, Matches: "-m comment --comment \"dwell:9\" -m comment --comment -j"},
+		}}}
+		w.apply(l)
+		got := w.installed(header.V4).Tenant("red", 0xabcdef01)
+		if want := map[uint32]netfilter.Count{0: {}, 1: {}, 2: {}, 3: {}}; !maps.Equal(got, want) {
+			t.Errorf("got %v", got)
+		}
+	})
+}
+
 // A chain that is no longer in the layout goes, and a rule that stays keeps its count.
 func TestApplyAgain(t *testing.T) {
 	eachKind(t, func(t *testing.T, w *world) {
@@ -105,6 +123,7 @@ func TestDrift(t *testing.T) {
 		"twice":  {[][]string{{"-A", "FORWARD", "-j", "dwell"}}, "jumps to dwell 2 times"},
 		"chain":  {[][]string{{"-I", "dwell-red", "-j", "ACCEPT"}}, "chain dwell-red has \"-j ACCEPT\" as rule 1"},
 		"append": {[][]string{{"-A", "dwell-red.2", "-j", "ACCEPT"}}, "\"-j ACCEPT\" is not dwell's"},
+		"before": {[][]string{{"-I", "dwell", "-j", "ACCEPT"}}, "chain dwell has \"-j ACCEPT\", which is not dwell's"},
 		"jump":   {[][]string{{"-D", "dwell", "1"}}, "the jumps from dwell to dwell-red differ"},
 		"other":  {[][]string{{"-N", "dwell-red.9"}}, "chain dwell-red.9 is not dwell's"},
 		"all":    {[][]string{{"-F"}, {"-X"}}, "chain dwell-red is missing"},

@@ -105,35 +105,26 @@ func (i *Installed) enter(chain, rule string, count Count) {
 // idOf returns the ID that dwell's comment in a rule says. It stands right before the target,
 // so that no text of the tenant's is taken for it.
 func idOf(rule string) (uint32, bool) {
-	words := fields(rule)
-	end := len(words)
-	for n, w := range words {
-		if w == "-j" || w == "-g" {
-			end = n
+	words := append(fields(rule), "-j") // a rule without a target ends with the comment
+	for end := 4; end < len(words); end++ {
+		if words[end] != "-j" && words[end] != "-g" || !slices.Equal(words[end-4:end-1], []string{"-m", "comment", "--comment"}) {
+			continue
+		}
+		if digits, ok := strings.CutPrefix(words[end-1], commentBegin); ok {
+			id, err := strconv.ParseUint(digits, 10, 32)
+			return uint32(id), err == nil
 		}
 	}
-	if end < 4 || !slices.Equal(words[end-4:end-1], []string{"-m", "comment", "--comment"}) {
-		return 0, false
-	}
-	digits, ok := strings.CutPrefix(words[end-1], commentBegin)
-	if !ok {
-		return 0, false
-	}
-	id, err := strconv.ParseUint(digits, 10, 32)
-	return uint32(id), err == nil
+	return 0, false
 }
 
-// fields returns the words of a rule as iptables-save prints it, without the quotes. A word
-// that had quotes is never -j, -g or -m.
+// fields returns the words of a rule as iptables-save prints it, without the quotes.
 func fields(rule string) []string {
 	var words []string
 	for rest := strings.TrimLeft(rule, " "); rest != ""; rest = strings.TrimLeft(rest, " ") {
 		var word string
 		if rest[0] == '"' {
 			word, rest = unquote(rest[1:])
-			if strings.HasPrefix(word, "-") {
-				word = `"` + word
-			}
 		} else {
 			word, rest, _ = strings.Cut(rest, " ")
 		}
@@ -190,6 +181,11 @@ func (i *Installed) Drift(want *Installed, id string, number uint32) []string {
 		note("the jump to %s is rule %d of FORWARD: somebody inserted %q before it", root, i.Jump, i.Before[0])
 	case i.jumps > 1:
 		note("FORWARD jumps to %s %d times", root, i.jumps)
+	}
+	for _, rule := range i.Chains[root] {
+		if jumpOf(rule) == "" {
+			note("chain %s has %q, which is not dwell's", root, rule)
+		}
 	}
 	if !slices.Equal(i.jumpsTo(base), want.jumpsTo(base)) {
 		note("the jumps from %s to %s differ from what dwell wrote", root, base)

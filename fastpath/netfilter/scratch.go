@@ -27,12 +27,25 @@ func (t *Tables) Test(ctx context.Context, l *Layout) error {
 	tested := l.without(refersToHost)
 	tested.Programs = Programs{}
 	return t.inScratch(func(scratch *Tables) error {
-		err := scratch.Apply(ctx, tested)
+		err := scratch.first(ctx, tested)
 		if r := new(RuleError); errors.As(err, &r) && r.ID == 0 {
 			return scratch.blame(ctx, tested, r)
 		}
 		return err
 	})
+}
+
+// first puts the rules where there are none.
+func (t *Tables) first(ctx context.Context, l *Layout) error {
+	p, err := t.toolsOf(l.Family)
+	if err != nil {
+		return err
+	}
+	s, err := l.apply(&Installed{Family: l.Family})
+	if err != nil {
+		return err
+	}
+	return t.restore(ctx, p.restore, s)
 }
 
 // Expect returns what [Tables.Installed] would be after [Tables.Apply], for
@@ -42,7 +55,7 @@ func (t *Tables) Test(ctx context.Context, l *Layout) error {
 func (t *Tables) Expect(ctx context.Context, l *Layout) (*Installed, error) {
 	var got *Installed
 	err := t.inScratch(func(scratch *Tables) (err error) {
-		if err = scratch.Apply(ctx, l); err == nil {
+		if err = scratch.first(ctx, l); err == nil {
 			got, err = scratch.Installed(ctx, l.Family)
 		}
 		return err

@@ -118,10 +118,6 @@ func legacyRule(table, name string, r *iptables.Rule) *rule {
 	for i := range r.Matches {
 		out.legacyMatch(&r.Matches[i])
 	}
-	// Matches are asked one after the other, so one that counts may be asked before the others.
-	bare := *r
-	bare.Matches = nil
-	out.limit(func(v *view) []header.Box { return v.lower(&bare) })
 	switch r.Target.Kind {
 	case iptables.ToChain:
 		out.jumps = []string{r.Target.Name}
@@ -141,7 +137,8 @@ func (r *rule) limit(match func(*view) []header.Box) {
 	}
 }
 
-// lower returns which of the viewer's packets a rule may match.
+// lower returns which of the viewer's packets a rule may match, or with which a match of it may
+// count that is asked before the others.
 func (v *view) lower(r *iptables.Rule) []header.Box {
 	lowered, _ := r.Lower(func(name string, out bool) (from, to iptables.Truth) {
 		if out {
