@@ -61,6 +61,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	alone, err := measuring()
+	if err != nil {
+		return fmt.Errorf("a program that does nothing: %w", err)
+	}
+	fmt.Fprintf(stdout, "Measuring a program takes %d ns itself, which is in the time of each of dwell's.\n", alone.Nanoseconds())
 	b := &bench{config: cfg, stderr: stderr, dir: dir}
 	for _, flavour := range cfg.flavours {
 		cells, err := b.flavour(ctx, synth.Flavour(flavour))
