@@ -115,7 +115,7 @@ func edited(t *rapid.T, s *Space, old *Rules) *Rules {
 		i := rapid.IntRange(0, 2).Draw(t, "chain")
 		chain := rules.Chains[names[i]]
 		at := rapid.IntRange(0, len(chain)).Draw(t, "at")
-		switch rapid.IntRange(0, 4).Draw(t, "edit") {
+		switch rapid.IntRange(0, 5).Draw(t, "edit") {
 		case 0, 1:
 			chain = slices.Insert(slices.Clone(chain), at, drawRule(t, s, names[i+1:]))
 		case 2:
@@ -124,7 +124,11 @@ func edited(t *rapid.T, s *Space, old *Rules) *Rules {
 			}
 		case 3:
 			chain = nil
-		case 4:
+		case 4: // the same rule twice
+			if at < len(chain) {
+				chain = slices.Insert(slices.Clone(chain), at, chain[at])
+			}
+		case 5:
 			rules.Policy = ruleset.Pass + ruleset.Drop - rules.Policy
 		}
 		rules.Chains[names[i]] = chain
@@ -225,6 +229,9 @@ func TestDifferByBruteForce(t *testing.T) {
 		var after *Rules
 		if rapid.Bool().Draw(t, "edited") {
 			after = edited(t, s, before)
+			if rapid.Bool().Draw(t, "taken back") {
+				before, after = after, before
+			}
 		} else {
 			after = drawRules(t, s, "after ")
 		}
@@ -258,6 +265,61 @@ func TestDifferByBruteForce(t *testing.T) {
 	})
 	if safe == 0 || not == 0 {
 		t.Fatalf("%d times safe, %d times not: the test does not see both", safe, not)
+	}
+}
+
+// Details that chance rarely meets.
+func TestDiffer(t *testing.T) {
+	t.Parallel()
+	s := NewSpace(header.V4, smallHost(), nil)
+	others := s.Others("red", forward())
+	all := func(key string, action ruleset.Action, target string) Rule {
+		return Rule{Key: key, Cells: []Cell{{}}, Action: action, Target: target}
+	}
+	from := func(source uint32, action ruleset.Action, target string) Rule {
+		r := all(fmt.Sprint(source, action, target), action, target)
+		r.Cells[0].Box[header.Src0] = header.Values(source)
+		return r
+	}
+	rules := func(chains map[string][]Rule) *Rules { return &Rules{Base: "FORWARD", Chains: chains} }
+	unknown := all("k", ruleset.Accept, "")
+	unknown.Unknown = true
+	var jumps []Rule
+	for i := range uint32(maxReach + 6) {
+		jumps = append(jumps, from(i, ruleset.Jump, "a"))
+	}
+	entries := []Rule{from(1, ruleset.Jump, "y"), from(2, ruleset.Jump, "x")}
+	circle := []Rule{all("z", ruleset.Jump, "z"), all("y", ruleset.Jump, "x")}
+	for name, c := range map[string]struct {
+		before, after *Rules
+		safe          bool
+	}{
+		"nothing comes after a goto": {
+			rules(map[string][]Rule{"FORWARD": {all("g", ruleset.Goto, "a"), all("d", ruleset.Deny, "")}}),
+			rules(map[string][]Rule{"FORWARD": {all("g", ruleset.Goto, "a"), all("e", ruleset.Accept, "")}}), true,
+		},
+		"an unknown rule, twice, may match the second time": {
+			rules(map[string][]Rule{"FORWARD": {unknown, unknown}}), rules(map[string][]Rule{"FORWARD": {unknown}}), false,
+		},
+		"reached by many jumps": {
+			rules(map[string][]Rule{"FORWARD": jumps, "a": {}}),
+			rules(map[string][]Rule{"FORWARD": jumps, "a": {from(maxReach+5, ruleset.Deny, "")}}), false,
+		},
+		"beyond a circle": {
+			rules(map[string][]Rule{"FORWARD": entries, "x": {all("x", ruleset.Jump, "y")}, "y": circle, "z": {}}),
+			rules(map[string][]Rule{"FORWARD": entries, "x": {all("x", ruleset.Jump, "y")}, "y": circle, "z": {from(2, ruleset.Deny, "")}}),
+			false,
+		},
+	} {
+		if found := s.Differ(c.before, c.after, others, DefaultSteps); (found == nil) != c.safe {
+			t.Errorf("%s: %+v, want safe: %t", name, found, c.safe)
+		}
+	}
+	own := s.Own("red")[0].Lo
+	for _, h := range []Hook{{"filter", "INPUT"}, {"nat", "PREROUTING"}, {"mangle", "OUTPUT"}} {
+		if !slices.ContainsFunc(s.Others("red", h), func(c Cell) bool { return c.has(&Point{In: own, Out: own}) }) {
+			t.Errorf("%v: what the host sends or receives is nobody's", h)
+		}
 	}
 }
 

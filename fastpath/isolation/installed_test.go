@@ -48,6 +48,8 @@ func TestInstalled(t *testing.T) {
 	t.Parallel()
 	plain := func() *iptables.Save { return hostRules(t, "", "") }
 	red := func(rules string) *iptables.Save { return hostRules(t, dwellJump, redChains+rules) }
+	accepting := plain()
+	accepting.Table("filter").Chain("FORWARD").Policy = "ACCEPT"
 	for name, c := range map[string]struct {
 		before, after *iptables.Save
 		whose         string
@@ -61,6 +63,8 @@ func TestInstalled(t *testing.T) {
 		"the wrong device":       {plain(), hostRules(t, dwellJump, "-A dwell -i br-blue -j dwell-red\n-A dwell-red -p icmp -j DROP\n"), "blue"},
 		"a device of nobody's":   {plain(), hostRules(t, dwellJump, "-A dwell -i docker0 -o ens3 -j dwell-red\n-A dwell-red -j DROP\n"), NobodyKnown},
 		"reached from elsewhere": {red("-A dwell-red -j DROP\n"), red("-A dwell-red -j DROP\n-A DOCKER -j dwell-red\n"), "blue"},
+		"counted elsewhere":      {red(""), red("-A DOCKER -j dwell-red\n"), "blue"},
+		"the policy":             {plain(), accepting, "blue"},
 		"RETURN in FORWARD":      {plain(), hostRules(t, "-A FORWARD -s 192.168.1.0/24 -j RETURN\n", ""), "blue"},
 	} {
 		w, exact := Installed(testHost(), "red", c.before, c.after)
