@@ -134,7 +134,7 @@ func (m *Manager) adoptFamily(t *kept, st *scope.Tenant, text *rulesText) error 
 	for id, c := range text.counts {
 		t.meter.begin(meterKey{text.chains.Family, id}, c)
 	}
-	n, err := m.newPlan(t, st, text)
+	n, err := m.newPlan(st, text)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/dwelltrace/dwell/fastpath/header"
 	"github.com/dwelltrace/dwell/fastpath/iptables"
+	"github.com/dwelltrace/dwell/fastpath/netfilter"
 )
 
 // noRules is what is said of a family without rules.
@@ -112,7 +113,7 @@ func (m *Manager) show(ctx context.Context, t *kept, cmd *iptables.Command, text
 		}
 		return &Answer{Place: place, Reason: "There is such a rule."}, nil
 	}
-	m.count(ctx, t)
+	m.count(ctx, t, m.reading())
 	out, err := text.chains.Print(cmd, t.counted(cmd.Family))
 	if err != nil {
 		return notDone(err)
@@ -131,16 +132,40 @@ func (t *kept) counted(f header.Family) iptables.CountersOf {
 }
 
 // count reads all counters of a tenant.
-func (m *Manager) count(ctx context.Context, t *kept) {
+func (m *Manager) count(ctx context.Context, t *kept, now *reading) {
 	for f := range t.plans {
-		installed, err := m.faces.tables.Installed(ctx, f)
+		installed, err := now.get(ctx, f)
 		t.problem(fmt.Sprintf("installed%d", f), errorText(err))
 		if err == nil {
 			t.meter.tables(f, installed.Tenant(t.id, t.number))
 		}
 	}
-	m.collect(ctx, t)
+	m.collect(t)
 }
+
+// reading is what stands in iptables, read once for all tenants.
+type reading struct {
+	tables tables
+	got    map[header.Family]*netfilter.Installed
+}
+
+func (m *Manager) reading() *reading {
+	return &reading{tables: m.faces.tables, got: map[header.Family]*netfilter.Installed{}}
+}
+
+func (r *reading) get(ctx context.Context, f header.Family) (*netfilter.Installed, error) {
+	if r.got[f] == nil {
+		installed, err := r.tables.Installed(ctx, f)
+		if err != nil {
+			return nil, err
+		}
+		r.got[f] = installed
+	}
+	return r.got[f], nil
+}
+
+// forget lets it be read again, because it has changed.
+func (r *reading) forget(f header.Family) { delete(r.got, f) }
 
 // Save returns the tenant's rules of one family as [Manager.Restore] takes them.
 func (m *Manager) Save(ctx context.Context, id string, family int) (string, error) {
@@ -154,6 +179,6 @@ func (m *Manager) Save(ctx context.Context, id string, family int) (string, erro
 	if err != nil {
 		return "", err
 	}
-	m.count(ctx, t)
+	m.count(ctx, t, m.reading())
 	return t.text(f).chains.Save(t.counted(f)), nil
 }

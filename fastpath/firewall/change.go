@@ -74,17 +74,12 @@ func (c *change) open(context.Context) error {
 		p, err := c.m.faces.open(c.t.number)
 		if err != nil {
 			c.t.alone = err.Error()
-			c.without(c.t.alone)
+			c.to.without(c.t.alone)
 			return nil //nolint:nilerr // the answer says so
 		}
 		c.t.programs, c.t.alone = p, ""
 	}
 	return nil
-}
-
-// without says that iptables decides alone.
-func (c *change) without(why string) {
-	c.to.ingress, c.to.forward, c.to.why = nil, nil, why
 }
 
 // attach puts the programs at the tenant's ports.
@@ -162,7 +157,7 @@ func (c *change) test(ctx context.Context) error {
 		return explainRule(again)
 	}
 	c.to.layout = &bare
-	c.without(fmt.Sprintf("iptables cannot ask BPF programs here: its match bpf (xt_bpf) does not work: %v", err))
+	c.to.without(fmt.Sprintf("iptables cannot ask BPF programs here: its match bpf (xt_bpf) does not work: %v", err))
 	return nil
 }
 
@@ -181,6 +176,7 @@ func (c *change) intend(context.Context) error {
 		return nil
 	}
 	c.intended = true
+	c.m.collect(c.t)
 	if err := c.m.store.intend(c.t.id, c.to.family, c.m.render(c.t, c.to.text)); err != nil {
 		return fmt.Errorf("the rules cannot be kept: %w", err)
 	}
@@ -194,24 +190,24 @@ func (c *change) apply(ctx context.Context) error {
 
 // swap puts the tables in force. If the kernel does not take them, none are, and iptables
 // decides by the new rules alone.
-func (c *change) swap(ctx context.Context) error {
+func (c *change) swap(context.Context) error {
 	if c.t.programs == nil {
 		return nil
 	}
-	c.m.collect(ctx, c.t)
+	c.m.collect(c.t)
 	plans, state := c.t.with(c.to.family, c.to), c.m.state(c.t, c.to)
 	generation, err := c.t.programs.Swap(c.t.generation(plans, state))
 	if err == nil {
 		c.t.icmpState = state
 		c.t.meter.swapped(generation, plans)
-		c.m.collect(ctx, c.t)
+		c.m.collect(c.t)
 		return nil
 	}
 	if _, again := c.t.programs.Swap(datapath.Generation{}); again != nil {
 		return errors.Join(err, again)
 	}
 	for _, p := range plans {
-		p.ingress, p.forward, p.why = nil, nil, fmt.Sprintf("the kernel does not take the tables of the programs: %v", err)
+		p.without(fmt.Sprintf("the kernel does not take the tables of the programs: %v", err))
 	}
 	return nil
 }

@@ -78,7 +78,7 @@ func (m *Manager) edit(ctx context.Context, q Request, e editing) (*Answer, erro
 	if err := e.t.readable(e.cmd.Family); err != nil {
 		return nil, err
 	}
-	n, err := m.newPlan(e.t, e.st, next)
+	n, err := m.newPlan(e.st, next)
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +97,7 @@ func (m *Manager) zero(ctx context.Context, q Request, t *kept, cmd *iptables.Co
 	if err := text.chains.Clone().Apply(cmd); err != nil {
 		return notDone(err)
 	}
-	m.count(ctx, t)
+	m.count(ctx, t, m.reading())
 	for _, c := range text.chains.List {
 		if cmd.Chain != "" && c.Name != cmd.Chain || q.DryRun {
 			continue
@@ -121,6 +121,8 @@ func (c *change) make(ctx context.Context, dry bool) error {
 	}
 	if c.t.programs != nil {
 		c.to.layout.Programs = c.t.paths(c.to)
+	} else if c.t.alone != "" {
+		c.to.without(c.t.alone)
 	}
 	return c.test(ctx)
 }
@@ -162,12 +164,12 @@ func (t *kept) readable(f header.Family) error {
 }
 
 // newPlan makes the plan for rules of a tenant, if they are not too many.
-func (m *Manager) newPlan(t *kept, st *scope.Tenant, text *rulesText) (*plan, error) {
+func (m *Manager) newPlan(st *scope.Tenant, text *rulesText) (*plan, error) {
 	f := text.chains.Family
 	if !m.faces.tables.Has(f) {
 		return nil, fmt.Errorf("%w: the host has no iptables for IPv%d: install ip6tables", ErrNoFirewall, f)
 	}
-	n, err := newPlan(st, text, m.premises(f, st), t.alone)
+	n, err := newPlan(st, text, m.premises(f, st))
 	if err != nil {
 		return nil, err
 	}
@@ -208,7 +210,7 @@ func (m *Manager) Restore(ctx context.Context, q Restore) (*Restored, error) {
 		return nil, &CommandError{Err: err}
 	}
 	next.give()
-	n, err := m.newPlan(t, st, next)
+	n, err := m.newPlan(st, next)
 	if err != nil {
 		return nil, err
 	}

@@ -31,7 +31,7 @@ func (m *Manager) Explain(ctx context.Context, id, packet string) (*Explanation,
 		e.Reason = fmt.Sprintf("The tenant has no rules for IPv%d.", probe.Family)
 		return e, nil
 	}
-	m.count(ctx, t)
+	m.count(ctx, t, m.reading())
 	t.explain(n, &probe.Packet, e)
 	return e, nil
 }
@@ -86,7 +86,8 @@ func (n *plan) where(p *header.Packet, v ruleset.Verdict) (place, reason string)
 	if n.ingress == nil {
 		return "forward", "nothing is decided at the ports, because " + n.late
 	}
-	if _, early := n.ingress.Judge(p); early.Verdict == ruleset.Defer {
+	known := v == ruleset.Drop && header.CT(p.Words[header.State]&7) == header.Established
+	if _, early := n.ingress.Judge(p); early.Verdict != v || known {
 		return "forward", "it depends on what is only known in FORWARD, such as the connection's state or a translated destination"
 	}
 	if v == ruleset.Pass {

@@ -99,7 +99,9 @@ func (h *history) put(number uint32, f header.Family, rules []Rule, set *ruleset
 		}
 	}
 	for len(h.gone) > mostGone {
-		delete(h.rules, h.gone[0])
+		if k := h.gone[0]; h.rules[k].Gone { // or it is in force again
+			delete(h.rules, k)
+		}
 		h.gone = h.gone[1:]
 	}
 }

@@ -19,7 +19,7 @@ func (m *Manager) List(ctx context.Context, id string) (*Listing, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.count(ctx, t)
+	m.count(ctx, t, m.reading())
 	l := &Listing{Tenant: id, Ports: t.portListings(st), Problems: m.problems(t)}
 	for _, f := range families() {
 		l.Families = append(l.Families, t.familyListing(f))
@@ -98,8 +98,9 @@ func (m *Manager) Stats(ctx context.Context) []TenantStats {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	all := make([]TenantStats, 0, len(m.tenants))
+	now := m.reading()
 	for _, t := range m.all() {
-		m.count(ctx, t)
+		m.count(ctx, t, now)
 		st := m.scopeOf(t)
 		s := TenantStats{Tenant: t.id, Repairs: t.repairs, Transactions: t.done, Failures: t.failed, Unattached: len(t.unattached), Ports: t.portListings(st)}
 		s.Problems = len(m.problems(t))

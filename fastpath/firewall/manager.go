@@ -242,7 +242,7 @@ func (m *Manager) state(t *kept, n *plan) bool {
 }
 
 // collect adds what programs have counted since the last time.
-func (m *Manager) collect(_ context.Context, t *kept) {
+func (m *Manager) collect(t *kept) {
 	if t.programs == nil {
 		return
 	}

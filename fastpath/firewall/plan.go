@@ -38,21 +38,18 @@ type plan struct {
 	installed *netfilter.Installed
 }
 
-// newPlan translates rules for a tenant. Programs do not decide if iptables is all that there is:
-// then alone says why.
-func newPlan(st *scope.Tenant, text *rulesText, p *premises.Premises, alone string) (*plan, error) {
+// newPlan translates rules for a tenant.
+func newPlan(st *scope.Tenant, text *rulesText, p *premises.Premises) (*plan, error) {
 	began := time.Now()
 	f := text.chains.Family
-	n := &plan{family: f, text: text, premises: p, why: alone, devices: st.Devices}
+	n := &plan{family: f, text: text, premises: p, devices: st.Devices}
 	n.set, n.reasons = text.chains.Lower(devices(st))
 	if err := n.set.Check(); err != nil {
 		return nil, &CommandError{Err: err}
 	}
 	n.layout = layoutOf(st, text)
-	if n.why == "" {
-		if err := n.compile(); err != nil {
-			n.ingress, n.forward, n.why = nil, nil, err.Error()
-		}
+	if err := n.compile(); err != nil {
+		n.without(err.Error())
 	}
 	n.took = time.Since(began)
 	return n, nil
@@ -76,6 +73,9 @@ func (n *plan) compile() (err error) {
 	early.Wait()
 	return err
 }
+
+// without says why programs do not decide.
+func (n *plan) without(why string) { n.ingress, n.forward, n.why = nil, nil, why }
 
 // fresh are the states of a packet that has no entry in connection tracking, which the program at
 // the port makes sure of before it drops. With a helper, it may be related to another's.

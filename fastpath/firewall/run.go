@@ -85,12 +85,13 @@ func (m *Manager) check(ctx context.Context) {
 		}
 	}
 	m.adoptNew(ctx)
+	now := m.reading()
 	for _, t := range m.all() {
 		st := m.host.Get(t.id)
 		if st == nil || st.Problem != "" {
 			continue // rules stay as they were, and the listing says so
 		}
-		m.logError("tenant's rules not put in force again", t.id, m.renew(ctx, t, st))
+		m.logError("tenant's rules not put in force again", t.id, m.renew(ctx, t, st, now))
 	}
 }
 
@@ -114,7 +115,7 @@ func (m *Manager) adoptNew(ctx context.Context) {
 }
 
 // renew puts in force what devices, others' rules or an earlier failure call for.
-func (m *Manager) renew(ctx context.Context, t *kept, st *scope.Tenant) error {
+func (m *Manager) renew(ctx context.Context, t *kept, st *scope.Tenant, now *reading) error {
 	var errs []error
 	for _, f := range families() {
 		n := t.plans[f]
@@ -124,6 +125,7 @@ func (m *Manager) renew(ctx context.Context, t *kept, st *scope.Tenant) error {
 		if !slices.EqualFunc(n.devices, st.Devices, func(a, b scope.Device) bool { return a.Name == b.Name }) ||
 			t.broken[rulesProblem(f)] != "" || n.layout.NeedsBit() != "" && n.layout.Bit != m.freeBit() {
 			errs = append(errs, m.anew(ctx, t, st, n))
+			now.forget(f)
 		}
 	}
 	errs = append(errs, m.renewPremises(t, st))
@@ -131,12 +133,13 @@ func (m *Manager) renew(ctx context.Context, t *kept, st *scope.Tenant) error {
 		for _, f := range families() {
 			if n := t.plans[f]; n != nil && n.layout.Programs != t.paths(n) {
 				errs = append(errs, m.anew(ctx, t, st, n))
+				now.forget(f)
 			}
 		}
 	}
 	for _, f := range families() {
 		if n := t.plans[f]; n != nil {
-			errs = append(errs, m.repair(ctx, t, n))
+			errs = append(errs, m.repair(ctx, t, n, now))
 		}
 	}
 	return errors.Join(errs...)
@@ -144,7 +147,7 @@ func (m *Manager) renew(ctx context.Context, t *kept, st *scope.Tenant) error {
 
 // anew puts the same rules in force for what the host is like now.
 func (m *Manager) anew(ctx context.Context, t *kept, st *scope.Tenant, n *plan) error {
-	next, err := m.newPlan(t, st, n.text)
+	next, err := m.newPlan(st, n.text)
 	if err != nil {
 		return err
 	}
@@ -163,7 +166,7 @@ func (m *Manager) renewPremises(t *kept, st *scope.Tenant) error {
 		if reflect.DeepEqual(n.premises, m.premises(f, st)) || n.why != "" {
 			continue
 		}
-		next, err := m.newPlan(t, st, n.text)
+		next, err := m.newPlan(st, n.text)
 		if err != nil {
 			return err
 		}
@@ -184,12 +187,22 @@ func (m *Manager) swap(t *kept, plans map[header.Family]*plan, icmpState bool) e
 	}
 	t.meter.swapped(generation, plans)
 	t.plans, t.icmpState = plans, icmpState
-	return nil
+	m.collect(t)
+	// What the tables that are gone have counted is only in memory.
+	var errs []error
+	for f, n := range plans {
+		err := m.store.intend(t.id, f, m.render(t, n.text))
+		if err == nil {
+			err = m.store.commit(t.id, f)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
 
 // repair puts back what others have changed of the tenant's chains.
-func (m *Manager) repair(ctx context.Context, t *kept, n *plan) error {
-	now, err := m.faces.tables.Installed(ctx, n.family)
+func (m *Manager) repair(ctx context.Context, t *kept, n *plan, read *reading) error {
+	now, err := read.get(ctx, n.family)
 	if err != nil {
 		return err
 	}
@@ -204,10 +217,11 @@ func (m *Manager) repair(ctx context.Context, t *kept, n *plan) error {
 	}
 	t.repairs++
 	m.log.Warn("somebody has changed a tenant's rules in iptables; they are put back", "tenant", t.id, "family", int(n.family), "changed", strings.Join(drift, "; "))
+	read.forget(n.family)
 	if err := m.faces.tables.Apply(ctx, n.layout); err != nil {
 		return err
 	}
-	n.installed, err = m.faces.tables.Installed(ctx, n.family)
+	n.installed, err = read.get(ctx, n.family)
 	return err
 }
 
