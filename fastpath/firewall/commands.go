@@ -222,7 +222,7 @@ func (m *Manager) Restore(ctx context.Context, q Restore) (*Restored, error) {
 		}
 		return &Restored{Answers: []Answer{*a}}, nil
 	}
-	out := &Restored{Done: !q.DryRun, CompileTime: n.took, SwapTime: c.swapTime}
+	out := &Restored{Done: true, CompileTime: n.took, SwapTime: c.swapTime}
 	for _, chain := range next.chains.List {
 		for i, r := range chain.Rules {
 			place, reason := n.placeAt(chain.Name, i)

@@ -61,7 +61,8 @@ type Restore struct {
 	Operator bool `json:"-"`
 }
 
-// Restored is the answer to a [Restore]: all rules were taken, or none.
+// Restored is the answer to a [Restore]: all rules were taken, or none. In that to a dry run,
+// Done says whether they would be.
 type Restored struct {
 	Done bool `json:"done"`
 	// Answers are one for each rule, in order; if Done is false, those of the refused ones.
