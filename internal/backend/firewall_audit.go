@@ -5,9 +5,11 @@ package backend
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"strings"
 
 	"github.com/dwelltrace/dwell/fastpath/firewall"
+	"github.com/dwelltrace/dwell/fastpath/iptables"
 	"github.com/dwelltrace/dwell/internal/backend/api"
 )
 
@@ -25,8 +27,11 @@ func (c *caller) name() string {
 	return c.key + " " + strings.Join(c.names, " ")
 }
 
-// audit logs a change and what came of it.
+// audit logs a change and what came of it. What is not understood is not a change.
 func (q *request) audit(command string, err error, more ...any) {
+	if errors.As(err, new(*firewall.CommandError)) {
+		return
+	}
 	q.audited = true
 	if len(command) > maxLogged {
 		command = strings.ToValidUTF8(command[:maxLogged], "") + "…"
@@ -39,7 +44,11 @@ func (q *request) audit(command string, err error, more ...any) {
 	q.server.log.Info("firewall change", attrs...)
 }
 
+// auditCommand logs a command, unless it only lists or looks for rules.
 func (q *request) auditCommand(c api.FirewallCommand, a *firewall.Answer, err error) {
+	if cmd, wrong := iptables.ParseCommand(c.Words); wrong == nil && !cmd.Op.Edits() {
+		return
+	}
 	more := []any{"affect_others", c.AffectOthers}
 	if err == nil {
 		more = append(more, "answer", a.Place, "reason", a.Reason)

@@ -202,8 +202,16 @@ func TestFirewallAudit(t *testing.T) {
 			askRaw(s.socket, requestOf(r.method, red+r.path, r.contentType, r.body))
 		}
 	}
+	for _, words := range []string{`"-S"`, `"-L","FORWARD","-vn"`, `"-C","FORWARD","-p","icmp","-j","DROP"`} {
+		askRaw(s.socket, requestOf(http.MethodPost, red, jsonType, `{"words":["iptables",`+words+`]}`))
+	}
 	if log.String() != "" {
 		t.Errorf("logged, though nothing was changed: %s", log.String())
+	}
+	fake.err = &firewall.CommandError{Err: errors.New("no such target")}
+	askRaw(s.socket, requestOf(http.MethodPost, red, jsonType, icmp))
+	if log.String() != "" {
+		t.Errorf("logged, though it was not understood: %s", log.String())
 	}
 	fake.err = errors.New("no room")
 	askRaw(s.socket, requestOf(http.MethodPost, red, jsonType, icmp))
