@@ -43,12 +43,18 @@ type agentProcess struct {
 // startAgent runs dwell agent with a configuration until it is ready.
 func startAgent(t *testing.T, config string) *agentProcess {
 	t.Helper()
+	return startAgentAs(t, config, func(args ...string) *process { return dwell(t, args...) })
+}
+
+// startAgentAs is startAgent with another way to run dwell.
+func startAgentAs(t *testing.T, config string, dwell func(...string) *process) *agentProcess {
+	t.Helper()
 	dir := t.TempDir()
 	d := &agentProcess{t: t, config: filepath.Join(dir, "dwell.yaml"), log: &logBuffer{more: make(chan struct{}, 1)}, exited: make(chan struct{})}
 	d.write(config)
 	socket := filepath.Join(dir, "notify")
 	d.states = listenNotify(t, socket)
-	d.process = dwell(t, "agent", "--config", d.config)
+	d.process = dwell("agent", "--config", d.config)
 	d.Env = append(d.Env, "NOTIFY_SOCKET="+socket)
 	d.Stderr = d.log
 	if err := d.Start(); err != nil {

@@ -134,7 +134,7 @@ func explanationText(e *firewall.Explanation) string {
 			by = e.Verdict + ", because no rule matches"
 		}
 	}
-	path := "no rule matches"
+	path := "no rule"
 	if len(e.Path) > 0 {
 		path = strings.Join(e.Path, ", ")
 	}
