@@ -136,6 +136,12 @@ soak: $(if $(ROOT),build) ## Measure the agent's memory under an hour's worth of
 	$(need_root)
 	$(GO) run ./internal/check/soak --dwell bin/dwell $(ARGS)
 
+.PHONY: verify-firewall
+verify-firewall: ## Compare the firewall with iptables, 1,000 rule sets by 1,000 packets each (root)
+	$(need_root)
+	.ci/install test
+	$(GO) run ./internal/check/firewall/verify $(ARGS)
+
 .PHONY: verify-docker
 verify-docker: build ## Test the image in a real Docker engine of its own (root)
 	$(need_root)

@@ -32,6 +32,8 @@ type Subject interface {
 	Counts(family int) (map[string][]Count, error)
 	// Clear removes the tenant's rules.
 	Clear() error
+	// Remove removes everything.
+	Remove() error
 }
 
 // tables are the programs of iptables in a namespace.
@@ -118,26 +120,16 @@ func (f *Reference) Apply(family int, rules string) error {
 		f.table = "filter"
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "*%s\n:ref - [0:0]\n", f.table)
-	drop := false
 	for line := range strings.Lines(rules) {
 		switch {
+		case strings.HasPrefix(line, "*"):
+			fmt.Fprintf(&b, "*%s\n", f.table)
 		case strings.HasPrefix(line, ":FORWARD "):
-			drop = strings.HasPrefix(line, ":FORWARD DROP")
-		case strings.HasPrefix(line, ":"):
-			b.WriteString(line)
-		case strings.HasPrefix(line, "-A FORWARD "):
-			b.WriteString("-A ref " + strings.TrimPrefix(line, "-A FORWARD "))
-		case strings.HasPrefix(line, "-A FORWARD"):
-			b.WriteString("-A ref\n")
-		case strings.HasPrefix(line, "-A "):
+			fmt.Fprintf(&b, "%s-A FORWARD ! -i %[2]s ! -o %[2]s -j ACCEPT\n", line, Bridge)
+		default:
 			b.WriteString(line)
 		}
 	}
-	if drop {
-		b.WriteString("-A ref -j DROP\n")
-	}
-	fmt.Fprintf(&b, "-A FORWARD -i %[1]s -j ref\n-A FORWARD -o %[1]s ! -i %[1]s -j ref\nCOMMIT\n", Bridge)
 	_, err := f.run(b.String(), f.program(family == 6, "-restore"), "--noflush")
 	return err
 }
@@ -154,15 +146,18 @@ func (f *Reference) Counts(family int) (map[string][]Count, error) {
 			continue
 		}
 		words := strings.Fields(line)
-		if len(words) < 3 || words[1] != "-A" || words[2] == "FORWARD" {
-			continue
+		if len(words) < 3 || words[1] != "-A" || words[2] != "FORWARD" && strings.ToUpper(words[2]) == words[2] {
+			continue // a chain of the host's
 		}
 		c, err := parseCount(words[0])
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", strings.TrimSpace(line), err)
 		}
-		chain := strings.Replace(words[2], "ref", "FORWARD", 1)
-		counts[chain] = append(counts[chain], c)
+		counts[words[2]] = append(counts[words[2]], c)
+	}
+	counts["FORWARD"] = counts["FORWARD"][1:] // what is not the tenant's
+	if len(counts["FORWARD"]) == 0 {
+		delete(counts, "FORWARD")
 	}
 	return counts, nil
 }
@@ -180,3 +175,6 @@ func parseCount(text string) (Count, error) {
 
 // Clear implements [Subject]: what replaces the operator's rules has removed the tenant's, too.
 func (f *Reference) Clear() error { return nil }
+
+// Remove implements [Subject].
+func (f *Reference) Remove() error { return nil }

@@ -234,7 +234,6 @@ func (r ruleSource) stateful() []string {
 	list := [][]string{
 		{"-m statistic --mode nth --every 2 --packet 0"},
 		{"-m quota --quota 3000"},
-		{"-m connbytes --connbytes 2: --connbytes-dir both --connbytes-mode packets"},
 		{"-m mac --mac-source", ports[Guest0].far},
 		{"-m pkttype --pkt-type unicast"},
 		{"-m mark --mark 0x0/0xff"},

@@ -192,10 +192,19 @@ func traps() []trap {
 			out: [ends]int{Guest0: 1},
 		},
 		{
-			name:  "a new packet to the tenant that is dropped leaves no hole",
-			rules: []string{"-A FORWARD -i br-red -m conntrack --ctstate ESTABLISHED -j ACCEPT", "-A FORWARD -j DROP"},
-			steps: []Step{into(packet(peer, guest, segment(40000, 22, syn))), from(packet(guest, peer, segment(22, 40000, syn|ack)))},
-			// Nothing comes out: the second is not of a connection.
+			name:    "a new packet to the tenant that is dropped leaves no hole",
+			rules:   []string{"-A FORWARD -i br-red -m conntrack --ctstate ESTABLISHED -j ACCEPT", "-A FORWARD -j DROP"},
+			steps:   []Step{into(packet(peer, guest, segment(40000, 22, syn))), from(packet(guest, peer, segment(22, 40000, syn|ack)))},
+			dropped: 1, // nothing comes out, because the second is not of a connection
+		},
+		{
+			name:  "what may be of a connection is not dropped at TC, and what is not is",
+			rules: []string{"-A FORWARD -m conntrack --ctstate ESTABLISHED -j ACCEPT", "-A FORWARD -i br-red -p udp -j DROP"},
+			steps: []Step{
+				into(packet(peer, guest, datagram(53, 5000, 8))), from(packet(guest, peer, datagram(5000, 53, 8))),
+				from(packet(guest, peer, datagram(5001, 53, 8))),
+			},
+			out: [ends]int{Guest0: 1, Outside: 1}, dropped: 1,
 		},
 		{
 			name: "an error about a connection is related to it", policy: "DROP",
@@ -249,6 +258,7 @@ func traps() []trap {
 			name: "what changes the packet on the way is asked for", rules: []string{"-A FORWARD -m tos --tos 0x10/0xff -j DROP"},
 			operator: []string{"*mangle\n-A PREROUTING -p udp -j TOS --set-tos 0x10/0xff\nCOMMIT\n"},
 			steps:    []Step{from(packet(guest, peer, datagram(1, 2, 8))), from(packet(guest, peer, echo(8, 1, 8), func(p *ip) { p.tos = 0x10 }))},
+			dropped:  1, // the second
 		},
 		{
 			name: "a log before the rules is still written", rules: []string{"-A FORWARD -p udp -j DROP"},

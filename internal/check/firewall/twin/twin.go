@@ -159,5 +159,5 @@ func (p *Pair) Run(c *Case) (Result, error) {
 
 // Close removes both networks.
 func (p *Pair) Close() error {
-	return errors.Join(p.Subject.Clear(), p.Reference.Network.Close(), p.Subject.Network.Close())
+	return errors.Join(p.Subject.Remove(), p.Reference.Network.Close(), p.Subject.Network.Close())
 }
