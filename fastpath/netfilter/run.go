@@ -10,9 +10,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
+
+	"github.com/dwelltrace/dwell/internal/netns"
 )
 
 // maxSaid is how much of what a program complains about is kept.
@@ -47,14 +51,10 @@ func (t *Tables) run(ctx context.Context, input, path string, args ...string) (s
 	cmd.WaitDelay = time.Second
 	var stdout, stderr bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(input), &stdout, &stderr
-	start := cmd.Start
-	if ns := t.options.NetNS; ns != nil {
-		start = func() error { return ns.Do(cmd.Start) } // the program gets the thread's namespace
-	}
-	if err := start(); err != nil {
-		return "", fmt.Errorf("%s: %w", filepath.Base(path), err)
-	}
-	err := cmd.Wait()
+	// One that waits for the lock must not change anything after its agent was killed. The kernel goes
+	// by the thread that started it, so that thread waits, too.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	err := onThread(t.options.NetNS, cmd.Run)
 	if err == nil {
 		return stdout.String(), nil
 	}
@@ -62,6 +62,17 @@ func (t *Tables) run(ctx context.Context, input, path string, args ...string) (s
 		err = fmt.Errorf("stopped: %w", context.Cause(ctx))
 	}
 	return "", &failure{program: filepath.Base(path), said: said(stderr.Bytes()), err: err}
+}
+
+// onThread runs fn on a thread of its own in the namespace, which the programs that it starts get;
+// nil is the process's.
+func onThread(ns *netns.NS, fn func() error) error {
+	if ns != nil {
+		return ns.Do(fn)
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	return fn()
 }
 
 // said returns what a program complained about, without warnings and advice how to get help.
