@@ -46,6 +46,11 @@ func suites() []suite {
 			// Each of its deaths has a road, or a test of package bpf, and it takes longest.
 			[]string{"TestDropsTellReasonAndPlace"},
 		)},
+		// That each verifier takes the walk through a diagram.
+		{dir: "fastpath/datapath/internal/walking", not: []string{
+			// A million packets, and C and Go are the same everywhere.
+			"TestWalkEqualsGo", "TestNumbers",
+		}},
 		// That the topologies forward and translate, above all between tenants with equal addresses.
 		{dir: "internal/study/lab", not: slices.Concat(
 			// About files, processes and descriptions.
