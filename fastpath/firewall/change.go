@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/dwelltrace/dwell/fastpath/datapath"
+	"github.com/dwelltrace/dwell/fastpath/header"
 	"github.com/dwelltrace/dwell/fastpath/netfilter"
 	"github.com/dwelltrace/dwell/fastpath/scope"
 )
@@ -235,6 +236,7 @@ func (c *change) inForce(ctx context.Context) {
 	c.to.installed = installed
 	t.problem(fmt.Sprintf("installed%d", f), errorText(err))
 	t.problem(rulesProblem(f), "")
+	t.problem(leftover, "")
 	t.problem("state", errorText(c.m.restate()))
 }
 
@@ -248,16 +250,35 @@ func (c *change) undo(err error) error {
 	if c.adopting {
 		return err // what was there before is not known; it is tried again
 	}
+	var left error
 	if c.applied {
-		errs = append(errs, c.back(ctx, old))
+		left = c.back(ctx, old)
 	}
 	if c.intended {
 		errs = append(errs, c.m.store.forget(c.t.id, f))
 	}
-	if len(c.t.plans) == 0 {
-		errs = append(errs, c.m.drop(ctx, c.t))
+	switch {
+	case left != nil: // rules that have the programs may be there, so those must stay
+		c.m.tenants[c.t.id] = c.t
+		c.t.left(f, old != nil, left)
+	case len(c.t.plans) == 0:
+		left = c.m.drop(ctx, c.t)
 	}
+	errs = append(errs, left)
 	return errors.Join(errs...)
+}
+
+// leftover is the problem that something could not be taken out of iptables.
+const leftover = "leftover"
+
+// left notes that the rules before a failed change, or that there were none, could not be put in
+// force again. It is tried again.
+func (t *kept) left(f header.Family, rules bool, err error) {
+	if rules {
+		t.problem(rulesProblem(f), fmt.Sprintf("the rules for IPv%d are not in force as they should be: %v", f, err))
+		return
+	}
+	t.problem(leftover, fmt.Sprintf("rules of a change that failed are still in iptables: %v", err))
 }
 
 // back puts the old plan in force again.

@@ -23,7 +23,7 @@ func TestDryRun(t *testing.T) {
 			t.Errorf("%+v, %v", a, err)
 		}
 		r, err := w.Restore(t.Context(), Restore{Tenant: "red", Family: 4, Text: oldRules, DryRun: true})
-		if err != nil || r.Done || len(r.Answers) != 1 {
+		if err != nil || !r.Done || len(r.Answers) != 1 {
 			t.Errorf("%+v, %v", r, err)
 		}
 		w.nothing()

@@ -3,6 +3,7 @@
 package firewall
 
 import (
+	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -11,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/dwelltrace/dwell/fastpath/header"
 	"github.com/dwelltrace/dwell/internal/netns"
 	"github.com/dwelltrace/dwell/internal/tenant"
 )
@@ -255,6 +257,49 @@ func TestFailingSteps(t *testing.T) {
 				}
 			}
 			w.faces.fault = func(string) error { return nil }
+		}
+	})
+}
+
+// stuck are tables from which nothing can be taken, as long as it is so.
+type stuck struct {
+	tables
+	now bool
+}
+
+func (s *stuck) Remove(ctx context.Context, f header.Family, id string, number uint32) error {
+	if s.now {
+		return errors.New("somebody jumps there")
+	}
+	return s.tables.Remove(ctx, f, id, number)
+}
+
+// If even what a failed change has put in cannot be taken out, the programs stay that it needs, and it
+// is taken out as soon as it can be.
+func TestFailingToUndo(t *testing.T) {
+	eachKind(t, func(t *testing.T, w *world) {
+		w.open()
+		s := &stuck{tables: w.faces.tables, now: true}
+		w.faces.tables = s
+		failing := errors.New("it fails here")
+		w.faces.fault = func(step string) error {
+			if step == "swap" {
+				return failing
+			}
+			return nil
+		}
+		if _, err := w.Restore(t.Context(), Restore{Tenant: "red", Family: 4, Text: newRules}); !errors.Is(err, failing) {
+			t.Error(err)
+		}
+		w.faces.fault = func(string) error { return nil }
+		if w.run(w.hv, "iptables-"+w.kind, "-A", "FORWARD", "-j", "ACCEPT"); w.Summary().Problems == nil {
+			t.Error("no problem is said")
+		}
+		s.now = false
+		w.check(t.Context())
+		w.nothing()
+		if got := w.Summary().Problems; got != nil {
+			t.Errorf("still %q", got)
 		}
 	})
 }

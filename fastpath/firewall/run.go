@@ -85,6 +85,11 @@ func (m *Manager) check(ctx context.Context) {
 		}
 	}
 	m.adoptNew(ctx)
+	for _, t := range m.all() {
+		if t.broken[leftover] != "" && len(t.plans) == 0 {
+			m.logError("tenant's rules not taken out of iptables", t.id, m.takeOut(ctx, t))
+		}
+	}
 	now := m.reading()
 	for _, t := range m.all() {
 		st := m.host.Get(t.id)
