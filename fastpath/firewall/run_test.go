@@ -4,6 +4,7 @@ package firewall
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 )
@@ -84,6 +85,40 @@ func TestPortIsMadeAnew(t *testing.T) {
 			})
 			if got := w.verdicts(); got != "both old" {
 				t.Errorf("%q is dropped", got)
+			}
+		}
+	})
+}
+
+// While rules are changed again and again, no packet is lost that both the old and the new ones let
+// pass, and none passes that both drop.
+func TestChangesUnderTraffic(t *testing.T) {
+	eachKind(t, func(t *testing.T, w *world) {
+		w.open()
+		w.restore(oldRules)
+		l := w.lane(w.guest, "192.0.2.10", w.out, "198.51.100.2", 1002)
+		defer l.close()
+		var changing sync.WaitGroup
+		defer changing.Wait()
+		done := make(chan struct{})
+		changing.Go(func() {
+			defer close(done)
+			for i := range 20 {
+				text := []string{newRules, oldRules}[i%2]
+				if _, err := w.Restore(t.Context(), Restore{Tenant: "red", Family: 4, Text: text}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		for packets := 0; ; packets++ {
+			select {
+			case <-done:
+				t.Logf("%d packets", packets)
+				return
+			default:
+			}
+			if l.passes() { // fails, too, if the marker is lost
+				t.Fatal("a packet passes that all rules drop")
 			}
 		}
 	})

@@ -189,38 +189,65 @@ func space(t *testing.T) *netns.NS {
 const marker = 9
 
 // passes sends a UDP packet from the one to the port of the other, and reports whether it
-// arrives. Packets stay in order, so it was dropped if one that was sent later, to the marker, is
-// there and it is not.
+// arrives.
 func (w *world) passes(from *netns.NS, source string, to *netns.NS, addr string, port uint16) bool {
 	w.Helper()
+	l := w.lane(from, source, to, addr, port)
+	defer l.close()
+	return l.passes()
+}
+
+// lane is a port of somebody, to which packets are sent, and a marker beside it.
+type lane struct {
+	*testing.T
+	addr            netip.Addr
+	port            uint16
+	out, got, after *net.UDPConn
+}
+
+func (w *world) lane(from *netns.NS, source string, to *netns.NS, addr string, port uint16) *lane {
+	w.Helper()
 	at := netip.MustParseAddr(addr)
-	got, last := listen(w.T, to, netip.AddrPortFrom(at, port)), listen(w.T, to, netip.AddrPortFrom(at, marker))
-	defer got.Close()
-	defer last.Close()
-	s := listen(w.T, from, netip.AddrPortFrom(netip.MustParseAddr(source), 0))
-	defer s.Close()
-	for _, p := range []uint16{port, marker} {
-		if _, err := s.WriteToUDPAddrPort([]byte("x"), netip.AddrPortFrom(at, p)); err != nil {
-			w.Fatal(err)
+	return &lane{
+		T: w.T, addr: at, port: port, out: listen(w.T, from, netip.AddrPortFrom(netip.MustParseAddr(source), 0)),
+		got: listen(w.T, to, netip.AddrPortFrom(at, port)), after: listen(w.T, to, netip.AddrPortFrom(at, marker)),
+	}
+}
+
+func (l *lane) close() {
+	for _, c := range []*net.UDPConn{l.out, l.got, l.after} {
+		if err := c.Close(); err != nil {
+			l.Error(err)
 		}
 	}
-	if err := last.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
-		w.Fatal(err)
+}
+
+// passes sends a packet, and reports whether it arrives. Packets stay in order, so it was
+// dropped if one that was sent later, to the marker, is there and it is not.
+func (l *lane) passes() bool {
+	l.Helper()
+	for _, p := range []uint16{l.port, marker} {
+		if _, err := l.out.WriteToUDPAddrPort([]byte("x"), netip.AddrPortFrom(l.addr, p)); err != nil {
+			l.Fatal(err)
+		}
+	}
+	if err := l.after.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		l.Fatal(err)
 	}
 	buf := make([]byte, 8)
-	if _, _, err := last.ReadFromUDPAddrPort(buf); err != nil {
-		w.Fatalf("not even the marker has arrived: %v", err)
+	if _, _, err := l.after.ReadFromUDPAddrPort(buf); err != nil {
+		l.Fatalf("not even the marker has arrived: %v", err)
 	}
-	raw, err := got.SyscallConn()
+	raw, err := l.got.SyscallConn()
 	if err != nil {
-		w.Fatal(err)
+		l.Fatal(err)
 	}
 	n := 0
 	if err := raw.Read(func(fd uintptr) bool {
 		n, _, _ = unix.Recvfrom(int(fd), buf, unix.MSG_DONTWAIT)
 		return true
 	}); err != nil {
-		w.Fatal(err)
+		l.Fatal(err)
 	}
 	return n > 0
 }
