@@ -76,10 +76,19 @@ func (b *builder) addErrors() {
 	}
 }
 
-// sortEvents puts the events of each span in order of time.
+// sortEvents puts the events of each span in order of time, and of two at one time the packet's
+// death last: it has a reason.
 func (b *builder) sortEvents() {
+	death := func(e trace.Event) int {
+		if e.Name == trace.EventDrop {
+			return 1
+		}
+		return 0
+	}
 	for i := range b.trace.Spans {
-		slices.SortStableFunc(b.trace.Spans[i].Events, func(x, y trace.Event) int { return cmp.Compare(x.Time, y.Time) })
+		slices.SortStableFunc(b.trace.Spans[i].Events, func(x, y trace.Event) int {
+			return cmp.Or(cmp.Compare(x.Time, y.Time), cmp.Compare(death(x), death(y)))
+		})
 	}
 }
 

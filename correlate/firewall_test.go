@@ -134,3 +134,16 @@ func TestRulesWithoutNames(t *testing.T) {
 		t.Errorf("it is %s", e.Blame())
 	}
 }
+
+// A rule of iptables is found when the packet has died, and stands before that all the same.
+func TestRuleStandsBeforeTheDrop(t *testing.T) {
+	s := newSim()
+	judgings[2].what(s)
+	last := len(s.events) - 1
+	s.events[last-1].Time = s.events[last].Time
+	traces, _ := run(s.events, correlate.Options{Start: s.events[0].Time})
+	leaf := traces[0].Spans[len(traces[0].Spans)-1]
+	if len(leaf.Events) != 2 || leaf.Events[0].Name != trace.EventFirewall || leaf.Events[1].Name != trace.EventDrop {
+		t.Errorf("%+v", leaf.Events)
+	}
+}

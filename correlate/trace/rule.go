@@ -79,6 +79,9 @@ func (e *Event) Blame() string {
 	for _, a := range e.Attrs {
 		if a.Key == AttrFirewallRule && a.Int > 0 {
 			rule = chain + " rule " + strconv.FormatInt(a.Int, 10)
+			if e.Text(AttrFirewallVerdict) == VerdictUnknown {
+				rule += " or a later one"
+			}
 		}
 	}
 	if place := e.Text(AttrFirewallPlace); place != "" {
