@@ -48,8 +48,8 @@ kernel, whose verdicts are those of iptables and take as long for 10,000 rules a
 iptables (the rule as it is), or refused (it would affect others; nothing was changed).
 A refusal shows a packet of somebody else's that would be affected, and whose it is.
 
-A running dwell agent does it; whoever may see a tenant's pings may also change its
-firewall. Without an agent, root changes it directly, with the agent's configuration.
+A running dwell agent does it; whoever has access to a tenant may change its
+firewall, and its readers may only look. Without an agent, root changes it directly, with the agent's configuration.
 
 The exit status is 0 if it was done, 1 if it was refused or failed, or -C finds no rule,
 and 2 if the command is not understood.`,

@@ -98,7 +98,7 @@ func (a *asked) failed(ctx context.Context, err error, words []string, text stri
 		if a.flags.affectOthers {
 			return errors.New(refused.Message)
 		}
-	case api.CodeNoFirewall, api.CodeFailed, api.CodeBusy:
+	case api.CodeReadOnly, api.CodeNoFirewall, api.CodeFailed, api.CodeBusy:
 		return errors.New(refused.Message)
 	case api.CodeNotFound, api.CodeMethod:
 		return errors.New("the agent is older than this program, and has no firewall: start it again with this version")

@@ -38,14 +38,22 @@ func (a Access) Check() error {
 type Policy struct {
 	// Operators may see everything.
 	Operators Access
-	// Tenants says for each tenant, by ID, who may see what is the tenant's.
+	// Tenants says for each tenant, by ID, who may see what is the tenant's, and change its
+	// firewall.
 	Tenants map[string]Access
+	// Readers says for each tenant, by ID, who else may see it, and change nothing.
+	Readers map[string]Access
 }
 
 // rules is a policy, by who asks. It is never changed.
 type rules struct {
 	operators granted
-	// tenants has the IDs.
+	// tenants and readers have the IDs.
+	tenants, readers grants
+}
+
+// grants are the IDs of tenants, by who is granted something.
+type grants struct {
 	uids, gids   map[uint32][]string
 	certificates map[string][]string
 }
@@ -59,17 +67,40 @@ func newRules(p Policy) (*rules, error) {
 	errs := []error{p.Operators.Check()}
 	r := &rules{
 		operators: granted{set(p.Operators.UIDs), set(p.Operators.GIDs), set(folded(p.Operators.Certificates))},
-		uids:      map[uint32][]string{}, gids: map[uint32][]string{}, certificates: map[string][]string{},
 	}
-	for id, a := range p.Tenants {
+	var err error
+	r.tenants, err = newGrants("access", p.Tenants)
+	errs = append(errs, err)
+	r.readers, err = newGrants("readers", p.Readers)
+	return r, errors.Join(append(errs, err)...)
+}
+
+func newGrants(what string, to map[string]Access) (grants, error) {
+	var errs []error
+	g := grants{map[uint32][]string{}, map[uint32][]string{}, map[string][]string{}}
+	for id, a := range to {
 		if err := a.Check(); err != nil {
-			errs = append(errs, fmt.Errorf("access of tenant %s: %w", id, err))
+			errs = append(errs, fmt.Errorf("%s of tenant %s: %w", what, id, err))
 		}
-		grant(r.uids, a.UIDs, id)
-		grant(r.gids, a.GIDs, id)
-		grant(r.certificates, folded(a.Certificates), id)
+		grant(g.uids, a.UIDs, id)
+		grant(g.gids, a.GIDs, id)
+		grant(g.certificates, folded(a.Certificates), id)
 	}
-	return r, errors.Join(errs...)
+	return g, errors.Join(errs...)
+}
+
+// to returns the IDs that are granted to c, some of them perhaps twice.
+func (g *grants) to(c *caller) (ids []string) {
+	if c.local {
+		ids = append(ids, g.uids[c.uid]...)
+		for _, gid := range c.gids {
+			ids = append(ids, g.gids[gid]...)
+		}
+	}
+	for _, name := range c.names {
+		ids = append(ids, g.certificates[name]...)
+	}
+	return ids
 }
 
 func set[K comparable](list []K) map[K]bool {
@@ -112,32 +143,37 @@ type caller struct {
 	chain []*x509.Certificate
 }
 
-// rights are what a caller may see.
+// rights are what a caller may see and do.
 type rights struct {
 	operator bool
-	tenants  map[string]bool
+	// tenants are those that it may see, and whether it may change their firewalls.
+	tenants map[string]bool
 }
 
-// of returns what c may see. It takes as long for whatever c is going to ask.
+// of returns what c may see and do. It takes as long for whatever c is going to ask.
 func (r *rules) of(c *caller) rights {
-	out := rights{tenants: map[string]bool{}}
-	add := func(operator bool, ids []string) {
-		out.operator = out.operator || operator
-		for _, id := range ids {
-			out.tenants[id] = true
-		}
+	out := rights{operator: r.operators.has(c), tenants: map[string]bool{}}
+	for _, id := range r.readers.to(c) {
+		out.tenants[id] = false
 	}
-	if c.local {
-		add(r.operators.uids[c.uid], r.uids[c.uid])
-		for _, gid := range c.gids {
-			add(r.operators.gids[gid], r.gids[gid])
-		}
-	}
-	for _, name := range c.names {
-		add(r.operators.certificates[name], r.certificates[name])
+	for _, id := range r.tenants.to(c) {
+		out.tenants[id] = true
 	}
 	return out
 }
 
-// may reports whether the rights include a tenant, or "" for what is the operator's.
-func (r rights) may(tenant string) bool { return r.operator || tenant != "" && r.tenants[tenant] }
+func (g *granted) has(c *caller) bool {
+	if c.local && (g.uids[c.uid] || slices.ContainsFunc(c.gids, func(gid uint32) bool { return g.gids[gid] })) {
+		return true
+	}
+	return slices.ContainsFunc(c.names, func(name string) bool { return g.certificates[name] })
+}
+
+// may reports whether the rights include seeing a tenant, or "" for what is the operator's.
+func (r rights) may(tenant string) bool {
+	_, sees := r.tenants[tenant]
+	return r.operator || tenant != "" && sees
+}
+
+// mayChange reports whether the rights include changing a tenant's firewall.
+func (r rights) mayChange(tenant string) bool { return r.operator || tenant != "" && r.tenants[tenant] }

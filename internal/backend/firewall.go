@@ -146,6 +146,9 @@ func (q *request) command(ctx context.Context) (any, error) {
 	if err := q.checkWords(c.Words, c.AffectOthers); err != nil {
 		return nil, err
 	}
+	if err := q.changes(c.DryRun); err != nil {
+		return nil, err
+	}
 	q.words = c.Words
 	a, err := q.server.firewall.Do(ctx, firewall.Request{Tenant: q.tenantID, Words: c.Words, DryRun: c.DryRun, AffectOthers: c.AffectOthers, Operator: q.rights.operator})
 	if !c.DryRun {
@@ -161,6 +164,9 @@ func (q *request) command(ctx context.Context) (any, error) {
 func (q *request) putRules(ctx context.Context) (any, error) {
 	dry, err := q.dryRun()
 	if err != nil {
+		return nil, err
+	}
+	if err := q.changes(dry); err != nil {
 		return nil, err
 	}
 	q.text = string(q.body)
@@ -239,6 +245,9 @@ func (q *request) explainPacket(ctx context.Context) (any, error) {
 func (q *request) flushFirewall(ctx context.Context) (any, error) {
 	dry, err := q.dryRun()
 	if err != nil {
+		return nil, err
+	}
+	if err := q.changes(dry); err != nil {
 		return nil, err
 	}
 	out := api.FirewallFlushed{DryRun: dry}

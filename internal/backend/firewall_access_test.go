@@ -46,6 +46,37 @@ func TestFirewallIsOnesOwn(t *testing.T) {
 	}
 }
 
+// Who may only see a tenant sees its rules and what would become of a command; what would change
+// them does not reach the firewall. Access beside it is not taken away by that.
+func TestFirewallOfReader(t *testing.T) {
+	d, fake := describe(t), &fakeFirewall{}
+	p := tenantOnly()
+	p.Readers = map[string]backend.Access{"red": p.Tenants["red"]}
+	both := start(t, backend.ServerOptions{Firewall: fake, Policy: p})
+	p.Tenants = map[string]backend.Access{}
+	reader := start(t, backend.ServerOptions{Firewall: fake, Policy: p})
+	for _, r := range firewallRequests() {
+		if a := askRaw(both.socket, requestOf(r.method, red+r.path, r.contentType, r.body)); a.Status != 200 {
+			t.Errorf("%s %s with both: %+v", r.method, r.path, a)
+		}
+		fake.took()
+		a := askRaw(reader.socket, requestOf(r.method, red+r.path, r.contentType, r.body))
+		d.checkAnswer(t, r.method, red+r.path, a)
+		calls := strings.Join(fake.took(), "; ")
+		sees := r.method == http.MethodGet || strings.HasSuffix(r.path, "/check") || strings.HasSuffix(r.path, "/explain") ||
+			strings.Contains(r.path, "dry_run=true") || strings.Contains(r.body, "dry_run")
+		if sees && (a.Status != 200 || calls == "") {
+			t.Errorf("%s %s: %+v", r.method, r.path, a)
+		}
+		if !sees && (a.Status != 403 || a.code() != api.CodeReadOnly || calls != "") {
+			t.Errorf("%s %s: %+v, and the firewall was asked: %q", r.method, r.path, a, calls)
+		}
+		if blue := askRaw(reader.socket, requestOf(r.method, strings.Replace(red, "red", "blue", 1)+r.path, r.contentType, r.body)); blue.code() != api.CodeNotYours {
+			t.Errorf("%s %s of blue's: %+v", r.method, r.path, blue)
+		}
+	}
+}
+
 // The same by users of the kernel: red's own, blue's, nobody's and root's.
 func TestFirewallByUser(t *testing.T) {
 	privilegetest.NetNS(t) // to be other users

@@ -66,6 +66,14 @@ func (q *request) readBody() *refusal {
 	return nil
 }
 
+// changes refuses a change, unless it is a dry run, to who may only see.
+func (q *request) changes(dry bool) error {
+	if dry || q.rights.mayChange(q.tenantID) {
+		return nil
+	}
+	return refusedError{refuse(api.CodeReadOnly, "you may see this firewall, and not change it: list, save, check, explain and dry runs are what you may do")}
+}
+
 // decode reads the body as JSON. A name that is not known is an error: a caller that has
 // misspelt dry_run must not have changed something.
 func (q *request) decode(into any) error {

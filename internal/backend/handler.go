@@ -39,7 +39,7 @@ func revoked() *api.Problem {
 // status returns the HTTP status of a code.
 func status(code string) int {
 	switch code {
-	case api.CodeNotYours:
+	case api.CodeNotYours, api.CodeReadOnly:
 		return http.StatusForbidden
 	case api.CodeUnknownTenant, api.CodeUnknownTrace, api.CodeNotFound:
 		return http.StatusNotFound

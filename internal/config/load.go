@@ -147,13 +147,17 @@ func (l *Loaded) unused() {
 		l.Warn("api.tls", "not used: there is no api.listen")
 	}
 	for i, t := range l.Tenants {
-		path := fmt.Sprintf("tenants[%d].access", i)
-		switch {
-		case l.API.Socket == "" && len(t.Access.UIDs)+len(t.Access.GIDs) > 0:
-			l.Warn(path, "users and groups are not used: there is no api.socket")
-		case l.API.Listen == "" && len(t.Access.Certificates) > 0:
-			l.Warn(path, "certificates are not used: there is no api.listen")
-		}
+		l.unusedAccess(fmt.Sprintf("tenants[%d].access", i), t.Access)
+		l.unusedAccess(fmt.Sprintf("tenants[%d].readers", i), t.Readers)
+	}
+}
+
+func (l *Loaded) unusedAccess(path string, a Access) {
+	switch {
+	case l.API.Socket == "" && len(a.UIDs)+len(a.GIDs) > 0:
+		l.Warn(path, "users and groups are not used: there is no api.socket")
+	case l.API.Listen == "" && len(a.Certificates) > 0:
+		l.Warn(path, "certificates are not used: there is no api.listen")
 	}
 }
 
@@ -163,7 +167,9 @@ func (l *Loaded) exposed() {
 	if l.HTTP.Listen == "" || !l.Metrics.Prometheus.Enabled || l.API.Socket == "" {
 		return
 	}
-	local := func(t Tenant) bool { return len(t.Access.UIDs)+len(t.Access.GIDs) > 0 }
+	local := func(t Tenant) bool {
+		return len(t.Access.UIDs)+len(t.Access.GIDs)+len(t.Readers.UIDs)+len(t.Readers.GIDs) > 0
+	}
 	if slices.ContainsFunc(l.Tenants, local) {
 		l.Warn("http.listen", "every user of this host can read /metrics there, which names all tenants and what is theirs; "+
 			"push metrics instead (metrics.otlp, with metrics.prometheus.enabled: false), or let a firewall say which user may connect")

@@ -30,6 +30,7 @@ func checkTenancy(c *Config, bad report) {
 // checkTenant checks what one tenant has; before is what its paths begin with.
 func checkTenant(before string, t *Tenant, bad report) {
 	checkAccess(before+"access", t.Access, bad)
+	checkAccess(before+"readers", t.Readers, bad)
 	checkTenantExport(before+"export", &t.Export, bad)
 	checkSampling(before+"sampling", t.Sampling, bad)
 }

@@ -37,6 +37,7 @@ type Tenant struct {
 	VMs          []Pattern    `yaml:"vms"`
 	NeutronPorts []Pattern    `yaml:"neutron_ports"`
 	Access       Access       `yaml:"access"`
+	Readers      Access       `yaml:"readers"`
 	Export       TenantExport `yaml:"export"`
 	Sampling     Sampling     `yaml:"sampling"`
 }

@@ -115,6 +115,7 @@ func TestMistakesOfTenants(t *testing.T) {
 		{in + "access: {uids: [root]}\n", "f:4:21: tenants[0].access.uids[0]: "},
 		{in + "access: {uids: [65534]}\n", "f:4:21: tenants[0].access.uids[0]: 65534 stands for everyone whom the kernel cannot name"},
 		{in + "access: {certificates: [a, ' ']}\n", "f:4:32: tenants[0].access.certificates[1]: the name is empty"},
+		{in + "readers: {certificates: [a, ' ']}\n", "f:4:33: tenants[0].readers.certificates[1]: the name is empty"},
 		{in + "access: {certificates: [\"a\\n\"]}\n", "f:4:29: tenants[0].access.certificates[0]: "},
 		{in + "export: {otlp: {endpoint: a}}\n", "f:4:20: tenants[0].export.otlp: this is a block"},
 		{in + "export: {otlp: [{endpoint: a, endpoin: a}]}\n", "tenants[0].export.otlp[0].endpoin: there is no such setting; did you mean endpoint?"},
@@ -176,7 +177,7 @@ func TestListsOfBlocksHaveNoVariable(t *testing.T) {
 // Each setting of the elements of a list has a type and an example that can be set.
 func TestElementsAreDocumented(t *testing.T) {
 	var want []string
-	for name := range strings.FieldsSeq("id ports bridges prefixes netns containers vms neutron_ports access access.uids access.gids access.certificates export sampling") {
+	for name := range strings.FieldsSeq("id ports bridges prefixes netns containers vms neutron_ports access access.uids access.gids access.certificates readers readers.uids readers.gids readers.certificates export sampling") {
 		want = append(want, "tenants[]."+name)
 	}
 	var got []string

@@ -36,6 +36,7 @@ func TestUnusedOfTenants(t *testing.T) {
 		red + "{uids: [1]}}]\n":                                        "f:1:41: tenants[0].access: users and groups are not used: there is no api.socket",
 		red + "{gids: [1]}}]\napi: {socket: /s}\nhttp: {listen: ''}\n": "",
 		red + "{certificates: [a]}}]\napi: {socket: /s}\n":             "f:1:41: tenants[0].access: certificates are not used: there is no api.listen",
+		"tenants: [{id: red, ports: [a], readers: {uids: [1]}}]\n":     "f:1:42: tenants[0].readers: users and groups are not used: there is no api.socket",
 	} {
 		if got := strings.Join(parse(t, text).Warnings, "\n"); got != want {
 			t.Errorf("%s: %q, want %q", text, got, want)

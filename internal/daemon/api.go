@@ -154,10 +154,11 @@ func (a *apiServer) stats() metrics.APIStats {
 // policyOf returns who may see what. The agent's own user is an operator, because it may do
 // to the agent whatever it likes.
 func policyOf(operators config.Access, list []config.Tenant) backend.Policy {
-	p := backend.Policy{Operators: accessOf(operators), Tenants: make(map[string]backend.Access, len(list))}
+	p := backend.Policy{Operators: accessOf(operators), Tenants: make(map[string]backend.Access, len(list)), Readers: make(map[string]backend.Access, len(list))}
 	p.Operators.UIDs = append(p.Operators.UIDs, uint32(os.Geteuid()))
 	for i := range list {
 		p.Tenants[list[i].ID] = accessOf(list[i].Access)
+		p.Readers[list[i].ID] = accessOf(list[i].Readers)
 	}
 	return p
 }

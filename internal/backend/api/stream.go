@@ -63,6 +63,8 @@ const (
 	CodeTooLarge = "too_large"
 	// CodeContent (415): the body is not of the type that the path takes.
 	CodeContent = "content_type"
+	// CodeReadOnly (403): the caller may see the tenant, and not change its firewall.
+	CodeReadOnly = "read_only"
 	// CodeNoFirewall (409): the agent keeps no firewall, or the tenant cannot have one now.
 	CodeNoFirewall = "no_firewall"
 	// CodeFailed (500): it was tried and failed; what was in force before still is.
