@@ -192,3 +192,28 @@ func equalCommands(a, b iptables.Command) bool {
 		a.Policy == b.Policy && a.Verbose == b.Verbose && a.Numeric == b.Numeric && a.LineNumbers == b.LineNumbers &&
 		len(a.Rules) == len(b.Rules)
 }
+
+// What is a blank in one reader of a rule and not in another could hide a second rule in a word.
+func TestControlCharactersAreRefused(t *testing.T) {
+	for _, c := range []string{"\r", "\n", "\v", "\f", "\x00", "\x1b", "\x7f", "\u009b"} {
+		for _, words := range [][]string{
+			{"iptables", "-A", "FORWARD", "-i", "a" + c + "-jNFQUEUE", "-j", "DROP"},
+			{"iptables", "-A", "FORWARD", "-m", "string", "--algo", "bm" + c + "-jNFQUEUE", "--string", "x"},
+			{"iptables", "-A", "FORWARD", "-m", "comment", "--comment", "a" + c + "b"},
+			{"iptables", "-N", "a" + c + "b"},
+			{"iptables", "-E", "a", "a" + c + "b"},
+		} {
+			if _, err := iptables.ParseCommand(words); err == nil {
+				t.Errorf("%q is taken", words)
+			}
+		}
+		if c == "\n" || c == "\r" {
+			continue // it parts lines or words
+		}
+		for _, text := range []string{"-A FORWARD -i a" + c + "b", ":a" + c + "b - [0:0]"} {
+			if _, err := iptables.ParseSave(4, "*filter\n"+text+"\nCOMMIT\n"); err == nil {
+				t.Errorf("a file with %q is taken", text)
+			}
+		}
+	}
+}

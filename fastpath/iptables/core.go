@@ -133,7 +133,7 @@ func (p *parser) target(at int, name string, isGoto bool) error {
 var verdicts = []string{"ACCEPT", "DROP", "RETURN"}
 
 func validName(name string) bool {
-	return name != "" && name[0] != '-' && name[0] != '!' && !strings.ContainsAny(name, " \t\r\n\v\f\"'\\/")
+	return name != "" && name[0] != '-' && name[0] != '!' && !strings.ContainsAny(name, " \t\"'\\/") && !strings.ContainsFunc(name, control)
 }
 
 // setting reads what is not about rules or chains.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/dwelltrace/dwell/fastpath/header"
 )
@@ -57,8 +58,12 @@ func newParser(family header.Family, words []word) *parser {
 	}
 }
 
-// run reads all words.
+// run reads all words. None may have a control character: what stands for a blank or the end of a
+// line here need not do so for iptables-restore, and terminals that show a rule would obey it.
 func (p *parser) run() error {
+	if i := slices.IndexFunc(p.words, func(w word) bool { return strings.ContainsFunc(w.text, control) }); i >= 0 {
+		return p.errorAt(i, "a word has a line break or another control character in it", "leave it out")
+	}
 	for p.at < len(p.words) {
 		if err := p.next(); err != nil {
 			return err
@@ -69,6 +74,9 @@ func (p *parser) run() error {
 	}
 	return nil
 }
+
+// control reports whether a letter is a control character other than a tab, which quotes keep.
+func control(r rune) bool { return r != '\t' && unicode.IsControl(r) }
 
 func (p *parser) next() error {
 	at := p.at
