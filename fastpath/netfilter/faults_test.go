@@ -35,6 +35,7 @@ func TestRefused(t *testing.T) {
 		},
 		"wrong table": {netfilter.Rule{Matches: "-p tcp", Target: "TPROXY", Options: "--on-port 1"}, ""},
 		"two lines":   {netfilter.Rule{Matches: "-p tcp\n-A FORWARD", Target: "DROP"}, "one line"},
+		"long line":   {overlong(":FORWARD DROP [0:0] "), "at most 8192"},
 		"to forward":  {netfilter.Rule{Target: "FORWARD"}, "cannot jump to FORWARD"},
 	}
 	eachKind(t, func(t *testing.T, w *world) {
@@ -56,6 +57,15 @@ func TestRefused(t *testing.T) {
 			t.Errorf("what was refused changed something (-before +after):\n%s", diff)
 		}
 	})
+}
+
+// overlong returns a rule of which iptables-restore would take a part for another line.
+func overlong(line string) netfilter.Rule {
+	const buffer = 10239
+	long := strings.Repeat(`-m comment --comment "`+strings.Repeat("a", 200)+`" `, 45)
+	begin := len(`[0:0] -A dwell-red `+long) + len(`-m comment --comment "`)
+	long += `-m comment --comment "` + strings.Repeat("b", buffer-begin) + line + `"`
+	return netfilter.Rule{Matches: long, Target: "DROP"}
 }
 
 // What is accepted in a test may refer to a set that only the host has.

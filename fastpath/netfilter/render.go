@@ -37,6 +37,11 @@ type renderer struct {
 	returns bool
 }
 
+// maxRuleText is how long a rule may be, in bytes. iptables-restore reads 10,239 bytes at a time and
+// takes what is left of a longer line for a line of its own, which could then say anything, such as
+// the policy of the host's FORWARD. The difference is for what dwell adds to a rule.
+const maxRuleText = 8192
+
 // blocks returns the tenant's chains.
 func (l *Layout) blocks(before map[uint32]Count) ([]block, error) {
 	r := &renderer{Layout: l, base: ChainName(l.ID, l.Number), before: before}
@@ -81,6 +86,9 @@ func (r *renderer) check() error {
 			}
 			if strings.ContainsAny(rule.Matches+rule.Target+rule.Options, "\n\x00") {
 				return &RuleError{ID: rule.ID, Chain: r.Chains[i].Name, Text: "a rule has one line"}
+			}
+			if n := len(rule.Matches) + len(rule.Target) + len(rule.Options); n > maxRuleText {
+				return &RuleError{ID: rule.ID, Chain: r.Chains[i].Name, Text: fmt.Sprintf("the rule is %d bytes long: write it with at most %d, such as with shorter comments", n, maxRuleText)}
 			}
 		}
 	}
