@@ -23,7 +23,7 @@ func harmlessMatches() []string {
 	return []string{
 		"addrtype", "ah", "comment", "connlimit", "connmark", "conntrack", "cpu", "dccp",
 		"devgroup", "dscp", "dst", "ecn", "esp", "eui64", "frag", "hbh", "helper", "hl", "icmp", "icmp6", "iprange",
-		"ipv6header", "length", "limit", "mac", "mark", "mh", "multiport", "owner", "physdev", "pkttype", "policy",
+		"ipv6header", "length", "limit", "mac", "mark", "mh", "multiport", "owner", "pkttype", "policy",
 		"quota", "realm", "rt", "sctp", "state", "statistic", "string", "tcp", "tcpmss", "time", "tos", "ttl", "u32",
 		"udp", "udplite",
 	}
@@ -67,11 +67,19 @@ func forbiddenMatch(tenant string, m *iptables.Match) string {
 			return "--set changes the label of connections, which others read"
 		}
 		return ""
+	case "physdev":
+		return "physdev has the packets of all bridges of the host pass iptables"
 	case "recent":
 		return ownList(tenant, "recent", "--name", value(m.Options, "--name"))
 	case "hashlimit":
-		return ownList(tenant, "hashlimit", "--hashlimit-name", value(m.Options, "--hashlimit-name"))
+		if why := ownList(tenant, "hashlimit", "--hashlimit-name", value(m.Options, "--hashlimit-name")); why != "" {
+			return why
+		}
+		return hoarding(m)
 	case "set":
+		if why := ownList(tenant, "set", "--match-set", value(m.Options, "--match-set")); why != "" {
+			return why
+		}
 		if o, ok := option(m.Options, "--update-counters"); !ok || !o.Not {
 			return "it counts in a set that is not " + tenant + "'s: add ! --update-counters"
 		}
@@ -86,6 +94,33 @@ func forbiddenMatch(tenant string, m *iptables.Match) string {
 		return "dwell does not know whether the match " + m.Name + " changes what others use"
 	}
 	return ""
+}
+
+// hoarding says what is wrong with options of hashlimit that take much of the kernel's memory, or of
+// its time.
+func hoarding(m *iptables.Match) string {
+	for _, bound := range []struct {
+		option      string
+		least, most uint64
+	}{
+		{"--hashlimit-htable-size", 1, 4096},
+		{"--hashlimit-htable-max", 1, 65536},
+		{"--hashlimit-htable-gcinterval", 1000, 1 << 31},
+	} {
+		if o, given := option(m.Options, bound.option); given {
+			if n, ok := decimal(o.Args[0]); !ok || n < bound.least || n > bound.most {
+				return fmt.Sprintf("%s %s would take the host's memory or time: use a number from %d to %d", bound.option, o.Args[0], bound.least, bound.most)
+			}
+		}
+	}
+	return ""
+}
+
+// decimal reads a number that iptables reads alike: it takes 0x10 and 010 as well, which are not what
+// they look like to everybody.
+func decimal(text string) (uint64, bool) {
+	n, err := strconv.ParseUint(text, 10, 32)
+	return n, err == nil && (n == 0 && text == "0" || text[0] != '0')
 }
 
 // ownList says what is wrong with the name of a list that all rules of the host share.
@@ -135,13 +170,15 @@ func unlimited(r *iptables.Rule) string {
 	if rate := value(options, "--limit"); rate != "" && perSecond(rate) > maxLogged {
 		return fmt.Sprintf("%s at %s would fill the host's log: %s%d/second", r.Target.Name, rate, cure, maxLogged)
 	}
-	if burst, err := strconv.Atoi(value(options, "--limit-burst")); err == nil && burst > maxLogBurst {
-		return fmt.Sprintf("a --limit-burst of %d would fill the host's log: use at most %d", burst, maxLogBurst)
+	if burst, given := option(options, "--limit-burst"); given {
+		if n, ok := decimal(burst.Args[0]); !ok || n > maxLogBurst {
+			return fmt.Sprintf("a --limit-burst of %s would fill the host's log: use at most %d", burst.Args[0], maxLogBurst)
+		}
 	}
-	if level := value(r.Target.Options, "--log-level"); slices.Contains([]string{
-		"0", "1", "2", "3", "emerg", "panic", "alert", "crit", "err", "error",
-	}, strings.ToLower(level)) {
-		return "a --log-level of " + level + " alarms whoever works on the host: use warning or less"
+	if level, given := option(r.Target.Options, "--log-level"); given && !slices.Contains([]string{
+		"4", "5", "6", "7", "warning", "notice", "info", "debug",
+	}, level.Args[0]) {
+		return "a --log-level of " + level.Args[0] + " alarms whoever works on the host: use warning, notice, info or debug"
 	}
 	return ""
 }
@@ -149,8 +186,8 @@ func unlimited(r *iptables.Rule) string {
 // perSecond returns a rate such as 5/minute in 1/s. One that cannot be read is too high.
 func perSecond(rate string) float64 {
 	count, unit, _ := strings.Cut(rate, "/")
-	n, err := strconv.ParseFloat(count, 64)
-	if err != nil {
+	n, ok := decimal(count)
+	if !ok {
 		return maxLogged + 1
 	}
 	for _, u := range []struct {
@@ -158,7 +195,7 @@ func perSecond(rate string) float64 {
 		seconds float64
 	}{{"second", 1}, {"minute", 60}, {"hour", 3600}, {"day", 86400}} {
 		if strings.HasPrefix(u.name, strings.ToLower(unit)) {
-			return n / u.seconds
+			return float64(n) / u.seconds
 		}
 	}
 	return maxLogged + 1

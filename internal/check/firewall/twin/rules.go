@@ -239,7 +239,6 @@ func (r ruleSource) stateful() []string {
 		{"-m mark --mark 0x0/0xff"},
 		{"-m connmark ! --mark 0x1"},
 		{"-m string --algo bm --string A"},
-		{"-m physdev --physdev-in", ports[Guest0].name},
 	}
 	if !r.v6 {
 		list = append(list, []string{"-m addrtype --dst-type UNICAST"}, []string{`-m u32 --u32 "0x4>>0x10&0x1=0x1"`}, []string{"-f"}, []string{"! -f"})
