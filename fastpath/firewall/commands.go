@@ -169,12 +169,9 @@ func (m *Manager) newPlan(st *scope.Tenant, text *rulesText) (*plan, error) {
 	if !m.faces.tables.Has(f) {
 		return nil, fmt.Errorf("%w: the host has no iptables for IPv%d: install ip6tables", ErrNoFirewall, f)
 	}
-	n, err := newPlan(st, text, m.premises(f, st))
+	n, err := newPlan(st, text, m.premises(f, st), m.options.MaxRules)
 	if err != nil {
 		return nil, err
-	}
-	if count := n.rules(); count > m.options.MaxRules {
-		return nil, &CommandError{Err: fmt.Errorf("%d rules are more than a tenant may have for IPv%d, %d (firewall.max_rules)", count, f, m.options.MaxRules)}
 	}
 	if chain := n.layout.NeedsBit(); chain != "" {
 		n.layout.Bit = m.freeBit()

@@ -4,6 +4,7 @@ package firewall
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -102,6 +103,26 @@ func TestMistakes(t *testing.T) {
 		}
 		if err != nil && !errors.As(err, &wrong) {
 			t.Error(err)
+		}
+		w.nothing()
+	})
+}
+
+// Chains that double the work of those before them would have the host be busy with one packet.
+func TestChainsThatDouble(t *testing.T) {
+	eachKind(t, func(t *testing.T, w *world) {
+		w.open()
+		chains, rules := ":FORWARD ACCEPT [0:0]\n", "-A FORWARD -j c0\n"
+		for i := range 15 {
+			chains += fmt.Sprintf(":c%d - [0:0]\n", i)
+			for range 3 {
+				rules += fmt.Sprintf("-A c%d -j c%d\n", i, i+1)
+			}
+		}
+		_, err := w.Restore(t.Context(), Restore{Tenant: "red", Family: 4, Text: "*filter\n" + chains + ":c15 - [0:0]\n" + rules + "-A c15 -p udp\nCOMMIT\n"})
+		var wrong *CommandError
+		if !errors.As(err, &wrong) || !strings.Contains(err.Error(), "jump to them from fewer") {
+			t.Errorf("%v", err)
 		}
 		w.nothing()
 	})

@@ -38,14 +38,25 @@ type plan struct {
 	installed *netfilter.Installed
 }
 
-// newPlan translates rules for a tenant.
-func newPlan(st *scope.Tenant, text *rulesText, p *premises.Premises) (*plan, error) {
+// askedTimes is of how many times firewall.max_rules one packet may be asked, by chains that are
+// jumped to again and again: what that takes is taken from all that the host does.
+const askedTimes = 10
+
+// newPlan translates rules for a tenant, if they are not more than most.
+func newPlan(st *scope.Tenant, text *rulesText, p *premises.Premises, most int) (*plan, error) {
 	began := time.Now()
 	f := text.chains.Family
 	n := &plan{family: f, text: text, premises: p, devices: st.Devices}
+	if count := n.rules(); count > most {
+		return nil, &CommandError{Err: fmt.Errorf("%d rules are more than a tenant may have for IPv%d, %d (firewall.max_rules)", count, f, most)}
+	}
 	n.set, n.reasons = text.chains.Lower(devices(st))
 	if err := n.set.Check(); err != nil {
 		return nil, &CommandError{Err: err}
+	}
+	if n.set.Longest() > askedTimes*most {
+		return nil, &CommandError{Err: fmt.Errorf("one packet could have to pass more than %d rules (%d times firewall.max_rules), "+
+			"because chains are jumped to from many rules: jump to them from fewer", askedTimes*most, askedTimes)}
 	}
 	n.layout = layoutOf(st, text)
 	if err := n.compile(); err != nil {
