@@ -4,6 +4,7 @@ package firewall
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -46,6 +47,7 @@ const askedTimes = 10
 func newPlan(st *scope.Tenant, text *rulesText, p *premises.Premises, most int) (*plan, error) {
 	began := time.Now()
 	f := text.chains.Family
+	st = standing(st)
 	n := &plan{family: f, text: text, premises: p, devices: st.Devices}
 	if count := n.rules(); count > most {
 		return nil, &CommandError{Err: fmt.Errorf("%d rules are more than a tenant may have for IPv%d, %d (firewall.max_rules)", count, f, most)}
@@ -64,6 +66,17 @@ func newPlan(st *scope.Tenant, text *rulesText, p *premises.Premises, most int) 
 	}
 	n.took = time.Since(began)
 	return n, nil
+}
+
+// standing returns the tenant with devices that are not there now: rules stand for them by name, so that
+// there is no moment without when one is made anew.
+func standing(st *scope.Tenant) *scope.Tenant {
+	all := *st
+	all.Devices = slices.Clone(st.Devices)
+	for _, name := range st.Absent {
+		all.Devices = append(all.Devices, scope.Device{Name: name})
+	}
+	return &all
 }
 
 // verifySeed makes it the same packets that each diagram is compared with.

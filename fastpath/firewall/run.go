@@ -127,7 +127,7 @@ func (m *Manager) renew(ctx context.Context, t *kept, st *scope.Tenant, now *rea
 		if n == nil {
 			continue
 		}
-		if !slices.EqualFunc(n.devices, st.Devices, func(a, b scope.Device) bool { return a.Name == b.Name }) ||
+		if !slices.EqualFunc(n.devices, standing(st).Devices, func(a, b scope.Device) bool { return a.Name == b.Name }) ||
 			t.broken[rulesProblem(f)] != "" || n.layout.NeedsBit() != "" && n.layout.Bit != m.freeBit() {
 			errs = append(errs, m.anew(ctx, t, st, n))
 			now.forget(f)

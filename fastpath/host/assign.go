@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/dwelltrace/dwell/fastpath/scope"
 	"github.com/dwelltrace/dwell/internal/tenant"
 )
@@ -107,9 +109,23 @@ func (j *judge) tenant(id string) scope.Tenant {
 	for _, i := range j.order {
 		o.onTop(j.devices[i])
 	}
+	o.t.Absent = j.absent(t)
 	slices.SortFunc(o.t.Ports, func(a, b scope.Port) int { return cmp.Compare(a.Index, b.Index) })
 	o.t.Problem = strings.Join(o.problems, "; ")
 	return o.t
+}
+
+// absent returns which of the names that a tenant has in full are of no device, in order.
+func (j *judge) absent(t tenant.Tenant) []string {
+	var names []string
+	for _, name := range slices.Concat(t.Bridges, t.Ports) {
+		there := slices.ContainsFunc(j.order, func(i int) bool { return slices.Contains(j.devices[i].names(), name) })
+		if !there && len(name) < unix.IFNAMSIZ && !strings.ContainsAny(name, "*?[\\+") {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 func (o *one) problem(format string, args ...any) {

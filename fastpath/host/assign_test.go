@@ -157,7 +157,7 @@ func TestAssignRest(t *testing.T) {
 	got := assign(devices, map[int][]netip.Addr{2: {two}, 4: {one, two}}, setOf(t))
 	want := &scope.Host{
 		Tenants: []scope.Tenant{
-			{ID: "blue"},
+			{ID: "blue", Absent: []string{"br-blue"}},
 			{
 				ID:      "red",
 				Devices: []scope.Device{{Name: "br-red", Index: 4, MAC: [6]byte{2, 0, 0, 0, 0, 7}, Addrs: []netip.Addr{one, two}}},

@@ -41,6 +41,8 @@ type Tenant struct {
 	Prefixes []netip.Prefix
 	Devices  []Device
 	Ports    []Port
+	// Absent are names of devices that would be the tenant's if they were there.
+	Absent []string
 	// Problem says, in a sentence, why the tenant cannot have a firewall now, such as that
 	// another's port is on its bridge. "" if it can.
 	Problem string
