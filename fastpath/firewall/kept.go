@@ -23,6 +23,7 @@ type programs interface {
 	Counters() ([]datapath.TableCounts, error)
 	Ports() ([]datapath.PortCounts, error)
 	SetTracing(map[string]*ebpf.Map) error
+	Repin() (repaired bool, err error)
 	Path(name string) string
 	Close() error
 	Remove() error

@@ -121,7 +121,7 @@ func (m *Manager) adoptNew(ctx context.Context) {
 
 // renew puts in force what devices, others' rules or an earlier failure call for.
 func (m *Manager) renew(ctx context.Context, t *kept, st *scope.Tenant, now *reading) error {
-	var errs []error
+	errs := []error{m.repin(t)}
 	for _, f := range families() {
 		n := t.plans[f]
 		if n == nil {
@@ -148,6 +148,20 @@ func (m *Manager) renew(ctx context.Context, t *kept, st *scope.Tenant, now *rea
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// repin pins the tenant's programs again if somebody has removed them.
+func (m *Manager) repin(t *kept) error {
+	if t.programs == nil {
+		return nil
+	}
+	repaired, err := t.programs.Repin()
+	t.problem("pinned", errorText(err))
+	if repaired {
+		t.repairs++
+		m.log.Warn("somebody has removed a tenant's BPF programs from their file system; they are put back", "tenant", t.id)
+	}
+	return err
 }
 
 // anew puts the same rules in force for what the host is like now.

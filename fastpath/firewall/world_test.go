@@ -256,8 +256,13 @@ func listen(t *testing.T, ns *netns.NS, at netip.AddrPort) *net.UDPConn {
 	t.Helper()
 	var c *net.UDPConn
 	err := ns.Do(func() (err error) {
-		c, err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(at))
-		return err
+		// A process that another test step is just starting has a copy of a socket that was closed.
+		for limit := time.Now().Add(10 * time.Second); ; {
+			c, err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(at))
+			if !errors.Is(err, unix.EADDRINUSE) || time.Now().After(limit) {
+				return err
+			}
+		}
 	})
 	if err != nil {
 		t.Fatal(fmt.Errorf("listening at %v: %w", at, err))

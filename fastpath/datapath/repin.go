@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package datapath
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+)
+
+// Repin pins again what somebody has removed or unmounted, and reports whether there was any. Legacy
+// iptables opens the programs that its rules name whenever anybody changes any rule: without the pins,
+// nobody on the host could. Ports whose links were pinned have to be attached again.
+func (d *Datapath) Repin() (repaired bool, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	repaired, err = d.repin()
+	if err != nil {
+		return repaired, fmt.Errorf("pin the firewall's programs again: %w", explain(err))
+	}
+	return repaired, nil
+}
+
+func (d *Datapath) repin() (repaired bool, err error) {
+	if _, err := os.Stat(d.dir()); errors.Is(err, fs.ErrNotExist) {
+		if err := errors.Join(prepare(d.opts.Pin), os.MkdirAll(d.dir(), 0o700)); err != nil {
+			return false, err
+		}
+	}
+	missing := func(name string) bool {
+		_, err := os.Stat(d.Path(name))
+		return errors.Is(err, fs.ErrNotExist)
+	}
+	// A copy does not know that it was pinned: what knows is not pinned again.
+	for name, m := range d.maps {
+		if missing(name) {
+			again, err := m.Clone()
+			if err == nil {
+				err = errors.Join(again.Pin(d.Path(name)), again.Close())
+			}
+			if err != nil {
+				return repaired, fmt.Errorf("map %s: %w", name, err)
+			}
+			repaired = true
+		}
+	}
+	for name, p := range d.programs {
+		if missing(name) {
+			again, err := p.Clone()
+			if err == nil {
+				err = errors.Join(again.Pin(d.Path(name)), again.Close())
+			}
+			if err != nil {
+				return repaired, fmt.Errorf("program %s: %w", name, err)
+			}
+			repaired = true
+		}
+	}
+	return repaired, nil
+}
