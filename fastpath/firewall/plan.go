@@ -89,7 +89,7 @@ func (n *plan) compile() (err error) {
 	if n.late = n.premises.NoTag; n.late == "" {
 		early.Go(func() {
 			var err error
-			n.ingress, err = compiled(n.set, diagram.Options{Stateless: true, Fresh: fresh(), Defer: n.premises.Defer})
+			n.ingress, err = compiled(n.set, diagram.Options{Stateless: true, Fresh: fresh(n.premises), Defer: n.premises.Defer})
 			n.late = errorText(err)
 		})
 	}
@@ -103,11 +103,14 @@ func (n *plan) without(why string) { n.ingress, n.forward, n.why = nil, nil, why
 
 // fresh are the states of a packet that has no entry in connection tracking, which the program at
 // the port makes sure of before it drops. With a helper, it may be related to another's.
-func fresh() []uint32 {
-	return []uint32{
+func fresh(p *premises.Premises) []uint32 {
+	states := []uint32{
 		header.StateOf(header.Invalid, 0), header.StateOf(header.New, 0), header.StateOf(header.Untracked, 0),
-		header.StateOf(header.Related, 0),
 	}
+	if p.Helper != "" {
+		states = append(states, header.StateOf(header.Related, 0))
+	}
+	return states
 }
 
 func compiled(set *ruleset.Set, o diagram.Options) (*diagram.Diagram, error) {

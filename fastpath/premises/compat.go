@@ -87,6 +87,7 @@ func (r *nftReader) compatCT(info []byte) {
 		r.does(seen, "has CT, which is not understood")
 		return
 	}
+	r.helps = r.helps || info[helper] != 0
 	flags := binary.NativeEndian.Uint16(info)
 	if slices.ContainsFunc(info[4:helper+16], func(b byte) bool { return b != 0 }) {
 		r.does(seen, "has CT with more than a zone")

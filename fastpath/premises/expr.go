@@ -136,8 +136,9 @@ func (r *nftReader) expr(name string, at attributes) {
 	case "target":
 		r.compatTarget(text(at[unix.NFTA_TARGET_NAME]), number(at[unix.NFTA_TARGET_REV]), at[unix.NFTA_TARGET_INFO])
 	case "objref":
-		if number(at[unix.NFTA_OBJREF_IMM_TYPE]) != objectCounter {
+		if kind := number(at[unix.NFTA_OBJREF_IMM_TYPE]); kind != objectCounter {
 			r.does(seen, "uses a stateful object")
+			r.helps = true // a helper, or one of a map of what may be helpers
 		}
 	case "exthdr":
 		if _, sets := at[exthdrSreg]; sets {

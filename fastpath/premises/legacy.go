@@ -240,6 +240,7 @@ func (r *rule) legacyCT(option, arg string) {
 	n, err := strconv.ParseUint(arg, 0, 16)
 	switch {
 	case !strings.HasPrefix(option, "--zone"):
+		r.helps = r.helps || option == "--helper"
 		r.does(seen, "has CT "+option)
 	case err != nil:
 		r.does(anyZone, "sets a zone of connection tracking that is not known")

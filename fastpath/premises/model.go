@@ -50,6 +50,8 @@ type rule struct {
 	bits uint32
 	// state is set if it looks at the state of connections.
 	state bool
+	// helps is set if it gives connections a helper.
+	helps bool
 	// bypasses is set if it sends packets past FORWARD.
 	bypasses bool
 	// sources are what the sources of packets may be translated to.

@@ -41,6 +41,9 @@ type Premises struct {
 	// the programs cannot tell whether there is a connection, must not be dropped at TC ingress.
 	// The tenants' own rules are not counted. "" if none does.
 	ICMPState string
+	// Helper says what may make a new connection related to another, such as a rule that gives
+	// connections a helper: then a packet without a connection may be RELATED. "" if nothing does.
+	Helper string
 	// NoTag says why nothing may be decided at TC ingress: Defer has all packets. "" if it has
 	// not.
 	NoTag string
@@ -127,6 +130,9 @@ func (f *Foreign) For(family header.Family, t *scope.Tenant, local []netip.Addr)
 		for _, r := range c.rules {
 			if r.state && p.ICMPState == "" {
 				p.ICMPState = r.where + " looks at the state of connections"
+			}
+			if r.helps && p.Helper == "" {
+				p.Helper = r.where + " gives connections a helper"
 			}
 		}
 	}

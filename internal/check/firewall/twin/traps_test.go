@@ -207,6 +207,32 @@ func traps() []trap {
 			out: [ends]int{Guest0: 1, Outside: 1}, dropped: 1,
 		},
 		{
+			name:  "what is related to no connection is dropped at TC",
+			rules: []string{"-A FORWARD -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT", "-A FORWARD -i br-red -p tcp -j DROP"},
+			steps: []Step{from(packet(guest, peer, segment(5001, 20, syn)))}, dropped: 1,
+		},
+		{
+			name:  "what may be invalid is counted as that",
+			rules: []string{"-A FORWARD -m conntrack --ctstate INVALID", "-A FORWARD -i br-red -p tcp -j DROP"},
+			steps: []Step{from(packet(guest, peer, segment(5001, 20, syn|fin)))},
+		},
+		{
+			name: "an echo request of a ping that was answered is established",
+			rules: []string{
+				"-A FORWARD -p icmp -m conntrack --ctstate ESTABLISHED -j ACCEPT", "-A FORWARD -i br-red -p icmp -m length --length 100: -j DROP",
+			},
+			steps: []Step{
+				from(packet(guest, peer, echo(8, 3, 8))), into(packet(peer, guest, echo(0, 3, 8))), from(packet(guest, peer, echo(8, 3, 200))),
+			},
+			out: [ends]int{Guest0: 1, Outside: 2},
+		},
+		{
+			name:     "what a helper may expect is not dropped at TC",
+			rules:    []string{"-A FORWARD -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT", "-A FORWARD -i br-red -p tcp -j DROP"},
+			operator: []string{"*raw\n-A PREROUTING -p tcp -m tcp --dport 21 -j CT --helper ftp\nCOMMIT\n"},
+			steps:    activeFTP(), out: [ends]int{Guest0: 4, Outside: 2},
+		},
+		{
 			name: "an error about a connection is related to it", policy: "DROP",
 			rules: []string{"-A FORWARD -m conntrack --ctstate RELATED -j ACCEPT", "-A FORWARD -i br-red -p udp -j ACCEPT"},
 			steps: []Step{from(packet(guest, peer, datagram(5000, 53, 8))), into(unreachable(packet(guest, peer, datagram(5000, 53, 8))))},
@@ -265,6 +291,24 @@ func traps() []trap {
 			operator: []string{"*raw\n-A PREROUTING -p udp -m quota --quota 50 -j ACCEPT\n-A PREROUTING -p udp -j DROP\nCOMMIT\n"},
 			steps:    []Step{from(packet(guest, peer, datagram(1, 2, 8))), into(packet(peer, guest, datagram(1, 2, 8))), into(packet(peer, guest, datagram(1, 2, 8)))},
 		},
+	}
+}
+
+// activeFTP is a client that tells the guest's server where to connect to (RFC 959, 4.1.2), and the
+// server that does.
+func activeFTP() []Step {
+	exact := func(sport, dport uint16, flags uint8, seq, ackNo uint32, text string) l4 {
+		return func(src, dst netip.Addr) (uint8, []byte) {
+			return 6, sumUp(src, dst, 6, tcp(sport, dport, flags, seq, ackNo, []byte(text)), 16)
+		}
+	}
+	return []Step{
+		into(packet(peer, guest, exact(40000, 21, syn, 100, 0, ""))),
+		from(packet(guest, peer, exact(21, 40000, syn|ack, 500, 101, ""))),
+		into(packet(peer, guest, exact(40000, 21, ack, 101, 501, ""))),
+		into(packet(peer, guest, exact(40000, 21, ack|psh, 101, 501, "USER x\r\n"))),
+		into(packet(peer, guest, exact(40000, 21, ack|psh, 109, 501, "PORT 203,0,113,8,19,137\r\n"))),
+		from(packet(guest, peer, exact(20, 19<<8|137, syn, 900, 0, ""))),
 	}
 }
 
