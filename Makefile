@@ -142,6 +142,13 @@ verify-firewall: ## Compare the firewall with iptables, 1,000 rule sets by 1,000
 	.ci/install test
 	$(GO) run ./internal/check/firewall/verify $(ARGS)
 
+.PHONY: verify-guards
+verify-guards: ## Take each of the firewall's guards away and see that a test notices (root)
+	$(need_root)
+	.ci/install test
+	.ci/install generate
+	$(GO) run ./internal/check/firewall/mutate $(ARGS)
+
 .PHONY: verify-docker
 verify-docker: build ## Test the image in a real Docker engine of its own (root)
 	$(need_root)
