@@ -49,8 +49,47 @@ func (n *Network) openEnds() error {
 		if err := n.wire.Do(func() error { return e.open(link.Attrs().Index) }); err != nil {
 			return err
 		}
+		if err := e.ready(arpRequest(e.mac, readyAddrs[i], probeAddrs[i][1])); err != nil {
+			return fmt.Errorf("%s: %w", ports[i].name, err)
+		}
 	}
 	return nil
+}
+
+// readyAddrs are who asks until there is an answer, which then may come more than once.
+var readyAddrs = [ends]string{"192.168.0.240", "192.168.0.241", "192.0.2.240"}
+
+// ready waits until the hypervisor answers: a device takes no frames before the kernel has noticed
+// that both ends of its wire are up.
+func (e *end) ready(probe []byte) error {
+	const often = 50 * time.Millisecond
+	for deadline := time.Now().Add(settleTimeout); time.Now().Before(deadline); {
+		if err := e.timeout(often); err != nil {
+			return err
+		}
+		if err := e.send(probe); err != nil {
+			return err
+		}
+		for {
+			size, err := unix.Read(e.fd, e.buf)
+			if errors.Is(err, unix.EAGAIN) {
+				break
+			}
+			if err != nil && !errors.Is(err, unix.EINTR) {
+				return err
+			}
+			if err == nil && answers(e.buf[:size], probe) {
+				return e.timeout(settleTimeout)
+			}
+		}
+	}
+	return errors.New("the hypervisor does not answer ARP")
+}
+
+// timeout bounds each read.
+func (e *end) timeout(d time.Duration) error {
+	t := unix.NsecToTimeval(d.Nanoseconds())
+	return unix.SetsockoptTimeval(e.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &t)
 }
 
 // probeAddrs are who asks, and for whom.
@@ -68,10 +107,6 @@ func (e *end) open(index int) (err error) {
 		return err
 	}
 	if err := unix.SetsockoptInt(e.fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer); err != nil {
-		return err
-	}
-	timeout := unix.NsecToTimeval(settleTimeout.Nanoseconds())
-	if err := unix.SetsockoptTimeval(e.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout); err != nil {
 		return err
 	}
 	all := uint16(unix.ETH_P_ALL)
@@ -115,7 +150,7 @@ func (e *end) settle() ([][]byte, error) {
 			return nil, fmt.Errorf("waiting for the hypervisor to answer ARP: %w", err)
 		}
 		frame := e.buf[:size]
-		if e.answers(frame) {
+		if answers(frame, e.probe) {
 			return frames, nil
 		}
 		if !noise(frame) {
@@ -124,10 +159,10 @@ func (e *end) settle() ([][]byte, error) {
 	}
 }
 
-// answers reports whether the frame is the answer to the probe.
-func (e *end) answers(frame []byte) bool {
-	return len(frame) >= 42 && etherType(frame) == unix.ETH_P_ARP && frame[21] == 2 && bytes.Equal(frame[:6], e.mac) &&
-		bytes.Equal(frame[28:32], e.probe[38:42])
+// answers reports whether the frame is the answer to an ARP request.
+func answers(frame, request []byte) bool {
+	return len(frame) >= 42 && etherType(frame) == unix.ETH_P_ARP && frame[21] == 2 &&
+		bytes.Equal(frame[28:32], request[38:42]) && bytes.Equal(frame[38:42], request[28:32])
 }
 
 // noise reports whether a frame is what the kernel says of its own accord, of neighbours,
