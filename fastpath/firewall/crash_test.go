@@ -79,6 +79,10 @@ func TestDying(t *testing.T) {
 	switch what {
 	case "restore":
 		_, err = m.Restore(t.Context(), Restore{Tenant: "red", Family: 4, Text: newRules})
+	case "restores":
+		for i := 0; err == nil; i++ {
+			_, err = m.Restore(t.Context(), Restore{Tenant: "red", Family: 4, Text: []string{newRules, oldRules}[i%2]})
+		}
 	case "flush":
 		err = m.Flush(t.Context(), "red")
 	}
