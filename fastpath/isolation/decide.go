@@ -59,6 +59,8 @@ type decider struct {
 	// own and others are the prefixes of the tenant and of all others, by the word in which an
 	// address begins.
 	own, others map[header.Word]prefixes
+	// logs is what rules log that were decided before.
+	logs logs
 }
 
 // Decide says whether a command of a tenant's can be confined to its packets. The chains are those that the
@@ -73,6 +75,7 @@ func Decide(host *scope.Host, tenant string, chains *iptables.Chains, cmd *iptab
 			d.chains = append(d.chains, c.Name)
 		}
 	}
+	d.alreadyLogging(chains, cmd)
 	d.know(cmd.Rules)
 	return finish(d.command(cmd), asker)
 }
@@ -228,10 +231,14 @@ func badName(name string) string {
 
 // rule refuses what is not about the tenant's packets alone.
 func (d *decider) rule(r *iptables.Rule) (Decision, bool) {
-	if why := forbidden(d.tenant.ID, d.chains, r); why != "" {
+	why := forbidden(d.tenant.ID, d.chains, r)
+	if why == "" {
+		why = d.logged(r)
+	}
+	if why != "" {
 		return d.refuse(fmt.Sprintf("%s cannot have this rule, because %s.", d.tenant.ID, why), forward(), []*iptables.Rule{r}), true
 	}
-	if why := d.foreign(r); why != "" {
+	if why = d.foreign(r); why != "" {
 		return d.refuse(why, forward(), []*iptables.Rule{r}), true
 	}
 	return Decision{}, false
