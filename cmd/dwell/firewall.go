@@ -113,7 +113,7 @@ func (f *firewallFlags) affects(cmd *cobra.Command) {
 // check says which flag has a value that cannot be.
 func (f *firewallFlags) check() error {
 	if f.tenant == "" {
-		return errors.New("whose firewall? Put --tenant ID before the command")
+		return errWhose
 	}
 	if err := tenant.CheckID(f.tenant); err != nil {
 		return fmt.Errorf("--tenant: %w", err)
@@ -139,6 +139,8 @@ func (f *firewallFlags) run(cmd *cobra.Command, do func(context.Context, *asked)
 	}
 	return errors.Join(do(ctx, a), a.close())
 }
+
+var errWhose = errors.New("whose firewall? Put --tenant ID before the command")
 
 // complete lists the tenants that the caller may see.
 func (f *firewallFlags) complete(cmd *cobra.Command, _ []string, start string) ([]string, cobra.ShellCompDirective) {

@@ -96,7 +96,10 @@ func (a *asked) restored(r *firewall.Restored, dry bool) error {
 	}
 	fmt.Fprintf(&text, "%s %s: %d by tc, %d by iptables", counted(len(r.Answers), "rule"), done, n[firewall.TC], n[firewall.IPTables])
 	if r.CompileTime > 0 {
-		fmt.Fprintf(&text, "; compiled in %v, put in force in %v", short(r.CompileTime), short(r.SwapTime))
+		fmt.Fprintf(&text, "; compiled in %v", short(r.CompileTime))
+	}
+	if r.SwapTime > 0 && !dry {
+		fmt.Fprintf(&text, ", put in force in %v", short(r.SwapTime))
 	}
 	text.WriteString("\n")
 	left := n[firewall.IPTables]

@@ -23,8 +23,10 @@ func newFirewallListCommand(f *firewallFlags) *cobra.Command {
 		Short: "Show a tenant's rules, who decides about each, and what they counted",
 		Long: `Show a tenant's rules as iptables -vnL --line-numbers does, with who decides about the
 packets of each rule (tc or iptables, and why), and for each port of the tenant how many
-packets its program passed, dropped and left to the programs in FORWARD, and how long it took.`,
+packets its program passed, dropped and left to the programs in FORWARD (deferred), and how long it took.
+Without --tenant, all tenants that the caller may see; for an operator, everybody's.`,
 		Example: `  dwell firewall list --tenant red
+  dwell firewall list                              # of all tenants, for operators
   dwell firewall list --tenant red --family 6 --exact
   dwell firewall list --tenant red --json | jq '.families[].chains[].rules[].packets'`,
 		Args: cobra.NoArgs,
@@ -32,22 +34,64 @@ packets its program passed, dropped and left to the programs in FORWARD, and how
 			if o.family != 0 && o.family != 4 && o.family != 6 {
 				return usageError(errFamily)
 			}
-			return f.run(cmd, func(ctx context.Context, a *asked) error {
-				l, err := a.firewall.List(ctx, f.tenant)
-				if err != nil {
-					return a.failed(ctx, err, nil, "")
-				}
-				if f.json {
-					return writeJSON(a.out, l)
-				}
-				_, err = io.WriteString(a.out, listingText(l, o))
-				return err
-			})
+			if f.tenant == "" && !f.direct {
+				return f.listAll(cmd, o)
+			}
+			return f.run(cmd, func(ctx context.Context, a *asked) error { return a.list(ctx, o) })
 		},
 	}
 	cmd.Flags().IntVar(&o.family, "family", 0, "only the rules of this family, 4 or 6 (default: both)")
 	cmd.Flags().BoolVarP(&o.exact, "exact", "x", false, "print numbers in full, and not rounded to K, M or G")
 	return cmd
+}
+
+// list prints one tenant's listing.
+func (a *asked) list(ctx context.Context, o listOptions) error {
+	l, err := a.firewall.List(ctx, a.flags.tenant)
+	if err != nil {
+		return a.failed(ctx, err, nil, "")
+	}
+	if a.flags.json {
+		return writeJSON(a.out, l)
+	}
+	_, err = io.WriteString(a.out, listingText(l, o))
+	return err
+}
+
+// listAll prints the listings of all tenants that the caller may see; as JSON a list of them.
+func (f *firewallFlags) listAll(cmd *cobra.Command, o listOptions) error {
+	ctx := cmd.Context()
+	a, err := f.open(ctx, cmd)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = a.close() }() // that of a connection, of which there is no error
+	if a.agent == nil {
+		return usageError(errWhose)
+	}
+	all, err := a.agent.client.Tenants(ctx)
+	if err != nil {
+		return a.failed(ctx, err, nil, "")
+	}
+	listings := []*firewall.Listing{}
+	for i, t := range all.Tenants {
+		a.agent.tenant, f.tenant = t.ID, t.ID
+		l, err := a.firewall.List(ctx, t.ID)
+		if err != nil {
+			return a.failed(ctx, err, nil, "")
+		}
+		listings = append(listings, l)
+		if f.json {
+			continue
+		}
+		if _, err := fmt.Fprintf(a.out, "%sTenant %s\n%s", strings.Repeat("\n", min(i, 1)), t.ID, listingText(l, o)); err != nil {
+			return err
+		}
+	}
+	if f.json {
+		return writeJSON(a.out, listings)
+	}
+	return nil
 }
 
 var errFamily = errors.New("--family is 4 or 6")
@@ -125,16 +169,22 @@ said is assumed, and the answer has it. Nothing is sent.`,
 // explanationText says what becomes of a packet.
 func explanationText(e *firewall.Explanation) string {
 	by := "unknown: iptables alone can tell"
+	undecided := e.Verdict != "pass" && e.Verdict != "drop"
 	switch {
+	case e.Decider != nil && undecided:
+		by = fmt.Sprintf("unknown: it depends on rule %d of %s: %s", e.Decider.Number, e.Chain, e.Decider.Text)
 	case e.Decider != nil:
 		by = fmt.Sprintf("%s, by rule %d of %s: %s", e.Verdict, e.Decider.Number, e.Chain, e.Decider.Text)
-	case e.Verdict == "pass" || e.Verdict == "drop":
+	case !undecided:
 		by = e.Verdict + ", by the policy of " + e.Chain
 		if e.Chain == "" {
 			by = e.Verdict + ", because no rule matches"
 		}
 	}
 	path := "no rule"
+	if undecided {
+		path = "no rule before that"
+	}
 	if len(e.Path) > 0 {
 		path = strings.Join(e.Path, ", ")
 	}

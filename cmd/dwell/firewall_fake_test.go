@@ -95,7 +95,7 @@ func redsRules() *firewall.Listing {
 			}},
 		},
 		Ports: []firewall.PortListing{
-			{Port: "tap-red", Attached: "tcx", Packets: 1200, Passed: 1100, Dropped: 12, Deferred: map[string]uint64{"fragment": 80, "ip-options": 8, "ttl": 0}, Nanoseconds: 81.5},
+			{Port: "tap-red", Attached: "tcx", Packets: 1203, Passed: 1100, Dropped: 12, Deferred: map[string]uint64{"fragment": 80, "ip-options": 8, "ttl": 0}, Nanoseconds: 81.5},
 			{Port: "tap-red-2"},
 		},
 		Problems: []string{"tap-red-2 has no program: the kernel refuses it"},
@@ -120,9 +120,9 @@ num  pkts  bytes  place     target  prot       opt  in  out  source  destination
   1 by iptables: xt_bpf is missing
 
 Ports of red
-port       program  packets  passed  dropped  deferred  ns/packet
-tap-red    tcx         1200    1100       12        88         82  fragment 80, ip-options 8
-tap-red-2  none           0       0        0         0          -
+port       program  packets  passed  dropped  deferred  not IP  ns/packet
+tap-red    tcx         1203    1100       12        88       3         82  fragment 80, ip-options 8
+tap-red-2  none           0       0        0         0       0          -
 
 Problems
   tap-red-2 has no program: the kernel refuses it

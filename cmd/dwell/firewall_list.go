@@ -47,7 +47,11 @@ func listingText(l *firewall.Listing, o listOptions) string {
 }
 
 func (o listOptions) writeFamily(out *strings.Builder, f *firewall.FamilyListing) {
-	fmt.Fprintf(out, "IPv%d: %s: %s", f.Family, f.Place, f.Reason)
+	if f.Place == firewall.IPTables && f.Nodes == 0 && !hasRules(f) {
+		fmt.Fprintf(out, "IPv%d: %s", f.Family, f.Reason)
+	} else {
+		fmt.Fprintf(out, "IPv%d: %s: %s", f.Family, f.Place, f.Reason)
+	}
 	if f.Nodes > 0 {
 		fmt.Fprintf(out, " (%s, %s)", counted(f.Nodes, "node"), bytesText(f.Bytes))
 	}
@@ -65,6 +69,11 @@ func (o listOptions) writeFamily(out *strings.Builder, f *firewall.FamilyListing
 		writeTable(out, rows, 3)
 		writeReasons(out, c.Rules)
 	}
+}
+
+// hasRules reports whether there is anything to decide about.
+func hasRules(f *firewall.FamilyListing) bool {
+	return slices.ContainsFunc(f.Chains, func(c firewall.ChainListing) bool { return len(c.Rules) > 0 || c.Policy == "DROP" })
 }
 
 // writeReasons says why iptables decides, once for all rules with the same reason.
@@ -90,7 +99,7 @@ func writeReasons(out *strings.Builder, rules []firewall.RuleListing) {
 }
 
 func writePorts(out *strings.Builder, ports []firewall.PortListing) {
-	rows := [][]string{{"port", "program", "packets", "passed", "dropped", "deferred", "ns/packet", ""}}
+	rows := [][]string{{"port", "program", "packets", "passed", "dropped", "deferred", "not IP", "ns/packet", ""}}
 	for _, p := range ports {
 		program, ns := p.Attached, "-"
 		if program == "" {
@@ -108,10 +117,20 @@ func writePorts(out *strings.Builder, ports []firewall.PortListing) {
 		}
 		rows = append(rows, []string{
 			p.Port, program, strconv.FormatUint(p.Packets, 10), strconv.FormatUint(p.Passed, 10), strconv.FormatUint(p.Dropped, 10),
-			strconv.FormatUint(deferred, 10), ns, strings.Join(reasons, ", "),
+			strconv.FormatUint(deferred, 10), strconv.FormatUint(notIP(&p, deferred), 10), ns, strings.Join(reasons, ", "),
 		})
 	}
-	writeTable(out, rows, 7, 0, 1)
+	writeTable(out, rows, 8, 0, 1)
+}
+
+// notIP is how many frames were neither of IPv4 nor of IPv6, such as those of ARP: rules of iptables
+// do not see them, and neither does a program judge them. The counts are read one after the other,
+// while frames come in.
+func notIP(p *firewall.PortListing, deferred uint64) uint64 {
+	if judged := p.Passed + p.Dropped + deferred; judged < p.Packets {
+		return p.Packets - judged
+	}
+	return 0
 }
 
 // writeTable writes rows, the first as many columns flush right as said, except some.

@@ -35,16 +35,18 @@ func TestFirewallCommands(t *testing.T) {
 	const add = "iptables -A FORWARD -s 192.168.0.10 -p tcp --dport 22 -j DROP"
 	const added = "do red iptables|-A|FORWARD|-s|192.168.0.10|-p|tcp|--dport|22|-j|DROP"
 	const inForce = "2 rules in force: 1 by tc, 1 by iptables; compiled in 12.3ms, put in force in 31µs\n  rule 2, -A FORWARD -m limit -j DROP\n    iptables: -m limit keeps a count\n"
+	wouldBe := strings.NewReplacer("rules in force", "rules would be in force", ", put in force in 31µs", "").Replace(inForce)
 	for _, test := range []struct{ args, call, out string }{
 		{"--tenant red -- " + add, added + " dry=false others=false", "tc: programs decide\n"},
 		{"-t red " + add, added + " dry=false others=false", "tc: programs decide\n"},
 		{"-t red --dry-run -- " + add, added + " dry=true others=false", "would be tc: programs decide\n"},
 		{"-t red --affect-others -- iptables -t nat -F", "do red iptables|-t|nat|-F dry=false others=true", "tc: programs decide\n"},
 		{"check -t red -- " + add, added + " dry=true others=false", "would be tc: programs decide\n"},
-		{"check -t red " + rules, "restore red 6 34 bytes dry=true", strings.Replace(inForce, "in force", "would be in force", 1)},
+		{"check -t red " + rules, "restore red 6 34 bytes dry=true", wouldBe},
 		{"apply -t red " + rules, "restore red 6 34 bytes dry=false", inForce},
-		{"apply -t red --dry-run --family 4 " + rules, "restore red 4 34 bytes dry=true", strings.Replace(inForce, "in force", "would be in force", 1)},
+		{"apply -t red --dry-run --family 4 " + rules, "restore red 4 34 bytes dry=true", wouldBe},
 		{"list -t red", "list red", redsListing},
+		{"list", "list blue; list red", "Tenant blue\n" + redsListing + "\nTenant red\n" + redsListing},
 		{"save -t red --family 6", "save red 6", "*filter\n:FORWARD ACCEPT [0:0]\nCOMMIT\n"},
 		{"flush -t red", "list red; list red; flush red", "removed: 5 rules of red\n"},
 		{"flush -t red --dry-run", "list red", "would be removed: 5 rules of red\n"},

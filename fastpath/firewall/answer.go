@@ -10,10 +10,21 @@ import (
 	"github.com/dwelltrace/dwell/fastpath/header"
 	"github.com/dwelltrace/dwell/fastpath/iptables"
 	"github.com/dwelltrace/dwell/fastpath/netfilter"
+	"github.com/dwelltrace/dwell/fastpath/scope"
 )
 
 // noRules is what is said of a family without rules.
 const noRules = "The tenant has no rules."
+
+// unseen says that no packet meets a tenant's rules for now, because it has no devices. That is as it
+// should be before its first guest is started, and not where the agent is not in the namespace
+// of the hypervisor.
+func unseen(st *scope.Tenant) string {
+	if len(st.Devices) > 0 {
+		return ""
+	}
+	return "For now no packet meets the rules, because no device of the tenant's is in the network namespace of the agent."
+}
 
 // answer says where the rules are decided that a command made, or those of the whole chain. A rule
 // that iptables has to judge is what counts.

@@ -87,7 +87,7 @@ func (m *Manager) edit(ctx context.Context, q Request, e editing) (*Answer, erro
 		return refusedByKernel(err)
 	}
 	a := n.answer(fresh)
-	a.Reason = sentences(e.reason, a.Reason)
+	a.Reason = sentences(sentences(e.reason, a.Reason), unseen(e.st))
 	a.DryRun = q.DryRun
 	return a, nil
 }

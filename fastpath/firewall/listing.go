@@ -22,16 +22,17 @@ func (m *Manager) List(ctx context.Context, id string) (*Listing, error) {
 	m.count(ctx, t, m.reading())
 	l := &Listing{Tenant: id, Ports: t.portListings(st), Problems: m.problems(t)}
 	for _, f := range families() {
-		l.Families = append(l.Families, t.familyListing(f))
+		l.Families = append(l.Families, t.familyListing(f, st))
 	}
 	return l, nil
 }
 
-func (t *kept) familyListing(f header.Family) FamilyListing {
+func (t *kept) familyListing(f header.Family, st *scope.Tenant) FamilyListing {
 	l := FamilyListing{Family: int(f), Place: IPTables, Reason: noRules}
 	n := t.plans[f]
 	if n != nil {
 		l.Place, l.Reason = n.whole()
+		l.Reason = sentences(l.Reason, unseen(st))
 		for _, d := range []*diagram.Diagram{n.ingress, n.forward} {
 			if d != nil {
 				l.Nodes += len(d.Nodes)

@@ -39,7 +39,17 @@ func Check(o Options) ([]string, error) {
 		"metrics:  "+measured(l.Config),
 		"tenants:  "+who,
 		"api:      "+answered(l.API),
+		"firewall: "+guarded(l.Config.Firewall),
 	), nil
+}
+
+// guarded says whether tenants may have rules, and where: in the network namespace in which the
+// agent runs, whatever it traces.
+func guarded(c config.Firewall) string {
+	if !c.Enabled {
+		return "none: firewall.enabled is false"
+	}
+	return "rules of tenants in this network namespace, kept in " + c.StateDir
 }
 
 // checkSampling tells which ratio can be written down and not be sampled by.

@@ -23,7 +23,9 @@ func TestCheckSaysWhatWouldRun(t *testing.T) {
 			[]string{"host:     name", "trace:    all pings", "sampling: all traces", "export:   none", "metrics:  http://127.0.0.1:9464/metrics"},
 			[]string{"warning", ";"},
 		},
-		"host": {"host: {name: n}", []string{"host:     n"}, nil},
+		"host":        {"host: {name: n}", []string{"host:     n"}, nil},
+		"no firewall": {"", []string{"firewall: none"}, []string{"kept in"}},
+		"firewall":    {"firewall: {enabled: true, state_dir: /s}", []string{"firewall: rules of tenants in this network namespace, kept in /s"}, nil},
 		"scope": {
 			"trace: {netns: [a, b], interfaces: [eth0, eth1], addresses: [192.0.2.0/24, \"::1\"], hypervisors: [h], netfilter: [none]}",
 			[]string{"pings of 192.0.2.0/24, ::1/128", "in a, b", "on eth0, eth1", "hypervisors h", "netfilter of none"},
