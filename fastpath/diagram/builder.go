@@ -132,33 +132,48 @@ func (b *builder) node(w header.Word, cuts, next []uint32) (uint32, error) {
 	return at, nil
 }
 
-// finish numbers the nodes by their distance from the root, so that those that are often met are
-// close together.
+// pageNodes is how many nodes there are in a page of memory.
+const pageNodes = 4096 / NodeBytes
+
+// finish numbers the nodes so that those that follow each other on a packet's way are in few pages: the kernel
+// maps a table page by page, and to find where a page is takes longer than to read it. Each group has
+// the nodes that are next to its first one; where it ends, others begin.
 func (b *builder) finish(root uint32) *Diagram {
 	d := &Diagram{Root: root, Leaves: b.leaves}
 	if root&LeafBit != 0 {
 		return d
 	}
-	number := make([]uint32, len(b.made))
+	number := make([]uint32, len(b.made)) // one more than a node's number
 	order := make([]uint32, 0, len(b.made))
-	meet := func(next uint32) uint32 {
-		if next&LeafBit != 0 {
-			return next
-		}
-		if number[next] == 0 { // one more than its number
+	meet := func(next uint32) {
+		if next&LeafBit == 0 && number[next] == 0 {
 			order = append(order, next)
 			number[next] = uint32(len(order))
 		}
-		return number[next] - 1
 	}
-	d.Root = meet(root)
-	for len(d.Nodes) < len(order) {
-		n := b.made[order[len(d.Nodes)]]
-		for slot := range Cuts + 1 {
-			n[1+Cuts+slot] = meet(n[1+Cuts+slot])
+	for begin := []uint32{root}; len(begin) > 0; begin = begin[1:] {
+		at := len(order)
+		meet(begin[0])
+		for end := at + pageNodes; at < len(order); at++ {
+			for _, next := range b.made[order[at]][1+Cuts:] {
+				if len(order) < end {
+					meet(next)
+				} else if next&LeafBit == 0 && number[next] == 0 {
+					begin = append(begin, next)
+				}
+			}
 		}
-		d.Nodes = append(d.Nodes, n)
 	}
+	d.Nodes = make([]Node, len(order))
+	for i, at := range order {
+		d.Nodes[i] = b.made[at]
+		for slot := 1 + Cuts; slot < len(Node{}); slot++ {
+			if next := d.Nodes[i][slot]; next&LeafBit == 0 {
+				d.Nodes[i][slot] = number[next] - 1
+			}
+		}
+	}
+	d.Root = 0
 	d.Depth = b.depth(root)
 	return d
 }
