@@ -20,7 +20,6 @@ enum {
 	MAP_TYPE_PERCPU_HASH = 5,
 	MAP_TYPE_ARRAY_OF_MAPS = 12,
 	MAP_F_INNER_MAP = 1U << 12,
-	HDR_START_MAC = 0,
 	HDR_START_NET = 1,
 	F_CURRENT_NETNS = -1,
 	FIB_LOOKUP_MARK = 1U << 5, /* Linux 6.10 */
@@ -69,6 +68,11 @@ struct __sk_buff {
 	__u32 ingress_ifindex;
 	__u32 ifindex;
 	__u32 tc_index;
+	__u32 cb[5];
+	__u32 hash;
+	__u32 tc_classid;
+	__u32 data; /* at TC, the linear part from the Ethernet header on */
+	__u32 data_end;
 };
 
 struct bpf_fib_lookup {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
 /* From a packet to its words. Both hooks read it from the network header on, which is known at
- * both, and wherever the bytes are.
+ * both, and wherever the bytes are. TC ingress does without a call if they are where they mostly are.
  */
 #ifndef DWELL_DATAPATH_PACKET_H
 #define DWELL_DATAPATH_PACKET_H
@@ -40,6 +40,17 @@ struct transport {
 
 _Static_assert(sizeof(struct ipv4) == IPV4_HLEN && sizeof(struct ipv6) == IPV6_HLEN, "on the wire");
 
+/* As much of a packet as rules look at. */
+struct front4 {
+	struct ipv4 ip;
+	struct transport transport;
+};
+
+struct front6 {
+	struct ipv6 ip;
+	struct transport transport;
+};
+
 /* How much of the packet there is from the network header on. */
 static __always_inline __u32 ip_bytes(const struct __sk_buff *ctx, bool ingress)
 {
@@ -53,6 +64,24 @@ static __always_inline __u32 ip_bytes(const struct __sk_buff *ctx, bool ingress)
 static __always_inline bool load(struct __sk_buff *ctx, __u32 offset, void *to, __u32 size)
 {
 	return !bpf_skb_load_bytes_relative(ctx, offset, to, size, HDR_START_NET);
+}
+
+/* Loads what there is of a packet's front, but no less than its IP header. The rest stays as it is. */
+static __always_inline bool load_front(struct __sk_buff *ctx, void *to, __u32 size, __u32 least, bool ingress)
+{
+	__u32 there = ip_bytes(ctx, ingress);
+
+	if (ingress) {
+		void *ip = (void *)(long)ctx->data + ETH_HLEN;
+
+		if (ip + size <= (void *)(long)ctx->data_end) {
+			__builtin_memcpy(to, ip, size);
+			return true;
+		}
+	}
+	if (there < least)
+		return false;
+	return load(ctx, 0, to, there < size ? there : size);
 }
 
 static __always_inline bool sum_is_right(const struct ipv4 *ip)
@@ -85,34 +114,30 @@ static __always_inline __u32 transport_size(__u32 proto)
 	return 0;
 }
 
-static __always_inline enum reason read_transport(struct __sk_buff *ctx, __u32 *w, __u32 offset)
+static __always_inline enum reason read_transport(const struct transport *t, __u32 *w, __u32 offset)
 {
 	__u32 proto = w[WORD_PROTO], size = transport_size(proto);
-	struct transport t = {};
 
 	if (!size)
 		return DECIDED;
 	if (w[WORD_LENGTH] < offset + size)
 		return REASON_TRANSPORT;
-	if (proto == IPPROTO_TCP) {
-		if (!load(ctx, offset, &t, sizeof(t)))
-			return REASON_TRUNCATED;
-		w[WORD_FLAGS] = t.flags;
-	} else if (!load(ctx, offset, &t, 4)) {
-		return REASON_TRUNCATED;
-	}
-	w[WORD_SPORT] = bpf_ntohs(t.sport);
+	if (proto == IPPROTO_TCP)
+		w[WORD_FLAGS] = t->flags;
+	w[WORD_SPORT] = bpf_ntohs(t->sport);
 	if (proto != IPPROTO_ICMP && proto != IPPROTO_ICMPV6)
-		w[WORD_DPORT] = bpf_ntohs(t.dport);
+		w[WORD_DPORT] = bpf_ntohs(t->dport);
 	return DECIDED;
 }
 
 static __always_inline enum reason read_ipv4(struct __sk_buff *ctx, __u32 *w, bool ingress)
 {
+	struct front4 front = {};
 	struct ipv4 ip;
 
-	if (!load(ctx, 0, &ip, sizeof(ip)))
+	if (!load_front(ctx, &front, sizeof(front), sizeof(ip), ingress))
 		return REASON_HEADER;
+	ip = front.ip;
 	w[WORD_PROTO] = ip.proto;
 	w[WORD_SRC0] = bpf_ntohl(ip.src);
 	w[WORD_DST0] = bpf_ntohl(ip.dst);
@@ -131,7 +156,7 @@ static __always_inline enum reason read_ipv4(struct __sk_buff *ctx, __u32 *w, bo
 		return REASON_TTL;
 	if (w[WORD_LENGTH] > ip_bytes(ctx, ingress))
 		return REASON_TRUNCATED;
-	return read_transport(ctx, w, IPV4_HLEN);
+	return read_transport(&front.transport, w, IPV4_HLEN);
 }
 
 static __always_inline bool more_headers(__u32 proto)
@@ -149,10 +174,12 @@ static __always_inline bool more_headers(__u32 proto)
 
 static __always_inline enum reason read_ipv6(struct __sk_buff *ctx, __u32 *w, bool ingress)
 {
+	struct front6 front = {};
 	struct ipv6 ip;
 
-	if (!load(ctx, 0, &ip, sizeof(ip)))
+	if (!load_front(ctx, &front, sizeof(front), sizeof(ip), ingress))
 		return REASON_HEADER;
+	ip = front.ip;
 	w[WORD_PROTO] = ip.next;
 #pragma unroll
 	for (int i = 0; i < 4; i++) {
@@ -173,7 +200,7 @@ static __always_inline enum reason read_ipv6(struct __sk_buff *ctx, __u32 *w, bo
 		return REASON_TTL;
 	if (w[WORD_LENGTH] > ip_bytes(ctx, ingress))
 		return REASON_TRUNCATED;
-	return read_transport(ctx, w, IPV6_HLEN);
+	return read_transport(&front.transport, w, IPV6_HLEN);
 }
 
 /* Fills in the words, except State and Origin. All must be 0. At ingress TTL is that of the
