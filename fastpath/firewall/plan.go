@@ -88,7 +88,7 @@ func (n *plan) compile() (err error) {
 	var early sync.WaitGroup
 	o := diagram.Options{Stateless: true, Fresh: fresh(n.premises), Defer: n.premises.Defer}
 	// Rules of large sets take seconds, and half of that if what is known at the ports is enough.
-	same := len(o.Defer) == 0 && !n.looksAtState()
+	same := !n.looksAtState()
 	if n.late = n.premises.NoTag; n.late == "" && !same {
 		early.Go(func() {
 			var err error
@@ -98,10 +98,25 @@ func (n *plan) compile() (err error) {
 	}
 	n.forward, err = compiled(n.set, diagram.Options{})
 	early.Wait()
-	if n.late == "" && same {
-		n.ingress = n.forward
+	if n.late == "" && same && err == nil {
+		n.ingress, n.late = n.early(o)
 	}
 	return err
+}
+
+// early makes the diagram for the ports of that for FORWARD, or says why there is none.
+func (n *plan) early(o diagram.Options) (*diagram.Diagram, string) {
+	if len(o.Defer) == 0 {
+		return n.forward, ""
+	}
+	d, err := n.forward.Deferring(n.family, o.Defer)
+	if err != nil {
+		return nil, err.Error()
+	}
+	if err := verify(d, n.set, o); err != nil {
+		return nil, err.Error()
+	}
+	return d, ""
 }
 
 // without says why programs do not decide.
@@ -121,13 +136,20 @@ func fresh(p *premises.Premises) []uint32 {
 
 func compiled(set *ruleset.Set, o diagram.Options) (*diagram.Diagram, error) {
 	d, err := diagram.Compile(set, o)
+	if err == nil {
+		err = verify(d, set, o)
+	}
 	if err != nil {
 		return nil, err
 	}
-	if err := d.Verify(set, o, verifySeed); err != nil {
-		return nil, fmt.Errorf("the decision diagram is not equal to the rules (please report this): %w", err)
-	}
 	return d, nil
+}
+
+func verify(d *diagram.Diagram, set *ruleset.Set, o diagram.Options) error {
+	if err := d.Verify(set, o, verifySeed); err != nil {
+		return fmt.Errorf("the decision diagram is not equal to the rules (please report this): %w", err)
+	}
+	return nil
 }
 
 // looksAtState reports whether some rule may look at the state of connections.
