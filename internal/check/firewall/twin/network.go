@@ -67,9 +67,11 @@ type Network struct {
 	ends             [ends]*end
 }
 
-// NewNetwork makes a twin. Its namespaces' names begin with the name. It needs root.
+// NewNetwork makes a twin. Its namespaces' names begin with the name, and have the process's ID in
+// them. It needs root.
 func NewNetwork(name string) (*Network, error) {
 	n := &Network{}
+	name = fmt.Sprintf("%s-%d", name, os.Getpid())
 	if err := n.build(name); err != nil {
 		return nil, errors.Join(fmt.Errorf("making the network %s: %w", name, err), n.Close())
 	}

@@ -212,6 +212,21 @@ func traps() []trap {
 			steps: []Step{from(packet(guest, peer, segment(5001, 20, syn)))}, dropped: 1,
 		},
 		{
+			name:  "what may be of a connection of a zone is not dropped at TC",
+			rules: []string{"-A FORWARD -m conntrack --ctstate ESTABLISHED -j ACCEPT", "-A FORWARD -i br-red -p udp -j DROP"},
+			steps: []Step{
+				into(packet(peer, guest, datagram(53, 5000, 8))), from(packet(guest, peer, datagram(5000, 53, 8))),
+				from(packet(guest, peer, datagram(5001, 53, 8))),
+			},
+			operator: []string{"*raw\n-A PREROUTING -j CT --zone 5\nCOMMIT\n"},
+			out:      [ends]int{Guest0: 1, Outside: 1}, dropped: 1,
+		},
+		{
+			name: "what the host counts before the rules is counted", rules: []string{"-A FORWARD -p udp -j DROP"},
+			operator: []string{"*raw\n-A PREROUTING -m quota --quota 70 -j ACCEPT\n-A PREROUTING -p icmp -j DROP\nCOMMIT\n"},
+			steps:    []Step{from(packet(guest, peer, datagram(1, 2, 8))), from(packet(guest, peer, echo(8, 1, 8)))},
+		},
+		{
 			name:  "what may be invalid is counted as that",
 			rules: []string{"-A FORWARD -m conntrack --ctstate INVALID", "-A FORWARD -i br-red -p tcp -j DROP"},
 			steps: []Step{from(packet(guest, peer, segment(5001, 20, syn|fin)))},
