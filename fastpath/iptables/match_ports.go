@@ -153,6 +153,9 @@ func lowerPorts(r *Rule, m *Match) ([]header.Box, string) {
 	if protocolMatch(r.Family, r.Proto) != m.Name {
 		return everything(), "the match " + m.Name + " is for another protocol than the rule"
 	}
+	if bothRefused(m) {
+		return everything(), "iptables of nf_tables takes both ports for one number, so it matches if either differs"
+	}
 	boxes, reason := everything(), ""
 	for _, o := range m.Options {
 		switch o.Name {
@@ -167,6 +170,27 @@ func lowerPorts(r *Rule, m *Match) ([]header.Box, string) {
 		}
 	}
 	return boxes, reason
+}
+
+// bothRefused reports whether a rule of TCP or UDP wants neither the one source port nor the one
+// destination port. In iptables 1.8.9, add_nft_tcpudp in iptables/nft.c compares both at once, and
+// so matches more than legacy iptables does.
+func bothRefused(m *Match) bool {
+	refused := 0
+	for _, o := range m.Options {
+		if lo, hi, err := portRange(first(o.Args)); o.Not && err == nil && lo == hi && (o.Name == "--sport" || o.Name == "--dport") {
+			refused++
+		}
+	}
+	return refused == 2 && (m.Name == "tcp" || m.Name == "udp")
+}
+
+// first returns the first word, or "".
+func first(words []string) string {
+	if len(words) == 0 {
+		return ""
+	}
+	return words[0]
 }
 
 // portSet is the set of a normal list of ports.

@@ -83,6 +83,12 @@ func traps() []trap {
 			out:   [ends]int{Outside: 1}, dropped: 1,
 		},
 		{
+			name:  "nft takes two ports that are refused for one number",
+			rules: []string{"-A FORWARD -p udp -m udp ! --sport 1024 ! --dport 23 -j DROP"},
+			steps: []Step{from(packet(guest, peer, datagram(443, 23, 8))), into(packet(peer, guest, datagram(443, 23, 8)))},
+			out:   [ends]int{Guest0: 1, Outside: 1}, nft: &[ends]int{},
+		},
+		{
 			name: "later fragments have no port", rules: []string{"-A FORWARD -p udp --dport 53 -j DROP"},
 			steps: []Step{
 				from(packet(guest, peer, datagram(5000, 54, 8), func(p *ip) { p.fragment, p.payload = 0x2000, append(p.payload, make([]byte, 8)...) })),
