@@ -107,7 +107,7 @@ func (cfg config) verify(ctx context.Context, backend string, stdout, stderr io.
 		if ctx.Err() != nil {
 			break
 		}
-		if err := t.compare(pair, cfg.first+n, cfg.packets); err != nil {
+		if err := t.compare(ctx, pair, cfg.first+n, cfg.packets, stderr); err != nil {
 			return err
 		}
 		if t.sets%50 == 0 {
@@ -122,16 +122,17 @@ func (cfg config) verify(ctx context.Context, backend string, stdout, stderr io.
 }
 
 // compare runs one case and returns an error that describes a difference.
-func (t *totals) compare(pair *twin.Pair, seed uint64, packets int) error {
+func (t *totals) compare(ctx context.Context, pair *twin.Pair, seed uint64, packets int, stderr io.Writer) error {
 	c := twin.NewCase(seed, packets)
 	r, err := pair.Run(c)
 	if err != nil {
 		return fmt.Errorf("rule set %d: %w", seed, err)
 	}
 	if r.Difference != "" {
+		fmt.Fprintf(stderr, "rule set %d: %s\nmaking it smaller, which takes minutes …\n", seed, r.Difference)
 		small := twin.Shrink(c, func(c *twin.Case) bool {
 			r, err := pair.Run(c)
-			return err == nil && r.Difference != ""
+			return ctx.Err() == nil && err == nil && r.Difference != ""
 		})
 		last, err := pair.Run(small)
 		return errors.Join(fmt.Errorf("rule set %d: %s\nmade smaller: %s\n%s", seed, r.Difference, last.Difference, small), err)
