@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 )
@@ -45,8 +46,15 @@ func TestKilledAtAnyMoment(t *testing.T) {
 		if got := w.verdicts(); got != "both old" && got != "both new" {
 			t.Errorf("%q is dropped", got)
 		}
-		if list, err := w.List(t.Context(), "red"); err != nil || len(list.Problems) > 0 {
-			t.Errorf("%+v, %v", list, err)
+		list, err := w.List(t.Context(), "red")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, problem := range list.Problems {
+			// Counts of tables that were replaced in the moment before a kill are lost, and that is said.
+			if !strings.HasSuffix(problem, "are in no rule's counters.") {
+				t.Error(problem)
+			}
 		}
 	})
 }
