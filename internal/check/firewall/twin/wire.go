@@ -167,7 +167,8 @@ func answers(frame, request []byte) bool {
 
 // noise reports whether a frame is what the kernel says of its own accord, of neighbours,
 // routers and multicast groups, or only so often in a second: that there is no route, or a
-// shorter one (ip_error and ip_rt_send_redirect in net/ipv4/route.c); or what time it is.
+// shorter one (ip_error and ip_rt_send_redirect in net/ipv4/route.c); or what time it is, and that
+// it waited for fragments in vain, which may come half a minute later.
 func noise(frame []byte) bool {
 	switch etherType(frame) {
 	case unix.ETH_P_IP:
@@ -175,7 +176,7 @@ func noise(frame []byte) bool {
 			return false
 		}
 		limited := frame[23] == 1 && (frame[34] == 3 && frame[35] <= 1 || frame[34] == 5) && frame[15]&0xc0 == 0xc0
-		clock := frame[23] == 1 && frame[34] == 14
+		clock := frame[23] == 1 && (frame[34] == 14 || frame[34] == 11 && frame[35] == 1)
 		return frame[23] == 2 || limited || clock
 	case unix.ETH_P_IPV6:
 		at := 54
@@ -186,6 +187,9 @@ func noise(frame []byte) bool {
 			return false
 		}
 		typ := frame[at]
+		if typ == 3 && len(frame) > at+1 && frame[at+1] == 1 {
+			return true // time exceeded, of fragments
+		}
 		return typ >= 130 && typ <= 137 || typ == 143
 	}
 	return true
