@@ -51,13 +51,6 @@ func suites() []suite {
 			// A million packets, and C and Go are the same everywhere.
 			"TestWalkEqualsGo", "TestNumbers",
 		}},
-		// The firewall's programs: what they ask of the kernel, TCX or clsact, in both kinds of iptables.
-		{dir: "fastpath/datapath", not: slices.Concat(
-			// Floods.
-			[]string{"TestSwapUnderFlood"},
-			// Takes minutes, and TestTracedIsCountedOnce runs the same programs.
-			[]string{"TestTracing"},
-		)},
 		// That the topologies forward and translate, above all between tenants with equal addresses.
 		{dir: "internal/study/lab", not: slices.Concat(
 			// About files, processes and descriptions.
