@@ -153,8 +153,11 @@ func lowerPorts(r *Rule, m *Match) ([]header.Box, string) {
 	if protocolMatch(r.Family, r.Proto) != m.Name {
 		return everything(), "the match " + m.Name + " is for another protocol than the rule"
 	}
-	if bothRefused(m) {
+	switch {
+	case bothRefused(m):
 		return everything(), "iptables of nf_tables takes both ports for one number, so it matches if either differs"
+	case allRefused(m):
+		return everything(), "iptables of nf_tables takes no port for any port"
 	}
 	boxes, reason := everything(), ""
 	for _, o := range m.Options {
@@ -183,6 +186,15 @@ func bothRefused(m *Match) bool {
 		}
 	}
 	return refused == 2 && (m.Name == "tcp" || m.Name == "udp")
+}
+
+// allRefused reports whether a rule wants none of all ports, which matches nothing in legacy iptables;
+// add_nft_tcpudp leaves the condition out.
+func allRefused(m *Match) bool {
+	return slices.ContainsFunc(m.Options, func(o Option) bool {
+		lo, hi, err := portRange(first(o.Args))
+		return o.Not && err == nil && lo == 0 && hi == 0xffff && (o.Name == "--sport" || o.Name == "--dport")
+	})
 }
 
 // first returns the first word, or "".

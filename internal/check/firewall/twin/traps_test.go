@@ -89,6 +89,12 @@ func traps() []trap {
 			out:   [ends]int{Guest0: 1, Outside: 1}, nft: &[ends]int{},
 		},
 		{
+			name:  "nft takes no port for any port",
+			rules: []string{"-A FORWARD -p udp -m udp ! --sport :65535 -j DROP"},
+			steps: []Step{from(packet(guest, peer, datagram(443, 23, 8)))},
+			out:   [ends]int{Outside: 1}, nft: &[ends]int{},
+		},
+		{
 			name: "later fragments have no port", rules: []string{"-A FORWARD -p udp --dport 53 -j DROP"},
 			steps: []Step{
 				from(packet(guest, peer, datagram(5000, 54, 8), func(p *ip) { p.fragment, p.payload = 0x2000, append(p.payload, make([]byte, 8)...) })),
