@@ -11,17 +11,18 @@ import (
 const (
 	headSize = int(unsafe.Sizeof(kernelRecordHead{}))
 	// widestRecord is the size of a record with room for all parts.
-	widestRecord = 208
+	widestRecord = 272
 
-	allParts      = kernelRecordPartPART_ACTION<<1 - 1
+	allParts      = kernelRecordPartPART_REWRITE<<1 - 1
 	allFlags      = event.Encrypted<<1 - 1
+	allRewrites   = event.RewriteDecapsulated<<1 - 1
 	lastTunnel    = uint8(event.ICMPError)
 	partAddresses = kernelRecordPartPART_ADDRESSES4 | kernelRecordPartPART_ADDRESSES6
 	partTunnels   = kernelRecordPartPART_TUNNEL | kernelRecordPartPART_TUNNEL2
 )
 
 // It does not compile if widestRecord is wrong.
-var _ [widestRecord]byte = [unsafe.Sizeof(kernelRecord{})]byte{}
+var _ [widestRecord]byte = [unsafe.Sizeof(kernelRewriteRecord{})]byte{}
 
 // partsSize is the size of each combination of parts, which are at most allParts.
 var partsSize = func() (sizes [allParts + 1]int) {
@@ -32,6 +33,7 @@ var partsSize = func() (sizes [allParts + 1]int) {
 		kernelRecordPartPART_TUNNEL2:    unsafe.Sizeof(kernelTunnel{}),
 		kernelRecordPartPART_PEER:       unsafe.Sizeof(kernelPeer{}),
 		kernelRecordPartPART_ACTION:     unsafe.Sizeof(kernelAction{}),
+		kernelRecordPartPART_REWRITE:    unsafe.Sizeof(kernelRewritten{}),
 	} {
 		for parts := range sizes {
 			if kernelRecordPart(parts)&bit != 0 {
@@ -57,7 +59,7 @@ func valid(raw []byte, hooks *event.Hooks) bool {
 	if parts > allParts || len(raw) != headSize+partsSize[parts] {
 		return false
 	}
-	return known(h, hooks) && parts == partsOf(h, hooks) && validParts(raw, parts)
+	return known(h, hooks) && parts&^kernelRecordPartPART_REWRITE == partsOf(h, hooks) && validParts(raw, parts)
 }
 
 func known(h *kernelRecordHead, hooks *event.Hooks) bool {
@@ -65,7 +67,8 @@ func known(h *kernelRecordHead, hooks *event.Hooks) bool {
 		h.Type >= uint8(event.EchoRequest) && h.Type <= uint8(event.ReplyError)
 }
 
-// partsOf returns the parts that a record with this head must have.
+// partsOf returns the parts that a record with this head must have, besides what its deed may
+// have.
 func partsOf(h *kernelRecordHead, hooks *event.Hooks) kernelRecordPart {
 	parts := kernelRecordPartPART_ADDRESSES4
 	if event.Flags(h.Flags).Has(event.IPv6) {
@@ -87,7 +90,8 @@ func partsOf(h *kernelRecordHead, hooks *event.Hooks) kernelRecordPart {
 	return parts
 }
 
-// validParts reports whether the tunnels and the deed are known ones.
+// validParts reports whether the tunnels and the deed are known ones, and only a redirection
+// says what the packet became.
 func validParts(raw []byte, parts kernelRecordPart) bool {
 	at := headSize + partsSize[parts&partAddresses]
 	for range min(int(head(raw).Depth), event.MaxTunnels) {
@@ -96,7 +100,15 @@ func validParts(raw []byte, parts kernelRecordPart) bool {
 		}
 	}
 	at += partsSize[parts&kernelRecordPartPART_PEER]
-	return parts&kernelRecordPartPART_ACTION == 0 || event.Deed(part[kernelAction](raw, &at).Deed).Known()
+	deed := event.NoDeed
+	if parts&kernelRecordPartPART_ACTION != 0 {
+		deed = event.Deed(part[kernelAction](raw, &at).Deed)
+		if !deed.Known() {
+			return false
+		}
+	}
+	return parts&kernelRecordPartPART_REWRITE == 0 ||
+		deed == event.Redirect && part[kernelRewritten](raw, &at).Flags <= uint16(allRewrites)
 }
 
 // part returns the part of type P that begins at *at, which it moves to the part's end.
@@ -117,7 +129,8 @@ func decode(raw []byte, e *event.Event) int {
 	} else {
 		decodeAddr4(part[kernelAddresses4](raw, &at), e)
 	}
-	e.Tunnels, e.Peer, e.Action = [event.MaxTunnels]event.Tunnel{}, event.Place{}, event.Action{}
+	e.Tunnels, e.Peer = [event.MaxTunnels]event.Tunnel{}, event.Place{}
+	e.Action, e.Rewrite = event.Action{}, event.Rewrite{}
 	if parts < kernelRecordPartPART_TUNNEL {
 		return at
 	}
@@ -133,6 +146,9 @@ func decode(raw []byte, e *event.Event) int {
 	}
 	if parts&kernelRecordPartPART_ACTION != 0 {
 		decodeAction(part[kernelAction](raw, &at), &e.Action)
+	}
+	if parts&kernelRecordPartPART_REWRITE != 0 {
+		decodeRewrite(part[kernelRewritten](raw, &at), &e.Rewrite)
 	}
 	return at
 }
@@ -172,5 +188,13 @@ func decodeAction(a *kernelAction, to *event.Action) {
 	*to = event.Action{
 		Deed: event.Deed(a.Deed), Verdict: a.Verdict, Reason: a.Reason, Tenant: a.Tenant, Rule: a.Rule, To: a.To,
 		Place: event.ActionPlace(a.Place), Nanoseconds: a.Ns,
+	}
+}
+
+func decodeRewrite(r *kernelRewritten, to *event.Rewrite) {
+	*to = event.Rewrite{
+		Src: r.Src, Dst: r.Dst, To: [6]byte(r.Macs[:6]), From: [6]byte(r.Macs[6:]), TTL: r.Ttl, ID: r.Id,
+		Flags: event.RewriteFlags(r.Flags), LeaseMilliseconds: r.Lease,
+		Peer: event.Place{NetNS: r.Netns, IfIndex: r.Ifindex},
 	}
 }

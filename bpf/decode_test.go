@@ -116,6 +116,37 @@ func TestNumbersOfKernelSide(t *testing.T) {
 			t.Errorf("a place is %d in the kernel and %d here", kernel, want)
 		}
 	}
+	for kernel, want := range map[kernelLearnt]event.Learnt{
+		kernelLearntLEARNT_MADE:    event.LearntMade,
+		kernelLearntLEARNT_RENEWED: event.LearntRenewed,
+		kernelLearntLEARNT_AGREED:  event.LearntAgreed,
+	} {
+		if event.Learnt(kernel) != want {
+			t.Errorf("%s is %d in the kernel and %d here", want, kernel, want)
+		}
+	}
+	for kernel, want := range map[kernelLearnVerdict]uint16{
+		kernelLearnVerdictLEARN_DONE:    event.LearnDone,
+		kernelLearnVerdictLEARN_NOTHING: event.LearnNothing,
+	} {
+		if uint16(kernel) != want {
+			t.Errorf("a verdict of learning is %d in the kernel and %d here", kernel, want)
+		}
+	}
+	var rewrites event.RewriteFlags
+	for kernel, want := range map[kernelRewrittenFlag]event.RewriteFlags{
+		kernelRewrittenFlagREWRITTEN_NEXT_HOP:     event.RewriteNextHop,
+		kernelRewrittenFlagREWRITTEN_ENCAPSULATED: event.RewriteEncapsulated,
+		kernelRewrittenFlagREWRITTEN_DECAPSULATED: event.RewriteDecapsulated,
+	} {
+		if event.RewriteFlags(kernel) != want {
+			t.Errorf("a flag of rewriting is %b in the kernel and %b here", kernel, want)
+		}
+		rewrites |= want
+	}
+	if rewrites != allRewrites {
+		t.Errorf("flags of rewriting %b were compared, %b are decoded", rewrites, allRewrites)
+	}
 	for kernel, want := range map[kernelEchoType]event.Type{
 		kernelEchoTypeECHO_REQUEST:       event.EchoRequest,
 		kernelEchoTypeECHO_REPLY:         event.EchoReply,
@@ -155,7 +186,7 @@ func TestDecode(t *testing.T) {
 	outer := bytesOf(kernelTunnel{Src: [16]byte{0x20, 15: 3}, Dst: [16]byte{0x20, 15: 4}, Id: 0xffffff, Type: uint8(event.VXLAN)})
 	inner := bytesOf(kernelTunnel{Src: [16]byte{0x20, 15: 5}, Dst: [16]byte{0x20, 15: 6}, Id: 1 << 31, Type: uint8(event.ICMPError)})
 	peer := bytesOf(kernelPeer{Netns: 12, Ifindex: 13})
-	action := bytesOf(kernelAction{Deed: uint16(event.Learn), Verdict: 14, Reason: 15, Tenant: 16, Rule: 17, To: 18, Place: 19, Ns: 20})
+	action := bytesOf(kernelAction{Deed: uint16(event.Redirect), Verdict: 14, Reason: 15, Tenant: 16, Rule: 17, To: 18, Place: 19, Ns: 20})
 	want := event.Event{
 		Time: 1 << 60, SKB: 2 << 60, NetNS: 3, IfIndex: 4, Code: 5, ID: 6, Seq: 7, PayloadLen: 8, CPU: 9, TTL: 63,
 		Hook: event.KfreeSKB, Type: event.ReplyError, Payload: [16]byte{10, 11}, Depth: 3,
@@ -170,9 +201,21 @@ func TestDecode(t *testing.T) {
 
 	head.Hook, head.Parts = uint8(event.Acted), head.Parts|uint8(kernelRecordPartPART_ACTION)
 	want.Hook, want.Action = event.Acted, event.Action{
-		Deed: event.Learn, Verdict: 14, Reason: 15, Tenant: 16, Rule: 17, To: 18, Place: 19, Nanoseconds: 20,
+		Deed: event.Redirect, Verdict: 14, Reason: 15, Tenant: 16, Rule: 17, To: 18, Place: 19, Nanoseconds: 20,
 	}
-	widest := join(head, addr, outer, inner, peer, action)
+	checkDecode(t, want, join(head, addr, outer, inner, peer, action))
+
+	head.Parts |= uint8(kernelRecordPartPART_REWRITE)
+	rewritten := bytesOf(kernelRewritten{
+		Src: [16]byte{0x20, 15: 7}, Dst: [16]byte{0x20, 15: 8}, Macs: [12]byte{0: 21, 5: 22, 6: 23, 11: 24}, Ttl: 62,
+		Id: 25, Lease: 26, Flags: uint16(event.RewriteNextHop | event.RewriteDecapsulated), Netns: 27, Ifindex: 28,
+	})
+	want.Rewrite = event.Rewrite{
+		Src: event.Address{0x20, 15: 7}, Dst: event.Address{0x20, 15: 8}, To: [6]byte{0: 21, 5: 22}, From: [6]byte{0: 23, 5: 24},
+		TTL: 62, ID: 25, LeaseMilliseconds: 26, Flags: event.RewriteNextHop | event.RewriteDecapsulated,
+		Peer: event.Place{NetNS: 27, IfIndex: 28},
+	}
+	widest := join(head, addr, outer, inner, peer, action, rewritten)
 	if len(widest) != widestRecord {
 		t.Errorf("the widest record has %d bytes, not %d", len(widest), widestRecord)
 	}
@@ -181,6 +224,7 @@ func TestDecode(t *testing.T) {
 	head.Depth, head.Flags = 1, uint16(event.OtherHost)
 	head.Parts = uint8(kernelRecordPartPART_ADDRESSES4 | kernelRecordPartPART_TUNNEL | kernelRecordPartPART_ACTION)
 	want.Depth, want.Flags, want.Tunnels[1], want.Peer = 1, event.OtherHost, event.Tunnel{}, event.Place{}
+	want.Rewrite = event.Rewrite{}
 	want.Src = event.Address{10: 0xff, 11: 0xff, 12: 192, 13: 0, 14: 2, 15: 1}
 	want.Dst = event.Address{10: 0xff, 11: 0xff, 12: 192, 13: 0, 14: 2, 15: 2}
 	checkDecode(t, want, join(head, bytesOf(kernelAddresses4{Src: [4]byte{192, 0, 2, 1}, Dst: [4]byte{192, 0, 2, 2}}), outer, action))
@@ -191,6 +235,7 @@ func checkDecode(t *testing.T, want event.Event, raw []byte) {
 	t.Helper()
 	got := event.Event{
 		Peer: event.Place{NetNS: 1, IfIndex: 1}, Action: event.Action{Deed: 9}, Depth: 9,
+		Rewrite: event.Rewrite{TTL: 9},
 		Tunnels: [event.MaxTunnels]event.Tunnel{{ID: 1}, {ID: 2}},
 	}
 	if !decoded(raw, &got) {
@@ -218,7 +263,7 @@ func TestDecodeRefuses(t *testing.T) {
 		"no type":            func(h *kernelRecordHead) []byte { h.Type = 0; return nil },
 		"unknown type":       func(h *kernelRecordHead) []byte { h.Type = 5; return nil },
 		"unknown flag":       func(h *kernelRecordHead) []byte { h.Flags = uint16(allFlags + 1); return nil },
-		"unknown part":       func(h *kernelRecordHead) []byte { h.Parts |= 1 << 6; return nil },
+		"unknown part":       func(h *kernelRecordHead) []byte { h.Parts |= 1 << 7; return nil },
 		"IPv6 with IPv4":     func(h *kernelRecordHead) []byte { h.Flags = uint16(event.IPv6); return nil },
 		"both addresses":     func(h *kernelRecordHead) []byte { h.Parts |= 2; return zero[:32] },
 		"no addresses":       func(h *kernelRecordHead) []byte { h.Parts = uint8(kernelRecordPartPART_PEER); return nil },
@@ -240,6 +285,15 @@ func TestDecodeRefuses(t *testing.T) {
 			h.Hook = uint8(event.Acted)
 			h.Parts |= 32
 			return zero[:24]
+		},
+		"rewritten by a firewall": func(h *kernelRecordHead) []byte {
+			h.Hook, h.Parts = uint8(event.Acted), h.Parts|32|64
+			return append(bytesOf(kernelAction{Deed: uint16(event.Firewall)}), zero[:64]...)
+		},
+		"rewritten without an action": func(h *kernelRecordHead) []byte { h.Parts |= 64; return zero[:64] },
+		"rewritten in an unknown way": func(h *kernelRecordHead) []byte {
+			h.Hook, h.Parts = uint8(event.Acted), h.Parts|32|64
+			return append(bytesOf(kernelAction{Deed: uint16(event.Redirect)}), bytesOf(kernelRewritten{Flags: 1 << 8})...)
 		},
 		"one byte more": func(*kernelRecordHead) []byte { return zero[:1] },
 	} {
@@ -294,6 +348,8 @@ func FuzzDecode(f *testing.F) {
 	f.Add(join(head, zero[:], tunnel, tunnel, zero[:]))
 	head.Hook, head.Parts, head.Depth, head.Flags = uint8(event.Acted), 2|32, 0, uint16(event.IPv6)
 	f.Add(join(head, bytesOf(kernelAddresses6{}), bytesOf(kernelAction{Deed: uint16(event.Firewall)})))
+	head.Parts |= 64
+	f.Add(join(head, bytesOf(kernelAddresses6{}), bytesOf(kernelAction{Deed: uint16(event.Redirect)}), bytesOf(kernelRewritten{Ttl: 64})))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		// At the start of an allocation, as the reader's buffer is.
@@ -318,6 +374,9 @@ func FuzzDecode(f *testing.F) {
 		}
 		if e.Hook.Acts() != e.Action.Deed.Known() {
 			t.Errorf("%s did %d", e.Hook, e.Action.Deed)
+		}
+		if e.Action.Deed != event.Redirect && e.Rewrite != (event.Rewrite{}) {
+			t.Errorf("%s rewrote the packet: %+v", e.Action.Deed, e.Rewrite)
 		}
 	})
 }

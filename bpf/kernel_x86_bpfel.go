@@ -160,6 +160,21 @@ type kernelInterfaceKey struct {
 	Name       [16]uint8
 }
 
+type kernelLearnVerdict uint32
+
+const (
+	kernelLearnVerdictLEARN_DONE    kernelLearnVerdict = 0
+	kernelLearnVerdictLEARN_NOTHING kernelLearnVerdict = 1
+)
+
+type kernelLearnt uint32
+
+const (
+	kernelLearntLEARNT_MADE    kernelLearnt = 0
+	kernelLearntLEARNT_RENEWED kernelLearnt = 1
+	kernelLearntLEARNT_AGREED  kernelLearnt = 2
+)
+
 type kernelLinkKinds struct {
 	_      structs.HostLayout
 	Veth   uint64
@@ -271,6 +286,36 @@ const (
 	kernelRecordPartPART_TUNNEL2    kernelRecordPart = 8
 	kernelRecordPartPART_PEER       kernelRecordPart = 16
 	kernelRecordPartPART_ACTION     kernelRecordPart = 32
+	kernelRecordPartPART_REWRITE    kernelRecordPart = 64
+)
+
+type kernelRewriteRecord struct {
+	_         structs.HostLayout
+	Record    kernelRecord
+	Rewritten kernelRewritten
+}
+
+type kernelRewritten struct {
+	_       structs.HostLayout
+	Src     [16]uint8
+	Dst     [16]uint8
+	Macs    [12]uint8
+	Ttl     uint8
+	Pad     uint8
+	Id      uint16
+	Lease   uint32
+	Flags   uint16
+	Pad2    uint16
+	Netns   uint32
+	Ifindex uint32
+}
+
+type kernelRewrittenFlag uint32
+
+const (
+	kernelRewrittenFlagREWRITTEN_NEXT_HOP     kernelRewrittenFlag = 1
+	kernelRewrittenFlagREWRITTEN_ENCAPSULATED kernelRewrittenFlag = 2
+	kernelRewrittenFlagREWRITTEN_DECAPSULATED kernelRewrittenFlag = 4
 )
 
 type kernelSignature struct {

@@ -2,7 +2,7 @@
 /* For programs of other objects: saying what was done to a packet.
  *
  * Such a program looks for an echo with find_echo, before it changes the packet, and says
- * with emit_action what it then did. It needs Linux 6.1 and the capabilities that tracing
+ * with emit_action or emit_rewrite_action what it then did. It needs Linux 6.1 and the capabilities that tracing
  * needs. Before this it includes libbpf's headers, as bpf/internal/acting does, which is an
  * example. Its object is loaded with the maps of Tracer.Shared in place of its own.
  */
@@ -50,13 +50,13 @@ static __always_inline bool find_echo(struct record *r, struct __sk_buff *ctx)
 	return true;
 }
 
-/* Says that the action was done to the packet just now, unless the ping's gate is closed. */
-static __always_inline void emit_action(struct record *r, const struct action *action)
+/* Whether the packet's gate lets an action be recorded; then the record lacks the action. */
+static __always_inline bool begin_action(struct record *r)
 {
 	struct gate *gate = gate_of(&r->head);
 
 	if (!gate || !passes(gate, &r->head, HOOK_ACTED))
-		return;
+		return false;
 	gate->passed++;
 	r->head.time = bpf_ktime_get_ns();
 	r->head.hook = HOOK_ACTED;
@@ -66,8 +66,32 @@ static __always_inline void emit_action(struct record *r, const struct action *a
 	r->head._pad = 0;
 	r->head._pad2 = 0;
 	r->peer = (struct peer){};
+	return true;
+}
+
+/* Says that the action was done to the packet just now, unless the ping's gate is closed. */
+static __always_inline void emit_action(struct record *r, const struct action *action)
+{
+	if (!begin_action(r))
+		return;
 	r->action = *action;
 	emit(r, pack_record(r));
+}
+
+/* Says so of a packet that was changed and is sent to another device. r->rewritten has what it
+ * is like now, with all of its padding 0. find_echo(&r->record) was before the change.
+ */
+static __always_inline void emit_rewrite_action(struct rewrite_record *r,
+						const struct action *action)
+{
+	__u32 size;
+
+	if (!begin_action(&r->record))
+		return;
+	r->record.head.parts |= PART_REWRITE;
+	r->record.action = *action;
+	size = pack_record(&r->record);
+	emit(&r->record, move_part(&r->record, size, &r->rewritten, sizeof(r->rewritten)));
 }
 
 #endif

@@ -87,6 +87,7 @@ enum record_part {
 	PART_TUNNEL2 = 1 << 3,	  /* the next, only with PART_TUNNEL */
 	PART_PEER = 1 << 4,	  /* with FLAG_PAIRED */
 	PART_ACTION = 1 << 5,	  /* at HOOK_ACTED */
+	PART_REWRITE = 1 << 6,	  /* only with PART_ACTION, of DEED_REDIRECT */
 };
 
 enum {
@@ -158,6 +159,46 @@ struct action {
 	__u32 ns; /* how long it took, 0: not measured */
 };
 
+/* What a reason says of DEED_LEARN: the values of correlate/event.Learnt. With another verdict
+ * than LEARN_DONE, nothing was learnt, and the reason says why as that of DEED_FALLBACK does.
+ */
+enum learnt {
+	LEARNT_MADE,	/* the flow was not known */
+	LEARNT_RENEWED, /* it was, and is believed for another while */
+	LEARNT_AGREED,	/* it was, and was treated as foretold */
+};
+
+/* Verdicts of DEED_LEARN. */
+enum learn_verdict {
+	LEARN_DONE,
+	LEARN_NOTHING,
+};
+
+/* The values of correlate/event.RewriteFlags. */
+enum rewritten_flag {
+	REWRITTEN_NEXT_HOP = 1 << 0,	 /* the kernel's neighbour table gave the MACs, which are 0 */
+	REWRITTEN_ENCAPSULATED = 1 << 1, /* the headers of a tunnel were put before it */
+	REWRITTEN_DECAPSULATED = 1 << 2, /* they were taken from it */
+};
+
+/* A packet as it was sent on. */
+struct rewritten {
+	__u8 src[16]; /* IPv4-mapped for IPv4: fill_mapped */
+	__u8 dst[16];
+	__u8 macs[12]; /* destination and source */
+	__u8 ttl;      /* or hop limit */
+	__u8 _pad;
+	__u16 id;    /* of the echo, in host order */
+	__u32 lease; /* how long its flow is still believed, milliseconds */
+	__u16 flags; /* enum rewritten_flag */
+	__u16 _pad2;
+	/* The device on which it arrives at once, if it was given to the other end of a pair
+	 * instead of to the device that it was sent to; otherwise 0.
+	 */
+	__u32 netns;
+	__u32 ifindex;
+};
+
 /* A record while it is made: each part has its own place, whether it is there or not.
  * pack_record moves them together.
  */
@@ -172,10 +213,18 @@ struct record {
 	struct action action;
 };
 
+/* One with room for what only a record of DEED_REDIRECT has. */
+struct rewrite_record {
+	struct record record;
+	struct rewritten rewritten;
+};
+
 _Static_assert(sizeof(struct record_head) == 64, "no hidden padding");
 _Static_assert(sizeof(struct tunnel) == 40, "no hidden padding");
 _Static_assert(sizeof(struct action) == 24, "no hidden padding");
+_Static_assert(sizeof(struct rewritten) == 64, "no hidden padding");
 _Static_assert(sizeof(struct record) == 208, "no hidden padding");
+_Static_assert(sizeof(struct rewrite_record) == 272, "no hidden padding");
 
 /* Writes an IPv4 address as IPv4-mapped IPv6 (RFC 4291, 2.5.5.2). */
 static __always_inline void fill_mapped(__u8 *to, const __u8 *from)

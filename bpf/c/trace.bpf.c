@@ -30,10 +30,14 @@ const struct {
 	enum port_kind port_kind;
 	enum deed deed;
 	enum action_place action_place;
+	enum learnt learnt;
+	enum learn_verdict learn_verdict;
+	enum rewritten_flag rewritten_flag;
 	enum filter_flag filter_flag;
 	enum nf_inet_hooks nf_inet_hooks;
 	struct netns_references netns_references;
 	struct trial trial;
+	struct rewrite_record rewrite_record;
 } *wire_types __attribute__((unused));
 
 char _license[] SEC("license") = "GPL";

@@ -141,6 +141,8 @@ type Event struct {
 	Tunnels [MaxTunnels]Tunnel
 	// Action is what was done to the packet, if the hook's row says that something was.
 	Action Action
+	// Rewrite is what the packet became, if Action is that of the fast path that sent it on.
+	Rewrite Rewrite
 }
 
 // Encapsulated reports whether the device saw the echo inside a tunnel packet.
