@@ -41,6 +41,7 @@ func check(c *Config, bad report) {
 	checkTenancy(c, bad)
 	checkAPI(&c.API, bad)
 	checkFirewall(&c.Firewall, bad)
+	checkFastPath(&c.FastPath, bad)
 	checkMetrics(&c.Metrics, bad)
 	checkListen("http.listen", c.HTTP.Listen, bad)
 	for i, socket := range c.Containers.Sockets {

@@ -24,6 +24,7 @@ type Config struct {
 	Tenants    []Tenant   `yaml:"tenants"`
 	API        API        `yaml:"api"`
 	Firewall   Firewall   `yaml:"firewall"`
+	FastPath   FastPath   `yaml:"fastpath"`
 	Containers Containers `yaml:"containers"`
 	Log        Log        `yaml:"log"`
 	Shutdown   Shutdown   `yaml:"shutdown"`

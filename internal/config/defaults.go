@@ -41,6 +41,7 @@ func Default() Config {
 			StreamsMax: 32, ClientStreamsMax: 4, ClientRate: 20,
 		},
 		Firewall:   defaultFirewall(),
+		FastPath:   defaultFastPath(),
 		HTTP:       HTTP{Listen: "127.0.0.1:9464"},
 		Containers: Containers{Enabled: true},
 		Log:        Log{Level: Level(slog.LevelInfo), Format: Text},

@@ -19,7 +19,7 @@ func Fields() []Field {
 	var all []Field
 	for _, section := range [][]Field{
 		hostFields(), traceFields(), samplingFields(), exportFields(), queueFields(), metricsFields(), httpFields(),
-		tenancyFields(), apiFields(), firewallFields(), otherFields(),
+		tenancyFields(), apiFields(), firewallFields(), fastPathFields(), otherFields(),
 	} {
 		all = append(all, section...)
 	}

@@ -2,10 +2,7 @@
 
 package config
 
-import (
-	"path/filepath"
-	"strings"
-)
+import "strings"
 
 // maxFirewallRules bounds firewall.max_rules: what iptables can still put in place in seconds.
 const maxFirewallRules = 100000
@@ -46,11 +43,7 @@ func defaultFirewall() Firewall {
 func checkFirewall(f *Firewall, bad report) {
 	present("firewall.state_dir", f.StateDir, bad)
 	absolute("firewall.state_dir", f.StateDir, bad)
-	present("firewall.pin", f.Pin, bad)
-	absolute("firewall.pin", f.Pin, bad)
-	if filepath.Clean(f.Pin) == bpfDir {
-		bad("firewall.pin", "%q is everybody's; use a directory in it, such as %q", f.Pin, bpfDir+"/dwell")
-	}
+	checkPin("firewall.pin", f.Pin, bad)
 	atLeastOne("firewall.max_rules", f.MaxRules, bad)
 	if f.MaxRules > maxFirewallRules {
 		bad("firewall.max_rules", "%d is more than %d", f.MaxRules, maxFirewallRules)

@@ -33,6 +33,7 @@ func anyConfig(t *rapid.T) config.Config {
 		Tenants:    anyTenants(t),
 		API:        anyAPI(t),
 		Firewall:   anyFirewall(t),
+		FastPath:   anyFastPath(t),
 		Containers: config.Containers{Enabled: rapid.Bool().Draw(t, "containers.enabled"), Sockets: rapid.SliceOfN(absolute(), 0, 3).Draw(t, "containers.sockets")},
 		Log: config.Log{
 			Level:  config.Level(rapid.SampledFrom([]slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}).Draw(t, "log.level")),

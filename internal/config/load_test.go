@@ -103,6 +103,7 @@ func TestEverySetting(t *testing.T) {
 		Tenancy:    config.Default().Tenancy, // see TestTenants
 		API:        config.Default().API,
 		Firewall:   config.Default().Firewall,
+		FastPath:   config.Default().FastPath,
 		Containers: config.Containers{Sockets: []string{"/run/s.sock"}},
 		Log:        config.Log{Level: config.Level(slog.LevelDebug), Format: config.JSON},
 		Shutdown:   config.Shutdown{Timeout: config.Duration(time.Minute)},

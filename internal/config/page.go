@@ -8,6 +8,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/dwelltrace/dwell/fastpath/flow"
 )
 
 const pageHead = `<!-- Made by go generate ./internal/config from internal/config/fields.go. Do not edit. -->
@@ -76,7 +78,7 @@ func entry(f Field, s setting) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n**`%s`** · %s", f.Path, typeName(s.value.Type()))
 	if !s.value.IsZero() || !bareZero(s.value) {
-		fmt.Fprintf(&b, " · default `%s`", flow(s.value))
+		fmt.Fprintf(&b, " · default `%s`", flowStyle(s.value))
 	}
 	if f.Restart {
 		b.WriteString(" · *restart*")
@@ -145,6 +147,7 @@ func typeName(t reflect.Type) string {
 		reflect.TypeFor[Secret]():    "secret",
 		reflect.TypeFor[Root]():      "`sender` or `host`",
 		reflect.TypeFor[IPTables]():  "`auto`, `legacy` or `nft`",
+		reflect.TypeFor[flow.Mode](): "`off`, `shadow` or `on`",
 		reflect.TypeFor[Level]():     "string",
 		reflect.TypeFor[Format]():    "string",
 		reflect.TypeFor[bool]():      "`true` or `false`",

@@ -42,7 +42,7 @@ const exampleHead = `# SPDX-License-Identifier: Apache-2.0
 
 // plainText makes Markdown what a comment says.
 var plainText = strings.NewReplacer("`", "", "[metrics.md](metrics.md)", "docs/metrics.md",
-	"[Tenants in a directory](#tenants-in-a-directory)", "docs/configuration.md")
+	"[Tenants in a directory](#tenants-in-a-directory)", "docs/configuration.md", "[fastpath.md](fastpath.md)", "docs/fastpath.md")
 
 // width is where comments are wrapped.
 const width = 90
@@ -72,7 +72,7 @@ func (w *yamlWriter) section(v reflect.Value, path string) {
 		case w.docs != nil:
 			w.commented(indent, at, value)
 		default:
-			fmt.Fprintf(&w.b, "%s%s: %s\n", indent, name, flow(value))
+			fmt.Fprintf(&w.b, "%s%s: %s\n", indent, name, flowStyle(value))
 		}
 	}
 }
@@ -102,7 +102,7 @@ func (w *yamlWriter) wrapped(begin, doc string) {
 func (w *yamlWriter) commented(indent, path string, value reflect.Value) {
 	name := path[strings.LastIndexByte(path, '.')+1:]
 	if len(elementsOf(path)) == 0 {
-		fmt.Fprintf(&w.b, "%s#%s: %s\n", indent, name, flow(value))
+		fmt.Fprintf(&w.b, "%s#%s: %s\n", indent, name, flowStyle(value))
 		return
 	}
 	fmt.Fprintf(&w.b, "%s#%s:\n", indent, name)
@@ -122,25 +122,25 @@ func (w *yamlWriter) elements(list string) {
 	}
 }
 
-// flow returns a value on one line.
-func flow(v reflect.Value) string {
+// flowStyle returns a value on one line.
+func flowStyle(v reflect.Value) string {
 	switch {
 	case v.Kind() == reflect.Slice:
 		parts := make([]string, v.Len())
 		for i := range parts {
-			parts[i] = flow(v.Index(i))
+			parts[i] = flowStyle(v.Index(i))
 		}
 		return "[" + strings.Join(parts, ", ") + "]"
 	case isSection(v.Type()):
 		parts := make([]string, v.NumField())
 		for i := range parts {
-			parts[i] = key(v.Type(), i) + ": " + flow(v.Field(i))
+			parts[i] = key(v.Type(), i) + ": " + flowStyle(v.Field(i))
 		}
 		return "{" + strings.Join(parts, ", ") + "}"
 	case v.Kind() == reflect.Map:
 		pairs := map[string]string{}
 		for _, k := range v.MapKeys() {
-			pairs[k.String()] = flow(v.MapIndex(k))
+			pairs[k.String()] = flowStyle(v.MapIndex(k))
 		}
 		parts := make([]string, 0, len(pairs))
 		for _, k := range slices.Sorted(maps.Keys(pairs)) {

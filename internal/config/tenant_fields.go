@@ -40,7 +40,7 @@ func tenantFields() []Field {
 		{Path: "tenants[].containers", Example: `["red-web"]`, Doc: "Containers by name or ID, or pods by name."},
 		{Path: "tenants[].vms", Example: `["red-vm1"]`, Doc: "Virtual machines, by the name of their libvirt domain."},
 		{Path: "tenants[].neutron_ports", Example: `["2b1fb1b1-2fb1-4ac4-8f23-6e2a7b0c1d2e"]`, Doc: "Ports of OpenStack Neutron, by their UUID."},
-		{Path: "tenants[].access", Doc: "Who may ask the API for this tenant, and change its firewall if firewall.enabled is set, besides the operators."},
+		{Path: "tenants[].access", Doc: "Who may ask the API for this tenant, change its firewall if firewall.enabled is set, and flush its fast path, besides the operators."},
 		{Path: "tenants[].access.uids", Example: "[1001]", Doc: "Users by number, for processes that connect to api.socket."},
 		{Path: "tenants[].access.gids", Example: "[2001]", Doc: "Groups by number, for processes that connect to api.socket."},
 		{Path: "tenants[].access.certificates", Example: `["red.example.net"]`, Doc: "Names in the certificates of clients that connect to api.listen."},
@@ -48,6 +48,7 @@ func tenantFields() []Field {
 		{Path: "tenants[].readers.uids", Example: "[1002]", Doc: "As tenants[].access.uids."},
 		{Path: "tenants[].readers.gids", Example: "[2002]", Doc: "As tenants[].access.gids."},
 		{Path: "tenants[].readers.certificates", Example: `["monitor.example.net"]`, Doc: "As tenants[].access.certificates."},
+		{Path: "tenants[].fastpath", Example: "shadow", Doc: "Whether packets of the tenant's flows take a short way from its ports to the network card and back, once the kernel has shown what it does to them: `off`, the default; `shadow`, which only works out what would be done and compares it with what the kernel does; or `on`. See [fastpath.md](fastpath.md). Needs CAP_NET_ADMIN and Linux 6.6."},
 		{Path: "tenants[].export", Example: `{queue: {spans: 4096}}`, Doc: "Where this tenant's traces go. Has the settings of tenancy.export, which apply where one is left out; a list of endpoints replaces the one there, and `otlp: []` means none."},
 		{Path: "tenants[].sampling", Example: `{ratio: 0.5}`, Doc: "Which of its traces this tenant gets by export. Has the settings of tenancy.sampling, which apply where one is left out."},
 	}

@@ -8,6 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/dwelltrace/dwell/fastpath/flow"
 	"github.com/dwelltrace/dwell/internal/config"
 )
 
@@ -35,6 +36,7 @@ func anyTenants(t *rapid.T) []config.Tenant {
 			Containers: []config.Pattern{own("web")},
 			VMs:        []config.Pattern{own("vm")},
 			Access:     anyAccess(t),
+			FastPath:   rapid.SampledFrom([]flow.Mode{flow.Off, flow.Shadow, flow.On}).Draw(t, "fastpath"),
 			Export:     anyTenantExport(t),
 			Sampling:   anySampling(t),
 		}

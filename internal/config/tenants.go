@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"regexp"
 	"strings"
+
+	"github.com/dwelltrace/dwell/fastpath/flow"
 )
 
 // Tenancy is what holds for all tenants.
@@ -38,6 +40,7 @@ type Tenant struct {
 	NeutronPorts []Pattern    `yaml:"neutron_ports"`
 	Access       Access       `yaml:"access"`
 	Readers      Access       `yaml:"readers"`
+	FastPath     flow.Mode    `yaml:"fastpath"`
 	Export       TenantExport `yaml:"export"`
 	Sampling     Sampling     `yaml:"sampling"`
 }

@@ -177,7 +177,7 @@ func TestListsOfBlocksHaveNoVariable(t *testing.T) {
 // Each setting of the elements of a list has a type and an example that can be set.
 func TestElementsAreDocumented(t *testing.T) {
 	var want []string
-	for name := range strings.FieldsSeq("id ports bridges prefixes netns containers vms neutron_ports access access.uids access.gids access.certificates readers readers.uids readers.gids readers.certificates export sampling") {
+	for name := range strings.FieldsSeq("id ports bridges prefixes netns containers vms neutron_ports access access.uids access.gids access.certificates readers readers.uids readers.gids readers.certificates fastpath export sampling") {
 		want = append(want, "tenants[]."+name)
 	}
 	var got []string
