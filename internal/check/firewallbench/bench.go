@@ -14,6 +14,7 @@ import (
 
 	"github.com/dwelltrace/dwell/fastpath/header"
 	"github.com/dwelltrace/dwell/internal/check/firewall/synth"
+	"github.com/dwelltrace/dwell/internal/check/traffic"
 )
 
 // The measurements.
@@ -33,7 +34,7 @@ type cell struct {
 	way  string
 	load *workload
 	lab  *lab
-	wire *wire
+	wire *traffic.Wire
 	placer
 	placed         placed
 	pings, packets [][]byte
@@ -110,12 +111,12 @@ func (b *bench) up(ctx context.Context, way string, load *workload) error {
 			return err
 		}
 	}
-	if c.wire, err = c.lab.wire(); err != nil {
+	if c.wire, err = traffic.Open(c.lab.guest, "eth0"); err != nil {
 		return err
 	}
 	c.pings, c.packets = c.frames(load.pings), c.frames(load.packets)
 	// The first ping lets all learn each other's hardware addresses, and waits for it.
-	_, err = c.wire.pings(c.pings[:1])
+	_, err = c.wire.Pings(c.pings[:1])
 	return err
 }
 
@@ -132,7 +133,7 @@ func (b *bench) down() error {
 	var errs []error
 	for _, c := range b.cells {
 		if c.wire != nil {
-			c.wire.close()
+			c.wire.Close()
 		}
 		if c.placer != nil {
 			errs = append(errs, c.placer.close())
@@ -155,8 +156,8 @@ func (c *cell) round(ctx context.Context, cfg config) error {
 		name string
 		run  func() ([]time.Duration, error)
 	}{
-		{pingOne, func() ([]time.Duration, error) { return c.wire.pings(one) }},
-		{pingMany, func() ([]time.Duration, error) { return c.wire.pings(c.some(c.pings[1:], cfg.pings)) }},
+		{pingOne, func() ([]time.Duration, error) { return c.wire.Pings(one) }},
+		{pingMany, func() ([]time.Duration, error) { return c.wire.Pings(c.some(c.pings[1:], cfg.pings)) }},
 		{tcpRR, func() ([]time.Duration, error) { return c.lab.rr(cfg.pings) }},
 		{packetOne, func() ([]time.Duration, error) { return c.flood(ctx, c.packets[:1], cfg.packets) }},
 		{packetMany, func() ([]time.Duration, error) { return c.flood(ctx, c.packets[1:], cfg.packets) }},
@@ -185,12 +186,12 @@ func (c *cell) some(frames [][]byte, n int) [][]byte {
 
 // flood sends packets, and waits until all have come to the outside: the rules let them pass.
 func (c *cell) flood(ctx context.Context, frames [][]byte, packets int) ([]time.Duration, error) {
-	packets -= packets % batch
+	packets -= packets % traffic.Batch
 	before, err := c.lab.received()
 	if err != nil {
 		return nil, err
 	}
-	times, err := c.wire.flood(frames, packets)
+	times, err := c.wire.Flood(frames, packets)
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/dwelltrace/dwell/fastpath/header"
 	"github.com/dwelltrace/dwell/fastpath/ruleset"
 	"github.com/dwelltrace/dwell/internal/check/firewall/synth"
+	"github.com/dwelltrace/dwell/internal/check/traffic"
 	"github.com/dwelltrace/dwell/internal/privilege/privilegetest"
 )
 
@@ -124,7 +125,7 @@ func TestFrame(t *testing.T) {
 	for _, proto := range []uint32{header.ICMP, header.TCP, header.UDP} {
 		p := plain(proto, rrPort)
 		f := l.frame(&p)
-		if sum := checksum(0, f[ethLen:ethLen+ipLen]); sum != 0 {
+		if sum := traffic.Checksum(0, f[ethLen:ethLen+ipLen]); sum != 0 {
 			t.Errorf("protocol %d: the header's checksum is wrong by %#x", proto, sum)
 		}
 		if n := int(binary.BigEndian.Uint16(f[ethLen+2:])); n != len(f)-ethLen {

@@ -4,18 +4,18 @@ package main
 
 import (
 	"encoding/binary"
-	"fmt"
 	"net/netip"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/dwelltrace/dwell/fastpath/header"
+	"github.com/dwelltrace/dwell/internal/check/traffic"
 )
 
-// Lengths of headers, in bytes.
+// Lengths of headers and data, in bytes.
 const (
-	ethLen  = 14
-	ipLen   = 20
+	ethLen  = traffic.EthLen
+	ipLen   = traffic.IPLen
 	dataLen = 24
 )
 
@@ -52,29 +52,18 @@ func (l *lab) frame(p *header.Packet) []byte {
 	binary.BigEndian.PutUint16(ip[2:], uint16(ipLen+len(transport)))
 	binary.BigEndian.PutUint32(ip[12:], p.Words[header.Src0])
 	binary.BigEndian.PutUint32(ip[16:], p.Words[header.Dst0])
-	binary.BigEndian.PutUint16(ip[10:], checksum(0, ip))
+	binary.BigEndian.PutUint16(ip[10:], traffic.Checksum(0, ip))
 	switch proto {
 	case header.ICMP:
-		binary.BigEndian.PutUint16(transport[sum:], checksum(0, transport))
+		binary.BigEndian.PutUint16(transport[sum:], traffic.Checksum(0, transport))
 	case header.TCP:
 		pseudo := uint32(proto) + uint32(len(transport))
 		for i := 12; i < 20; i += 2 {
 			pseudo += uint32(binary.BigEndian.Uint16(ip[i:]))
 		}
-		binary.BigEndian.PutUint16(transport[sum:], checksum(pseudo, transport))
+		binary.BigEndian.PutUint16(transport[sum:], traffic.Checksum(pseudo, transport))
 	}
 	return append(f, transport...)
-}
-
-// checksum is the internet checksum (RFC 1071) of bytes of which there is an even number.
-func checksum(sum uint32, b []byte) uint16 {
-	for i := 0; i+1 < len(b); i += 2 {
-		sum += uint32(binary.BigEndian.Uint16(b[i:]))
-	}
-	for sum > 0xffff {
-		sum = sum>>16 + sum&0xffff
-	}
-	return ^uint16(sum)
 }
 
 // plain is a packet of the one flow: package synth's, of another protocol.
@@ -88,61 +77,4 @@ func plain(proto uint32, dport uint16) header.Packet {
 		p.Words[header.Dport] = uint32(dport)
 	}
 	return p
-}
-
-// wire is a packet socket on the guest's device.
-type wire struct{ fd int }
-
-func (l *lab) wire() (*wire, error) {
-	w := &wire{fd: -1}
-	err := l.guest.Do(func() error {
-		protocol := int(binary.NativeEndian.Uint16([]byte{unix.ETH_P_IP >> 8, unix.ETH_P_IP & 0xff}))
-		fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, protocol)
-		if err != nil {
-			return err
-		}
-		w.fd = fd
-		h, err := l.guest.Netlink()
-		if err != nil {
-			return err
-		}
-		defer h.Close()
-		link, err := h.LinkByName("eth0")
-		if err != nil {
-			return err
-		}
-		if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: uint16(protocol), Ifindex: link.Attrs().Index}); err != nil {
-			return err
-		}
-		if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_QDISC_BYPASS, 1); err != nil {
-			return err
-		}
-		return unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 1})
-	})
-	if err != nil {
-		w.close()
-		return nil, fmt.Errorf("packet socket of the guest: %w", err)
-	}
-	return w, nil
-}
-
-func (w *wire) close() {
-	if w.fd >= 0 {
-		closeFD(w.fd)
-	}
-}
-
-func (w *wire) send(frame []byte) error {
-	_, err := again(func() (int, error) { return unix.Write(w.fd, frame) })
-	return err
-}
-
-// drain throws away what came and nobody has read.
-func (w *wire) drain() {
-	buf := make([]byte, 2048)
-	for {
-		if _, _, err := unix.Recvfrom(w.fd, buf, unix.MSG_DONTWAIT); err != nil {
-			return
-		}
-	}
 }

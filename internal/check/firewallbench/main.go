@@ -29,6 +29,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/dwelltrace/dwell/internal/check/firewall/synth"
+	"github.com/dwelltrace/dwell/internal/check/traffic"
 )
 
 // config is the command line.
@@ -131,8 +132,8 @@ func (c *config) complete() error {
 			return fmt.Errorf("-flavours: %q is not one of %v", flavour, synth.Flavours())
 		}
 	}
-	if c.rounds < 1 || c.pings < 1 || c.packets < batch || c.different < 1 || c.swaps < 0 || c.swapRules < 1 {
-		return fmt.Errorf("-rounds, -pings, -different and -swap-rules must be at least 1, -packets %d, and -swaps not less than 0", batch)
+	if c.rounds < 1 || c.pings < 1 || c.packets < traffic.Batch || c.different < 1 || c.swaps < 0 || c.swapRules < 1 {
+		return fmt.Errorf("-rounds, -pings, -different and -swap-rules must be at least 1, -packets %d, and -swaps not less than 0", traffic.Batch)
 	}
 	return nil
 }

@@ -62,7 +62,7 @@ func (b *bench) swapUnderFlood(ctx context.Context) (result swapped, err error) 
 		return result, err
 	}
 	// Whatever was sent before this ping has arrived when it is answered.
-	if _, err := c.wire.pings(c.pings[:1]); err != nil {
+	if _, err := c.wire.Pings(c.pings[:1]); err != nil {
 		return result, err
 	}
 	after, err := c.counts()
@@ -85,7 +85,7 @@ func (c *cell) both(stop <-chan struct{}, sent *uint64) error {
 			return nil
 		default:
 		}
-		if err := errors.Join(c.wire.send(c.pings[0]), c.wire.send(frame)); err != nil {
+		if err := errors.Join(c.wire.Send(c.pings[0]), c.wire.Send(frame)); err != nil {
 			return err
 		}
 		*sent++

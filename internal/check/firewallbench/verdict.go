@@ -13,6 +13,8 @@ import (
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
+
+	"github.com/dwelltrace/dwell/internal/check/traffic"
 )
 
 // verdicts measures how long dwell's programs run for a packet. The kernel measures it only where
@@ -47,7 +49,7 @@ func (c *cell) verdicts(cfg config) error {
 				sum[program] = ran{sum[program].runs + runs, sum[program].took + took}
 				spent += took
 			}
-			c.samples[name] = append(c.samples[name], spent/time.Duration(cfg.packets-cfg.packets%batch))
+			c.samples[name] = append(c.samples[name], spent/time.Duration(cfg.packets-cfg.packets%traffic.Batch))
 		}
 		c.programs[name] = sum
 	}
