@@ -208,6 +208,7 @@ func (m *Manager) takeOut(ctx context.Context, t *kept) error {
 			return err
 		}
 	}
+	defer m.changed(t)
 	for _, f := range families() {
 		if !m.faces.tables.Has(f) {
 			continue
@@ -219,7 +220,7 @@ func (m *Manager) takeOut(ctx context.Context, t *kept) error {
 			return err
 		}
 		delete(t.plans, f)
-		m.history.put(t.number, f, nil, nil)
+		m.history.put(t.number, f, nil, nil, nil)
 	}
 	if err := m.faces.fault("out-programs"); err != nil {
 		return err

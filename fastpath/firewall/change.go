@@ -238,6 +238,7 @@ func (c *change) inForce(ctx context.Context) {
 	t.problem(rulesProblem(f), "")
 	t.problem(leftover, "")
 	t.problem("state", errorText(c.m.restate()))
+	c.m.changed(t)
 }
 
 // undo goes back to what was in force, after an error.
@@ -283,6 +284,7 @@ func (t *kept) left(f header.Family, rules bool, err error) {
 
 // back puts the old plan in force again.
 func (c *change) back(ctx context.Context, old *plan) error {
+	defer c.m.changed(c.t)
 	var err error
 	if c.t.programs != nil {
 		generation, swapErr := c.t.programs.Swap(c.t.generation(c.t.plans, c.m.state(c.t, old)))

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/dwelltrace/dwell/fastpath/diagram"
 	"github.com/dwelltrace/dwell/fastpath/header"
 	"github.com/dwelltrace/dwell/fastpath/ruleset"
 	"github.com/dwelltrace/dwell/fastpath/scope"
@@ -37,8 +38,10 @@ type setKey struct {
 }
 
 type setSince struct {
-	set   *ruleset.Set
-	since time.Time
+	set *ruleset.Set
+	// forward is nil if iptables decides.
+	forward *diagram.Diagram
+	since   time.Time
 }
 
 func newHistory() *history {
@@ -51,6 +54,15 @@ func (m *Manager) Rules(number uint32, f header.Family) (set *ruleset.Set, since
 	defer m.history.mu.RUnlock()
 	s, ok := m.history.sets[setKey{number, f}]
 	return s.set, s.since, ok
+}
+
+// InForce returns the rules in force of the tenant with the number, and the diagram of them that FORWARD
+// asks: nil if iptables asks the rules themselves.
+func (m *Manager) InForce(number uint32, f header.Family) (set *ruleset.Set, forward *diagram.Diagram, ok bool) {
+	m.history.mu.RLock()
+	defer m.history.mu.RUnlock()
+	s, ok := m.history.sets[setKey{number, f}]
+	return s.set, s.forward, ok
 }
 
 // Host returns what of the host is whose, as it was read last. It is nil before that.
@@ -76,15 +88,17 @@ func (h *history) get(number, id uint32) (Rule, bool) {
 }
 
 // put says which rules of the tenant are in force: those with other IDs, of this family, are
-// not. The set is nil if the tenant has none.
-func (h *history) put(number uint32, f header.Family, rules []Rule, set *ruleset.Set) {
+// not. The set is nil if the tenant has none, and the diagram if iptables decides.
+func (h *history) put(number uint32, f header.Family, rules []Rule, set *ruleset.Set, forward *diagram.Diagram) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	k := setKey{number, f}
 	if set == nil {
 		delete(h.sets, k)
 	} else if h.sets[k].set != set {
-		h.sets[k] = setSince{set, time.Now()}
+		h.sets[k] = setSince{set, forward, time.Now()}
+	} else {
+		h.sets[k] = setSince{set, forward, h.sets[k].since}
 	}
 	now := make(map[uint32]bool, len(rules))
 	for _, r := range rules {

@@ -39,6 +39,10 @@ type Options struct {
 	Log *slog.Logger
 	// WithoutPrograms leaves everything to iptables, to compare with.
 	WithoutPrograms bool
+	// OnChange is called after rules of the tenant with the number, or the tables made of them, have
+	// become others, and before the call that changed them returns. It must not call the manager, but
+	// for [Manager.Rules], [Manager.InForce], [Manager.Rule] and [Manager.Host]. May be nil.
+	OnChange func(number uint32)
 }
 
 // DefaultMaxRules bounds a tenant's rules for one family unless the options say otherwise.
@@ -275,7 +279,14 @@ func (m *Manager) name(t *kept, n *plan) {
 			})
 		}
 	}
-	m.history.put(t.number, n.family, rules, n.set)
+	m.history.put(t.number, n.family, rules, n.set, n.forward)
+}
+
+// changed says that a tenant's rules may say something else now.
+func (m *Manager) changed(t *kept) {
+	if m.options.OnChange != nil {
+		m.options.OnChange(t.number)
+	}
 }
 
 // render writes the file of rules with what they have counted so far.

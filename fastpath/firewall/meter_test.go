@@ -68,9 +68,9 @@ func TestMeterCountsOnce(t *testing.T) {
 func TestHistory(t *testing.T) {
 	h := newHistory()
 	set := &ruleset.Set{}
-	h.put(7, header.V4, []Rule{{ID: 1, Family: 4, Chain: base, Number: 1}, {ID: 2, Family: 4, Chain: base, Number: 2}}, set)
-	h.put(7, header.V6, []Rule{{ID: 3, Family: 6, Chain: base, Number: 1}}, set)
-	h.put(7, header.V4, []Rule{{ID: 2, Family: 4, Chain: base, Number: 1}}, set)
+	h.put(7, header.V4, []Rule{{ID: 1, Family: 4, Chain: base, Number: 1}, {ID: 2, Family: 4, Chain: base, Number: 2}}, set, nil)
+	h.put(7, header.V6, []Rule{{ID: 3, Family: 6, Chain: base, Number: 1}}, set, nil)
+	h.put(7, header.V4, []Rule{{ID: 2, Family: 4, Chain: base, Number: 1}}, set, nil)
 	for id, want := range map[uint32]struct {
 		name string
 		gone bool
@@ -87,13 +87,13 @@ func TestHistory(t *testing.T) {
 	for i := range many {
 		many[i] = Rule{ID: uint32(i + 10), Family: 4}
 	}
-	h.put(7, header.V4, many, set)
-	h.put(7, header.V4, nil, nil)
+	h.put(7, header.V4, many, set, nil)
+	h.put(7, header.V4, nil, nil, nil)
 	if len(h.gone) > mostGone || len(h.rules) > mostGone+1 { // the IPv6 rule is in force
 		t.Errorf("%d rules that are gone are remembered", len(h.gone))
 	}
-	h.put(7, header.V4, many, set) // the tenant is there again
-	h.put(7, header.V4, many[:5], set)
+	h.put(7, header.V4, many, set, nil) // the tenant is there again
+	h.put(7, header.V4, many[:5], set, nil)
 	if _, ok := h.get(7, many[0].ID); !ok {
 		t.Error("a rule in force is forgotten")
 	}

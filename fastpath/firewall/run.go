@@ -207,6 +207,7 @@ func (m *Manager) swap(t *kept, plans map[header.Family]*plan, icmpState bool) e
 	t.meter.swapped(generation, plans)
 	t.plans, t.icmpState = plans, icmpState
 	m.collect(t)
+	m.changed(t)
 	// What the tables that are gone have counted is only in memory.
 	var errs []error
 	for f, n := range plans {
