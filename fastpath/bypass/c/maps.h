@@ -93,6 +93,8 @@ enum flow_flag {
 	FLOW_DECAPSULATED = 1 << 4,  /* outer is taken from the frame */
 	FLOW_TO_PORT = 1 << 5,	     /* out is a tenant's port, and macs_out are its frames' */
 	FLOW_PRIORITY = 1 << 6,	     /* the slow path sets the priority */
+	FLOW_TRANSLATED = 1 << 7,    /* addresses or ports change */
+	FLOW_FROM_PORT = 1 << 8,     /* it enters by a tenant's port */
 };
 
 /* What is done to each packet of a flow. It never changes: a flow that is treated in another way
@@ -139,6 +141,8 @@ struct flow {
 	__u32 last;	/* enum reason of the last slow packet */
 	__u16 slot;	/* of the tenant whose port it enters by or, from the NIC, leaves by */
 	__u16 other;	/* of the tenant of the other port, or 0 */
+	__u32 peer;	/* index of the device that is given packets in place of the port, or 0 */
+	__u32 peer_netns; /* inode of its namespace */
 	__u32 _pad;
 	struct rewrite rewrite;
 };
@@ -254,6 +258,7 @@ struct counts {
 	__u64 differ; /* those that it should have foretold and did not */
 	__u64 learnt; /* entries made */
 	__u64 slow[REASONS];
+	__u64 unlearnt[REASONS]; /* of them, noted ones that left and taught nothing */
 };
 
 enum direction { FROM_TENANT, TO_TENANT, DIRECTIONS };

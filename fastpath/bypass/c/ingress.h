@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+/* The program at the input of ports and NICs: sends a packet of a known flow at once, or notes what it is.
+ * It writes nothing to a packet that it leaves to the kernel.
+ */
+#ifndef DWELL_BYPASS_INGRESS_H
+#define DWELL_BYPASS_INGRESS_H
+
+#include "deed.h"
+#include "note.h"
+#include "rewrite.h"
+#include "sum.h"
+
+/* One run. */
+struct run {
+	union key key;
+	struct front front;
+	struct shape shape;
+	__u64 now;
+	__u64 start; /* nanoseconds, if it is recorded */
+	__u32 ifindex;
+	enum reason reason;
+	bool foretold;
+	bool partial;
+};
+
+/* Too large for the stack. Nothing interrupts a program and runs another of these on its CPU. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct run);
+} runs SEC(".maps");
+
+/* Whether the entry says what the kernel would do with this packet now. */
+static __always_inline enum reason check_entry(struct __sk_buff *ctx, struct run *run, const struct flow *flow, bool v6)
+{
+	const struct rewrite *w = &flow->rewrite;
+	struct conn c;
+
+	if (*(volatile __u32 *)&flow->ended)
+		return REASON_ENDED;
+	if (*(volatile __u64 *)&flow->lease <= run->now)
+		return REASON_LEASE;
+	if (*(volatile __u64 *)&flow->epoch != epoch_of(flow->slot, flow->other))
+		return REASON_CHANGED;
+	if (*(volatile __u32 *)&flow->route != route_generation(ctx, v6))
+		return REASON_ROUTE;
+	if (!same_macs(run->front.macs, w->macs_in))
+		return REASON_FRAME;
+	if ((run->shape.tos ^ w->tos) & 0xfc)
+		return REASON_CLASS;
+	if (ctx->mark != w->mark_in)
+		return REASON_MARK;
+	if (!(w->flags & FLOW_TRACKED))
+		return FAST;
+	if (!read_conn(&c, flow->conn) || !conn_is(&c, source(&run->front, v6), destination(&run->front, v6), &run->shape, w, v6) ||
+	    conn_left(flow->conn) <= 0)
+		return REASON_CONNECTION;
+	return FAST;
+}
+
+/* Whether the entry may be used for this packet, which it describes. */
+static __always_inline enum reason check_use(const struct settings *set, const struct run *run, const struct flow *flow)
+{
+	enum reason reason = check_mode(set, flow->slot, flow->other, run->now);
+
+	if (reason && reason != REASON_SHADOW)
+		return reason;
+	if (flow->agreed < set->agreed)
+		return REASON_UNCONFIRMED;
+	if (*(volatile __u32 *)&flow->approval != *(volatile __u32 *)&set->approval)
+		return REASON_UNAPPROVED;
+	if (*(volatile __u32 *)&flow->denied)
+		return REASON_FORBIDDEN;
+	if (run->shape.segment > *(volatile __u32 *)&flow->longest)
+		return REASON_LENGTH;
+	return reason;
+}
+
+/* Changes the packet as the entry says. If that fails, nothing that the slow path would see is changed: it cuts
+ * off what is behind the IP packet, too.
+ */
+static __always_inline bool change(struct __sk_buff *ctx, struct run *run, const struct rewrite *w, bool v6)
+{
+	__u32 sum = run->partial ? CHECKSUM_PARTIAL : summed(ctx);
+	__u64 before = 0;
+	int err;
+
+	if (w->flags & FLOW_ROUTED && ctx->len > ETH_HLEN + run->shape.length)
+		if (bpf_skb_change_tail(ctx, ETH_HLEN + run->shape.length, 0))
+			return false;
+	if (sum == CHECKSUM_COMPLETE)
+		before = front_sum(&run->front, v6);
+	rewrite_front(&run->front, &run->shape, w, run->partial, v6);
+	if (run->shape.proto == IPPROTO_TCP)
+		err = bpf_skb_store_bytes(ctx, 0, run->front.macs, ETH_HLEN + (v6 ? IPV6_HLEN : IPV4_HLEN) + TCP_HLEN, 0);
+	else
+		err = bpf_skb_store_bytes(ctx, 0, run->front.macs, ETH_HLEN + (v6 ? IPV6_HLEN : IPV4_HLEN) + UDP_HLEN, 0);
+	if (err)
+		return false;
+	if (sum == CHECKSUM_COMPLETE)
+		bpf_csum_update(ctx, changed_front(before, front_sum(&run->front, v6)));
+	return true;
+}
+
+static __always_inline int send(struct __sk_buff *ctx, const struct flow *flow)
+{
+	const struct rewrite *w = &flow->rewrite;
+
+	ctx->mark = w->mark;
+	if (w->flags & FLOW_PRIORITY)
+		ctx->priority = w->priority;
+	if (w->next_family) {
+		struct bpf_redir_neigh next = {.nh_family = w->next_family};
+
+		__builtin_memcpy(next.nh, w->next_hop, sizeof(next.nh));
+		return bpf_redirect_neigh(w->out, &next, sizeof(next), 0);
+	}
+	if (flow->peer)
+		return bpf_redirect_peer(w->out, 0);
+	return bpf_redirect(w->out, 0);
+}
+
+static __always_inline int send_fast(struct __sk_buff *ctx, struct run *run, struct flow *flow, const struct settings *set, bool v6)
+{
+	enum direction d = flow->rewrite.flags & FLOW_FROM_PORT ? FROM_TENANT : TO_TENANT;
+	struct counts *counts = counts_of(flow->slot, d);
+	int action;
+
+	flow->used = run->now;
+	__sync_fetch_and_add(&flow->fast, 1);
+	__sync_fetch_and_add(&flow->bytes, run->shape.length);
+	tell(set, &run->key, FAST, v6);
+	drop_note(ctx);
+	if (counts) {
+		counts->fast++;
+		counts->bytes += run->shape.length;
+	}
+	action = send(ctx, flow);
+	record_redirect(ctx, run, flow);
+	return action;
+}
+
+/* A packet that opens or closes the connection ends both directions. */
+static __always_inline void end_flow(struct flow *flow, __u32 proto, __u32 vni, bool v6)
+{
+	union key back;
+	struct flow *other;
+
+	flow->ended = REASON_ENDED;
+	back_key(&back, &flow->rewrite, proto, vni, v6);
+	other = find_flow(&back, v6);
+	if (other)
+		other->ended = REASON_ENDED;
+}
+
+/* Notes a packet that the kernel will treat now. */
+static __always_inline void take_note(struct __sk_buff *ctx, const struct run *run, const struct device *dev, bool v6)
+{
+	struct note *n = note_slot(ctx);
+
+	if (!n)
+		return;
+	n->skb = (__u64)ctx;
+	n->any = epoch_at(EPOCH_ANY);
+	n->route = route_generation(ctx, v6);
+	n->ifindex = run->ifindex;
+	n->mark = ctx->mark;
+	n->priority = ctx->priority;
+	n->len = ctx->len;
+	n->vni = 0;
+	n->slot = dev->slot;
+	n->port = dev->role == DEVICE_PORT;
+	n->reason = run->reason;
+	n->foretold = run->foretold;
+	n->partial = run->partial;
+	n->v6 = v6;
+	n->shape = run->shape;
+	n->front = run->front;
+}
+
+/* Leaves the packet to the kernel. */
+static __always_inline int send_slow(struct __sk_buff *ctx, struct run *run, struct flow *flow, const struct settings *set,
+				     bool understood, bool v6)
+{
+	const struct device *dev = bpf_map_lookup_elem(&devices, &run->ifindex);
+	__u32 slot = flow ? flow->slot : dev ? dev->slot : 0;
+	enum direction d = dev && dev->role == DEVICE_PORT ? FROM_TENANT : TO_TENANT;
+	struct counts *counts;
+
+	drop_note(ctx);
+	if (!dev)
+		return TC_NEXT;
+	if (dev->role == DEVICE_PORT && mode_of(dev->slot) == MODE_OFF)
+		run->reason = REASON_OFF;
+	else if (dev->flags & DEVICE_BLOCKED)
+		run->reason = REASON_DEVICE;
+	else if (understood)
+		take_note(ctx, run, dev, v6);
+	counts = counts_of(slot, d);
+	if (counts && run->reason < REASONS)
+		counts->slow[run->reason]++;
+	if (flow) {
+		flow->used = run->now;
+		flow->last = run->reason;
+		__sync_fetch_and_add(&flow->slow, 1);
+	}
+	tell(set, &run->key, run->reason, v6);
+	if (flow || d == FROM_TENANT)
+		record_fallback(ctx, run, slot);
+	return TC_NEXT;
+}
+
+static __always_inline int at_ingress(struct __sk_buff *ctx, bool v6)
+{
+	struct run *run = bpf_map_lookup_elem(&runs, &(__u32){0});
+	const struct settings *set = settings_now();
+	struct flow *flow = NULL;
+	bool understood;
+
+	if (!set || !run)
+		return TC_NEXT;
+	__builtin_memset(run, 0, sizeof(*run));
+	run->ifindex = ctx->ifindex;
+	run->now = bpf_jiffies64();
+	run->reason = read_front(ctx, &run->front, &run->shape, v6);
+	if (is_echo(run->shape.proto)) {
+		if (!TRACED)
+			bpf_tail_call(ctx, &traced, SLOT_INGRESS);
+		run->start = TRACED ? bpf_ktime_get_ns() : 0;
+	}
+	understood = !run->reason;
+	if (understood || run->shape.closes) {
+		key_of(&run->key, run->ifindex, &run->front, &run->shape, 0, v6);
+		flow = find_flow(&run->key, v6);
+	}
+	if (!flow)
+		run->reason = run->reason ?: REASON_UNKNOWN;
+	else if (run->shape.closes)
+		end_flow(flow, run->shape.proto, 0, v6);
+	if (!flow || !understood)
+		return send_slow(ctx, run, flow, set, understood, v6);
+	run->partial = summed(ctx) == CHECKSUM_PARTIAL;
+	run->reason = check_entry(ctx, run, flow, v6);
+	run->foretold = !run->reason;
+	if (!run->reason)
+		run->reason = check_use(set, run, flow);
+	if (!run->reason && flow->rewrite.flags & FLOW_TRACKED && summed(ctx) == CHECKSUM_NONE && !verify_sum(ctx, &run->front, &run->shape, v6))
+		run->reason = REASON_CHECKSUM;
+	if (run->reason)
+		return send_slow(ctx, run, flow, set, true, v6);
+	record_found(ctx);
+	if (flow->rewrite.flags & (FLOW_ROUTED | FLOW_TRANSLATED) && !change(ctx, run, &flow->rewrite, v6)) {
+		run->reason = REASON_FAILED;
+		return send_slow(ctx, run, flow, set, false, v6);
+	}
+	return send_fast(ctx, run, flow, set, v6);
+}
+
+#endif

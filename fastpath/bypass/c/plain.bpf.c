@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+/* The programs that are attached and pinned, and those that user space runs. */
+#define TRACED 0
+
+#include "call.h"
+#include "egress.h"
+#include "ingress.h"
+
+SEC("tc")
+int ingress(struct __sk_buff *ctx)
+{
+	if (ctx->protocol == bpf_htons(ETH_P_IP))
+		return at_ingress(ctx, false);
+	if (ctx->protocol == bpf_htons(ETH_P_IPV6))
+		return at_ingress(ctx, true);
+	return TC_NEXT;
+}
+
+SEC("tc")
+int egress(struct __sk_buff *ctx)
+{
+	if (ctx->protocol == bpf_htons(ETH_P_IP))
+		return at_egress(ctx, false);
+	if (ctx->protocol == bpf_htons(ETH_P_IPV6))
+		return at_egress(ctx, true);
+	return TC_NEXT;
+}
+
+SEC("syscall")
+int beat(struct beat_args *args)
+{
+	answer_beat(args);
+	return 0;
+}
+
+SEC("syscall")
+int settle(struct flow_args *args)
+{
+	args->result = settle_flow(args);
+	return 0;
+}
+
+SEC("syscall")
+int end(struct flow_args *args)
+{
+	args->result = end_named(args);
+	return 0;
+}
+
+SEC("syscall")
+int forget(struct flow_args *args)
+{
+	args->result = forget_named(args);
+	return 0;
+}
+
+char _license[] SEC("license") = "GPL";
