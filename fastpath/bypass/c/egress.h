@@ -248,7 +248,7 @@ static __always_inline void renew(struct flow *flow, const struct note *n, __u32
 
 /* Compares with the entry that there is. */
 static __always_inline enum reason compare(struct __sk_buff *ctx, const struct note *n, struct bench *b, struct flow *flow,
-					   const struct settings *set, __u32 lease, __u64 now, bool v6)
+					   const struct setting *set, __u32 lease, __u64 now, bool v6)
 {
 	const __u64 *is = (void *)&b->flow.rewrite, *told = (void *)&flow->rewrite;
 	struct flow *back;
@@ -281,7 +281,7 @@ static __always_inline enum reason compare(struct __sk_buff *ctx, const struct n
 
 /* What the packet teaches. */
 static __always_inline enum reason learn(struct __sk_buff *ctx, const struct note *n, struct bench *b, const struct device *dev,
-					 const struct settings *set, bool v6)
+					 const struct setting *set, bool v6)
 {
 	__u64 now = bpf_jiffies64();
 	__u32 lease = set->lease;
@@ -324,7 +324,7 @@ static __always_inline enum reason learn(struct __sk_buff *ctx, const struct not
 static __always_inline void count_learning(const struct note *n, const struct bench *b, enum reason reason)
 {
 	enum direction d = n->port ? FROM_TENANT : TO_TENANT;
-	struct counts *counts = counts_of(b->flow.slot ?: n->slot, d);
+	struct count *counts = counts_of(b->flow.slot ?: n->slot, d);
 
 	if (!counts)
 		return;
@@ -340,7 +340,7 @@ static __always_inline void count_learning(const struct note *n, const struct be
 
 static __always_inline int at_egress(struct __sk_buff *ctx, bool v6)
 {
-	const struct settings *set = settings_now();
+	const struct setting *set = settings_now();
 	__u32 index = ctx->ifindex;
 	struct note *n = find_note(ctx);
 	const struct device *dev;

@@ -83,7 +83,7 @@ static __always_inline __u64 epoch_of(__u32 slot, __u32 other)
 	return sum;
 }
 
-static __always_inline const struct settings *settings_now(void)
+static __always_inline const struct setting *settings_now(void)
 {
 	return bpf_map_lookup_elem(&settings, &(__u32){0});
 }
@@ -96,7 +96,7 @@ static __always_inline __u32 mode_of(__u32 slot)
 }
 
 /* Why nothing is sent fast at all, or for those tenants, or FAST. */
-static __always_inline enum reason check_mode(const struct settings *set, __u32 slot, __u32 other, __u64 now)
+static __always_inline enum reason check_mode(const struct setting *set, __u32 slot, __u32 other, __u64 now)
 {
 	const __u64 *until = bpf_map_lookup_elem(&attended, &(__u32){0});
 	__u32 mode = mode_of(slot);
@@ -110,7 +110,7 @@ static __always_inline enum reason check_mode(const struct settings *set, __u32 
 	return until && *until > now ? FAST : REASON_UNATTENDED;
 }
 
-static __always_inline struct counts *counts_of(__u32 slot, enum direction d)
+static __always_inline struct count *counts_of(__u32 slot, enum direction d)
 {
 	__u32 index = slot * DIRECTIONS + d;
 
@@ -118,7 +118,7 @@ static __always_inline struct counts *counts_of(__u32 slot, enum direction d)
 }
 
 /* Tells those who watch a flow what became of a packet. */
-static __always_inline void tell(const struct settings *set, const union key *k, enum reason reason, bool v6)
+static __always_inline void tell(const struct setting *set, const union key *k, enum reason reason, bool v6)
 {
 	struct watch *w;
 	struct key6 wide = {};

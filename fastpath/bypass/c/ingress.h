@@ -60,7 +60,7 @@ static __always_inline enum reason check_entry(struct __sk_buff *ctx, struct run
 }
 
 /* Whether the entry may be used for this packet, which it describes. */
-static __always_inline enum reason check_use(const struct settings *set, const struct run *run, const struct flow *flow)
+static __always_inline enum reason check_use(const struct setting *set, const struct run *run, const struct flow *flow)
 {
 	enum reason reason = check_mode(set, flow->slot, flow->other, run->now);
 
@@ -121,10 +121,10 @@ static __always_inline int send(struct __sk_buff *ctx, const struct flow *flow)
 	return bpf_redirect(w->out, 0);
 }
 
-static __always_inline int send_fast(struct __sk_buff *ctx, struct run *run, struct flow *flow, const struct settings *set, bool v6)
+static __always_inline int send_fast(struct __sk_buff *ctx, struct run *run, struct flow *flow, const struct setting *set, bool v6)
 {
 	enum direction d = flow->rewrite.flags & FLOW_FROM_PORT ? FROM_TENANT : TO_TENANT;
-	struct counts *counts = counts_of(flow->slot, d);
+	struct count *counts = counts_of(flow->slot, d);
 	int action;
 
 	flow->used = run->now;
@@ -180,13 +180,13 @@ static __always_inline void take_note(struct __sk_buff *ctx, const struct run *r
 }
 
 /* Leaves the packet to the kernel. */
-static __always_inline int send_slow(struct __sk_buff *ctx, struct run *run, struct flow *flow, const struct settings *set,
+static __always_inline int send_slow(struct __sk_buff *ctx, struct run *run, struct flow *flow, const struct setting *set,
 				     bool understood, bool v6)
 {
 	const struct device *dev = bpf_map_lookup_elem(&devices, &run->ifindex);
 	__u32 slot = flow ? flow->slot : dev ? dev->slot : 0;
 	enum direction d = dev && dev->role == DEVICE_PORT ? FROM_TENANT : TO_TENANT;
-	struct counts *counts;
+	struct count *counts;
 
 	drop_note(ctx);
 	if (!dev)
@@ -214,7 +214,7 @@ static __always_inline int send_slow(struct __sk_buff *ctx, struct run *run, str
 static __always_inline int at_ingress(struct __sk_buff *ctx, bool v6)
 {
 	struct run *run = bpf_map_lookup_elem(&runs, &(__u32){0});
-	const struct settings *set = settings_now();
+	const struct setting *set = settings_now();
 	struct flow *flow = NULL;
 	bool understood;
 

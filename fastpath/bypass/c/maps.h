@@ -162,7 +162,7 @@ struct {
 } flows6 SEC(".maps");
 
 /* Only user space writes it; alive is written by the program beat. */
-struct settings {
+struct setting {
 	__u32 held;	/* nothing is sent fast, because it is not known yet what changed */
 	__u32 approval; /* number of the approvals that count */
 	__u32 lease;	/* jiffies, at most */
@@ -176,7 +176,7 @@ struct {
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct settings);
+	__type(value, struct setting);
 } settings SEC(".maps");
 
 /* Jiffies until which user space is there. */
@@ -251,7 +251,7 @@ struct {
 } devices SEC(".maps");
 
 /* What became of packets. Those from the NIC that are nobody's are slot 0's. */
-struct counts {
+struct count {
 	__u64 fast;
 	__u64 bytes;
 	__u64 same;   /* slow packets that the entry foretold */
@@ -268,7 +268,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, MAX_TENANTS * DIRECTIONS);
 	__type(key, __u32);
-	__type(value, struct counts);
+	__type(value, struct count);
 } counts SEC(".maps");
 
 /* A request to user space to approve a flow, both directions of it. */

@@ -54,4 +54,13 @@ int forget(struct flow_args *args)
 	return 0;
 }
 
+/* For Go's types, which are generated from what is used. */
+const struct candidate *_candidate __attribute__((unused));
+const enum mode *_mode __attribute__((unused));
+const enum reason *_reason __attribute__((unused));
+const enum direction *_direction __attribute__((unused));
+const enum device_role *_role __attribute__((unused));
+const enum device_flag *_device_flag __attribute__((unused));
+const enum flow_flag *_flow_flag __attribute__((unused));
+
 char _license[] SEC("license") = "GPL";
