@@ -354,7 +354,7 @@ static __always_inline int at_egress(struct __sk_buff *ctx, bool v6)
 	dev = bpf_map_lookup_elem(&devices, &index);
 	b = bpf_map_lookup_elem(&benches, &(__u32){0});
 	n->skb = 0;
-	if (!dev || !b || dev->flags & DEVICE_BLOCKED || CAST(struct sk_buff, ctx)->skb_iif != (int)n->ifindex)
+	if (!dev || !b || dev->flags & DEVICE_BLOCKED || !CAST(struct sk_buff, ctx)->skb_iif)
 		return TC_NEXT;
 	if (n->ifindex == index || (!n->port && dev->role != DEVICE_PORT))
 		return TC_NEXT;

@@ -230,6 +230,7 @@ static __always_inline int at_ingress(struct __sk_buff *ctx, bool v6)
 		run->start = TRACED ? bpf_ktime_get_ns() : 0;
 	}
 	understood = !run->reason;
+	run->partial = summed(ctx) == CHECKSUM_PARTIAL;
 	if (understood || run->shape.closes) {
 		key_of(&run->key, run->ifindex, &run->front, &run->shape, 0, v6);
 		flow = find_flow(&run->key, v6);
@@ -240,7 +241,6 @@ static __always_inline int at_ingress(struct __sk_buff *ctx, bool v6)
 		end_flow(flow, run->shape.proto, 0, v6);
 	if (!flow || !understood)
 		return send_slow(ctx, run, flow, set, understood, v6);
-	run->partial = summed(ctx) == CHECKSUM_PARTIAL;
 	run->reason = check_entry(ctx, run, flow, v6);
 	run->foretold = !run->reason;
 	if (!run->reason)

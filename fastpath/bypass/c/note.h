@@ -61,7 +61,7 @@ static __always_inline struct note *note_slot(struct __sk_buff *ctx)
 	return bpf_map_lookup_elem(&notes, &slot);
 }
 
-/* The note of a packet that leaves, if it is this packet's: the kernel notes on its own where it arrived. */
+/* The note of a packet that leaves, if it is this packet's. */
 static __always_inline struct note *find_note(struct __sk_buff *ctx)
 {
 	struct note *n = note_slot(ctx);
