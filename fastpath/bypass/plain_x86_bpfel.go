@@ -449,7 +449,8 @@ type plainRun struct {
 	Reason   plainReason
 	Foretold bool
 	Partial  bool
-	_        [6]byte
+	Recorded bool
+	_        [5]byte
 }
 
 type plainSetting struct {

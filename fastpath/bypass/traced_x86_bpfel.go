@@ -124,6 +124,15 @@ type tracedCount struct {
 	Unlearnt [41]uint64
 }
 
+type tracedCounters struct {
+	_            structs.HostLayout
+	Emitted      uint64
+	Lost         uint64
+	XmitOverflow uint64
+	XmitMismatch uint64
+	Gated        uint64
+}
+
 type tracedDevice struct {
 	_         structs.HostLayout
 	Role      uint16
@@ -178,6 +187,12 @@ type tracedFlow struct {
 		Outer      [72]uint8
 	}
 	_ [4]byte
+}
+
+type tracedGate struct {
+	_      structs.HostLayout
+	Passed uint32
+	Level  uint32
 }
 
 type tracedKey4 struct {
@@ -267,6 +282,81 @@ type tracedNote struct {
 	_ [4]byte
 }
 
+type tracedRewriteRecord struct {
+	_      structs.HostLayout
+	Record struct {
+		_    structs.HostLayout
+		Head struct {
+			_          structs.HostLayout
+			Time       uint64
+			Skb        uint64
+			Payload    [16]uint8
+			Netns      uint32
+			Ifindex    uint32
+			Code       uint32
+			Id         uint16
+			Seq        uint16
+			PayloadLen uint16
+			Cpu        uint16
+			Flags      uint16
+			Hook       uint8
+			Type       uint8
+			Ttl        uint8
+			Depth      uint8
+			Parts      uint8
+			Pad        uint8
+			Pad2       uint32
+		}
+		Addr struct {
+			_  structs.HostLayout
+			V4 struct {
+				_   structs.HostLayout
+				Src [4]uint8
+				Dst [4]uint8
+			}
+			_ [24]byte
+		}
+		Tunnels [2]struct {
+			_    structs.HostLayout
+			Src  [16]uint8
+			Dst  [16]uint8
+			Id   uint32
+			Type uint8
+			Pad  [3]uint8
+		}
+		Peer struct {
+			_       structs.HostLayout
+			Netns   uint32
+			Ifindex uint32
+		}
+		Action struct {
+			_       structs.HostLayout
+			Deed    uint16
+			Verdict uint16
+			Reason  uint16
+			Place   uint16
+			Tenant  uint32
+			Rule    uint32
+			To      uint32
+			Ns      uint32
+		}
+	}
+	Rewritten struct {
+		_       structs.HostLayout
+		Src     [16]uint8
+		Dst     [16]uint8
+		Macs    [12]uint8
+		Ttl     uint8
+		Pad     uint8
+		Id      uint16
+		Lease   uint32
+		Flags   uint16
+		Pad2    uint16
+		Netns   uint32
+		Ifindex uint32
+	}
+}
+
 type tracedRun struct {
 	_   structs.HostLayout
 	Key struct {
@@ -327,7 +417,8 @@ type tracedRun struct {
 	Reason   uint32
 	Foretold bool
 	Partial  bool
-	_        [6]byte
+	Recorded bool
+	_        [5]byte
 }
 
 type tracedSetting struct {
@@ -348,6 +439,11 @@ type tracedTenant struct {
 	Pad      uint32
 }
 
+type tracedTunnelPorts struct {
+	_    structs.HostLayout
+	Kind [65536]uint8
+}
+
 type tracedWatch struct {
 	_    structs.HostLayout
 	Fast uint64
@@ -366,13 +462,18 @@ const (
 	tracedMapCounts          = "counts"
 	tracedMapDevices         = "devices"
 	tracedMapEpochs          = "epochs"
+	tracedMapEvents          = "events"
 	tracedMapFlows4          = "flows4"
 	tracedMapFlows6          = "flows6"
+	tracedMapGates           = "gates"
 	tracedMapNotes           = "notes"
+	tracedMapRecords         = "records"
 	tracedMapRuns            = "runs"
 	tracedMapSettings        = "settings"
+	tracedMapStats           = "stats"
 	tracedMapTenants         = "tenants"
 	tracedMapTraced          = "traced"
+	tracedMapTunnelPorts     = "tunnel_ports"
 	tracedMapUnasked         = "unasked"
 	tracedMapUsage           = "usage"
 	tracedMapWatched         = "watched"
@@ -381,6 +482,7 @@ const (
 	tracedVarExtHelper       = "ext_helper"
 	tracedVarExtSeqadj       = "ext_seqadj"
 	tracedVarExtSynproxy     = "ext_synproxy"
+	tracedVarGateSeed        = "gate_seed"
 	tracedVarHz              = "hz"
 	tracedVarNfConnExt       = "nf_conn_ext"
 	tracedVarNfConnTcpFlags0 = "nf_conn_tcp_flags0"
@@ -388,6 +490,8 @@ const (
 	tracedVarNfConnTcpState  = "nf_conn_tcp_state"
 	tracedVarNfConnTimeout   = "nf_conn_timeout"
 	tracedVarNfConnTuples    = "nf_conn_tuples"
+	tracedVarWakeBytes       = "wake_bytes"
+	tracedVarWakeMask        = "wake_mask"
 )
 
 // loadTraced returns the embedded CollectionSpec for traced.
@@ -440,24 +544,29 @@ type tracedProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type tracedMapSpecs struct {
-	Addresses  *ebpf.MapSpec `ebpf:"addresses"`
-	Attended   *ebpf.MapSpec `ebpf:"attended"`
-	Benches    *ebpf.MapSpec `ebpf:"benches"`
-	Bytes      *ebpf.MapSpec `ebpf:"bytes"`
-	Candidates *ebpf.MapSpec `ebpf:"candidates"`
-	Counts     *ebpf.MapSpec `ebpf:"counts"`
-	Devices    *ebpf.MapSpec `ebpf:"devices"`
-	Epochs     *ebpf.MapSpec `ebpf:"epochs"`
-	Flows4     *ebpf.MapSpec `ebpf:"flows4"`
-	Flows6     *ebpf.MapSpec `ebpf:"flows6"`
-	Notes      *ebpf.MapSpec `ebpf:"notes"`
-	Runs       *ebpf.MapSpec `ebpf:"runs"`
-	Settings   *ebpf.MapSpec `ebpf:"settings"`
-	Tenants    *ebpf.MapSpec `ebpf:"tenants"`
-	Traced     *ebpf.MapSpec `ebpf:"traced"`
-	Unasked    *ebpf.MapSpec `ebpf:"unasked"`
-	Usage      *ebpf.MapSpec `ebpf:"usage"`
-	Watched    *ebpf.MapSpec `ebpf:"watched"`
+	Addresses   *ebpf.MapSpec `ebpf:"addresses"`
+	Attended    *ebpf.MapSpec `ebpf:"attended"`
+	Benches     *ebpf.MapSpec `ebpf:"benches"`
+	Bytes       *ebpf.MapSpec `ebpf:"bytes"`
+	Candidates  *ebpf.MapSpec `ebpf:"candidates"`
+	Counts      *ebpf.MapSpec `ebpf:"counts"`
+	Devices     *ebpf.MapSpec `ebpf:"devices"`
+	Epochs      *ebpf.MapSpec `ebpf:"epochs"`
+	Events      *ebpf.MapSpec `ebpf:"events"`
+	Flows4      *ebpf.MapSpec `ebpf:"flows4"`
+	Flows6      *ebpf.MapSpec `ebpf:"flows6"`
+	Gates       *ebpf.MapSpec `ebpf:"gates"`
+	Notes       *ebpf.MapSpec `ebpf:"notes"`
+	Records     *ebpf.MapSpec `ebpf:"records"`
+	Runs        *ebpf.MapSpec `ebpf:"runs"`
+	Settings    *ebpf.MapSpec `ebpf:"settings"`
+	Stats       *ebpf.MapSpec `ebpf:"stats"`
+	Tenants     *ebpf.MapSpec `ebpf:"tenants"`
+	Traced      *ebpf.MapSpec `ebpf:"traced"`
+	TunnelPorts *ebpf.MapSpec `ebpf:"tunnel_ports"`
+	Unasked     *ebpf.MapSpec `ebpf:"unasked"`
+	Usage       *ebpf.MapSpec `ebpf:"usage"`
+	Watched     *ebpf.MapSpec `ebpf:"watched"`
 }
 
 // tracedVariableSpecs contains global variables before they are loaded into the kernel.
@@ -467,6 +576,7 @@ type tracedVariableSpecs struct {
 	ExtHelper       *ebpf.VariableSpec `ebpf:"ext_helper"`
 	ExtSeqadj       *ebpf.VariableSpec `ebpf:"ext_seqadj"`
 	ExtSynproxy     *ebpf.VariableSpec `ebpf:"ext_synproxy"`
+	GateSeed        *ebpf.VariableSpec `ebpf:"gate_seed"`
 	Hz              *ebpf.VariableSpec `ebpf:"hz"`
 	NfConnExt       *ebpf.VariableSpec `ebpf:"nf_conn_ext"`
 	NfConnTcpFlags0 *ebpf.VariableSpec `ebpf:"nf_conn_tcp_flags0"`
@@ -474,6 +584,8 @@ type tracedVariableSpecs struct {
 	NfConnTcpState  *ebpf.VariableSpec `ebpf:"nf_conn_tcp_state"`
 	NfConnTimeout   *ebpf.VariableSpec `ebpf:"nf_conn_timeout"`
 	NfConnTuples    *ebpf.VariableSpec `ebpf:"nf_conn_tuples"`
+	WakeBytes       *ebpf.VariableSpec `ebpf:"wake_bytes"`
+	WakeMask        *ebpf.VariableSpec `ebpf:"wake_mask"`
 }
 
 // tracedObjects contains all objects after they have been loaded into the kernel.
@@ -496,24 +608,29 @@ func (o *tracedObjects) Close() error {
 //
 // It can be passed to loadTracedObjects or ebpf.CollectionSpec.LoadAndAssign.
 type tracedMaps struct {
-	Addresses  *ebpf.Map `ebpf:"addresses"`
-	Attended   *ebpf.Map `ebpf:"attended"`
-	Benches    *ebpf.Map `ebpf:"benches"`
-	Bytes      *ebpf.Map `ebpf:"bytes"`
-	Candidates *ebpf.Map `ebpf:"candidates"`
-	Counts     *ebpf.Map `ebpf:"counts"`
-	Devices    *ebpf.Map `ebpf:"devices"`
-	Epochs     *ebpf.Map `ebpf:"epochs"`
-	Flows4     *ebpf.Map `ebpf:"flows4"`
-	Flows6     *ebpf.Map `ebpf:"flows6"`
-	Notes      *ebpf.Map `ebpf:"notes"`
-	Runs       *ebpf.Map `ebpf:"runs"`
-	Settings   *ebpf.Map `ebpf:"settings"`
-	Tenants    *ebpf.Map `ebpf:"tenants"`
-	Traced     *ebpf.Map `ebpf:"traced"`
-	Unasked    *ebpf.Map `ebpf:"unasked"`
-	Usage      *ebpf.Map `ebpf:"usage"`
-	Watched    *ebpf.Map `ebpf:"watched"`
+	Addresses   *ebpf.Map `ebpf:"addresses"`
+	Attended    *ebpf.Map `ebpf:"attended"`
+	Benches     *ebpf.Map `ebpf:"benches"`
+	Bytes       *ebpf.Map `ebpf:"bytes"`
+	Candidates  *ebpf.Map `ebpf:"candidates"`
+	Counts      *ebpf.Map `ebpf:"counts"`
+	Devices     *ebpf.Map `ebpf:"devices"`
+	Epochs      *ebpf.Map `ebpf:"epochs"`
+	Events      *ebpf.Map `ebpf:"events"`
+	Flows4      *ebpf.Map `ebpf:"flows4"`
+	Flows6      *ebpf.Map `ebpf:"flows6"`
+	Gates       *ebpf.Map `ebpf:"gates"`
+	Notes       *ebpf.Map `ebpf:"notes"`
+	Records     *ebpf.Map `ebpf:"records"`
+	Runs        *ebpf.Map `ebpf:"runs"`
+	Settings    *ebpf.Map `ebpf:"settings"`
+	Stats       *ebpf.Map `ebpf:"stats"`
+	Tenants     *ebpf.Map `ebpf:"tenants"`
+	Traced      *ebpf.Map `ebpf:"traced"`
+	TunnelPorts *ebpf.Map `ebpf:"tunnel_ports"`
+	Unasked     *ebpf.Map `ebpf:"unasked"`
+	Usage       *ebpf.Map `ebpf:"usage"`
+	Watched     *ebpf.Map `ebpf:"watched"`
 }
 
 func (m *tracedMaps) Close() error {
@@ -526,13 +643,18 @@ func (m *tracedMaps) Close() error {
 		m.Counts,
 		m.Devices,
 		m.Epochs,
+		m.Events,
 		m.Flows4,
 		m.Flows6,
+		m.Gates,
 		m.Notes,
+		m.Records,
 		m.Runs,
 		m.Settings,
+		m.Stats,
 		m.Tenants,
 		m.Traced,
+		m.TunnelPorts,
 		m.Unasked,
 		m.Usage,
 		m.Watched,
@@ -546,6 +668,7 @@ type tracedVariables struct {
 	ExtHelper       *ebpf.Variable `ebpf:"ext_helper"`
 	ExtSeqadj       *ebpf.Variable `ebpf:"ext_seqadj"`
 	ExtSynproxy     *ebpf.Variable `ebpf:"ext_synproxy"`
+	GateSeed        *ebpf.Variable `ebpf:"gate_seed"`
 	Hz              *ebpf.Variable `ebpf:"hz"`
 	NfConnExt       *ebpf.Variable `ebpf:"nf_conn_ext"`
 	NfConnTcpFlags0 *ebpf.Variable `ebpf:"nf_conn_tcp_flags0"`
@@ -553,6 +676,8 @@ type tracedVariables struct {
 	NfConnTcpState  *ebpf.Variable `ebpf:"nf_conn_tcp_state"`
 	NfConnTimeout   *ebpf.Variable `ebpf:"nf_conn_timeout"`
 	NfConnTuples    *ebpf.Variable `ebpf:"nf_conn_tuples"`
+	WakeBytes       *ebpf.Variable `ebpf:"wake_bytes"`
+	WakeMask        *ebpf.Variable `ebpf:"wake_mask"`
 }
 
 // tracedPrograms contains all programs after they have been loaded into the kernel.

@@ -6,7 +6,6 @@
 #define DWELL_BYPASS_EGRESS_H
 
 #include "deed.h"
-#include "note.h"
 #include "rewrite.h"
 
 /* Too large for the stack. Nothing interrupts a program and runs another of these on its CPU. */
@@ -365,7 +364,7 @@ static __always_inline int at_egress(struct __sk_buff *ctx, bool v6)
 	if (reason && reason < REASONS)
 		tell(set, &b->key, reason, v6);
 	else
-		record_learn(ctx, &b->flow);
+		record_learn(ctx, b->flow.slot);
 	return TC_NEXT;
 }
 

@@ -6,30 +6,8 @@
 #define DWELL_BYPASS_INGRESS_H
 
 #include "deed.h"
-#include "note.h"
 #include "rewrite.h"
 #include "sum.h"
-
-/* One run. */
-struct run {
-	union key key;
-	struct front front;
-	struct shape shape;
-	__u64 now;
-	__u64 start; /* nanoseconds, if it is recorded */
-	__u32 ifindex;
-	enum reason reason;
-	bool foretold;
-	bool partial;
-};
-
-/* Too large for the stack. Nothing interrupts a program and runs another of these on its CPU. */
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct run);
-} runs SEC(".maps");
 
 /* Whether the entry says what the kernel would do with this packet now. */
 static __always_inline enum reason check_entry(struct __sk_buff *ctx, struct run *run, const struct flow *flow, bool v6)
@@ -137,7 +115,7 @@ static __always_inline int send_fast(struct __sk_buff *ctx, struct run *run, str
 		counts->bytes += run->shape.length;
 	}
 	action = send(ctx, flow);
-	record_redirect(ctx, run, flow);
+	record_redirect(run, flow, v6);
 	return action;
 }
 
@@ -227,7 +205,7 @@ static __always_inline int at_ingress(struct __sk_buff *ctx, bool v6)
 	if (is_echo(run->shape.proto)) {
 		if (!TRACED)
 			bpf_tail_call(ctx, &traced, SLOT_INGRESS);
-		run->start = TRACED ? bpf_ktime_get_ns() : 0;
+		run->start = TRACED ? bpf_ktime_get_ns() : 0; /* the clock costs as much as the rest */
 	}
 	understood = !run->reason;
 	run->partial = summed(ctx) == CHECKSUM_PARTIAL;
@@ -249,7 +227,7 @@ static __always_inline int at_ingress(struct __sk_buff *ctx, bool v6)
 		run->reason = REASON_CHECKSUM;
 	if (run->reason)
 		return send_slow(ctx, run, flow, set, true, v6);
-	record_found(ctx);
+	run->recorded = record_found(ctx);
 	if (flow->rewrite.flags & (FLOW_ROUTED | FLOW_TRANSLATED) && !change(ctx, run, &flow->rewrite, v6)) {
 		run->reason = REASON_FAILED;
 		return send_slow(ctx, run, flow, set, false, v6);
