@@ -9,12 +9,7 @@
 // way of no packet. Otherwise one tenant that asks for many addresses would slow down all.
 package changes
 
-import (
-	"context"
-	"strings"
-
-	"github.com/dwelltrace/dwell/internal/netns"
-)
+import "strings"
 
 // Kind is a set of what a change may concern.
 type Kind uint8
@@ -27,7 +22,8 @@ const (
 	Some
 	// Rules: sets of rules, routing's rules or settings have to be read again. It comes with All.
 	Rules
-	// Devices: devices, their queues and filters have to be read again. It comes with All.
+	// Devices: devices, their queues and filters have to be read again. It comes with All or Some, or
+	// alone if no flow is concerned yet, such as of a new device.
 	Devices
 )
 
@@ -50,24 +46,13 @@ const Everything = All | Rules | Devices
 
 // Change is one announcement of the kernel, or several that came together.
 type Change struct {
+	// Kind is 0 if nothing changed: a sign of life.
 	Kind Kind
 	// Devices are the indices of those that [Some] is about, in order: of an entry of a bridge's
-	// table the port on which it was and is, of a neighbour the device to which it is connected.
-	// That may be a bridge: then flows over all of its ports may be concerned.
+	// table the port behind which it was and the one behind which it is, of a neighbour the device by
+	// which it is reached. If that is a bridge, flows over all of its ports may be concerned, and if
+	// it is a device of no tenant, all flows.
 	Devices []int
 	// What says what changed, for people, without a full stop.
 	What string
-}
-
-// Watch calls report after something changed in the namespace, nil for the process's, until ctx is
-// done. It is called once at first, with [Everything], when nothing that happens after it can be
-// missed, and never by two goroutines at once. If report is slow, messages may be lost, which is
-// reported as [Everything].
-//
-// Legacy iptables and settings that the kernel does not announce are compared every second. What
-// sets of ipset contain is not noticed.
-func Watch(ctx context.Context, _ *netns.NS, report func(Change)) error {
-	report(Change{Kind: Everything, What: "the watch began"})
-	<-ctx.Done()
-	return nil
 }

@@ -112,6 +112,18 @@ func (p *poll) look() error {
 	return err
 }
 
+// Fingerprint returns what is another text if rules of legacy iptables, or settings that the kernel does
+// not announce, are others. What it announces as settings of devices (netconf) is left out.
+func Fingerprint(ns *netns.NS) (string, error) {
+	mark := map[string]int{}
+	err := inNS(ns, func() error { return readNumber(mark, validMark, "/proc/sys/net/ipv4/conf/all/src_valid_mark") })
+	if err != nil {
+		return "", err
+	}
+	text, err := fingerprint(ns)
+	return fmt.Sprintln(mark) + text, err
+}
+
 // fingerprint returns what is another text if rules of legacy iptables or settings are others.
 func fingerprint(ns *netns.NS) (text string, err error) {
 	tables := map[header.Family][]string{}
