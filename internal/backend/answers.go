@@ -14,15 +14,19 @@ import (
 	"github.com/dwelltrace/dwell/internal/backend/api"
 )
 
-// The halves of the description, which is one page.
+// The parts of the description, which is one page.
 var (
 	//go:embed openapi.yaml
 	paths string
 	//go:embed openapi_components.yaml
 	components string
+	//go:embed openapi_fastpath.yaml
+	ofFastPath string
 )
 
-func (q *request) openAPI() { write(q.w, http.StatusOK, api.ContentYAML, []byte(paths+components)) }
+func (q *request) openAPI() {
+	write(q.w, http.StatusOK, api.ContentYAML, []byte(paths+components+ofFastPath))
+}
 
 // tenants lists those that the caller may see.
 func (q *request) tenants() {

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/dwelltrace/dwell/fastpath/accelerator"
 	"github.com/dwelltrace/dwell/fastpath/firewall"
 	"github.com/dwelltrace/dwell/internal/backend/api"
 )
@@ -50,17 +51,22 @@ type answerer func(*request, context.Context) (any, error)
 
 // ask answers a request with what the firewall says.
 func (q *request) ask(f answerer) {
-	s := q.server
-	if s.firewall == nil {
+	if q.server.firewall == nil {
 		q.refuse(refuse(api.CodeNoFirewall, "the agent keeps no firewall: its configuration does not enable one (firewall)"))
 		return
 	}
-	if code := s.quotas.firewall(q.caller.key, q.rights.operator); code != "" {
+	q.work(firewallWork, f)
+}
+
+// work answers a request that takes the agent's time.
+func (q *request) work(about work, f answerer) {
+	s := q.server
+	if code := s.quotas.begin(about, q.caller.key, q.rights.operator); code != "" {
 		q.w.Header().Set("Retry-After", "1")
-		q.refuse(refuse(code, "too much is asked of the firewall at once; try again in a second"))
+		q.refuse(refuse(code, "too much is asked of the "+about.String()+" at once; try again in a second"))
 		return
 	}
-	defer s.quotas.firewallDone(q.caller.key)
+	defer s.quotas.end(about, q.caller.key)
 	if refused := q.readBody(); refused != nil {
 		q.refuse(refused)
 		return
@@ -73,7 +79,7 @@ func (q *request) ask(f answerer) {
 	_ = control.SetWriteDeadline(time.Now().Add(s.changeTimeout + writeTimeout))
 	value, err := f(q, ctx)
 	if err != nil {
-		q.refuse(q.why(ctx, err))
+		q.refuse(q.why(ctx, about, err))
 		return
 	}
 	if text, ok := value.(string); ok {
@@ -90,30 +96,37 @@ func (e refusedError) Error() string { return e.message }
 
 // why returns what is said of an error. A tenant is not told what the operator's own log says:
 // there may be others' names in it.
-func (q *request) why(ctx context.Context, err error) *refusal {
+func (q *request) why(ctx context.Context, about work, err error) *refusal {
 	var refused refusedError
 	var wrong *firewall.CommandError
+	var packet *accelerator.PacketError
 	switch {
 	case errors.As(err, &refused):
 		return refused.refusal
-	case errors.As(err, &wrong):
-		return &refusal{code: api.CodeSyntax, message: wrong.Error(), at: Position(wrong, q.words, q.text)}
-	case errors.Is(err, firewall.ErrNoTenant) && q.rights.operator:
+	case errors.As(err, &wrong), errors.As(err, &packet):
+		return &refusal{code: api.CodeSyntax, message: err.Error(), at: Position(err, q.words, q.text)}
+	case isNoTenant(err) && q.rights.operator:
 		return refuse(api.CodeUnknownTenant, "there is no such tenant")
-	case errors.Is(err, firewall.ErrNoTenant):
+	case isNoTenant(err):
 		return notYours()
 	case errors.Is(err, firewall.ErrNoFirewall):
 		return refuse(api.CodeNoFirewall, err.Error())
+	case errors.Is(err, accelerator.ErrUnsupported):
+		return refuse(api.CodeNoFastPath, err.Error())
 	case ctx.Err() != nil:
-		return refuse(api.CodeBusy, "the firewall has not answered within "+q.server.changeTimeout.String()+"; nothing was changed, try again later")
+		return refuse(api.CodeBusy, "the "+about.String()+" has not answered within "+q.server.changeTimeout.String()+"; nothing was changed, try again later")
 	}
 	if !q.audited {
-		q.server.log.Error("the firewall failed", "caller", q.caller.name(), "tenant", q.tenantID, "error", err)
+		q.server.log.Error("the "+about.String()+" failed", "caller", q.caller.name(), "tenant", q.tenantID, "error", err)
 	}
 	if q.rights.operator {
 		return refuse(api.CodeFailed, err.Error())
 	}
-	return refuse(api.CodeFailed, "the firewall failed, and what was in force still is; the agent's log tells the operator why")
+	return refuse(api.CodeFailed, "the "+about.String()+" failed, and what was in force still is; the agent's log tells the operator why")
+}
+
+func isNoTenant(err error) bool {
+	return errors.Is(err, firewall.ErrNoTenant) || errors.Is(err, accelerator.ErrNoTenant)
 }
 
 func (q *request) listFirewall(ctx context.Context) (any, error) {

@@ -55,7 +55,7 @@ func status(code string) int {
 		return http.StatusRequestEntityTooLarge
 	case api.CodeContent:
 		return http.StatusUnsupportedMediaType
-	case api.CodeNoFirewall:
+	case api.CodeNoFirewall, api.CodeNoFastPath:
 		return http.StatusConflict
 	case api.CodeFailed:
 		return http.StatusInternalServerError

@@ -25,7 +25,8 @@ type Limits struct {
 	// ClientBurst how many at once.
 	ClientRate, ClientBurst int
 	// Firewall is how many requests of all clients may be about a firewall at the same time, and
-	// ClientFirewall how many of one. An operator's are not counted with those of all.
+	// ClientFirewall how many of one; as many may be about a fast path. An operator's are not
+	// counted with those of all.
 	Firewall, ClientFirewall int
 }
 
@@ -75,14 +76,15 @@ type quotas struct {
 	mu      sync.Mutex
 	clients map[string]*client
 	streams int
-	// firewalls is how many requests are about a firewall, of all.
-	firewalls int
+	// work is how many requests of all are about what.
+	work [works]int
 }
 
 // client is what one has open, and how much it has asked lately.
 type client struct {
-	requests, streams, firewalls int
-	rate                         *rate.Limiter
+	requests, streams int
+	work              [works]int
+	rate              *rate.Limiter
 }
 
 func newQuotas(l Limits) *quotas { return &quotas{limits: l, clients: map[string]*client{}} }
@@ -153,27 +155,44 @@ func (q *quotas) streamDone(key string) {
 	q.streams--
 }
 
-// firewall takes a place for a request about a firewall, or returns why there is none. It is
-// given back by firewallDone.
-func (q *quotas) firewall(key string, operator bool) (code string) {
+// work is what requests are about that take the agent's time.
+type work int
+
+const (
+	firewallWork work = iota
+	fastPathWork
+	works // how many
+)
+
+// String names what is asked.
+func (w work) String() string {
+	if w == fastPathWork {
+		return "fast path"
+	}
+	return "firewall"
+}
+
+// begin takes a place for a request about something, or returns why there is none. It is given
+// back by end.
+func (q *quotas) begin(w work, key string, operator bool) (code string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	c := q.clients[key]
 	switch {
-	case c.firewalls >= q.limits.ClientFirewall:
+	case c.work[w] >= q.limits.ClientFirewall:
 		return api.CodeTooMany
-	case q.firewalls >= q.limits.Firewall && !operator:
+	case q.work[w] >= q.limits.Firewall && !operator:
 		return api.CodeBusy
 	}
-	c.firewalls++
-	q.firewalls++
+	c.work[w]++
+	q.work[w]++
 	return ""
 }
 
-// firewallDone gives back what firewall took.
-func (q *quotas) firewallDone(key string) {
+// end gives back what begin took.
+func (q *quotas) end(w work, key string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.clients[key].firewalls--
-	q.firewalls--
+	q.clients[key].work[w]--
+	q.work[w]--
 }

@@ -37,6 +37,8 @@ const (
 	queryOutcome    = "outcome"
 	querySlowerThan = "slower_than"
 	queryDryRun     = "dry_run"
+	queryPacket     = "packet"
+	queryWatch      = "watch"
 )
 
 // routes lists all paths.
@@ -44,7 +46,7 @@ func routes() []route {
 	stream := []string{queryLast, queryOutcome, querySlowerThan}
 	pings := []string{queryLimit}
 	const one = api.PathTenants + "/{id}"
-	return append([]route{
+	return slices.Concat([]route{
 		{pattern: api.PathOpenAPI, handle: (*request).openAPI},
 		{pattern: api.PathTenants, handle: (*request).tenants},
 		{pattern: one, handle: (*request).tenant},
@@ -56,7 +58,7 @@ func routes() []route {
 		{pattern: api.PathPings, operator: true, query: pings, handle: (*request).pings},
 		{pattern: api.PathTraces, operator: true, query: stream, handle: (*request).traces},
 		{pattern: api.PathTraces + "/{traceID}", operator: true, handle: (*request).trace},
-	}, firewallRoutes(one+"/firewall")...)
+	}, firewallRoutes(one+"/firewall"), fastPathRoutes(one+"/fastpath"))
 }
 
 // maxPath is longer than any path that is one of the API's.

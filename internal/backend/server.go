@@ -33,6 +33,8 @@ type ServerOptions struct {
 	Limits Limits
 	// Firewall keeps the tenants' rules; nil if the agent keeps none.
 	Firewall Firewall
+	// FastPath is that of the tenants; nil if the agent has none.
+	FastPath FastPath
 	// Log gets what goes wrong, and who has changed a firewall; nil discards.
 	Log *slog.Logger
 
@@ -63,6 +65,7 @@ type Server struct {
 	log       *slog.Logger
 	heartbeat time.Duration
 	firewall  Firewall
+	fastPath  FastPath
 	// changeTimeout is how long a firewall may take.
 	changeTimeout time.Duration
 	tally         *tally
@@ -99,7 +102,7 @@ func Serve(o ServerOptions) (*Server, error) {
 	s := &Server{
 		hub: o.Hub, log: o.Log, heartbeat: o.heartbeat, tally: tally, gate: newGate(limits, tally, o.Log),
 		quotas: newQuotas(limits), routes: routes(), tlsFiles: o.TLS, rules: rules, streams: map[*subscriber]*stream{},
-		firewall: o.Firewall, changeTimeout: o.changeTimeout,
+		firewall: o.Firewall, fastPath: o.FastPath, changeTimeout: o.changeTimeout,
 	}
 	listeners, err := s.listen(o)
 	if err != nil {

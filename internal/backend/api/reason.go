@@ -21,7 +21,7 @@ func Reasons() []string {
 	return []string{
 		CodeNotYours, CodeUnknownTenant, CodeUnknownTrace, CodeUnauthenticated, CodeBadRequest, CodeNotFound,
 		CodeMethod, CodeTooMany, CodeBusy, CodeRevoked,
-		CodeSyntax, CodeTooLarge, CodeContent, CodeReadOnly, CodeNoFirewall, CodeFailed,
+		CodeSyntax, CodeTooLarge, CodeContent, CodeReadOnly, CodeNoFirewall, CodeNoFastPath, CodeFailed,
 		ReasonConnections, ReasonNoCredentials, ReasonNoCertificate, ReasonBadCertificate,
 	}
 }

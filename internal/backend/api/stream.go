@@ -67,6 +67,8 @@ const (
 	CodeReadOnly = "read_only"
 	// CodeNoFirewall (409): the agent keeps no firewall, or the tenant cannot have one now.
 	CodeNoFirewall = "no_firewall"
+	// CodeNoFastPath (409): the agent has no fast path.
+	CodeNoFastPath = "no_fast_path"
 	// CodeFailed (500): it was tried and failed; what was in force before still is.
 	CodeFailed = "failed"
 	// CodeTooMany (429): the caller has as many requests or streams open as it may.
