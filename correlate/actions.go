@@ -22,35 +22,14 @@ var deeds = map[event.Deed]string{
 // changes no leaf.
 func (b *builder) addActions() {
 	for _, ev := range b.sorted.acts {
-		var to *trace.Device
-		if ev.Action.To != 0 {
-			to = b.opts.Resolver.Device(ev.NetNS, ev.Action.To)
-		}
-		attrs := actionAttrs(&ev.Action, to)
+		e := trace.Event{Time: int64(ev.Time), Name: deeds[ev.Action.Deed]}
 		if ev.Action.Deed == event.Firewall {
-			attrs, to = b.firewallAttrs(&ev.Action), nil
+			e.Attrs = b.firewallAttrs(&ev.Action)
+		} else {
+			b.describeFastPath(ev, &e)
 		}
-		b.note(ev, trace.Event{Time: int64(ev.Time), Name: deeds[ev.Action.Deed], Attrs: attrs, Device: to})
+		b.note(ev, e)
 	}
-}
-
-// actionAttrs returns the attributes of what was done to a packet that was sent to a device,
-// or nil.
-func actionAttrs(a *event.Action, to *trace.Device) []trace.Attr {
-	attrs := []trace.Attr{
-		trace.Int(trace.AttrVerdict, int64(a.Verdict)),
-		trace.Int(trace.AttrReason, int64(a.Reason)),
-	}
-	if a.Tenant != 0 {
-		attrs = append(attrs, trace.Int(trace.AttrTenantNumber, int64(a.Tenant)))
-	}
-	if a.Rule != 0 {
-		attrs = append(attrs, trace.Int(trace.AttrRule, int64(a.Rule)))
-	}
-	if to != nil {
-		attrs = append(attrs, trace.String(trace.AttrNetworkInterface, to.Name))
-	}
-	return attrs
 }
 
 // addErrors notes each ICMP error, when it was seen first, with who sent it.

@@ -44,8 +44,8 @@ func newAssembler(opts Options) assembler {
 // drivers, which are not steps of a journey.
 func (a *assembler) assemble(p *ping) *trace.Trace {
 	a.sorted.sort(p)
-	a.requests.Follow(a.sorted.requests)
-	a.replies.Follow(a.sorted.replies)
+	a.requests.Follow(a.sorted.requests, a.sorted.acts)
+	a.replies.Follow(a.sorted.replies, a.sorted.acts)
 	l := a.legs()
 	if len(l.requests)+len(l.replies) == 0 {
 		return nil

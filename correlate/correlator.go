@@ -77,6 +77,10 @@ func (c *Correlator) Add(ev *event.Event) {
 	wasDone := p.done != 0
 	p.add(ev)
 	c.open.learn(ev, p)
+	if arrival, ok := packet.Handed(ev); ok && len(p.events) < c.opts.MaxEvents {
+		p.add(&arrival)
+		c.open.learn(&arrival, p)
+	}
 	if p.done != 0 && !wasDone {
 		c.done.push(p)
 	}

@@ -246,7 +246,7 @@ func vxlan(s *sim) {
 }
 
 func TestGoldenTraces(t *testing.T) {
-	for _, g := range slices.Concat(golden, roads, copies, guests, judgings) {
+	for _, g := range slices.Concat(golden, roads, copies, guests, judgings, fastPaths) {
 		t.Run(g.name, func(t *testing.T) {
 			s := newSim()
 			g.what(s)

@@ -8,7 +8,7 @@ import (
 	"github.com/dwelltrace/dwell/correlate/trace"
 )
 
-// Numbers is a [Resolver], and [Rules], that knows no names and answers with the numbers. It is
+// Numbers is a [Resolver], [Rules] and [FastPath] that knows no names and answers with the numbers. It is
 // enough to see traces, and is what to fall back on where a name is not known.
 type Numbers struct{}
 
@@ -30,5 +30,8 @@ func (Numbers) Rule(_, _ uint32) trace.Rule { return trace.Rule{} }
 
 // Reason returns "".
 func (Numbers) Reason(uint16) string { return "" }
+
+// FastPathReason returns "".
+func (Numbers) FastPathReason(uint16) string { return "" }
 
 func decimal(n uint32) string { return strconv.FormatUint(uint64(n), 10) }

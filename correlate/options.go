@@ -29,6 +29,13 @@ type Rules interface {
 	Reason(code uint16) string
 }
 
+// FastPath names what the fast path has said of packets. It must answer at once, and its answers are
+// kept.
+type FastPath interface {
+	// FastPathReason names a value of event.Action.Reason of a fallback, or returns "".
+	FastPathReason(code uint16) string
+}
+
 // Options configure a [Correlator]. The zero value of each field but Resolver and
 // Emit means its default.
 type Options struct {
@@ -63,6 +70,8 @@ type Options struct {
 	Resolver Resolver
 	// Rules names rules of firewalls. Default: none is known.
 	Rules Rules
+	// FastPath names reasons of the fast path. Default: none is known.
+	FastPath FastPath
 	// Emit is given each finished trace, which is then its own. Required.
 	Emit func(*trace.Trace)
 	// Closing, if set, is given the events of a ping just before its trace is emitted. They
@@ -85,6 +94,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Rules == nil {
 		o.Rules = Numbers{}
+	}
+	if o.FastPath == nil {
+		o.FastPath = Numbers{}
 	}
 	if o.Key == (Key{}) {
 		o.Key = DefaultKey

@@ -18,7 +18,7 @@ import (
 // TestReadBack: each golden trace is the same after it was written as OTLP and read again, and so is
 // the line that it gives.
 func TestReadBack(t *testing.T) {
-	for _, g := range slices.Concat(golden, roads, copies, guests, judgings) {
+	for _, g := range slices.Concat(golden, roads, copies, guests, judgings, fastPaths) {
 		t.Run(g.name, func(t *testing.T) {
 			s := newSim()
 			g.what(s)

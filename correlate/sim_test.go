@@ -252,6 +252,9 @@ func run(events []event.Event, opts correlate.Options) ([]*trace.Trace, correlat
 	if opts.Rules == nil {
 		opts.Rules = rules{}
 	}
+	if opts.FastPath == nil {
+		opts.FastPath = fastReasons{}
+	}
 	opts.Emit = func(t *trace.Trace) { traces = append(traces, t) }
 	c := correlate.New(opts)
 	var end uint64

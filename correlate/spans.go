@@ -176,9 +176,11 @@ func (b *builder) markUnfinished() {
 // leaf is one of those with which a packet leaves the host or is taken.
 func ended(j *leg) bool {
 	if len(j.Leaves) > 0 {
-		switch j.Leaves[len(j.Leaves)-1].Kind {
+		switch last := &j.Leaves[len(j.Leaves)-1]; last.Kind {
 		case trace.KindDriver, trace.KindDeliver:
 			return true
+		case trace.KindFastPath:
+			return packet.Returned(last.To)
 		}
 	}
 	return j.Stack || j.Ending() == packet.Dead

@@ -91,7 +91,7 @@ func hiddenTimes(id string, t *trace.Trace) map[int64]bool {
 // Whatever happens to a packet, and whomever the places belong to that it passes: each tenant's
 // view is a trace, with nothing in it of what is others'.
 func TestViewsOfEverythingThatHappens(t *testing.T) {
-	all := slices.Concat(golden, roads, copies, guests, judgings)
+	all := slices.Concat(golden, roads, copies, guests, judgings, fastPaths)
 	rapid.Check(t, func(t *rapid.T) {
 		g := all[rapid.IntRange(0, len(all)-1).Draw(t, "what happens")]
 		s := newSim()

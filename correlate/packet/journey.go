@@ -87,6 +87,8 @@ type Follower struct {
 
 	names Names
 	tree  tree
+	// acts are what was done to the packet and its copies.
+	acts []*event.Event
 }
 
 // NewFollower returns a Follower. It panics if names is missing.
@@ -97,8 +99,12 @@ func NewFollower(names Names) *Follower {
 	return &Follower{names: names}
 }
 
-// Follow takes the events of one packet and its copies, sorted by ByTime.
-func (f *Follower) Follow(events []*event.Event) { f.tree = grow(f.tree, events, f) }
+// Follow takes the events of one packet and its copies, sorted by ByTime, and those that say what
+// was done to them.
+func (f *Follower) Follow(events, acts []*event.Event) {
+	f.acts = acts
+	f.tree = grow(f.tree, events, f)
+}
 
 // Journeys parts what was followed into journeys, the packet's own first. What has a
 // beginning of its own is a journey; other branches are copies that left a journey. With

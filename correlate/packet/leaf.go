@@ -25,7 +25,13 @@ func (f *Follower) cut(p Path, answered bool) []Leaf {
 	leaves := make([]Leaf, 0, len(p))
 	from, begin := p.First(), 1
 	for i, to := range p[1:] {
-		if within(from, to) && i+2 < len(p) {
+		if i+1 < begin || within(from, to) && i+2 < len(p) {
+			continue
+		}
+		if f.fast(p[i], to) {
+			end := i + transmitted(p[i+1:])
+			leaves = append(leaves, fastLeaf(from, p[end]))
+			from, begin = p[end], end+1
 			continue
 		}
 		kind := f.kindOf(from, to)
@@ -109,6 +115,7 @@ func (l *Leaf) local() bool { return l.From.NetNS == l.To.NetNS }
 // only a hypervisor's is.
 func Hop(leaves []Leaf) int {
 	switch first := &leaves[0]; {
+	case first.Kind == trace.KindFastPath:
 	case !first.local():
 		return 0
 	case first.Kind == trace.KindBridge && first.To.Hook == event.NetDevQueue:

@@ -103,7 +103,7 @@ func TestJourneyOfUDP(t *testing.T) {
 	d.cross(vb, eth1)
 	d.at(trace.Place{NetNS: server}, event.SKBCopyDatagramIovec)
 	f := packet.NewFollower(names{})
-	f.Follow(d.events)
+	f.Follow(d.events, nil)
 	js := f.Journeys(packet.Ways{}, false)
 	if len(js) != 1 || !js[0].Begun() || !js[0].Sent() || js[0].Ending() != packet.HandedOver || !js[0].Seen() {
 		t.Fatalf("journeys %+v", js)
@@ -142,7 +142,7 @@ func TestBegun(t *testing.T) {
 		d := datagram{skb: 1, flags: c.flags}
 		d.at(c.at, c.hook)
 		f := packet.NewFollower(names{})
-		f.Follow(d.events)
+		f.Follow(d.events, nil)
 		js := f.Journeys(packet.Ways{}, false)
 		if len(js) != 1 || js[0].Begun() != c.want {
 			t.Errorf("%s: %d journeys, want begun %v", c.name, len(js), c.want)
@@ -160,7 +160,7 @@ func TestLinksAreBetweenPeers(t *testing.T) {
 		}
 		slices.SortFunc(events, packet.ByTime)
 		f := packet.NewFollower(names{})
-		f.Follow(events)
+		f.Follow(events, nil)
 		for _, j := range f.Journeys(packet.Ways{Stacks: []uint32{guest}}, rapid.Bool().Draw(t, "apart")) {
 			checkTiled(t, j)
 			for i := range j.Leaves {

@@ -97,8 +97,6 @@ const (
 	AttrNATAfter          = "dwell.nat.after"
 	AttrICMPErrorType     = "dwell.icmp.error.type"
 	AttrICMPErrorCode     = "dwell.icmp.error.code"
-	AttrVerdict           = "dwell.action.verdict"
-	AttrReason            = "dwell.action.reason"
 	AttrTenantID          = "dwell.tenant.id"
 	AttrTenantNumber      = "dwell.tenant.number"
 	AttrRule              = "dwell.action.rule"
@@ -108,6 +106,19 @@ const (
 	AttrFirewallChain     = "dwell.firewall.chain"
 	AttrFirewallRule      = "dwell.firewall.rule"
 	AttrFirewallNS        = "dwell.firewall.ns"
+	AttrFastPathReason    = "dwell.fastpath.reason"
+	AttrFastPathLearnt    = "dwell.fastpath.learnt"
+	AttrFastPathFrom      = "dwell.fastpath.from.interface.name"
+	AttrFastPathTo        = "dwell.fastpath.to.interface.name"
+	AttrFastPathBefore    = "dwell.fastpath.before"
+	AttrFastPathAfter     = "dwell.fastpath.after"
+	AttrFastPathSrcMAC    = "dwell.fastpath.source.mac"
+	AttrFastPathDstMAC    = "dwell.fastpath.destination.mac"
+	AttrFastPathTTL       = "dwell.fastpath.ttl"
+	AttrFastPathTunnel    = "dwell.fastpath.tunnel"
+	AttrFastPathHandover  = "dwell.fastpath.handover"
+	AttrFastPathLease     = "dwell.fastpath.lease"
+	AttrFastPathNS        = "dwell.fastpath.ns"
 )
 
 // The names of span events.
@@ -178,8 +189,6 @@ var Attributes = []Attribute{
 	{AttrICMPErrorType, OnEvent, "int", "", "The type of an ICMP error about the echo.", false},
 	{AttrICMPErrorCode, OnEvent, "int", "", "The code of an ICMP error about the echo.", false},
 	{AttrSourceAddress, OnEvent, "string", "", "Who sent the ICMP error.", true},
-	{AttrVerdict, OnEvent, "int", "", "What the fast path decided.", false},
-	{AttrReason, OnEvent, "int", "", "Why it decided so.", false},
 	{AttrTenantID, OnEvent, "string", "", "The ID of the tenant in whose name it was done.", false},
 	{AttrTenantNumber, OnEvent, "int", "", "The number of that tenant on this host.", false},
 	{AttrRule, OnEvent, "int", "", "The number by which the programs know the rule that decided; 0 or absent is the policy of the chain.", false},
@@ -189,6 +198,19 @@ var Attributes = []Attribute{
 	{AttrFirewallChain, OnEvent, "string", "", "The chain of the rule that decided, as the tenant calls it.", false},
 	{AttrFirewallRule, OnEvent, "int", "", "The rule's place in that chain, counted from 1; absent for the chain's policy.", false},
 	{AttrFirewallNS, OnEvent, "int", "ns", "How long the program took that judged, where that was measured.", false},
+	{AttrFastPathReason, OnEvent, "string", "", "Why the packet was left to the kernel, or why nothing was learnt from it: a word that docs/fastpath.md explains, or the number of a reason that is not known.", false},
+	{AttrFastPathLearnt, OnEvent, "string", "", "What was learnt from the packet: \"made\" (how the kernel treats a flow that was not known), \"renewed\" (it still does as was foretold, so that this is believed for another while) or \"agreed\" (it did as was foretold).", false},
+	{AttrFastPathFrom, OnEvent, "string", "", "The network device by which the packet came in.", false},
+	{AttrFastPathTo, OnEvent, "string", "", "The network device to which it was sent.", false},
+	{AttrFastPathBefore, OnEvent, "string", "", "Source, destination and identifier before the fast path, if it rewrote them.", false},
+	{AttrFastPathAfter, OnEvent, "string", "", "Source, destination and identifier after it.", false},
+	{AttrFastPathSrcMAC, OnEvent, "string", "", "The frame's source address after the fast path; absent if the kernel's table of neighbours gave it.", false},
+	{AttrFastPathDstMAC, OnEvent, "string", "", "The frame's destination address after the fast path, likewise.", false},
+	{AttrFastPathTTL, OnEvent, "int", "", "The echo's time to live or hop limit after the fast path.", false},
+	{AttrFastPathTunnel, OnEvent, "string", "", "\"encapsulated\" if the headers of a tunnel were put before the packet, \"decapsulated\" if they were taken from it.", false},
+	{AttrFastPathHandover, OnEvent, "string", "", "\"peer\" if the packet was given to the other end of the device's pair, where it arrived at once.", false},
+	{AttrFastPathLease, OnEvent, "int", "ms", "How long what was learnt of the flow was still to be believed.", false},
+	{AttrFastPathNS, OnEvent, "int", "ns", "How long the fast path's program took, where that was measured.", false},
 	{AttrRuleName, OnEvent, "string", "", "Chain and place of the rule, such as \"FORWARD 3\", or \"FORWARD policy\".", true},
 	{AttrRuleUUID, OnEvent, "string", "", "The rule's UUID, which is derived from tenant, chain and text and stays when rules are put before it.", true},
 	{AttrRuleCategory, OnEvent, "string", "", "Always \"firewall\".", true},

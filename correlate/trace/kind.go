@@ -50,6 +50,10 @@ const (
 	// KindMirror: from a device to the copy of the packet that was sent out on another, if the
 	// copy is what went on.
 	KindMirror
+	// KindFastPath: arrival to net_dev_xmit on the way out if the packet leaves this host
+	// there, otherwise to net_dev_start_xmit; or to where it was given to the other end of a
+	// pair.
+	KindFastPath
 	// KindTunnel: net_dev_start_xmit on a tunnel device to arrival on another, of a tunnel
 	// whose packets were not seen between.
 	KindTunnel
@@ -116,6 +120,7 @@ var kindNames = [kindEnd]string{
 	KindStacked:     "stacked",
 	KindRedirect:    "redirect",
 	KindMirror:      "mirror",
+	KindFastPath:    "fast path",
 	KindTunnel:      "tunnel",
 	KindEncrypted:   "encrypted",
 	KindProcess:     "process",

@@ -343,6 +343,9 @@ type Event struct {
 	Attrs []Attr
 	// Device is the one that the event names, nil if it names none.
 	Device *Device
+	// From is the one from which the packet was sent to Device, nil if the event does not name
+	// it.
+	From *Device
 }
 
 // String is for messages of failed tests.

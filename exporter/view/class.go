@@ -131,6 +131,8 @@ func (b *builder) mayConcernOthers(j int) bool {
 	switch last.Kind {
 	case trace.KindDriver, trace.KindLink, trace.KindDeliver:
 		return false
+	case trace.KindFastPath:
+		return last.Peer == nil || last.Error != ""
 	}
 	return sharedAt(last)
 }

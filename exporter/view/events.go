@@ -43,11 +43,32 @@ func (b *builder) action(e trace.Event) (trace.Event, bool) {
 	if !ok {
 		e = without(e, ofRules[:]...)
 	}
-	if e.Device == nil || b.viewer.ofDevice(e.Device) == hidden {
-		e = without(e, trace.AttrNetworkInterface)
+	return b.redirection(e), true
+}
+
+// redirection returns what the viewer may see of where a packet was sent: not the names of others'
+// devices, the addresses that it has there, nor those of frames that are not on a device of the
+// viewer's own.
+func (b *builder) redirection(e trace.Event) trace.Event {
+	if e.From == nil || b.viewer.ofDevice(e.From) == hidden {
+		e = without(e, trace.AttrFastPathFrom)
+		e.From = nil
+	}
+	to := hidden
+	if e.Device != nil {
+		to = b.viewer.ofDevice(e.Device)
+	}
+	if to == hidden {
+		e = without(e, trace.AttrFastPathTo, trace.AttrNetworkInterface)
 		e.Device = nil
 	}
-	return e, true
+	if to != own {
+		e = without(e, trace.AttrFastPathSrcMAC, trace.AttrFastPathDstMAC)
+	}
+	if !b.mayShowHeaders(text(e, trace.AttrFastPathBefore)) || !b.mayShowHeaders(text(e, trace.AttrFastPathAfter)) {
+		e = without(e, trace.AttrFastPathBefore, trace.AttrFastPathAfter)
+	}
+	return e
 }
 
 // ofRules are the attributes that say which rule it was.

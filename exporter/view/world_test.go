@@ -261,6 +261,7 @@ func (d *way) step(parent int) {
 	}
 	kind := rapid.SampledFrom([]trace.Kind{
 		trace.KindTransmit, trace.KindLink, trace.KindBridge, trace.KindForward, trace.KindDriver, trace.KindRedirect,
+		trace.KindFastPath,
 	}).Draw(d.T, "kind")
 	peer := other(from, to)
 	if rapid.IntRange(0, 3).Draw(d.T, "finer") == 0 {
@@ -291,7 +292,7 @@ func (d *way) happens(s *trace.Span) []trace.Event {
 	var events []trace.Event
 	for range max(0, rapid.IntRange(-3, 2).Draw(d.T, "events")) {
 		e := trace.Event{Time: s.Start}
-		switch rapid.IntRange(0, 5).Draw(d.T, "event") {
+		switch rapid.IntRange(0, 6).Draw(d.T, "event") {
 		case 0:
 			e.Name, e.Device = trace.EventCopy, d.next()
 			e.Attrs = []trace.Attr{trace.String(trace.AttrNetworkInterface, e.Device.Name)}
@@ -304,18 +305,15 @@ func (d *way) happens(s *trace.Span) []trace.Event {
 				trace.String(trace.AttrNATAfter, a+" -> "+d.packet.Dst.String()+" id 2"),
 			}
 		case 2:
-			n := rapid.IntRange(0, len(d.w.tenants)-1).Draw(d.T, "tenant")
-			e.Name, e.Device = trace.EventRedirect, d.next()
-			e.Attrs = []trace.Attr{
-				trace.Int(trace.AttrTenantNumber, tenantNumber(n)), trace.Int(trace.AttrRule, tenantNumber(n)*10),
-				trace.String(trace.AttrNetworkInterface, e.Device.Name),
-			}
+			e = d.redirected(s)
 		case 3:
 			whose := rapid.SampledFrom(d.w.tenants).Draw(d.T, "tenant")
 			e.Name = trace.EventICMPError
 			e.Attrs = []trace.Attr{trace.String(trace.AttrSourceAddress, d.w.addresses[whose][0].String())}
 		case 4:
 			e.Name, e.Attrs = trace.EventFirewall, d.judged()
+		case 5:
+			e = d.leftToKernel(s)
 		default:
 			e.Name = "unheard of"
 			e.Attrs = []trace.Attr{trace.String("text", d.owner(d.next()))}

@@ -4,30 +4,6 @@ package waterfall
 
 import "github.com/dwelltrace/dwell/correlate/trace"
 
-// actions are the events that say what the fast path did to the packet.
-var actions = [...]string{trace.EventRedirect, trace.EventFallback, trace.EventLearn}
-
-// actionText returns, for example, "fastpath.redirect verdict 1 tenant 7 → veth7".
-func actionText(e trace.Event, value map[string]string, into string) string {
-	known := map[string]string{
-		trace.AttrVerdict: " verdict ", trace.AttrReason: " reason ", trace.AttrTenantNumber: " tenant ",
-		trace.AttrRule: " rule ",
-	}
-	line := e.Name
-	for _, a := range e.Attrs {
-		switch name, ok := known[a.Key]; {
-		case ok:
-			line += name + a.Value()
-		case a.Key != trace.AttrNetworkInterface:
-			line += " " + a.Key + "=" + a.Value()
-		}
-	}
-	if to := value[trace.AttrNetworkInterface]; to != "" {
-		line += " " + into + " " + to
-	}
-	return line
-}
-
 // firewallText returns, for example, "dropped by red's FORWARD rule 3 (tc)", and whether the
 // packet was dropped.
 func firewallText(e trace.Event, value map[string]string) (line string, dropped bool) {

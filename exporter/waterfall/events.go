@@ -3,7 +3,6 @@
 package waterfall
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/dwelltrace/dwell/correlate/trace"
@@ -58,8 +57,8 @@ func (d *drawing) eventText(e trace.Event) (lines []string, dropped bool) {
 	case e.Name == trace.EventFirewall:
 		line, dropped := firewallText(e, value)
 		return []string{line}, dropped
-	case slices.Contains(actions[:], e.Name):
-		return []string{actionText(e, value, d.into)}, false
+	case e.Name == trace.EventRedirect, e.Name == trace.EventFallback, e.Name == trace.EventLearn:
+		return fastPathText(e, value, d.into), false
 	}
 	line := e.Name
 	for _, a := range e.Attrs {

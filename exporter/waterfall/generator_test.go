@@ -81,9 +81,9 @@ func (g *grower) span(parent int, kind trace.Kind, start, end int64, levels int)
 func (g *grower) event(start, end int64) trace.Event {
 	e := trace.Event{
 		Time: rapid.Int64Range(start, end).Draw(g.t, "time"),
-		Name: rapid.SampledFrom([]string{trace.EventDrop, trace.EventNAT, trace.EventCopy, trace.EventICMPError, trace.EventRedirect, "other"}).Draw(g.t, "event"),
+		Name: rapid.SampledFrom([]string{trace.EventDrop, trace.EventNAT, trace.EventCopy, trace.EventICMPError, trace.EventRedirect, trace.EventFallback, "other"}).Draw(g.t, "event"),
 	}
-	for _, key := range []string{trace.AttrDropReason, trace.AttrNATBefore, trace.AttrNATAfter, trace.AttrNetworkInterface, trace.AttrICMPErrorType, trace.AttrVerdict} {
+	for _, key := range []string{trace.AttrDropReason, trace.AttrNATBefore, trace.AttrNATAfter, trace.AttrNetworkInterface, trace.AttrICMPErrorType, trace.AttrFastPathTo, trace.AttrFastPathDstMAC, trace.AttrFastPathReason} {
 		if rapid.Bool().Draw(g.t, key) {
 			e.Attrs = append(e.Attrs, trace.String(key, g.name(key)))
 		}

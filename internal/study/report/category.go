@@ -58,7 +58,7 @@ func categoryOfKind(k trace.Kind) (c category, ok bool) {
 		return catBridge, true
 	case trace.KindDevice, trace.KindForward:
 		return catRouter, true
-	case trace.KindHypervisor:
+	case trace.KindHypervisor, trace.KindFastPath:
 		return catHypervisor, true
 	case trace.KindEncapsulate, trace.KindDecapsulate, trace.KindTunnel, trace.KindEncrypted:
 		return catTunnel, true
