@@ -14,6 +14,7 @@ import (
 
 	"github.com/dwelltrace/dwell/fastpath/header"
 	"github.com/dwelltrace/dwell/internal/check/firewall/synth"
+	"github.com/dwelltrace/dwell/internal/check/progtime"
 	"github.com/dwelltrace/dwell/internal/check/traffic"
 )
 
@@ -39,7 +40,7 @@ type cell struct {
 	placed         placed
 	pings, packets [][]byte
 	// programs are what dwell's did in a measurement of verdicts.
-	programs map[string]map[string]ran
+	programs map[string]map[string]progtime.Ran
 	samples  map[string][]time.Duration
 }
 
@@ -94,7 +95,7 @@ func labPrefix() string { return fmt.Sprintf("dwfb%d-", os.Getpid()) }
 
 func (b *bench) up(ctx context.Context, way string, load *workload) error {
 	b.made++
-	c := &cell{way: way, load: load, samples: map[string][]time.Duration{}, programs: map[string]map[string]ran{}}
+	c := &cell{way: way, load: load, samples: map[string][]time.Duration{}, programs: map[string]map[string]progtime.Ran{}}
 	b.cells = append(b.cells, c)
 	var err error
 	if c.lab, err = newLab(fmt.Sprint(labPrefix(), b.made)); err != nil {

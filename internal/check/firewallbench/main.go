@@ -29,6 +29,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/dwelltrace/dwell/internal/check/firewall/synth"
+	"github.com/dwelltrace/dwell/internal/check/progtime"
 	"github.com/dwelltrace/dwell/internal/check/traffic"
 )
 
@@ -62,9 +63,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	alone, err := measuring()
+	alone, err := progtime.Alone()
 	if err != nil {
-		return fmt.Errorf("a program that does nothing: %w", err)
+		return err
 	}
 	fmt.Fprintf(stdout, "Measuring a program takes %d ns itself, which is in the time of each of dwell's.\n", alone.Nanoseconds())
 	b := &bench{config: cfg, stderr: stderr, dir: dir}

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/dwelltrace/dwell/internal/check/progtime"
 )
 
 // columns are the measurements in the order of the table.
@@ -60,11 +62,11 @@ func writeTable(w io.Writer, flavour string, cfg config, cells []*cell) error {
 }
 
 // programsText returns how often and how long each program ran.
-func programsText(programs map[string]ran) string {
+func programsText(programs map[string]progtime.Ran) string {
 	var texts []string
 	for _, name := range slices.Sorted(maps.Keys(programs)) {
-		if p := programs[name]; p.runs > 0 {
-			texts = append(texts, fmt.Sprintf("%s %d × %d ns", name, p.runs, p.took.Nanoseconds()/int64(p.runs)))
+		if p := programs[name]; p.Runs > 0 {
+			texts = append(texts, fmt.Sprintf("%s %d × %.0f ns", name, p.Runs, p.Each()))
 		}
 	}
 	return strings.Join(texts, ", ")
