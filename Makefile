@@ -103,7 +103,7 @@ generated: ## Fail if generated files are not what `make generate` makes
 	$(BPF_ENV) .ci/generated
 
 .PHONY: bench
-bench: bench-go bench-export bench-overhead bench-fairness bench-firewall ## Run all benchmarks
+bench: bench-go bench-export bench-overhead bench-fairness bench-firewall bench-fastpath ## Run all benchmarks
 
 .PHONY: bench-go
 bench-go: ## Run the benchmarks of the packages
@@ -130,6 +130,12 @@ bench-firewall: ## Measure what 1 to 10,000 firewall rules cost a packet, in ipt
 	$(need_root)
 	.ci/install bench
 	$(GO) run ./internal/check/firewallbench $(ARGS)
+
+.PHONY: bench-fastpath
+bench-fastpath: ## Measure the fast path beside the kernel's way and one veth pair (root)
+	$(need_root)
+	.ci/install bench
+	$(GO) run ./internal/check/fastpathbench $(ARGS)
 
 .PHONY: soak
 soak: $(if $(ROOT),build) ## Measure the agent's memory under an hour's worth of flood pings (root)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"runtime"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -17,10 +16,10 @@ import (
 
 // Requests sends one byte over a TCP connection from one namespace to an IPv4 address of another, and
 // waits for one byte, again and again, like netperf's TCP_RR. It returns the time of each. The
-// connection is given ready, before the first is sent, if it is not nil.
+// connection is given to ready, before the first is sent, if that is not nil. Both ends run on one CPU.
 func Requests(from, to *netns.NS, at netip.AddrPort, n int, ready func(*Conn) error) ([]time.Duration, error) {
 	var times []time.Duration
-	err := connected(from, to, at, echo, func(c *Conn) (err error) {
+	err := connected(from, to, at, together, echo, func(c *Conn) (err error) {
 		if ready != nil {
 			if err := ready(c); err != nil {
 				return err
@@ -33,7 +32,7 @@ func Requests(from, to *netns.NS, at netip.AddrPort, n int, ready func(*Conn) er
 }
 
 // Stream sends over a TCP connection for as long as that, and returns how many bytes arrived, and
-// within what time. Like Requests, it first has ready called.
+// within what time. Like Requests, it first has ready called. The ends run on two CPUs, if there are.
 func Stream(from, to *netns.NS, at netip.AddrPort, length time.Duration, ready func(*Conn) error) (uint64, time.Duration, error) {
 	var bytes uint64
 	var took time.Duration
@@ -45,7 +44,7 @@ func Stream(from, to *netns.NS, at netip.AddrPort, length time.Duration, ready f
 		bytes = n
 		return err
 	}
-	err := connected(from, to, at, swallow, func(c *Conn) error {
+	err := connected(from, to, at, apart, swallow, func(c *Conn) error {
 		if ready != nil {
 			if err := ready(c); err != nil {
 				return err
@@ -80,8 +79,6 @@ type Conn struct{ fd int }
 
 // Ask sends a byte and waits for one, n times, and returns the times.
 func (c *Conn) Ask(n int) ([]time.Duration, error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	times := make([]time.Duration, 0, n)
 	one := make([]byte, 1)
 	for range n {
@@ -114,7 +111,7 @@ func (c *Conn) write(data []byte) error {
 }
 
 // connected serves one connection in a namespace, and uses it in another.
-func connected(from, to *netns.NS, at netip.AddrPort, serve func(fd int) error, use func(*Conn) error) error {
+func connected(from, to *netns.NS, at netip.AddrPort, client place, serve func(fd int) error, use func(*Conn) error) error {
 	addr := &unix.SockaddrInet4{Port: int(at.Port()), Addr: at.Addr().As4()}
 	server, err := tcpSocket(to)
 	if err != nil {
@@ -125,14 +122,14 @@ func connected(from, to *netns.NS, at netip.AddrPort, serve func(fd int) error, 
 		return fmt.Errorf("listen at %v: %w", at, err)
 	}
 	served := make(chan error, 1)
-	go func() { served <- accept(server, serve) }()
-	client, err := tcpSocket(from)
+	go func() { served <- pinned(together, func() error { return accept(server, serve) }) }()
+	fd, err := tcpSocket(from)
 	if err == nil {
-		err = connect(client, addr)
+		err = connect(fd, addr)
 		if err == nil {
-			err = use(&Conn{client})
+			err = pinned(client, func() error { return use(&Conn{fd}) })
 		}
-		closeFD(client)
+		closeFD(fd)
 	}
 	if err != nil {
 		// If nobody connected, this lets accept return.
@@ -173,8 +170,6 @@ func closeFD(fd int) { _ = unix.Close(fd) }
 
 // accept serves one connection until its end.
 func accept(listening int, serve func(fd int) error) error {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	fd, err := again(func() (int, error) {
 		fd, _, err := unix.Accept4(listening, unix.SOCK_CLOEXEC)
 		return fd, err

@@ -4,11 +4,11 @@ package traffic
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"net/netip"
 	"runtime"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -65,10 +65,14 @@ func (w *Wire) Close() {
 	}
 }
 
-// Send sends a frame.
+// Send sends a frame. It never blocks, and so the scheduler of Go is not told of the system call,
+// because that takes longer than the call.
 func (w *Wire) Send(frame []byte) error {
-	_, err := again(func() (int, error) { return unix.Write(w.fd, frame) })
-	return err
+	_, _, err := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(w.fd), uintptr(unsafe.Pointer(&frame[0])), uintptr(len(frame)), unix.MSG_DONTWAIT, 0, 0)
+	if err != 0 {
+		return fmt.Errorf("send a frame: %w", err)
+	}
+	return nil
 }
 
 // drain throws away what came and nobody has read.
@@ -95,10 +99,7 @@ func (w *Wire) Pings(frames [][]byte) ([]time.Duration, error) {
 			return nil, err
 		}
 		for {
-			n, _, err := unix.Recvfrom(w.fd, buf, 0)
-			if errors.Is(err, unix.EINTR) {
-				continue
-			}
+			n, err := w.receive(buf)
 			if err != nil {
 				return nil, fmt.Errorf("no answer to the ping from %v to %v: %w", addrAt(frame, 12), addrAt(frame, 16), err)
 			}
@@ -109,6 +110,16 @@ func (w *Wire) Pings(frames [][]byte) ([]time.Duration, error) {
 		times = append(times, time.Since(begin))
 	}
 	return times, nil
+}
+
+// receive waits for a frame. Most often it is there, and then the scheduler of Go is not told of the
+// system call, because that takes longer than the call.
+func (w *Wire) receive(buf []byte) (int, error) {
+	n, _, err := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(w.fd), uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)), unix.MSG_DONTWAIT, 0, 0)
+	if err == 0 {
+		return int(n), nil
+	}
+	return again(func() (int, error) { return unix.Read(w.fd, buf) })
 }
 
 func addrAt(frame []byte, offset int) netip.Addr {

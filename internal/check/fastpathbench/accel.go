@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/dwelltrace/dwell/fastpath/bypass"
+	"github.com/dwelltrace/dwell/fastpath/flow"
+)
+
+// slot is the place of the one tenant.
+const slot = 1
+
+// beatEvery is how often user space says that it is there: thrice within the limit.
+const beatEvery = time.Second
+
+// accel is dwell's fast path on a hypervisor, of which every flow is approved.
+type accel struct {
+	bypass  *bypass.Bypass
+	lab     *lab
+	pin     string
+	devices []bypass.Device
+	stop    context.CancelFunc
+	done    sync.WaitGroup
+	mu      sync.Mutex // guards failed
+	failed  error
+}
+
+func newAccel(l *lab, dir string, flows int) (a *accel, err error) {
+	a = &accel{lab: l, pin: filepath.Join(dir, "bpf"), stop: func() {}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("dwell's fast path: %w", err), a.close())
+		}
+	}()
+	// Two entries a flow, and some room: a full table is slow.
+	a.bypass, err = bypass.Open(bypass.Options{Pin: a.pin, NetNS: l.hypervisor, Flows: max(4*flows, bypass.DefaultFlows)})
+	if err != nil {
+		return a, err
+	}
+	for _, d := range []bypass.Device{{Name: portDevice, Port: true, Slot: slot, Peer: true}, {Name: uplinkDevice}} {
+		err := with(l.hypervisor, func(h *netlink.Handle) error {
+			link, err := h.LinkByName(d.Name)
+			if err != nil {
+				return err
+			}
+			d.Index = link.Attrs().Index
+			if d.Port {
+				d.PeerNetNS, d.PeerIndex = l.guest.Inode(), link.Attrs().ParentIndex
+			}
+			return nil
+		})
+		if err != nil {
+			return a, err
+		}
+		a.devices = append(a.devices, d)
+	}
+	if l.tunnelled {
+		if err := a.bypass.SetTunnels(4789); err != nil {
+			return a, err
+		}
+	}
+	if err := a.bypass.Beat(); err != nil {
+		return a, err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	a.stop = stop
+	approval := a.bypass.NewApproval()
+	a.done.Go(func() { a.beat(ctx) })
+	a.done.Go(func() { a.approve(ctx, approval) })
+	return a, nil
+}
+
+func (a *accel) fail(err error) {
+	if err == nil {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.failed = errors.Join(a.failed, err)
+}
+
+// err returns what went wrong in the background so far.
+func (a *accel) err() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.failed
+}
+
+func (a *accel) beat(ctx context.Context) {
+	ticker := time.NewTicker(beatEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			a.fail(a.bypass.Beat())
+		}
+	}
+}
+
+func (a *accel) approve(ctx context.Context, approval uint32) {
+	err := a.bypass.Candidates(ctx, func(c bypass.Candidate) {
+		if c.Forth.Key.Proto == unix.IPPROTO_TCP && c.Forth.Tracked {
+			if err := beLiberal(a.lab.hypervisor, c.Forth.Key.Tuple); err != nil {
+				a.fail(err)
+				return
+			}
+		}
+		if err := a.bypass.Approve(&c.Forth, &c.Back, approval); err != nil && !errors.Is(err, bypass.ErrGone) {
+			a.fail(err)
+		}
+	})
+	if ctx.Err() == nil {
+		a.fail(err)
+	}
+}
+
+// enter has the programs attached, and does with packets what the mode says; nil: detached.
+func (a *accel) enter(m *flow.Mode, capacity int) error {
+	if m == nil {
+		return a.bypass.SetDevices(nil)
+	}
+	return errors.Join(
+		a.bypass.SetTenants([]bypass.Tenant{{Slot: slot, Number: slot, Mode: *m, Capacity: capacity}}),
+		a.bypass.SetDevices(a.devices),
+	)
+}
+
+// counted is what became of packets, of both directions.
+type counted struct {
+	fast, slow, differ uint64
+	why                map[flow.Reason]uint64
+}
+
+func (a *accel) counts() (c counted, err error) {
+	all, err := a.bypass.Counts()
+	if err != nil {
+		return c, err
+	}
+	c.why = map[flow.Reason]uint64{}
+	for _, one := range all {
+		c.fast += one.Fast
+		c.differ += one.Differ
+		for why, n := range one.Slow {
+			c.why[why] += n
+			c.slow += n
+		}
+	}
+	return c, nil
+}
+
+func (c counted) since(before counted) counted {
+	d := counted{fast: c.fast - before.fast, slow: c.slow - before.slow, differ: c.differ - before.differ, why: map[flow.Reason]uint64{}}
+	for why, n := range c.why {
+		if n -= before.why[why]; n > 0 {
+			d.why[why] = n
+		}
+	}
+	return d
+}
+
+// String says why packets were slow, the most frequent first.
+func (c counted) String() string {
+	reasons := slices.SortedFunc(maps.Keys(c.why), func(x, y flow.Reason) int { return int(c.why[y]) - int(c.why[x]) })
+	var texts []string
+	for _, r := range reasons {
+		texts = append(texts, fmt.Sprintf("%s %d", r, c.why[r]))
+	}
+	return strings.Join(texts, ", ")
+}
+
+func (a *accel) close() error {
+	a.stop()
+	a.done.Wait()
+	errs := []error{a.err()}
+	if a.bypass != nil {
+		errs = append(errs, a.bypass.Close())
+	}
+	errs = append(errs, bypass.Remove(a.pin, a.lab.hypervisor))
+	if err := unix.Unmount(a.pin, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/dwelltrace/dwell/internal/check/traffic"
+)
+
+const (
+	tcpPort = 5001
+	// warmPings is how many packets at least are sent before it is looked at how many of them were fast.
+	warmPings = 16
+	// warmWithin is how long it may take until most packets of a side are fast.
+	warmWithin = 30 * time.Second
+	// warmShare is how many of the packets have to be fast before a side is measured.
+	warmShare = 0.9
+)
+
+// ping measures round trips of so many flows.
+func (s *scene) ping(ctx context.Context, d side, flows int) error {
+	wire, frames := s.wires[d.lab], d.lab.pings(flows)
+	send := func(n int) ([]time.Duration, error) { return wire.Pings(repeated(frames, n)) }
+	err := s.warm(ctx, d, func() (int, error) {
+		n := max(flows, warmPings)
+		_, err := send(n)
+		return 2 * n, err
+	})
+	if err != nil {
+		return err
+	}
+	n := max(flows, s.pings)
+	var times []time.Duration
+	why, err := d.during(func() (err error) { times, err = send(n); return err })
+	if err != nil {
+		return err
+	}
+	s.results.add(pingOf(flows), d.name, micro(traffic.Quartiles(times)[1]), why)
+	return nil
+}
+
+// repeated returns n of the frames, which begin anew if there are fewer.
+func repeated(frames [][]byte, n int) [][]byte {
+	all := make([][]byte, n)
+	for i := range all {
+		all[i] = frames[i%len(frames)]
+	}
+	return all
+}
+
+// rr measures requests over a TCP connection.
+func (s *scene) rr(ctx context.Context, d side) error {
+	var times []time.Duration
+	var why counted
+	err := s.connected(ctx, d, func(c *traffic.Conn) (err error) {
+		why, err = d.during(func() (err error) { times, err = c.Ask(s.pings); return err })
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	s.results.add(requests, d.name, float64(time.Second)/float64(traffic.Quartiles(times)[1]), why)
+	return nil
+}
+
+// connected calls use with a connection whose packets go the side's way.
+func (s *scene) connected(ctx context.Context, d side, use func(*traffic.Conn) error) error {
+	at := netip.AddrPortFrom(d.lab.target(), tcpPort)
+	_, err := traffic.Requests(d.lab.guest, d.lab.outside, at, 0, func(c *traffic.Conn) error {
+		return errors.Join(s.warmConn(ctx, d, c), use(c))
+	})
+	return err
+}
+
+func (s *scene) warmConn(ctx context.Context, d side, c *traffic.Conn) error {
+	return s.warm(ctx, d, func() (int, error) {
+		_, err := c.Ask(warmPings)
+		return 2 * warmPings, err
+	})
+}
+
+// tcpStream measures how much arrives of a stream, and what it costs of the CPUs.
+func (s *scene) tcpStream(ctx context.Context, d side) error {
+	at := netip.AddrPortFrom(d.lab.target(), tcpPort)
+	var spent, begun time.Duration
+	var bytes uint64
+	var took time.Duration
+	why, err := d.during(func() (err error) {
+		bytes, took, err = traffic.Stream(d.lab.guest, d.lab.outside, at, s.stream, func(c *traffic.Conn) (err error) {
+			if err := s.warmConn(ctx, d, c); err != nil {
+				return err
+			}
+			begun, err = busy()
+			return err
+		})
+		if err == nil {
+			spent, err = busy()
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	gbit := float64(bytes) * 8 / 1e9
+	s.results.add(throughput, d.name, gbit/took.Seconds(), why)
+	s.results.add(cpuPerGbit, d.name, float64((spent-begun).Microseconds())/1000/gbit, why)
+	return nil
+}
+
+// warm has packets sent until most of them are fast, on dwell's fast path; on others, once. send
+// returns how many packets passed the hypervisor.
+func (s *scene) warm(ctx context.Context, d side, send func() (int, error)) error {
+	for deadline := time.Now().Add(warmWithin); ; {
+		packets := 0
+		what, err := d.during(func() (err error) { packets, err = send(); return err })
+		if err != nil {
+			return err
+		}
+		if d.name != fast || float64(what.fast) >= warmShare*float64(packets) {
+			return ctx.Err()
+		}
+		if err := errors.Join(ctx.Err(), d.accel.err()); err != nil {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("only %d of %d packets are fast after %v: %s", what.fast, packets, warmWithin, what)
+		}
+	}
+}
+
+// during returns what became of the packets while do ran.
+func (d side) during(do func() error) (counted, error) {
+	if d.accel == nil {
+		return counted{}, do()
+	}
+	before, err := d.accel.counts()
+	if err == nil {
+		err = do()
+	}
+	if err != nil {
+		return counted{}, err
+	}
+	after, err := d.accel.counts()
+	return after.since(before), err
+}
+
+func micro(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 }
