@@ -5,31 +5,21 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/dwelltrace/dwell/fastpath/firewall"
 	"github.com/dwelltrace/dwell/fastpath/iptables"
 	"github.com/dwelltrace/dwell/internal/backend/api"
-	"github.com/dwelltrace/dwell/internal/backend/client"
-	"github.com/dwelltrace/dwell/internal/tenant"
 )
-
-// statusUsage is the exit status if what was typed is not understood.
-const statusUsage = 2
-
-// usageError is an error with [statusUsage].
-func usageError(err error) error { return statusError{statusUsage, err} }
 
 // firewallFlags are the flags of dwell firewall and of its commands.
 type firewallFlags struct {
-	tenant, backend, config string
-	tls                     client.TLSFiles
-	direct, dryRun, json    bool
-	affectOthers            bool
+	askFlags
+
+	config                       string
+	direct, dryRun, affectOthers bool
 }
 
 func newFirewallCommand() *cobra.Command {
@@ -72,36 +62,19 @@ and 2 if the command is not understood.`,
 	f.register(cmd)
 	cmd.AddCommand(newFirewallApplyCommand(&f), newFirewallSaveCommand(&f), newFirewallListCommand(&f), newFirewallCheckCommand(&f),
 		newFirewallExplainCommand(&f), newFirewallFlushCommand(&f))
-	for _, c := range append(cmd.Commands(), cmd) {
-		c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError(err) })
-		if args := c.Args; args != nil {
-			c.Args = func(cmd *cobra.Command, list []string) error {
-				if err := args(cmd, list); err != nil {
-					return usageError(err)
-				}
-				return nil
-			}
-		}
-	}
+	usageStatus(cmd)
 	return cmd
 }
 
 func (f *firewallFlags) register(cmd *cobra.Command) {
+	f.askFlags.register(cmd)
 	flags := cmd.PersistentFlags()
-	flags.StringVarP(&f.tenant, "tenant", "t", "", "the `ID` of the tenant")
-	flags.StringVar(&f.backend, "backend", "unix://"+api.DefaultSocket, "the agent's `address`: unix:///path, ssh://[user@]host[:port][/path]\n"+
-		"or https://host:port")
-	flags.StringVar(&f.tls.Cert, "cert", "", "for https: PEM `file` with the client's certificate")
-	flags.StringVar(&f.tls.Key, "key", "", "for https: PEM `file` with the certificate's key")
-	flags.StringVar(&f.tls.CA, "ca", "", "for https: PEM `file` with the CAs that verify the agent (default: the system's)")
 	flags.BoolVar(&f.direct, "direct", false, "do without an agent, which must not be running; needs root")
 	flags.StringVar(&f.config, "config", defaultConfig, "without an agent: its configuration `file`")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "say what would be done, and change nothing")
-	flags.BoolVar(&f.json, "json", false, "print the answer as JSON, as the API has it")
 	f.affects(cmd)
 	// What comes after the command's name is the command's.
 	cmd.Flags().SetInterspersed(false)
-	_ = cmd.RegisterFlagCompletionFunc("tenant", f.complete) // it fails only if there is no such flag
 }
 
 // affects adds --affect-others.
@@ -110,26 +83,9 @@ func (f *firewallFlags) affects(cmd *cobra.Command) {
 		"iptables as it is")
 }
 
-// check says which flag has a value that cannot be.
-func (f *firewallFlags) check() error {
-	if f.tenant == "" {
-		return errWhose
-	}
-	if err := tenant.CheckID(f.tenant); err != nil {
-		return fmt.Errorf("--tenant: %w", err)
-	}
-	switch {
-	case f.tls != (client.TLSFiles{}) && !strings.HasPrefix(f.backend, "https://"):
-		return errors.New("--cert, --key and --ca are for --backend https://…; on a socket, the agent knows who you are")
-	case (f.tls.Cert == "") != (f.tls.Key == ""):
-		return errors.New("--cert and --key belong together: give both")
-	}
-	return nil
-}
-
 // run does something with the firewall of the flags.
 func (f *firewallFlags) run(cmd *cobra.Command, do func(context.Context, *asked) error) error {
-	if err := f.check(); err != nil {
+	if err := f.check(errWhose); err != nil {
 		return usageError(err)
 	}
 	ctx := cmd.Context()
@@ -141,28 +97,6 @@ func (f *firewallFlags) run(cmd *cobra.Command, do func(context.Context, *asked)
 }
 
 var errWhose = errors.New("whose firewall? Put --tenant ID before the command")
-
-// complete lists the tenants that the caller may see.
-func (f *firewallFlags) complete(cmd *cobra.Command, _ []string, start string) ([]string, cobra.ShellCompDirective) {
-	ctx, cancel := context.WithTimeout(cmd.Context(), time.Second)
-	defer cancel()
-	c, err := client.New(ctx, client.Options{Backend: f.backend, TLS: f.tls})
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	defer c.Close()
-	list, err := c.Tenants(ctx)
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	var ids []string
-	for _, t := range list.Tenants {
-		if strings.HasPrefix(t.ID, start) {
-			ids = append(ids, t.ID)
-		}
-	}
-	return ids, cobra.ShellCompDirectiveNoFileComp
-}
 
 // command carries out one command, which may also be one argument.
 func (a *asked) command(ctx context.Context, words []string) error {

@@ -115,10 +115,14 @@ func (a *asked) explained(ctx context.Context, err error) error {
 
 // point shows the word that is not understood, if it is known.
 func (a *asked) point(message string, at *api.Position) error {
+	return pointAt(a.err, message, at)
+}
+
+func pointAt(w io.Writer, message string, at *api.Position) error {
 	if at == nil {
 		return usageError(errors.New(message))
 	}
-	fmt.Fprintf(a.err, "dwell: %s\n%s", strings.ReplaceAll(strings.TrimSpace(message), "\n", "\n  "), caret(at))
+	fmt.Fprintf(w, "dwell: %s\n%s", strings.ReplaceAll(strings.TrimSpace(message), "\n", "\n  "), caret(at))
 	return reported{statusUsage}
 }
 

@@ -78,7 +78,7 @@ spent in one network device on its way, measured from kernel tracepoints.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newDemoCommand(), newTraceCommand(), newMonitorCommand(), newAgentCommand(), newReplayCommand(), newBenchCommand(), newLabCommand(), newFirewallCommand(), newDoctorCommand())
+	root.AddCommand(newDemoCommand(), newTraceCommand(), newMonitorCommand(), newAgentCommand(), newReplayCommand(), newBenchCommand(), newLabCommand(), newFirewallCommand(), newFastPathCommand(), newDoctorCommand())
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {
 		nameSubcommands(c)

@@ -31,8 +31,9 @@ type apiOf struct {
 	server *agentapi.Server
 	socket string
 	pings  uint64
-	// firewall is nil without.
+	// firewall and fastPath are nil without.
 	firewall agentapi.Firewall
+	fastPath agentapi.FastPath
 }
 
 func startAPI(t *testing.T, policy agentapi.Policy) *apiOf {
@@ -51,7 +52,7 @@ func everything() agentapi.Policy {
 
 func (b *apiOf) serve(policy agentapi.Policy) {
 	b.t.Helper()
-	s, err := agentapi.Serve(agentapi.ServerOptions{Hub: b.hub, Socket: b.socket, Policy: policy, Firewall: b.firewall})
+	s, err := agentapi.Serve(agentapi.ServerOptions{Hub: b.hub, Socket: b.socket, Policy: policy, Firewall: b.firewall, FastPath: b.fastPath})
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -90,6 +90,16 @@ func Reasons() []Reason {
 	return all
 }
 
+// ReasonOf returns the reason with a word.
+func ReasonOf(word string) (r Reason, ok bool) {
+	for r := range reasons {
+		if texts[r].word == word {
+			return r, true
+		}
+	}
+	return 0, false
+}
+
 // String returns the word for it that traces, metrics and listings have.
 func (r Reason) String() string {
 	if r < reasons {
