@@ -14,6 +14,7 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 
+	"github.com/dwelltrace/dwell/fastpath/internal/pinned"
 	"github.com/dwelltrace/dwell/fastpath/scope"
 )
 
@@ -115,7 +116,7 @@ func (d *Datapath) openLink(index int) (link.Link, error) {
 		return nil, errors.Join(err, l.Close())
 	}
 	if tcx := info.TCX(); tcx == nil || int(tcx.Ifindex) != index {
-		return nil, errors.Join(remove(path), l.Close())
+		return nil, errors.Join(pinned.Remove(path), l.Close())
 	}
 	return l, nil
 }

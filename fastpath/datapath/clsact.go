@@ -11,6 +11,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/dwelltrace/dwell/fastpath/internal/pinned"
 )
 
 // Where the program stands among the filters of a device, on kernels without TCX. The name tells
@@ -107,7 +109,7 @@ func (d *Datapath) detachFilter(index int) error {
 			return fmt.Errorf("remove clsact: %w", err)
 		}
 	}
-	return remove(d.qdiscPath(index))
+	return pinned.Remove(d.qdiscPath(index))
 }
 
 // renewFilters lets the filters that are ours run the program of this version.

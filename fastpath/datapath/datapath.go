@@ -11,6 +11,8 @@ import (
 	"sync"
 
 	"github.com/cilium/ebpf"
+
+	"github.com/dwelltrace/dwell/fastpath/internal/pinned"
 )
 
 // Datapath is one tenant's programs and maps. Its methods may be called from several
@@ -46,7 +48,7 @@ func (d *Datapath) open() (err error) {
 	if d.kernel, err = readKernel(); err != nil {
 		return err
 	}
-	if err := prepare(d.opts.Pin); err != nil {
+	if err := pinned.Prepare(d.opts.Pin); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(d.dir(), 0o700); err != nil {
@@ -122,10 +124,10 @@ func (d *Datapath) Remove() error {
 	}
 	// Programs before maps, and the directory last: what a crash leaves can be opened again.
 	for name := range maps.Keys(d.programs) {
-		errs = append(errs, remove(d.Path(name)))
+		errs = append(errs, pinned.Remove(d.Path(name)))
 	}
 	for name := range maps.Keys(d.maps) {
-		errs = append(errs, remove(d.Path(name)))
+		errs = append(errs, pinned.Remove(d.Path(name)))
 	}
 	return errors.Join(append(errs, d.close(), os.RemoveAll(d.dir()))...)
 }

@@ -3,15 +3,11 @@
 package datapath
 
 import (
-	"errors"
 	"fmt"
-	"os"
-	"syscall"
 
-	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
-	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
+
+	"github.com/dwelltrace/dwell/fastpath/internal/pinned"
 )
 
 // kernel is what the programs must be told of the running kernel. 0 is what it does not have.
@@ -28,14 +24,7 @@ func readKernel() (kernel, error) {
 	}
 	var k kernel
 	k.read(spec)
-	if _, err := os.Stat("/sys/module/nf_conntrack"); err != nil {
-		// It is a module, or missing. The kernel loads it for whoever asks for its table, which
-		// alone does not make it track anything.
-		if _, err := netlink.ConntrackTableList(netlink.ConntrackTable, unix.AF_INET); err != nil {
-			return k, nil //nolint:nilerr // without it there are no connections, and no states
-		}
-	}
-	if module, err := btf.LoadKernelModuleSpec("nf_conntrack"); err == nil {
+	if module := pinned.Conntrack(); module != nil {
 		k.read(module)
 	}
 	return k, nil
@@ -48,34 +37,14 @@ func (k *kernel) read(spec *btf.Spec) {
 		k.ctOptsSize = opts.Size
 	}
 	if spec.TypeByName("nf_conn", &conn) == nil {
-		k.nfConnStatus = offset(conn, "status")
+		k.nfConnStatus, _ = pinned.Offset(conn, "status")
 	}
-}
-
-// offset returns the offset of a member in bytes, or 0.
-func offset(s *btf.Struct, name string) uint32 {
-	for _, m := range s.Members {
-		if m.Name == name {
-			return m.Offset.Bytes()
-		}
-	}
-	return 0
 }
 
 // explain turns an error of the kernel into one that says what to do.
 func explain(err error) error {
-	var verifier *ebpf.VerifierError
-	var errno syscall.Errno
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &verifier):
-		return fmt.Errorf("%w: iptables decides alone; please report it with the kernel version: %w", ErrVerifier, err)
-	case errors.Is(err, os.ErrPermission) && errors.As(err, &errno):
-		return fmt.Errorf("%w (%w): run as root or grant CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON; "+
-			"kernel lockdown must not be at confidentiality", ErrPermission, errno)
-	case errors.Is(err, ebpf.ErrNotSupported):
-		return fmt.Errorf("%w: iptables decides alone: Linux 6.1 or later is needed: %w", ErrUnsupported, err)
-	}
-	return err
+	return pinned.Kinds{
+		Permission: ErrPermission, Verifier: ErrVerifier, Unsupported: ErrUnsupported,
+		Otherwise: "iptables decides alone", Needs: "Linux 6.1 or later",
+	}.Explain(err)
 }

@@ -7,41 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
-	"strings"
 
 	"github.com/cilium/ebpf"
-	"golang.org/x/sys/unix"
+
+	"github.com/dwelltrace/dwell/fastpath/internal/pinned"
 )
 
 // constants is the name of the map with the variables of c/maps.h.
 const constants = ".rodata"
-
-// bpffs is where it is by custom. In containers that is an empty directory, in which none can
-// be made.
-const bpffs = "/sys/fs/bpf"
-
-// prepare makes the directory, and mounts bpffs at it or, if it is below, at the usual place,
-// unless it is on one.
-func prepare(dir string) error {
-	at := dir
-	if strings.HasPrefix(filepath.Clean(dir)+"/", bpffs+"/") {
-		at = bpffs
-	} else if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	var st unix.Statfs_t
-	if err := unix.Statfs(at, &st); err != nil {
-		return fmt.Errorf("%s: %w", at, err)
-	}
-	if st.Type != unix.BPF_FS_MAGIC {
-		if err := unix.Mount("bpf", at, "bpf", 0, "mode=0700"); err != nil {
-			return fmt.Errorf("mount bpffs at %s: %w", at, err)
-		}
-	}
-	return os.MkdirAll(dir, 0o700)
-}
 
 // spec returns an object's programs and maps, with what is constant in them.
 func (d *Datapath) spec(load func() (*ebpf.CollectionSpec, error)) (*ebpf.CollectionSpec, error) {
@@ -62,33 +35,14 @@ func (d *Datapath) openMaps(spec *ebpf.CollectionSpec) (made bool, err error) {
 		if name == constants {
 			continue
 		}
-		m, err := ebpf.LoadPinnedMap(d.Path(name), nil)
-		if err == nil && ms.Compatible(m) != nil {
-			// Nothing of ours has another form at this place.
-			m.Close()
-			err = errors.Join(fs.ErrNotExist, remove(d.Path(name)))
-		}
-		if errors.Is(err, fs.ErrNotExist) {
-			made = true
-			m, err = d.newMap(name, ms)
-		}
+		m, isNew, err := pinned.OpenMap(d.Path(name), ms)
 		if err != nil {
 			return made, fmt.Errorf("map %s: %w", name, err)
 		}
+		made = made || isNew
 		d.maps[name] = m
 	}
 	return made, nil
-}
-
-func (d *Datapath) newMap(name string, spec *ebpf.MapSpec) (*ebpf.Map, error) {
-	m, err := ebpf.NewMap(spec)
-	if err != nil {
-		return nil, err
-	}
-	if err := m.Pin(d.Path(name)); err != nil {
-		return nil, errors.Join(err, m.Close())
-	}
-	return m, nil
 }
 
 // openPrograms loads the programs, and pins those that are not pinned yet. Those that are
@@ -101,34 +55,25 @@ func (d *Datapath) openPrograms(spec *ebpf.CollectionSpec, anew bool) error {
 	defer loaded.Close() // of what is not taken out of it
 	for name := range spec.Programs {
 		p := loaded.DetachProgram(name)
-		pinned, err := ebpf.LoadPinnedProgram(d.Path(name), nil)
+		old, err := ebpf.LoadPinnedProgram(d.Path(name), nil)
 		switch {
-		case err == nil && !anew && same(p, pinned):
+		case err == nil && !anew && same(p, old):
 			p.Close()
-			d.programs[name] = pinned
+			d.programs[name] = old
 			continue
 		case err == nil:
 			d.renewed = true
-			pinned.Close()
+			old.Close()
 		case !errors.Is(err, fs.ErrNotExist):
 			p.Close()
 			return fmt.Errorf("program %s: %w", name, err)
 		}
 		d.programs[name] = p
-		if err := d.pinProgram(name, p); err != nil {
+		if err := pinned.Replace(d.Path(name), p); err != nil {
 			return fmt.Errorf("program %s: %w", name, err)
 		}
 	}
 	return nil
-}
-
-// pinProgram pins a program in place of another, so that there is always one.
-func (d *Datapath) pinProgram(name string, p *ebpf.Program) error {
-	path := d.Path("new_" + name)
-	if err := errors.Join(remove(path), p.Pin(path)); err != nil {
-		return err
-	}
-	return os.Rename(path, d.Path(name))
 }
 
 // same reports whether two programs have the same instructions and constants.
@@ -156,14 +101,6 @@ func constantsOf(p *ebpf.ProgramInfo) []byte {
 			return value
 		}
 		m.Close()
-	}
-	return nil
-}
-
-// remove removes a pin that may not be there.
-func remove(path string) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("remove %s: %w", filepath.Base(path), err)
 	}
 	return nil
 }

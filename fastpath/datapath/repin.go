@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+
+	"github.com/dwelltrace/dwell/fastpath/internal/pinned"
 )
 
 // Repin pins again what somebody has removed or unmounted, and reports whether there was any. Legacy
@@ -24,38 +26,23 @@ func (d *Datapath) Repin() (repaired bool, err error) {
 
 func (d *Datapath) repin() (repaired bool, err error) {
 	if _, err := os.Stat(d.dir()); errors.Is(err, fs.ErrNotExist) {
-		if err := errors.Join(prepare(d.opts.Pin), os.MkdirAll(d.dir(), 0o700)); err != nil {
+		if err := errors.Join(pinned.Prepare(d.opts.Pin), os.MkdirAll(d.dir(), 0o700)); err != nil {
 			return false, err
 		}
 	}
-	missing := func(name string) bool {
-		_, err := os.Stat(d.Path(name))
-		return errors.Is(err, fs.ErrNotExist)
-	}
-	// A copy does not know that it was pinned: what knows is not pinned again.
 	for name, m := range d.maps {
-		if missing(name) {
-			again, err := m.Clone()
-			if err == nil {
-				err = errors.Join(again.Pin(d.Path(name)), again.Close())
-			}
-			if err != nil {
-				return repaired, fmt.Errorf("map %s: %w", name, err)
-			}
-			repaired = true
+		again, err := pinned.Repin(d.Path(name), m)
+		if err != nil {
+			return repaired, fmt.Errorf("map %s: %w", name, err)
 		}
+		repaired = repaired || again
 	}
 	for name, p := range d.programs {
-		if missing(name) {
-			again, err := p.Clone()
-			if err == nil {
-				err = errors.Join(again.Pin(d.Path(name)), again.Close())
-			}
-			if err != nil {
-				return repaired, fmt.Errorf("program %s: %w", name, err)
-			}
-			repaired = true
+		again, err := pinned.Repin(d.Path(name), p)
+		if err != nil {
+			return repaired, fmt.Errorf("program %s: %w", name, err)
 		}
+		repaired = repaired || again
 	}
 	return repaired, nil
 }
