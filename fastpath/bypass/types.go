@@ -21,6 +21,9 @@ var (
 	ErrUnsupported = errors.New("the kernel cannot run the fast path's programs")
 	// ErrGone: there is no such flow any more.
 	ErrGone = errors.New("the flow is gone")
+	// ErrNotLiberal: connection tracking still compares sequence numbers with the windows that it has seen,
+	// and would not see all.
+	ErrNotLiberal = errors.New("the connection's flag be_liberal is not set")
 	// ErrFull: there are more devices, tenants or keys than there is room for.
 	ErrFull = errors.New("no room for more")
 )
@@ -89,9 +92,11 @@ type AttachedDevice struct {
 	Ingress, Egress bool
 }
 
-// Candidate is a flow that may be approved, both its directions.
+// Candidate is a flow that may be approved, both its directions: see [Bypass.Look].
 type Candidate struct {
-	Forth, Back flow.Flow
+	Forth, Back flow.Key
+	// ID and BackID are those of the flows that had the keys.
+	ID, BackID uint64
 }
 
 // Counts are what became of the packets of a tenant, or of those from NICs that are nobody's: slot 0.
@@ -105,9 +110,9 @@ type Counts struct {
 	Same, Differ uint64
 	// Learnt is how many flows were learnt.
 	Learnt uint64
-	// Slow are packets by why they were slow, and what was not learnt from by why; those that are 0 are
-	// left out.
-	Slow map[flow.Reason]uint64
+	// Slow are packets by why they were slow, Unlearnt those of them by why nothing was learnt from
+	// them; those that are 0 are left out.
+	Slow, Unlearnt map[flow.Reason]uint64
 }
 
 // WatchCounts are what became of the packets of one key while it was watched.

@@ -62,11 +62,13 @@ type Flow struct {
 	Slot, Other uint16
 	// Tracked is set if the kernel tracks its connection, Reply if this is its reply's direction.
 	Tracked, Reply bool
+	// Changed is set if something has changed since the kernel last treated one of its packets so.
+	Changed bool
 	// Lease is how long it is still believed; negative if it is over.
 	Lease time.Duration
 	// Idle is how long ago its last packet was.
 	Idle time.Duration
-	// Approval is the number of the approval that was given, or 0.
+	// Approval is the number of the approval that was given or, if Denied says why, refused, or 0.
 	Approval uint32
 	// Denied says why it was refused, Ended why it must not be used any more, Last why its
 	// last slow packet was slow; or Fast.

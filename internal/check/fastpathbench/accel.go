@@ -77,9 +77,8 @@ func newAccel(l *lab, dir string, flows int) (a *accel, err error) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	a.stop = stop
-	approval := a.bypass.NewApproval()
 	a.done.Go(func() { a.beat(ctx) })
-	a.done.Go(func() { a.approve(ctx, approval) })
+	a.done.Go(func() { a.approve(ctx) })
 	return a, nil
 }
 
@@ -112,15 +111,17 @@ func (a *accel) beat(ctx context.Context) {
 	}
 }
 
-func (a *accel) approve(ctx context.Context, approval uint32) {
+func (a *accel) approve(ctx context.Context) {
 	err := a.bypass.Candidates(ctx, func(c bypass.Candidate) {
-		if c.Forth.Key.Proto == unix.IPPROTO_TCP && c.Forth.Tracked {
-			if err := beLiberal(a.lab.hypervisor, c.Forth.Key.Tuple); err != nil {
-				a.fail(err)
-				return
-			}
+		approval := a.bypass.Approval()
+		forth, back, err := a.bypass.Look(c)
+		if err == nil && forth.Key.Proto == unix.IPPROTO_TCP && forth.Tracked {
+			err = beLiberal(a.lab.hypervisor, forth.Key.Tuple)
 		}
-		if err := a.bypass.Approve(&c.Forth, &c.Back, approval); err != nil && !errors.Is(err, bypass.ErrGone) {
+		if err == nil {
+			err = a.bypass.Approve(forth, back, approval)
+		}
+		if !errors.Is(err, bypass.ErrGone) {
 			a.fail(err)
 		}
 	})
