@@ -63,14 +63,18 @@ func (r *Rule) Lower(devices Devices) (lowered ruleset.Rule, reason string) {
 	for i := range r.Matches {
 		m := &r.Matches[i]
 		if known, is := matchers[m.Name]; is {
-			l.and(known.lower(r, m))
+			boxes, reason := known.lower(r, m)
+			l.varies = l.varies || reason != "" && !fixed(m)
+			l.and(boxes, reason)
 			continue
 		}
 		l.unknown("only iptables can match " + m.Name)
+		l.varies = l.varies || !fixed(m)
 		l.counted = l.counted || !pure(m)
 	}
 	lowered.Boxes = l.boxes
 	lowered.Unknown = l.reason != "" && len(l.boxes) > 0
+	lowered.Fixed = lowered.Unknown && !l.varies
 	lowered.Action, lowered.Target = r.action()
 	if lowered.Unknown {
 		return lowered, l.reason
@@ -120,6 +124,32 @@ func pure(m *Match) bool {
 	return slices.Contains(pureMatches, m.Name) && (m.Name != "connlabel" || m.option("--set") == nil)
 }
 
+// fixedMatches are those that say the same of all packets of a connection in one direction, if these have
+// no extension headers, of all that comes within seconds, and as long as nobody changes a set.
+var fixedMatches = []string{
+	"addrtype", "ah", "cgroup", "cluster", "connlabel", "connmark", "conntrack", "dccp", "devgroup", "dscp", "dst", "esp",
+	"eui64", "frag", "hbh", "helper", "icmp", "icmp6", "ipcomp", "iprange", "ipv6header", "ipvs", "mac", "mark", "mh",
+	"multiport", "owner", "physdev", "pkttype", "policy", "realm", "rpfilter", "rt", "sctp", "set", "srh", "state", "udp",
+}
+
+// fixed reports whether a match says the same of all packets of a connection in one direction.
+func fixed(m *Match) bool {
+	if !slices.Contains(fixedMatches, m.Name) {
+		return false
+	}
+	return !slices.ContainsFunc(m.Options, func(o Option) bool {
+		switch m.Name {
+		case "conntrack":
+			return o.Name == "--ctexpire"
+		case "connlabel":
+			return o.Name == "--set"
+		case "set": // the others count, or change what is counted
+			return o.Name != "--match-set" && o.Name != "--return-nomatch"
+		}
+		return false
+	})
+}
+
 // lowering collects what a rule matches.
 type lowering struct {
 	boxes  []header.Box
@@ -127,6 +157,8 @@ type lowering struct {
 	// counted: a match that is not pure was asked, so what later ones do not take is
 	// part of the boxes, too: the packet must come to iptables.
 	counted bool
+	// varies: what is not known may be another for each packet of a connection.
+	varies bool
 }
 
 // unknown notes the first reason why the rule is not known exactly.
@@ -146,6 +178,7 @@ func (l *lowering) and(boxes []header.Box, reason string) {
 	}
 	if len(l.boxes)*len(boxes) > maxBoxes {
 		l.unknown("its conditions are too many combinations for a decision diagram")
+		l.varies = true
 		return
 	}
 	l.boxes = header.IntersectBoxes(l.boxes, boxes)

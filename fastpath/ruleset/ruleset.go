@@ -54,7 +54,13 @@ type Rule struct {
 	// Unknown: there is more that the rule looks at, so it may match those packets, and no
 	// others. Such a packet is deferred.
 	Unknown bool
-	Action  Action
+	// Fixed: what is Unknown is the same for all packets of a connection in one direction, as its mark is. It
+	// only matters to [Set.JudgeMany].
+	Fixed  bool
+	Action Action
+	// Marks: Continue changes something that is not in the words, such as the packet's mark. It only
+	// matters to [Set.JudgeMany].
+	Marks bool
 	// Target is the chain of Jump and Goto.
 	Target string
 }
