@@ -54,6 +54,7 @@ func nftRule(c *chain, family byte, exprs []attribute) *rule {
 	r := &nftReader{
 		rule: &rule{where: fmt.Sprintf("rule %d of chain %s in nft's %s", len(c.rules)+1, c.name, c.table)}, family: family, regs: map[uint32]value{},
 	}
+	r.nft, r.rule.family = exprs, family
 	for _, e := range exprs {
 		at := parse(e.data)
 		r.expr(text(at[unix.NFTA_EXPR_NAME]), parse(at[unix.NFTA_EXPR_DATA]))

@@ -79,7 +79,7 @@ func legacyChains(family header.Family, t *iptables.Table) []*chain {
 		}
 		out := &chain{
 			table: fmt.Sprintf("legacy %d %s", family, t.Name), name: c.Name,
-			v4: family == header.V4, v6: family == header.V6, hook: legacyHook(t.Name, c.Name),
+			v4: family == header.V4, v6: family == header.V6, hook: legacyHook(t.Name, c.Name), calls: legacyCalls(t.Name, c),
 		}
 		for _, r := range c.Rules {
 			if t.Name != "filter" || !netfilter.Ours(r.Target.Name) {
@@ -106,7 +106,7 @@ func legacyHook(table, name string) hook {
 func legacyRule(table, name string, r *iptables.Rule) *rule {
 	out := &rule{
 		where: fmt.Sprintf("the rule %q", fmt.Sprintf("-t %s -A %s %s", table, name, r)),
-		match: func(v *view) []header.Box { return v.lower(r) },
+		match: func(v *view) []header.Box { return v.lower(r) }, legacy: r,
 	}
 	if r.Opaque != "" {
 		out.does(seen, "is not understood")

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 
 	"github.com/dwelltrace/dwell/fastpath/header"
+	"github.com/dwelltrace/dwell/fastpath/iptables"
 )
 
 // hook is where a chain is called from.
@@ -30,6 +31,18 @@ type chain struct {
 	// devices are those on which it is, nil if it is on all.
 	devices []string
 	rules   []*rule
+	// calls is where packets of a flow meet it.
+	calls
+}
+
+// calls says from where a chain is called, and what becomes of a packet at its end.
+type calls struct {
+	base  bool // it is called from somewhere
+	layer Layer
+	point Point
+	// first: only a connection's first packet passes it.
+	first bool
+	drops bool
 }
 
 func (c *chain) sees(family header.Family) bool {
@@ -56,6 +69,10 @@ type rule struct {
 	bypasses bool
 	// sources are what the sources of packets may be translated to.
 	sources []sources
+	// legacy is the rule as iptables has it, or nil; nft are its family and its expressions otherwise.
+	legacy *iptables.Rule
+	nft    []attribute
+	family byte
 }
 
 // act is something that a rule does with a packet beside to judge it.

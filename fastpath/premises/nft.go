@@ -209,6 +209,7 @@ func nftChain(m message) *chain {
 	}
 	if hooked, ok := at[unix.NFTA_CHAIN_HOOK]; ok {
 		c.nftHook(m.family, parse(hooked))
+		c.nftCalls(m.family, parse(hooked), at)
 	}
 	if c.hook == before && ip && c.name == "FORWARD" && strings.HasSuffix(c.table, " filter") {
 		c.hook = elsewhere // dwell's jump is its first rule
