@@ -13,6 +13,8 @@
 package approval
 
 import (
+	"reflect"
+
 	"github.com/dwelltrace/dwell/fastpath/diagram"
 	"github.com/dwelltrace/dwell/fastpath/flow"
 	"github.com/dwelltrace/dwell/fastpath/header"
@@ -52,29 +54,87 @@ type Decision struct {
 
 // Policy decides about flows, by what was the case at one moment. It is not modified.
 type Policy struct {
-	in Inputs
 	// closed says why nothing is approved, or is "".
 	closed string
+	host   *scope.Host
+	slots  map[uint16]uint32
+	// bridged says by family whether bridges call iptables.
+	bridged map[header.Family]bool
+	paths   map[pathKey][]path
+	own     map[ownKey]own
+}
+
+// ownKey is a tenant's number and a family.
+type ownKey struct {
+	number uint32
+	family header.Family
+}
+
+// own is a tenant's own rules.
+type own struct {
+	set     *ruleset.Set
+	forward *diagram.Diagram
 }
 
 // New makes a policy.
 func New(in Inputs) *Policy {
-	p := &Policy{in: in}
-	if in.Foreign == nil {
-		p.closed = "the rules of others could not be read"
+	p := &Policy{closed: closed(&in), host: in.Host, slots: in.Slots}
+	if p.closed != "" {
+		return p
+	}
+	p.bridged = map[header.Family]bool{header.V4: in.Foreign.Bridged4, header.V6: in.Foreign.Bridged6}
+	p.paths = pathsOf(in.Foreign)
+	p.own = map[ownKey]own{}
+	if in.Firewall == nil {
+		return p
+	}
+	for _, number := range in.Slots {
+		for _, f := range []header.Family{header.V4, header.V6} {
+			if set, forward, ok := in.Firewall.InForce(number, f); ok {
+				p.own[ownKey{number, f}] = own{set, forward}
+			}
+		}
 	}
 	return p
 }
 
-// Equal reports whether both decide alike about all flows, as far as can be told.
-func (p *Policy) Equal(o *Policy) bool { return p == o }
-
-// Judge decides about a flow, of which these are the two directions.
-func (p *Policy) Judge(_, _ *flow.Flow) Decision {
-	if p.closed != "" {
-		return refused(p.closed)
+// closed says why nothing may be approved.
+func closed(in *Inputs) string {
+	switch {
+	case in.Foreign == nil && in.Unread != nil:
+		return "the host's own rules cannot be read: " + in.Unread.Error()
+	case in.Foreign == nil:
+		return "the host's own rules are not known yet"
+	case in.Foreign.Unread() != "":
+		return in.Foreign.Unread()
+	case in.Foreign.Bypass != "":
+		return in.Foreign.Bypass + " sends packets past FORWARD (a flow table)"
+	case in.Host == nil:
+		return "it is not known yet which devices are whose"
 	}
-	return refused("flows are not judged yet")
+	return ""
+}
+
+// Equal reports whether both decide alike about all flows, as far as can be seen without trying.
+func (p *Policy) Equal(o *Policy) bool {
+	if p == o || p == nil || o == nil {
+		return p == o
+	}
+	return p.closed == o.closed && reflect.DeepEqual(p.slots, o.slots) && reflect.DeepEqual(p.bridged, o.bridged) &&
+		reflect.DeepEqual(p.host, o.host) && equalOwn(p.own, o.own) && equalPaths(p.paths, o.paths)
+}
+
+func equalOwn(a, b map[ownKey]own) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for k, one := range a {
+		other, ok := b[k]
+		if !ok || (one.forward == nil) != (other.forward == nil) || one.set != other.set && !reflect.DeepEqual(one.set, other.set) {
+			return false
+		}
+	}
+	return true
 }
 
 func refused(why string) Decision { return Decision{Reason: flow.Forbidden, Detail: why} }
