@@ -8,8 +8,6 @@
 package bystanders
 
 import (
-	"context"
-
 	"github.com/cilium/ebpf"
 
 	"github.com/dwelltrace/dwell/fastpath/scope"
@@ -68,15 +66,4 @@ func (f *Facts) Why(tenant string) string {
 		return f.Blocked
 	}
 	return f.Tenants[tenant]
-}
-
-// Read reads devices. That there is something in the way is not an error.
-func Read(_ context.Context, _ Options) (*Facts, error) {
-	return &Facts{Blocked: "devices have not been read"}, nil
-}
-
-// Pinned returns the programs, and those of links, that are pinned at paths that match one of the
-// patterns of [path/filepath.Glob], by ID with their names.
-func Pinned(_ ...string) (map[ebpf.ProgramID]string, error) {
-	return map[ebpf.ProgramID]string{}, nil
 }
