@@ -30,6 +30,10 @@ func (w *Writer) Correlator(opts correlate.Options, offset int64) *Correlator {
 		opts.Rules = correlate.Numbers{}
 	}
 	opts.Rules = judged{opts.Rules, w}
+	if opts.FastPath == nil {
+		opts.FastPath = correlate.Numbers{}
+	}
+	opts.FastPath = hastened{opts.FastPath, w}
 	c.Correlator = correlate.New(opts)
 	return c
 }
@@ -44,18 +48,25 @@ func (c *Correlator) Add(ev *event.Event) {
 // introduce records the names of what an event is about if they were never asked for,
 // so that a replay can print the event before its trace is finished.
 func (c *Correlator) introduce(ev *event.Event) {
-	names := &c.w.names
-	if _, known := names.netns[ev.NetNS]; !known {
-		c.w.netnsIs(0, ev.NetNS, c.names.NetNS(ev.NetNS))
-	}
-	if k := (deviceKey{ev.NetNS, ev.IfIndex}); ev.IfIndex != 0 {
-		if _, known := names.devices[k]; !known {
-			c.w.deviceIs(0, k, c.names.Device(k.netns, k.ifindex))
-		}
+	c.introducePlace(event.Place{NetNS: ev.NetNS, IfIndex: ev.IfIndex})
+	if ev.Rewrite.Peer != (event.Place{}) {
+		c.introducePlace(ev.Rewrite.Peer)
 	}
 	if ev.Hook.CodeKind() == event.CodeDropReason {
-		if _, known := names.reasons[ev.Code]; !known {
+		if _, known := c.w.names.reasons[ev.Code]; !known {
 			c.w.reasonIs(0, ev.Code, c.names.DropReason(ev.Code))
+		}
+	}
+}
+
+// introducePlace records the names of a namespace and of a device in it, if there is one.
+func (c *Correlator) introducePlace(at event.Place) {
+	if _, known := c.w.names.netns[at.NetNS]; !known {
+		c.w.netnsIs(0, at.NetNS, c.names.NetNS(at.NetNS))
+	}
+	if k := (deviceKey{at.NetNS, at.IfIndex}); at.IfIndex != 0 {
+		if _, known := c.w.names.devices[k]; !known {
+			c.w.deviceIs(0, k, c.names.Device(k.netns, k.ifindex))
 		}
 	}
 }

@@ -195,6 +195,9 @@ func (d *decoder) nextAround(mask uint64, ev *event.Event) {
 	if mask&changedAction != 0 {
 		d.action(&ev.Action)
 	}
+	if mask&changedRewrite != 0 {
+		d.rewrite(&ev.Rewrite)
+	}
 }
 
 func (d *decoder) action(a *event.Action) {
@@ -205,6 +208,15 @@ func (d *decoder) action(a *event.Action) {
 	if d.version > 4 {
 		a.Place, a.Nanoseconds = event.ActionPlace(d.uint16()), d.uint32()
 	}
+}
+
+func (d *decoder) rewrite(r *event.Rewrite) {
+	for _, to := range [...][]byte{r.Src[:], r.Dst[:], r.To[:], r.From[:]} {
+		copy(to, d.take(len(to)))
+	}
+	r.TTL, r.Flags = d.byte(), event.RewriteFlags(d.byte())
+	r.ID, r.LeaseMilliseconds = d.uint16(), d.uint32()
+	r.Peer = event.Place{NetNS: d.uint32(), IfIndex: d.uint32()}
 }
 
 func (d *decoder) tunnel(t *event.Tunnel) {

@@ -10,7 +10,7 @@
 //
 // # Format
 //
-// A recording begins with the line "dwell recording 5\n", where 5 is the version of
+// A recording begins with the line "dwell recording 6\n", where 6 is the version of
 // the format. Chunks follow, each on its own checksum:
 //
 //	length    4 bytes, little endian, of the contents
@@ -27,7 +27,7 @@
 // of the fields that changed, the difference in time, and those fields. That is about
 // a tenth of its size in memory, for less work than a general compressor would take.
 //
-// Version 4 knew of an action neither place nor duration, nor what rules are called. Version 3 did not know of tenants: of a namespace neither netnsShared nor netnsTenant, of a
+// Version 5 did not know what the fast path made of a packet, nor its reasons. Version 4 knew of an action neither place nor duration, nor what rules are called. Version 3 did not know of tenants: of a namespace neither netnsShared nor netnsTenant, of a
 // device neither its tenant nor whether that is known. Version 2 knew of an event neither peer, ttl, depth, tunnel2 nor action, so that the mask
 // lacked these bits; flags were a byte, in which bits 1 and 5 said that there was a tunnel of
 // VXLAN and that it was over IPv6; a tunnel had no type; and of a device it knew neither type
@@ -74,6 +74,8 @@ const (
 	opRuleIs
 	// opVerdictReasonIs: question, code, name.
 	opVerdictReasonIs
+	// opFastPathReasonIs: question, code, name.
+	opFastPathReasonIs
 )
 
 // The bits that say what an opNetNS holds.

@@ -31,6 +31,7 @@ const (
 	changedOuter
 	changedInner
 	changedAction
+	changedRewrite
 )
 
 // eventFields returns the names of the mask's bits, from the lowest.
@@ -38,6 +39,7 @@ func eventFields() []string {
 	return []string{
 		"hook", "ifindex", "netns", "flags", "skb", "peer", "cpu", "code", "ttl", "type",
 		"id", "seq", "payload_size", "payload", "src", "dst", "depth", "tunnel", "tunnel2", "action",
+		"rewrite",
 	}
 }
 
@@ -70,7 +72,8 @@ func changes(a, b *event.Event) uint64 {
 		bit(a.Depth != b.Depth, changedDepth) |
 		bit(a.Tunnels[0] != b.Tunnels[0], changedOuter) |
 		bit(a.Tunnels[1] != b.Tunnels[1], changedInner) |
-		bit(a.Action != b.Action, changedAction)
+		bit(a.Action != b.Action, changedAction) |
+		bit(a.Rewrite != b.Rewrite, changedRewrite)
 }
 
 // appendEvent appends the record of ev as its difference to prev.
@@ -157,6 +160,19 @@ func appendAround(b []byte, mask uint64, ev *event.Event) []byte {
 		for _, v := range [...]uint32{uint32(a.Deed), uint32(a.Verdict), uint32(a.Reason), a.Tenant, a.Rule, a.To, uint32(a.Place), a.Nanoseconds} {
 			b = binary.AppendUvarint(b, uint64(v))
 		}
+	}
+	if mask&changedRewrite != 0 {
+		b = appendRewrite(b, &ev.Rewrite)
+	}
+	return b
+}
+
+func appendRewrite(b []byte, r *event.Rewrite) []byte {
+	b = append(append(b, r.Src[:]...), r.Dst[:]...)
+	b = append(append(b, r.To[:]...), r.From[:]...)
+	b = append(b, r.TTL, byte(r.Flags))
+	for _, v := range [...]uint32{uint32(r.ID), r.LeaseMilliseconds, r.Peer.NetNS, r.Peer.IfIndex} {
+		b = binary.AppendUvarint(b, uint64(v))
 	}
 	return b
 }

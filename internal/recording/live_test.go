@@ -76,8 +76,11 @@ func traffic(tb testing.TB, r *rand.Rand, n int) []event.Event {
 				ev.Hook, ev.Code = event.KfreeSKB, uint32(2+r.IntN(3))
 			}
 			all = append(all, ev)
-			if r.IntN(8) == 0 {
+			switch r.IntN(12) {
+			case 0:
 				all = append(all, judged(r, ev))
+			case 1:
+				all = append(all, hastened(r, ev))
 			}
 		}
 	}
@@ -92,6 +95,20 @@ func judged(r *rand.Rand, ev event.Event) event.Event {
 	ev.Action = event.Action{
 		Deed: event.Firewall, Verdict: uint16(r.IntN(3)), Reason: uint16(r.IntN(3)), Tenant: uint32(r.IntN(3)),
 		Rule: uint32(r.IntN(4)), Place: event.ActionPlace(1 + r.IntN(3)), Nanoseconds: uint32(r.IntN(2) * 99),
+	}
+	return ev
+}
+
+// hastened returns the event that the fast path's doing something to the packet of ev is.
+func hastened(r *rand.Rand, ev event.Event) event.Event {
+	ev = judged(r, ev)
+	ev.Action.Deed = event.Redirect + event.Deed(r.IntN(3))
+	if ev.Action.Deed == event.Redirect {
+		ev.Action.To = uint32(r.IntN(5))
+		ev.Rewrite = event.Rewrite{Src: ev.Dst, Dst: ev.Src, TTL: uint8(r.IntN(64)), ID: ev.ID, LeaseMilliseconds: uint32(r.IntN(10_000))}
+		if r.IntN(2) == 0 {
+			ev.Rewrite.Peer = event.Place{NetNS: ev.NetNS + uint32(r.IntN(2)), IfIndex: uint32(r.IntN(5))}
+		}
 	}
 	return ev
 }
@@ -164,6 +181,8 @@ func (f *fickle) Rule(tenant, id uint32) trace.Rule {
 
 func (f *fickle) Reason(code uint16) string { return fmt.Sprintf("why-%d-%d", code, f.age/4) }
 
+func (f *fickle) FastPathReason(code uint16) string { return fmt.Sprintf("slow-%d-%d", code, f.age/5) }
+
 func reason(code uint32) string { return fmt.Sprintf("REASON_%d", code) }
 
 // lasting is a resolver whose names never change.
@@ -218,8 +237,9 @@ type agent struct {
 func (a *agent) options(names func(*rand.Rand) correlate.Resolver) correlate.Options {
 	resolver := names(a.r)
 	rules, _ := resolver.(correlate.Rules)
+	fastPath, _ := resolver.(correlate.FastPath)
 	return correlate.Options{
-		Rules:   rules,
+		Rules: rules, FastPath: fastPath,
 		Timeout: 20 * time.Millisecond, Grace: time.Millisecond, MaxOpen: 4 + a.r.IntN(40), MaxEvents: 4 + a.r.IntN(20),
 		HostID: info.HostID, Start: 1e15, Resolver: resolver,
 		Emit: func(t *trace.Trace) { a.batch = append(a.batch, t) },

@@ -22,7 +22,8 @@ type memory struct {
 	reasons map[uint32]string
 	rules   map[ruleKey]trace.Rule
 	// verdictReasons are those of firewalls.
-	verdictReasons map[uint16]string
+	verdictReasons  map[uint16]string
+	fastPathReasons map[uint16]string
 	// The numbers of what was defined. Namespaces and devices are distinguished by their
 	// addresses, as exporters do.
 	netnsIDs   map[*trace.NetNS]uint64
@@ -36,7 +37,7 @@ type deviceKey struct{ netns, ifindex uint32 }
 func newMemory() memory {
 	return memory{
 		netns: map[uint32]*trace.NetNS{}, devices: map[deviceKey]*trace.Device{}, reasons: map[uint32]string{},
-		rules: map[ruleKey]trace.Rule{}, verdictReasons: map[uint16]string{},
+		rules: map[ruleKey]trace.Rule{}, verdictReasons: map[uint16]string{}, fastPathReasons: map[uint16]string{},
 		netnsIDs: map[*trace.NetNS]uint64{}, deviceIDs: map[*trace.Device]uint64{},
 	}
 }

@@ -18,7 +18,8 @@ type names struct {
 	reasons map[uint32]string
 	rules   map[ruleKey]trace.Rule
 	// verdictReasons are those of firewalls.
-	verdictReasons map[uint16]string
+	verdictReasons  map[uint16]string
+	fastPathReasons map[uint16]string
 
 	// questions counts those of the correlator. Answers to later ones are pending, in
 	// the order in which they were given.
@@ -35,7 +36,7 @@ type answer struct {
 func newNames() *names {
 	return &names{
 		netns: map[uint32]*trace.NetNS{}, device: map[deviceKey]*trace.Device{}, reasons: map[uint32]string{},
-		rules: map[ruleKey]trace.Rule{}, verdictReasons: map[uint16]string{},
+		rules: map[ruleKey]trace.Rule{}, verdictReasons: map[uint16]string{}, fastPathReasons: map[uint16]string{},
 	}
 }
 

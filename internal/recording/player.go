@@ -31,6 +31,9 @@ func newPlayer(version int, offset int64, opts correlate.Options, sink Sink) *pl
 	if version > 4 { // a correlator of before did not ask
 		opts.Rules = ruleNames{p.names}
 	}
+	if version > 5 {
+		opts.FastPath = ruleNames{p.names}
+	}
 	opts.Emit = func(t *trace.Trace) { p.batch = append(p.batch, t) }
 	p.correlator = correlate.New(opts)
 	return p
@@ -41,7 +44,7 @@ func (p *player) play(d *decoder) error {
 	for d.more() {
 		op := opcode(d.byte())
 		switch {
-		case op >= opNetNS && op <= opReasonIs, op == opRuleIs, op == opVerdictReasonIs:
+		case op >= opNetNS && op <= opReasonIs, op >= opRuleIs && op <= opFastPathReasonIs:
 			p.name(op, d)
 		case op == opEvent:
 			if err := p.event(d); err != nil {
@@ -165,6 +168,9 @@ func (p *player) name(op opcode, d *decoder) {
 	case opVerdictReasonIs:
 		question, code, name := d.uvarint(), d.uint16(), d.string()
 		n.learn(question, func() { n.verdictReasons[code] = name })
+	case opFastPathReasonIs:
+		question, code, name := d.uvarint(), d.uint16(), d.string()
+		n.learn(question, func() { n.fastPathReasons[code] = name })
 	}
 }
 

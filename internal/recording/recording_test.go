@@ -193,6 +193,18 @@ func drawFields(r *rapid.T, ev *event.Event) {
 			Place: event.ActionPlace(rapid.Uint16().Draw(r, "place")), Nanoseconds: rapid.Uint32().Draw(r, "ns"),
 		}
 	}
+	if rapid.Bool().Draw(r, "rewrite") {
+		address := rapid.Custom(func(r *rapid.T) (a event.Address) {
+			copy(a[:], rapid.SliceOfN(rapid.Byte(), len(a), len(a)).Draw(r, "bytes"))
+			return a
+		})
+		ev.Rewrite = event.Rewrite{
+			Src: address.Draw(r, "src"), Dst: address.Draw(r, "dst"), TTL: rapid.Uint8().Draw(r, "ttl"),
+			To: [6]byte(rapid.SliceOfN(rapid.Byte(), 6, 6).Draw(r, "to")), From: [6]byte{5: rapid.Uint8().Draw(r, "from")},
+			ID: rapid.Uint16().Draw(r, "id"), LeaseMilliseconds: rapid.Uint32().Draw(r, "lease"), Flags: event.RewriteFlags(rapid.Uint8().Draw(r, "flags")),
+			Peer: event.Place{NetNS: rapid.Uint32().Draw(r, "netns"), IfIndex: rapid.Uint32().Draw(r, "ifindex")},
+		}
+	}
 }
 
 // Recording does not change what it records.

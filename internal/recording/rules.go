@@ -30,7 +30,7 @@ func (j judged) Rule(tenant, id uint32) trace.Rule {
 func (j judged) Reason(code uint16) string {
 	name := j.Rules.Reason(code)
 	j.w.names.questions++
-	j.w.verdictReasonIs(j.w.names.questions, code, name)
+	j.w.reasonWordIs(opVerdictReasonIs, j.w.names.verdictReasons, code, name)
 	return name
 }
 
@@ -51,16 +51,30 @@ func (w *Writer) ruleIs(question uint64, k ruleKey, r trace.Rule) {
 	w.sealIfFull()
 }
 
-// verdictReasonIs records an answer, if it is a new one.
-func (w *Writer) verdictReasonIs(question uint64, code uint16, name string) {
-	if old, ok := w.names.verdictReasons[code]; ok && old == name {
+// reasonWordIs records the answer to the last question, if it is a new one.
+func (w *Writer) reasonWordIs(op opcode, answers map[uint16]string, code uint16, name string) {
+	if old, ok := answers[code]; ok && old == name {
 		return
 	}
-	remember(w.names.verdictReasons, code, name)
+	remember(answers, code, name)
 	w.settle()
-	w.chunk = binary.AppendUvarint(append(w.chunk, byte(opVerdictReasonIs)), question)
+	w.chunk = binary.AppendUvarint(append(w.chunk, byte(op)), w.names.questions)
 	w.chunk = appendString(binary.AppendUvarint(w.chunk, uint64(code)), name)
 	w.sealIfFull()
+}
+
+// hastened names reasons of the fast path to the correlator; its answers are counted and recorded.
+type hastened struct {
+	correlate.FastPath
+	w *Writer
+}
+
+// FastPathReason implements [correlate.FastPath].
+func (h hastened) FastPathReason(code uint16) string {
+	name := h.FastPath.FastPathReason(code)
+	h.w.names.questions++
+	h.w.reasonWordIs(opFastPathReasonIs, h.w.names.fastPathReasons, code, name)
+	return name
 }
 
 // nextRule decodes the fields of an opRuleIs after the question.
@@ -85,10 +99,16 @@ func (n ruleNames) Rule(tenant, id uint32) trace.Rule {
 }
 
 // Reason implements [correlate.Rules].
-func (n ruleNames) Reason(code uint16) string {
+func (n ruleNames) Reason(code uint16) string { return n.word(n.verdictReasons, code) }
+
+// FastPathReason implements [correlate.FastPath].
+func (n ruleNames) FastPathReason(code uint16) string { return n.word(n.fastPathReasons, code) }
+
+// word answers the next question.
+func (n *names) word(answers map[uint16]string, code uint16) string {
 	n.ask()
-	if _, known := n.verdictReasons[code]; !known {
+	if _, known := answers[code]; !known {
 		n.settle()
 	}
-	return n.verdictReasons[code]
+	return answers[code]
 }

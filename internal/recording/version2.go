@@ -16,7 +16,10 @@ const mask2 = 1 << 15
 
 // mask decodes the mask of an event.
 func (d *decoder) mask() uint64 {
-	if d.version > 2 {
+	switch {
+	case d.version > 5:
+		return d.upTo(changedRewrite<<1 - 1)
+	case d.version > 2:
 		return d.upTo(changedAction<<1 - 1)
 	}
 	// Its bits were hook, ifindex, netns, flags, skb; cpu, code; type, id, seq,

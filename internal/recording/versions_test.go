@@ -140,6 +140,53 @@ func TestVersion4(t *testing.T) {
 	}
 }
 
+// A recording of the fifth version, which did not know what the fast path made of a packet, gives the
+// rest: what was done, and the words for it that a firewall had.
+func TestVersion5(t *testing.T) {
+	f, err := os.Open("testdata/version5.dwell")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	in, err := recording.Open("version5.dwell", f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	acts, words := 0, 0
+	summary, err := in.Replay(recording.Sink{
+		Event: func(ev *event.Event, _ correlate.Resolver) error {
+			if !ev.Hook.Acts() {
+				return nil
+			}
+			acts++
+			n := uint32(ev.Action.Verdict)
+			want := event.Action{
+				Deed: event.Deed(1 + n%4), Verdict: uint16(n), Reason: uint16(2 * n), Tenant: 3 * n, Rule: 4 * n, To: 5 * n,
+				Place: event.ActionPlace(1 + n%3), Nanoseconds: 6 * n,
+			}
+			if ev.Action != want || ev.Rewrite != (event.Rewrite{}) {
+				t.Errorf("action %+v, want %+v; rewritten as %+v", ev.Action, want, ev.Rewrite)
+			}
+			return nil
+		},
+		Traces: func(traces []*trace.Trace) error {
+			for _, tr := range traces {
+				for _, s := range tr.Spans {
+					for _, e := range s.Events {
+						if strings.HasPrefix(e.Text(trace.AttrFirewallReason), "why-") && strings.HasPrefix(e.Text(trace.AttrRuleUUID), "rule-") {
+							words++
+						}
+					}
+				}
+			}
+			return nil
+		},
+	})
+	if err != nil || acts == 0 || words == 0 || summary.Traces == 0 {
+		t.Errorf("%d of %d events are actions, %d firewall's words, %d traces, error %v", acts, summary.Events, words, summary.Traces, err)
+	}
+}
+
 // Whose everything was is replayed: the traces are the same, and so are their views.
 func TestTenantsAreReplayed(t *testing.T) {
 	owners := func(tr *trace.Trace) (all []trace.NetNS, devices []trace.Device) {

@@ -55,6 +55,8 @@ type Object struct {
 	Peer *Place `json:"peer,omitempty"`
 	// Action is what was done to the packet, where the hook says that something was.
 	Action *Action `json:"action,omitempty"`
+	// Rewrite is what the packet became, if the fast path sent it on.
+	Rewrite *Rewrite `json:"rewrite,omitempty"`
 }
 
 // Place is a network device.
@@ -129,10 +131,7 @@ func ObjectOf(ev *event.Event, hook event.HookInfo, names correlate.Resolver) Ob
 		o.Tunnels = append(o.Tunnels, outerOf(t))
 	}
 	if ev.Flags.Has(event.Paired) {
-		o.Peer = &Place{
-			NetNS: ev.Peer.NetNS, NetNSName: names.NetNS(ev.Peer.NetNS).Name, IfIndex: ev.Peer.IfIndex,
-			Interface: names.Device(ev.Peer.NetNS, ev.Peer.IfIndex).Name,
-		}
+		o.Peer = placeOf(ev.Peer, names)
 	}
 	if hook.Acts {
 		a := ev.Action
@@ -140,8 +139,16 @@ func ObjectOf(ev *event.Event, hook event.HookInfo, names correlate.Resolver) Ob
 		if a.Place != event.NoPlace {
 			o.Action.Place = a.Place.String()
 		}
+		o.Rewrite = rewriteOf(&ev.Rewrite, names)
 	}
 	return o
+}
+
+func placeOf(p event.Place, names correlate.Resolver) *Place {
+	return &Place{
+		NetNS: p.NetNS, NetNSName: names.NetNS(p.NetNS).Name, IfIndex: p.IfIndex,
+		Interface: names.Device(p.NetNS, p.IfIndex).Name,
+	}
 }
 
 // outerOf describes a tunnel. Some types have no addresses.

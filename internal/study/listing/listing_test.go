@@ -235,12 +235,14 @@ func TestJSONOfAllFields(t *testing.T) {
 	ev.Peer = event.Place{NetNS: ev.NetNS, IfIndex: ev.IfIndex}
 	ev.Tunnels = [event.MaxTunnels]event.Tunnel{{Type: event.PPPoE, ID: 7}, {Type: event.GRE, Src: ev.Src, Dst: ev.Dst, ID: 8}}
 	ev.Action = event.Action{Deed: event.Fallback, Verdict: 1, Reason: 2, Tenant: 3, Rule: 4, To: 5, Place: event.AtTC, Nanoseconds: 6}
+	ev.Rewrite = event.Rewrite{Src: ev.Dst, Dst: ev.Src, TTL: 62, ID: 9, To: [6]byte{2, 5: 1}, From: [6]byte{2, 5: 2}, LeaseMilliseconds: 950, Flags: event.RewriteDecapsulated, Peer: ev.Peer}
 	line := string(listing.JSON(event.All())(nil, &ev, l))
 	for _, want := range []string{
 		`"hook":"acted"`, `"flags":["paired","other_host"]`, `"depth":3,"ttl":63`,
 		`"tunnels":[{"type":"pppoe","id":7},{"src":"10.0.0.1","dst":"10.0.0.2","type":"gre","id":8}]`,
 		`"peer":{"netns":4026532699,"netns_name":"netns-4026532699","ifindex":2,"interface":"veth0"}`,
 		`"action":{"deed":"fallback","verdict":1,"reason":2,"tenant":3,"rule":4,"to":5,"place":"tc","duration_ns":6}`,
+		`"rewrite":{"src":"10.0.0.2","dst":"10.0.0.1","id":9,"ttl":62,"src_mac":"02:00:00:00:00:02","dst_mac":"02:00:00:00:00:01","tunnel":"decapsulated","lease_ms":950,"peer":{"netns":4026532699,`,
 	} {
 		if !strings.Contains(line, want) {
 			t.Errorf("no %s in %s", want, line)
