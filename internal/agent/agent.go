@@ -40,8 +40,8 @@ type Agent struct {
 	inventory *inventory.Inventory
 	watcher   *scopeWatcher
 	blamer    *blamer
-	// sharing is set while the firewalls' programs write into the tracer's ring.
-	sharing    bool
+	// sharing are those whose programs write into the tracer's ring.
+	sharing    []sharer
 	tunnels    *tunnelWatcher
 	correlator correlator
 	resolver   resolver
@@ -147,24 +147,6 @@ func (a *Agent) start() (err error) {
 	return a.share()
 }
 
-// share has the firewalls' programs write into the tracer's ring.
-func (a *Agent) share() error {
-	if a.opts.Firewall == nil {
-		return nil
-	}
-	a.sharing = true
-	err := a.opts.Firewall.SetTracing(a.tracer.Shared())
-	if err == nil {
-		return nil
-	}
-	err = fmt.Errorf("have the firewall's programs say what they do: %w", err)
-	if a.opts.WithoutFirewall == nil {
-		return err
-	}
-	a.opts.WithoutFirewall(err)
-	return nil
-}
-
 // correlate makes the correlator, recorded if there is a recording.
 func (a *Agent) correlate() {
 	opts := correlate.Options{
@@ -177,6 +159,7 @@ func (a *Agent) correlate() {
 		OwnRoot:  a.opts.OwnRoot,
 		Resolver: a.resolver,
 		Rules:    a.rules(),
+		FastPath: a.opts.FastPath,
 		Emit:     func(t *trace.Trace) { a.batch = append(a.batch, finished{t, a.gate.refused}) },
 		Closing:  a.gate.closing,
 	}
@@ -243,11 +226,7 @@ func (a *Agent) release() error {
 	if a.tracer == nil {
 		return nil
 	}
-	var err error
-	if a.sharing {
-		a.sharing, err = false, a.opts.Firewall.SetTracing(nil)
-	}
-	return errors.Join(err, a.tracer.Close())
+	return errors.Join(a.unshare(), a.tracer.Close())
 }
 
 // resolver names devices from the inventory and drop reasons from the kernel's types.

@@ -3,8 +3,6 @@
 package agent
 
 import (
-	"github.com/cilium/ebpf"
-
 	"github.com/dwelltrace/dwell/correlate"
 	"github.com/dwelltrace/dwell/correlate/event"
 )
@@ -12,9 +10,7 @@ import (
 // Firewall is what an agent asks of the firewalls of tenants.
 type Firewall interface {
 	correlate.Rules
-	// SetTracing has the firewalls' programs say in the tracer's ring what they do to packets,
-	// or with nil no more. See [bpf.Tracer.Shared].
-	SetTracing(shared map[string]*ebpf.Map) error
+	sharer
 	// Explain says which rule in iptables is why the packet died that ev says has died in
 	// FORWARD, and false if it was no tenant's or if that cannot be told at all. It must answer
 	// at once.

@@ -60,6 +60,11 @@ type Options struct {
 	// WithoutFirewall, if set, is called with the reason why the firewalls' programs do not say
 	// what they do, and tracing continues without that; if nil, it is an error of Start.
 	WithoutFirewall func(error)
+	// FastPath says in traces what the fast path does, or is nil. WithoutFastPath, if set, is called
+	// with the reason why its programs do not, and tracing continues without that; if nil, it
+	// is an error of Start.
+	FastPath        FastPath
+	WithoutFastPath func(error)
 	// HostID identifies the host, as the attribute host.id does. With what distinguishes
 	// clones, see spanHost, it makes span IDs unique among hosts.
 	HostID string

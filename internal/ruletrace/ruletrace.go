@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package ruletrace says in traces what the firewalls of tenants do: it names the rules whose
-// numbers programs write into the tracer's ring, and finds the rule in iptables that dropped a
-// packet.
+// Package ruletrace says in traces what the firewalls of tenants and their fast path do: it names
+// the rules and reasons whose numbers programs write into the tracer's ring, and finds the rule in
+// iptables that dropped a packet.
 //
-// The firewall knows nothing of traces and the tracing nothing of rules, so that each is tested
+// Firewall and fast path know nothing of traces and the tracing nothing of rules, so that each is tested
 // and fails alone; this package is where they meet.
 package ruletrace
 

@@ -23,11 +23,16 @@ type Counts struct {
 	Other map[trace.Outcome]uint64
 	// Duplicates is the number of replies delivered after the first.
 	Duplicates uint64
+	// Fast is the number of pings of which the fast path took a packet, and Slow how many packets
+	// it left to the kernel, by reason.
+	Fast uint64
+	Slow map[string]uint64
 }
 
 // Add counts a trace.
 func (p *Counts) Add(t *trace.Trace) {
 	p.Duplicates += uint64(t.Duplicates)
+	p.addFastPath(t)
 	switch t.Outcome {
 	case trace.Complete:
 		p.Complete++
@@ -37,6 +42,20 @@ func (p *Counts) Add(t *trace.Trace) {
 		count(&p.Incomplete, t.Cause)
 	default:
 		count(&p.Other, t.Outcome)
+	}
+}
+
+// addFastPath counts what the fast path did.
+func (p *Counts) addFastPath(t *trace.Trace) {
+	if t.TookFastPath() {
+		p.Fast++
+	}
+	for i := range t.Spans {
+		for k := range t.Spans[i].Events {
+			if e := &t.Spans[i].Events[k]; e.Name == trace.EventFallback {
+				count(&p.Slow, e.Text(trace.AttrFastPathReason))
+			}
+		}
 	}
 }
 
@@ -55,11 +74,12 @@ func (p Counts) Pings() uint64 {
 // Clone returns a copy that does not change when p does.
 func (p Counts) Clone() Counts {
 	p.Dropped, p.Incomplete, p.Other = maps.Clone(p.Dropped), maps.Clone(p.Incomplete), maps.Clone(p.Other)
+	p.Slow = maps.Clone(p.Slow)
 	return p
 }
 
 // String returns the counts on one line. Outcomes other than complete, dropped and
-// incomplete are there if a ping had them:
+// incomplete are there if a ping had them, and so is the fast path:
 //
 //	9 pings: 6 complete, 1 dropped (NETFILTER_DROP: 1), 1 incomplete (no_reply: 1), 1 expired, 2 duplicate replies
 func (p Counts) String() string {
@@ -72,16 +92,23 @@ func (p Counts) String() string {
 	if p.Duplicates > 0 {
 		fmt.Fprintf(&b, ", %d duplicate replies", p.Duplicates)
 	}
+	if p.Fast > 0 {
+		fmt.Fprintf(&b, ", %d by the fast path", p.Fast)
+	}
 	return b.String()
 }
 
-// Notes returns a sentence about each outcome that a reader may not expect.
+// Notes returns a sentence about each outcome that a reader may not expect, and about packets
+// that did not take the fast path although there is one.
 func (p Counts) Notes() []string {
 	var notes []string
 	for _, o := range slices.Sorted(maps.Keys(p.Other)) {
 		if m := o.Meaning(); m != "" {
 			notes = append(notes, o.String()+": "+m)
 		}
+	}
+	if len(p.Slow) > 0 {
+		notes = append(notes, byReason("packets left to the kernel by the fast path", p.Slow))
 	}
 	return notes
 }
