@@ -116,7 +116,49 @@ type plainBench struct {
 		V4 plainKey4
 		_  [24]byte
 	}
-	_    [4]byte
+	Outer struct {
+		_    structs.HostLayout
+		Pad  uint16
+		Macs [12]uint8
+		Type uint16
+		Ip   struct {
+			_          structs.HostLayout
+			VersionIhl uint8
+			Tos        uint8
+			Length     uint16
+			Id         uint16
+			Fragment   uint16
+			Ttl        uint8
+			Proto      uint8
+			Check      uint16
+			Src        uint32
+			Dst        uint32
+		}
+		Sport  uint16
+		Dport  uint16
+		Length uint16
+		Check  uint16
+		Flags  uint32
+		Vni    uint32
+	}
+	Conn struct {
+		_   structs.HostLayout
+		Dir [2]struct {
+			_     structs.HostLayout
+			Node  [2]uint64
+			Tuple struct {
+				_      structs.HostLayout
+				Src    [4]uint32
+				Sport  uint16
+				Family uint16
+				Dst    [4]uint32
+				Dport  uint16
+				Proto  uint8
+				Dir    uint8
+			}
+		}
+		Status uint64
+	}
 	Made uint64
 }
 
@@ -162,8 +204,9 @@ const (
 type plainDeviceRole uint32
 
 const (
-	plainDeviceRoleDEVICE_PORT plainDeviceRole = 1
-	plainDeviceRoleDEVICE_NIC  plainDeviceRole = 2
+	plainDeviceRoleDEVICE_PORT   plainDeviceRole = 1
+	plainDeviceRoleDEVICE_NIC    plainDeviceRole = 2
+	plainDeviceRoleDEVICE_TUNNEL plainDeviceRole = 3
 )
 
 type plainDirection uint32
@@ -214,11 +257,13 @@ type plainFlow struct {
 		MarkIn     uint32
 		Mark       uint32
 		Priority   uint32
+		Vni        uint32
+		Hash       uint32
 		OuterLen   uint16
 		Pad        uint16
 		Outer      [72]uint8
+		Pad2       uint32
 	}
-	_ [4]byte
 }
 
 type plainFlowArgs struct {
@@ -279,7 +324,7 @@ type plainNote struct {
 	_        structs.HostLayout
 	Skb      uint64
 	Any      uint64
-	Conn     uint64
+	Tracked  uint64
 	Ifindex  uint32
 	Route    uint32
 	Mark     uint32
@@ -292,6 +337,8 @@ type plainNote struct {
 	Partial  uint8
 	V6       uint8
 	Port     uint8
+	Tunneled uint8
+	_        [3]byte
 	Shape    struct {
 		_       structs.HostLayout
 		Proto   uint32
@@ -338,6 +385,31 @@ type plainNote struct {
 		}
 		_   [20]byte
 		End uint32
+	}
+	Outer struct {
+		_    structs.HostLayout
+		Pad  uint16
+		Macs [12]uint8
+		Type uint16
+		Ip   struct {
+			_          structs.HostLayout
+			VersionIhl uint8
+			Tos        uint8
+			Length     uint16
+			Id         uint16
+			Fragment   uint16
+			Ttl        uint8
+			Proto      uint8
+			Check      uint16
+			Src        uint32
+			Dst        uint32
+		}
+		Sport  uint16
+		Dport  uint16
+		Length uint16
+		Check  uint16
+		Flags  uint32
+		Vni    uint32
 	}
 	_ [4]byte
 }
@@ -443,14 +515,59 @@ type plainRun struct {
 		Dport   uint16
 		_       [2]byte
 	}
+	Outer struct {
+		_    structs.HostLayout
+		Pad  uint16
+		Macs [12]uint8
+		Type uint16
+		Ip   struct {
+			_          structs.HostLayout
+			VersionIhl uint8
+			Tos        uint8
+			Length     uint16
+			Id         uint16
+			Fragment   uint16
+			Ttl        uint8
+			Proto      uint8
+			Check      uint16
+			Src        uint32
+			Dst        uint32
+		}
+		Sport  uint16
+		Dport  uint16
+		Length uint16
+		Check  uint16
+		Flags  uint32
+		Vni    uint32
+	}
+	_    [4]byte
+	Conn struct {
+		_   structs.HostLayout
+		Dir [2]struct {
+			_     structs.HostLayout
+			Node  [2]uint64
+			Tuple struct {
+				_      structs.HostLayout
+				Src    [4]uint32
+				Sport  uint16
+				Family uint16
+				Dst    [4]uint32
+				Dport  uint16
+				Proto  uint8
+				Dir    uint8
+			}
+		}
+		Status uint64
+	}
 	Now      uint64
 	Start    uint64
 	Ifindex  uint32
+	Vni      uint32
 	Reason   plainReason
 	Foretold bool
 	Partial  bool
 	Recorded bool
-	_        [5]byte
+	_        [1]byte
 }
 
 type plainSetting struct {

@@ -16,6 +16,8 @@ struct bench {
 	struct shape shape;
 	union key key;
 	union key back;
+	struct outer outer;
+	struct conn conn;
 	__u64 made; /* entries that this CPU has made */
 };
 
@@ -26,10 +28,14 @@ struct {
 	__type(value, struct bench);
 } benches SEC(".maps");
 
+enum { NOTHING = -1 };
+
+static __noinline int into_tunnel(struct __sk_buff *ctx);
+
 static __always_inline bool is_multicast(const __u8 *mac) { return mac[0] & 1; }
 
 /* Where the kernel sends a routed packet: include/net/route.h:rt_nexthop, ip6_route.h:rt6_nexthop */
-static __always_inline bool read_next_hop(struct __sk_buff *ctx, struct rewrite *w, bool v6)
+static __always_inline bool read_next_hop(struct __sk_buff *ctx, struct rewrite *w, const __be32 *dst_address, bool v6)
 {
 	unsigned long dst = SKB(ctx)->_skb_refdst & DST_PTRMASK;
 
@@ -44,13 +50,13 @@ static __always_inline bool read_next_hop(struct __sk_buff *ctx, struct rewrite 
 			for (int i = 0; i < 4; i++)
 				w->next_hop[i] = rt->rt6i_gateway.in6_u.u6_addr32[i];
 		} else {
-			__builtin_memcpy(w->next_hop, w->dst, sizeof(w->next_hop));
+			__builtin_memcpy(w->next_hop, dst_address, sizeof(w->next_hop));
 		}
 	} else {
 		struct rtable *rt = CAST(struct rtable, (void *)dst);
 
 		w->next_family = AF_INET;
-		w->next_hop[0] = w->dst[0];
+		w->next_hop[0] = dst_address[0];
 		if (rt->rt_gw_family == AF_INET) {
 			w->next_hop[0] = rt->rt_gw4;
 		} else if (rt->rt_gw_family == AF_INET6) {
@@ -63,8 +69,34 @@ static __always_inline bool read_next_hop(struct __sk_buff *ctx, struct rewrite 
 	return true;
 }
 
+/* Keeps the headers of the tunnel in which the packet came. */
+static __always_inline void keep_from(struct rewrite *w, const struct note *n)
+{
+	w->flags |= FLOW_DECAPSULATED;
+	w->outer_len = TUNNEL_HLEN;
+	keep_inner((struct outer *)w->outer, &n->outer);
+}
+
+/* Keeps those of the tunnel into which it was put. The frame's MACs are not of a neighbour that the kernel
+ * would be asked for.
+ */
+static __always_inline enum reason keep_to(struct __sk_buff *ctx, struct bench *b, const struct note *n, bool routed)
+{
+	struct rewrite *w = &b->flow.rewrite;
+
+	if (n->vni || (!routed && !same_macs(w->macs_in, w->macs_out)))
+		return REASON_DIFFERS;
+	w->flags |= FLOW_ENCAPSULATED;
+	w->tos = n->shape.tos;
+	w->vni = vni_of(&b->outer);
+	w->hash = ctx->hash;
+	w->outer_len = TUNNEL_HLEN;
+	keep_outer((struct outer *)w->outer, &b->outer);
+	return read_next_hop(ctx, w, &b->outer.ip.dst, false) ? FAST : REASON_NEXT_HOP;
+}
+
 /* Fills in what the difference between the packet as it arrived and as it leaves looks like. */
-static __always_inline enum reason derive(struct __sk_buff *ctx, const struct note *n, struct bench *b, const struct device *dev, bool v6)
+static __always_inline enum reason derive(struct __sk_buff *ctx, const struct note *n, struct bench *b, const struct device *dev, __u32 offset, bool v6)
 {
 	struct rewrite *w = &b->flow.rewrite;
 	const struct front *f = &b->front;
@@ -96,11 +128,15 @@ static __always_inline enum reason derive(struct __sk_buff *ctx, const struct no
 		w->priority = 0;
 	if (is_multicast(f->macs))
 		return REASON_NEXT_HOP;
+	if (n->vni)
+		keep_from(w, n);
+	if (offset)
+		return keep_to(ctx, b, n, ttl);
 	if (!ttl)
 		return same_macs(w->macs_in, w->macs_out) ? FAST : REASON_DIFFERS;
 	if (dev->role == DEVICE_PORT)
 		return FAST;
-	if (!read_next_hop(ctx, w, v6))
+	if (!read_next_hop(ctx, w, w->dst, v6))
 		return REASON_NEXT_HOP;
 	__builtin_memset(w->macs_out, 0, sizeof(w->macs_out));
 	return FAST;
@@ -109,18 +145,18 @@ static __always_inline enum reason derive(struct __sk_buff *ctx, const struct no
 /* Whether the rewrite makes of the packet that arrived exactly the one that leaves: the checksum, which only
  * what is understood has changed, tells of the bytes that are not compared.
  */
-static __always_inline bool foretells(struct __sk_buff *ctx, const struct note *n, struct bench *b, const struct rewrite *w, bool v6)
+static __always_inline bool foretells(struct __sk_buff *ctx, const struct note *n, struct bench *b, const struct rewrite *w, __u32 offset, bool v6)
 {
 	const __u64 *told = (void *)&b->told, *is = (void *)&b->front;
 	bool partial = summed(ctx) == CHECKSUM_PARTIAL;
 	__u32 len = w->flags & FLOW_ROUTED ? ETH_HLEN + n->shape.length : n->len;
 	__u64 differ = 0;
 
-	if (partial != n->partial || ctx->len != len)
+	if (partial != n->partial || ctx->len - offset != len)
 		return false;
 	b->told = n->front;
 	rewrite_front(&b->told, &n->shape, w, partial, v6);
-	if (w->next_family)
+	if (w->next_family && !offset)
 		__builtin_memcpy(b->told.macs, b->front.macs, sizeof(b->told.macs));
 #pragma unroll
 	for (__u32 i = 0; i < sizeof(struct front) / sizeof(__u64); i++)
@@ -129,13 +165,11 @@ static __always_inline bool foretells(struct __sk_buff *ctx, const struct note *
 }
 
 /* Fills in the connection, and how long it may be relied on. */
-static __always_inline enum reason read_track(struct __sk_buff *ctx, const struct note *n, struct bench *b, __u32 *lease, bool v6)
+static __always_inline enum reason read_track(const struct note *n, struct bench *b, __u64 tracked, __u32 *lease, bool v6)
 {
-	__u64 tracked = SKB(ctx)->_nfct;
 	__u32 info = tracked & CT_INFO_MASK;
 	struct flow *f = &b->flow;
 	enum reason reason;
-	struct conn c;
 	__s32 left;
 
 	tracked &= ~(__u64)CT_INFO_MASK;
@@ -147,8 +181,8 @@ static __always_inline enum reason read_track(struct __sk_buff *ctx, const struc
 		return REASON_STATE;
 	f->conn = tracked;
 	f->rewrite.flags |= FLOW_TRACKED | (info == CT_INFO_REPLY ? FLOW_REPLY : 0);
-	if (!read_conn(&c, tracked) ||
-	    !conn_is(&c, source(&n->front, v6), destination(&n->front, v6), &n->shape, &f->rewrite, v6))
+	if (!read_conn(&b->conn, tracked) ||
+	    !conn_is(&b->conn, source(&n->front, v6), destination(&n->front, v6), &n->shape, &f->rewrite, v6))
 		return REASON_STATE;
 	reason = check_extensions(tracked);
 	if (reason)
@@ -271,7 +305,7 @@ static __always_inline enum reason compare(struct __sk_buff *ctx, const struct n
 		flow->approval = 0;
 	if (flow->approval == set->approval)
 		return FAST;
-	back_key(&b->back, &flow->rewrite, n->shape.proto, 0, v6);
+	back_key(&b->back, &flow->rewrite, n->shape.proto, v6);
 	back = find_flow(&b->back, v6);
 	if (back && answers(b, flow, back, set->agreed, v6))
 		ask(b, flow, back, now, v6);
@@ -280,7 +314,7 @@ static __always_inline enum reason compare(struct __sk_buff *ctx, const struct n
 
 /* What the packet teaches. */
 static __always_inline enum reason learn(struct __sk_buff *ctx, const struct note *n, struct bench *b, const struct device *dev,
-					 const struct setting *set, bool v6)
+					 const struct setting *set, __u32 offset, bool v6)
 {
 	__u64 now = bpf_jiffies64();
 	__u32 lease = set->lease;
@@ -291,9 +325,9 @@ static __always_inline enum reason learn(struct __sk_buff *ctx, const struct not
 	__builtin_memset(&b->shape, 0, sizeof(b->shape));
 	if (epoch_at(EPOCH_ANY) != n->any || route_generation(ctx, v6) != n->route)
 		return REASON_CHANGED;
-	if (read_front(ctx, &b->front, &b->shape, v6) && (v6 ? b->front.v6.ip.hops : b->front.v4.ip.ttl) > 1)
+	if (read_front(ctx, &b->front, &b->shape, offset, v6) && (v6 ? b->front.v6.ip.hops : b->front.v4.ip.ttl) > 1)
 		return REASON_DIFFERS;
-	reason = derive(ctx, n, b, dev, v6) ?: read_track(ctx, n, b, &lease, v6);
+	reason = derive(ctx, n, b, dev, offset, v6) ?: read_track(n, b, offset ? n->tracked : SKB(ctx)->_nfct, &lease, v6);
 	__builtin_memset(&b->key, 0, sizeof(b->key));
 	key_of(&b->key, n->ifindex, &n->front, &n->shape, n->vni, v6);
 	if (reason)
@@ -301,7 +335,7 @@ static __always_inline enum reason learn(struct __sk_buff *ctx, const struct not
 	b->flow.slot = n->port ? n->slot : dev->slot;
 	b->flow.other = n->port && dev->role == DEVICE_PORT ? dev->slot : 0;
 	flow = find_flow(&b->key, v6);
-	if (!foretells(ctx, n, b, &b->flow.rewrite, v6)) {
+	if (!foretells(ctx, n, b, &b->flow.rewrite, offset, v6)) {
 		if (!flow)
 			return REASON_DIFFERS;
 		flow->ended = REASON_DIFFERS;
@@ -337,34 +371,79 @@ static __always_inline void count_learning(const struct note *n, const struct be
 		counts->unlearnt[reason]++;
 }
 
-static __always_inline int at_egress(struct __sk_buff *ctx, bool v6)
+/* A noted packet that leaves by a device of ours. Returns the slot of the tenant whose flow it has taught, or
+ * NOTHING.
+ */
+static __always_inline int left(struct __sk_buff *ctx, struct note *n, struct bench *b, const struct device *dev, __u32 offset, bool v6)
 {
 	const struct setting *set = settings_now();
+	enum reason reason;
+
+	if (!set || n->ifindex == ctx->ifindex || (!n->port && dev->role != DEVICE_PORT))
+		return NOTHING;
+	if (dev->role == DEVICE_PORT && mode_of(dev->slot) == MODE_OFF)
+		return NOTHING;
+	reason = learn(ctx, n, b, dev, set, offset, v6);
+	count_learning(n, b, reason);
+	if (reason && reason < REASONS)
+		tell(set, &b->key, reason, v6);
+	return reason && reason < REASONS ? NOTHING : b->flow.slot;
+}
+
+/* A noted packet that leaves in a tunnel. */
+static __noinline int into_tunnel(struct __sk_buff *ctx)
+{
+	struct bench *b = bpf_map_lookup_elem(&benches, &(__u32){0});
+	const struct setting *set = settings_now();
+	__u32 index = ctx->ifindex;
+	const struct device *dev = bpf_map_lookup_elem(&devices, &index);
+	struct note *n = find_note(ctx);
+
+	if (!n || !b || !set || !dev || !load_outer(ctx, &b->outer) || !is_tunnel(ctx, &b->outer, set->ports))
+		return NOTHING;
+	n->skb = 0;
+	return n->v6 ? left(ctx, n, b, dev, TUNNEL_HLEN, true) : left(ctx, n, b, dev, TUNNEL_HLEN, false);
+}
+
+static __always_inline int leaving(struct __sk_buff *ctx, bool v6)
+{
 	__u32 index = ctx->ifindex;
 	struct note *n = find_note(ctx);
 	const struct device *dev;
-	enum reason reason;
 	struct bench *b;
 
-	if (!n || !set || n->v6 != v6)
-		return TC_NEXT;
+	if (!n)
+		return NOTHING;
 	if (!TRACED && is_echo(n->shape.proto))
 		bpf_tail_call(ctx, &traced, SLOT_EGRESS);
 	dev = bpf_map_lookup_elem(&devices, &index);
 	b = bpf_map_lookup_elem(&benches, &(__u32){0});
+	if (!dev || !b || dev->flags & DEVICE_BLOCKED) {
+		n->skb = 0;
+		return NOTHING;
+	}
+	if (n->tunneled && dev->role == DEVICE_NIC)
+		return into_tunnel(ctx);
+	/* Where it enters the tunnel, the kernel forgets that it was received, and its connection. */
+	if (n->v6 != v6 || !CAST(struct sk_buff, ctx)->skb_iif) {
+		n->skb = 0;
+		return NOTHING;
+	}
+	if (dev->role == DEVICE_TUNNEL) {
+		n->tracked = SKB(ctx)->_nfct;
+		n->tunneled = 1;
+		return NOTHING;
+	}
 	n->skb = 0;
-	if (!dev || !b || dev->flags & DEVICE_BLOCKED || !CAST(struct sk_buff, ctx)->skb_iif)
-		return TC_NEXT;
-	if (n->ifindex == index || (!n->port && dev->role != DEVICE_PORT))
-		return TC_NEXT;
-	if (dev->role == DEVICE_PORT && mode_of(dev->slot) == MODE_OFF)
-		return TC_NEXT;
-	reason = learn(ctx, n, b, dev, set, v6);
-	count_learning(n, b, reason);
-	if (reason && reason < REASONS)
-		tell(set, &b->key, reason, v6);
-	else
-		record_learn(ctx, b->flow.slot);
+	return left(ctx, n, b, dev, 0, v6);
+}
+
+static __always_inline int at_egress(struct __sk_buff *ctx, bool v6)
+{
+	int taught = leaving(ctx, v6);
+
+	if (taught != NOTHING)
+		record_learn(ctx, taught);
 	return TC_NEXT;
 }
 

@@ -50,12 +50,12 @@ static __always_inline void key_of(union key *k, __u32 ifindex, const struct fro
 }
 
 /* The key of what answers a packet that was treated so. */
-static __always_inline void back_key(union key *k, const struct rewrite *w, __u32 proto, __u32 vni, bool v6)
+static __always_inline void back_key(union key *k, const struct rewrite *w, __u32 proto, bool v6)
 {
 	bool echo = is_echo(proto);
 
 	fill_key(k, w->out, w->dst, w->src, echo ? w->sport : w->dport, echo ? other_echo(w->dport, v6) : w->sport,
-		 vni << 8 | proto, v6);
+		 w->vni << 8 | proto, v6);
 }
 
 static __always_inline struct flow *find_flow(const union key *k, bool v6)

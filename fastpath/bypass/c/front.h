@@ -92,12 +92,14 @@ struct shape {
 	__be16 dport;
 };
 
-/* Copies the frame's first bytes: all that a TCP packet's headers need, or all that there are. */
-static __always_inline bool load_front(struct __sk_buff *ctx, struct front *f, bool v6)
+/* Copies the frame's first bytes: all that a TCP packet's headers need, or all that there are. The frame
+ * begins at an offset if it is in a tunnel.
+ */
+static __always_inline bool load_front(struct __sk_buff *ctx, struct front *f, __u32 offset, bool v6)
 {
 	__u32 full = ETH_HLEN + (v6 ? sizeof(struct front6) : sizeof(struct front4));
 	__u32 least = full - TCP_HLEN + UDP_HLEN;
-	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	void *data = (void *)(long)ctx->data + offset, *end = (void *)(long)ctx->data_end;
 
 	if (data + full <= end) {
 		__builtin_memcpy(f->macs, data, full);
@@ -105,15 +107,16 @@ static __always_inline bool load_front(struct __sk_buff *ctx, struct front *f, b
 	}
 	if (data + least <= end) {
 		__builtin_memcpy(f->macs, data, least);
-		if (ctx->len < full)
+		if (ctx->len < offset + full)
 			return true;
 	}
-	if (ctx->len >= full)
-		return !bpf_skb_load_bytes(ctx, 0, f->macs, full);
-	return ctx->len >= least && !bpf_skb_load_bytes(ctx, 0, f->macs, least);
+	if (ctx->len >= offset + full)
+		return !bpf_skb_load_bytes(ctx, offset, f->macs, full);
+	return ctx->len >= offset + least && !bpf_skb_load_bytes(ctx, offset, f->macs, least);
 }
 
-static __always_inline bool sum_is_right(const struct ipv4 *ip)
+/* The sum of the header's 16-bit words in one's complement, folded. */
+static __always_inline __u32 header_sum(const struct ipv4 *ip)
 {
 	const __u32 *w = (const __u32 *)ip;
 	__u64 sum = (__u64)w[0] + w[1] + w[2] + w[3] + w[4];
@@ -121,8 +124,10 @@ static __always_inline bool sum_is_right(const struct ipv4 *ip)
 	sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
 	sum = (sum & 0xffff) + (sum >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);
-	return sum == 0xffff;
+	return sum;
 }
+
+static __always_inline bool sum_is_right(const struct ipv4 *ip) { return header_sum(ip) == 0xffff; }
 
 static __always_inline enum reason read_tcp(const struct transport *t, struct shape *s, __u32 header)
 {
@@ -163,11 +168,14 @@ static __always_inline enum reason read_echo(const struct transport *t, struct s
 	return FAST;
 }
 
-static __always_inline bool knows_offload(struct __sk_buff *ctx, __u32 proto)
+static __always_inline bool knows_offload(struct __sk_buff *ctx, __u32 proto, bool tunneled)
 {
 	struct sk_buff___more *skb = SKB(ctx);
 	struct skb_shared_info *info = CAST(struct skb_shared_info, skb->head + skb->end);
 	__u32 type = info->gso_type & ~(__u32)(GSO_DODGY | GSO_TCP_ECN | GSO_TCP_FIXEDID);
+
+	if (tunneled)
+		type &= ~(__u32)GSO_UDP_TUNNEL;
 
 	if (proto == IPPROTO_TCP)
 		return type == GSO_TCPV4 || type == GSO_TCPV6;
@@ -175,7 +183,7 @@ static __always_inline bool knows_offload(struct __sk_buff *ctx, __u32 proto)
 }
 
 static __always_inline enum reason read_transport(struct __sk_buff *ctx, const struct transport *t,
-						  struct shape *s, __u32 header, bool v6)
+						  struct shape *s, __u32 header, bool tunneled, bool v6)
 {
 	__u32 gso = ctx->gso_size;
 	enum reason reason;
@@ -192,14 +200,14 @@ static __always_inline enum reason read_transport(struct __sk_buff *ctx, const s
 		return REASON_PROTOCOL;
 	if (!gso)
 		s->segment = s->length;
-	else if (!reason && !knows_offload(ctx, s->proto))
+	else if (!reason && !knows_offload(ctx, s->proto, tunneled))
 		reason = REASON_OFFLOAD;
 	else
 		s->segment += gso;
 	return reason;
 }
 
-static __always_inline enum reason read_ipv4(struct __sk_buff *ctx, const struct front *f, struct shape *s)
+static __always_inline enum reason read_ipv4(struct __sk_buff *ctx, const struct front *f, struct shape *s, __u32 offset)
 {
 	const struct ipv4 *ip = &f->v4.ip;
 
@@ -214,12 +222,12 @@ static __always_inline enum reason read_ipv4(struct __sk_buff *ctx, const struct
 		return REASON_FRAGMENT;
 	if (ip->ttl <= 1)
 		return REASON_TTL;
-	if (s->length > ctx->len - ETH_HLEN)
+	if (s->length > ctx->len - offset - ETH_HLEN)
 		return REASON_TRUNCATED;
-	return read_transport(ctx, &f->v4.transport, s, IPV4_HLEN, false);
+	return read_transport(ctx, &f->v4.transport, s, IPV4_HLEN, offset, false);
 }
 
-static __always_inline enum reason read_ipv6(struct __sk_buff *ctx, const struct front *f, struct shape *s)
+static __always_inline enum reason read_ipv6(struct __sk_buff *ctx, const struct front *f, struct shape *s, __u32 offset)
 {
 	const struct ipv6 *ip = &f->v6.ip;
 
@@ -241,21 +249,21 @@ static __always_inline enum reason read_ipv6(struct __sk_buff *ctx, const struct
 		return REASON_OPTIONS;
 	if (ip->hops <= 1)
 		return REASON_TTL;
-	if (s->length > ctx->len - ETH_HLEN)
+	if (s->length > ctx->len - offset - ETH_HLEN)
 		return REASON_TRUNCATED;
-	return read_transport(ctx, &f->v6.transport, s, IPV6_HLEN, true);
+	return read_transport(ctx, &f->v6.transport, s, IPV6_HLEN, offset, true);
 }
 
 /* Reads a frame. If the reason is REASON_TCP_FLAGS, the shape is complete nonetheless. */
-static __always_inline enum reason read_front(struct __sk_buff *ctx, struct front *f, struct shape *s, bool v6)
+static __always_inline enum reason read_front(struct __sk_buff *ctx, struct front *f, struct shape *s, __u32 offset, bool v6)
 {
 	if (ctx->vlan_present)
 		return REASON_VLAN;
-	if (!load_front(ctx, f, v6))
+	if (!load_front(ctx, f, offset, v6))
 		return REASON_TRUNCATED;
 	if (f->type != (v6 ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP)))
 		return REASON_VLAN;
-	return v6 ? read_ipv6(ctx, f, s) : read_ipv4(ctx, f, s);
+	return v6 ? read_ipv6(ctx, f, s, offset) : read_ipv4(ctx, f, s, offset);
 }
 
 #endif

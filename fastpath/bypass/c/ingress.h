@@ -8,12 +8,14 @@
 #include "deed.h"
 #include "rewrite.h"
 #include "sum.h"
+#include "tunnel.h"
+
+static __noinline int from_tunnel(struct __sk_buff *ctx);
 
 /* Whether the entry says what the kernel would do with this packet now. */
 static __always_inline enum reason check_entry(struct __sk_buff *ctx, struct run *run, const struct flow *flow, bool v6)
 {
 	const struct rewrite *w = &flow->rewrite;
-	struct conn c;
 
 	if (*(volatile __u32 *)&flow->ended)
 		return REASON_ENDED;
@@ -25,13 +27,13 @@ static __always_inline enum reason check_entry(struct __sk_buff *ctx, struct run
 		return REASON_ROUTE;
 	if (!same_macs(run->front.macs, w->macs_in))
 		return REASON_FRAME;
-	if ((run->shape.tos ^ w->tos) & 0xfc)
+	if ((run->shape.tos ^ w->tos) & (w->flags & FLOW_ENCAPSULATED ? 0xff : 0xfc))
 		return REASON_CLASS;
 	if (ctx->mark != w->mark_in)
 		return REASON_MARK;
 	if (!(w->flags & FLOW_TRACKED))
 		return FAST;
-	if (!read_conn(&c, flow->conn) || !conn_is(&c, source(&run->front, v6), destination(&run->front, v6), &run->shape, w, v6) ||
+	if (!read_conn(&run->conn, flow->conn) || !conn_is(&run->conn, source(&run->front, v6), destination(&run->front, v6), &run->shape, w, v6) ||
 	    conn_left(flow->conn) <= 0)
 		return REASON_CONNECTION;
 	return FAST;
@@ -62,19 +64,15 @@ static __always_inline bool change(struct __sk_buff *ctx, struct run *run, const
 {
 	__u32 sum = run->partial ? CHECKSUM_PARTIAL : summed(ctx);
 	__u64 before = 0;
-	int err;
 
+	if (!(w->flags & (FLOW_ROUTED | FLOW_TRANSLATED)))
+		return true;
 	if (w->flags & FLOW_ROUTED && ctx->len > ETH_HLEN + run->shape.length)
 		if (bpf_skb_change_tail(ctx, ETH_HLEN + run->shape.length, 0))
 			return false;
 	if (sum == CHECKSUM_COMPLETE)
 		before = front_sum(&run->front, v6);
-	rewrite_front(&run->front, &run->shape, w, run->partial, v6);
-	if (run->shape.proto == IPPROTO_TCP)
-		err = bpf_skb_store_bytes(ctx, 0, run->front.macs, ETH_HLEN + (v6 ? IPV6_HLEN : IPV4_HLEN) + TCP_HLEN, 0);
-	else
-		err = bpf_skb_store_bytes(ctx, 0, run->front.macs, ETH_HLEN + (v6 ? IPV6_HLEN : IPV4_HLEN) + UDP_HLEN, 0);
-	if (err)
+	if (!write_front(ctx, run, w, 0, v6))
 		return false;
 	if (sum == CHECKSUM_COMPLETE)
 		bpf_csum_update(ctx, changed_front(before, front_sum(&run->front, v6)));
@@ -120,13 +118,13 @@ static __always_inline int send_fast(struct __sk_buff *ctx, struct run *run, str
 }
 
 /* A packet that opens or closes the connection ends both directions. */
-static __always_inline void end_flow(struct flow *flow, __u32 proto, __u32 vni, bool v6)
+static __always_inline void end_flow(struct flow *flow, __u32 proto, bool v6)
 {
 	union key back;
 	struct flow *other;
 
 	flow->ended = REASON_ENDED;
-	back_key(&back, &flow->rewrite, proto, vni, v6);
+	back_key(&back, &flow->rewrite, proto, v6);
 	other = find_flow(&back, v6);
 	if (other)
 		other->ended = REASON_ENDED;
@@ -145,8 +143,11 @@ static __always_inline void take_note(struct __sk_buff *ctx, const struct run *r
 	n->ifindex = run->ifindex;
 	n->mark = ctx->mark;
 	n->priority = ctx->priority;
-	n->len = ctx->len;
-	n->vni = 0;
+	n->len = ctx->len - (run->vni ? TUNNEL_HLEN : 0);
+	n->vni = run->vni;
+	n->tunneled = 0;
+	if (run->vni)
+		n->outer = run->outer;
 	n->slot = dev->slot;
 	n->port = dev->role == DEVICE_PORT;
 	n->reason = run->reason;
@@ -166,6 +167,9 @@ static __always_inline int send_slow(struct __sk_buff *ctx, struct run *run, str
 	enum direction d = dev && dev->role == DEVICE_PORT ? FROM_TENANT : TO_TENANT;
 	struct count *counts;
 
+	/* What comes out of a tunnel was noted where it arrived. */
+	if (dev && dev->role == DEVICE_TUNNEL)
+		return TC_NEXT;
 	drop_note(ctx);
 	if (!dev)
 		return TC_NEXT;
@@ -189,50 +193,88 @@ static __always_inline int send_slow(struct __sk_buff *ctx, struct run *run, str
 	return TC_NEXT;
 }
 
-static __always_inline int at_ingress(struct __sk_buff *ctx, bool v6)
+/* The program for a frame that begins at the offset. */
+static __always_inline int handle(struct __sk_buff *ctx, struct run *run, const struct setting *set, __u32 offset, bool v6)
 {
-	struct run *run = bpf_map_lookup_elem(&runs, &(__u32){0});
-	const struct setting *set = settings_now();
 	struct flow *flow = NULL;
 	bool understood;
 
-	if (!set || !run)
-		return TC_NEXT;
-	__builtin_memset(run, 0, sizeof(*run));
-	run->ifindex = ctx->ifindex;
-	run->now = bpf_jiffies64();
-	run->reason = read_front(ctx, &run->front, &run->shape, v6);
+	run->reason = read_front(ctx, &run->front, &run->shape, offset, v6);
 	if (is_echo(run->shape.proto)) {
 		if (!TRACED)
 			bpf_tail_call(ctx, &traced, SLOT_INGRESS);
 		run->start = TRACED ? bpf_ktime_get_ns() : 0; /* the clock costs as much as the rest */
 	}
+	if (!offset && !run->reason && run->shape.proto == IPPROTO_UDP && !v6 && run->shape.dport == set->ports && set->ports)
+		return from_tunnel(ctx);
+	if (offset && !run->reason && (ctx->gso_size || !leaves_ecn(&run->outer, run->shape.tos)))
+		run->reason = REASON_TUNNEL;
 	understood = !run->reason;
 	run->partial = summed(ctx) == CHECKSUM_PARTIAL;
 	if (understood || run->shape.closes) {
-		key_of(&run->key, run->ifindex, &run->front, &run->shape, 0, v6);
+		key_of(&run->key, run->ifindex, &run->front, &run->shape, run->vni, v6);
 		flow = find_flow(&run->key, v6);
 	}
 	if (!flow)
 		run->reason = run->reason ?: REASON_UNKNOWN;
 	else if (run->shape.closes)
-		end_flow(flow, run->shape.proto, 0, v6);
+		end_flow(flow, run->shape.proto, v6);
 	if (!flow || !understood)
 		return send_slow(ctx, run, flow, set, understood, v6);
-	run->reason = check_entry(ctx, run, flow, v6);
+	run->reason = check_entry(ctx, run, flow, v6) ?: check_tunnel(ctx, run, flow, offset);
 	run->foretold = !run->reason;
 	if (!run->reason)
 		run->reason = check_use(set, run, flow);
-	if (!run->reason && flow->rewrite.flags & FLOW_TRACKED && summed(ctx) == CHECKSUM_NONE && !verify_sum(ctx, &run->front, &run->shape, v6))
+	if (!run->reason && flow->rewrite.flags & FLOW_TRACKED && summed(ctx) == CHECKSUM_NONE && !verify_sum(ctx, &run->front, &run->shape, offset, v6))
 		run->reason = REASON_CHECKSUM;
 	if (run->reason)
 		return send_slow(ctx, run, flow, set, true, v6);
 	run->recorded = record_found(ctx);
-	if (flow->rewrite.flags & (FLOW_ROUTED | FLOW_TRANSLATED) && !change(ctx, run, &flow->rewrite, v6)) {
+	if (!(offset ? decapsulate(ctx, run, flow, v6)
+		     : flow->rewrite.flags & FLOW_ENCAPSULATED ? encapsulate(ctx, run, flow, v6)
+							       : change(ctx, run, &flow->rewrite, v6))) {
 		run->reason = REASON_FAILED;
 		return send_slow(ctx, run, flow, set, false, v6);
 	}
 	return send_fast(ctx, run, flow, set, v6);
+}
+
+static __always_inline struct run *begin(struct __sk_buff *ctx)
+{
+	struct run *run = bpf_map_lookup_elem(&runs, &(__u32){0});
+
+	if (!run)
+		return NULL;
+	__builtin_memset(run, 0, sizeof(*run));
+	run->ifindex = ctx->ifindex;
+	run->now = bpf_jiffies64();
+	return run;
+}
+
+static __always_inline int at_ingress(struct __sk_buff *ctx, bool v6)
+{
+	const struct setting *set = settings_now();
+	struct run *run = begin(ctx);
+
+	return set && run ? handle(ctx, run, set, 0, v6) : TC_NEXT;
+}
+
+/* A frame in a tunnel. If it is not understood, it is a packet of the host's to us. */
+static __noinline int from_tunnel(struct __sk_buff *ctx)
+{
+	const struct setting *set = settings_now();
+	struct run *run = begin(ctx);
+	__be16 type = 0;
+
+	if (!set || !run || !load_outer(ctx, &run->outer) || !is_tunnel(ctx, &run->outer, set->ports) ||
+	    bpf_skb_load_bytes(ctx, TUNNEL_HLEN + ETH_HLEN - sizeof(type), &type, sizeof(type)))
+		return TC_NEXT;
+	run->vni = vni_of(&run->outer);
+	if (type == bpf_htons(ETH_P_IP))
+		return handle(ctx, run, set, TUNNEL_HLEN, false);
+	if (type == bpf_htons(ETH_P_IPV6))
+		return handle(ctx, run, set, TUNNEL_HLEN, true);
+	return TC_NEXT;
 }
 
 #endif

@@ -17,6 +17,14 @@ struct bpf_redir_neigh;
 /* include/uapi/linux/bpf.h */
 enum {
 	MAP_TYPE_PROG_ARRAY = 3,
+	ADJ_ROOM_MAC = 1,
+	F_ADJ_FIXED_GSO = 1 << 0,
+	F_ADJ_ENCAP_L3_IPV4 = 1 << 1,
+	F_ADJ_ENCAP_L4_UDP = 1 << 4,
+	F_ADJ_ENCAP_L2_ETH = 1 << 6,
+	F_ADJ_DECAP_L3_IPV4 = 1 << 7,
+	F_ADJ_DECAP_L3_IPV6 = 1 << 8,
+	F_ADJ_ENCAP_L2_SHIFT = 56,
 	TC_NEXT = -1, /* TCX_NEXT */
 	TC_DROP = 2,
 	TC_REDIRECT = 7,
@@ -49,6 +57,7 @@ enum {
 	GSO_TCP_ECN = 1 << 2,
 	GSO_TCP_FIXEDID = 1 << 3,
 	GSO_TCPV6 = 1 << 4,
+	GSO_UDP_TUNNEL = 1 << 10,
 	GSO_UDP_L4 = 1 << 17,
 };
 

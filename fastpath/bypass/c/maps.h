@@ -115,9 +115,12 @@ struct rewrite {
 	__u32 mark_in;
 	__u32 mark;
 	__u32 priority;
+	__u32 vni;  /* of the tunnel into which it is put, or 0 */
+	__u32 hash; /* the packets', of which the tunnel's source port is made */
 	__u16 outer_len;
 	__u16 _pad;
-	__u8 outer[OUTER_ROOM]; /* lengths and sums in it are 0 */
+	__u8 outer[OUTER_ROOM]; /* what changes from packet to packet is 0 in it */
+	__u32 _pad2;
 };
 
 /* An entry. All but rewrite, id, conn and the slots changes, each by itself. */
@@ -226,7 +229,7 @@ struct {
 	__type(value, __s64);
 } usage SEC(".maps");
 
-enum device_role { DEVICE_PORT = 1, DEVICE_NIC };
+enum device_role { DEVICE_PORT = 1, DEVICE_NIC, DEVICE_TUNNEL };
 
 enum device_flag {
 	DEVICE_BLOCKED = 1 << 0, /* others have programs, filters or hooks there that would be passed over */

@@ -8,13 +8,14 @@
 #define DWELL_BYPASS_NOTE_H
 
 #include "flow.h"
+#include "outer.h"
 
 enum { NOTES = 64 };
 
 struct note {
 	__u64 skb;  /* its address, 0 for none */
 	__u64 any;  /* the epoch of all changes */
-	__u64 conn; /* not used yet */
+	__u64 tracked; /* as _nfct was where it was put into a tunnel */
 	__u32 ifindex;
 	__u32 route;
 	__u32 mark;
@@ -27,8 +28,10 @@ struct note {
 	__u8 partial;
 	__u8 v6;
 	__u8 port;
+	__u8 tunneled; /* it was put into a tunnel */
 	struct shape shape;
 	struct front front;
+	struct outer outer; /* of the tunnel in which it came */
 };
 
 struct {

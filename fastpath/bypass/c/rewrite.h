@@ -119,12 +119,4 @@ static __always_inline void rewrite_front(struct front *f, const struct shape *s
 	__builtin_memcpy(f->macs, w->macs_out, sizeof(f->macs));
 }
 
-/* How many bytes of the frame may have changed. */
-static __always_inline __u32 front_size(const struct shape *s, const struct rewrite *w, bool v6)
-{
-	__u32 header = ETH_HLEN + (v6 ? IPV6_HLEN : IPV4_HLEN);
-
-	return s->proto == IPPROTO_TCP ? header + TCP_HLEN : header + UDP_HLEN;
-}
-
 #endif

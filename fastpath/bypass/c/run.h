@@ -9,9 +9,12 @@ struct run {
 	union key key;
 	struct front front;
 	struct shape shape;
+	struct outer outer;
+	struct conn conn;
 	__u64 now;
 	__u64 start; /* nanoseconds, if it is recorded */
 	__u32 ifindex;
+	__u32 vni; /* of the tunnel in which it comes, or 0 */
 	enum reason reason;
 	bool foretold;
 	bool partial;

@@ -52,9 +52,9 @@ static __always_inline __u64 pseudo_sum(const struct front *f, const struct shap
 /* Whether the checksum, which nobody has verified, is right. Connection tracking would verify it, and have
  * nothing to do with the packet if it is not (net/netfilter/utils.c:nf_checksum).
  */
-static __always_inline bool verify_sum(struct __sk_buff *ctx, const struct front *f, const struct shape *s, bool v6)
+static __always_inline bool verify_sum(struct __sk_buff *ctx, const struct front *f, const struct shape *s, __u32 at, bool v6)
 {
-	__u32 offset = ETH_HLEN + (v6 ? IPV6_HLEN : IPV4_HLEN), size = s->length - (offset - ETH_HLEN), zero = 0;
+	__u32 header = v6 ? IPV6_HLEN : IPV4_HLEN, offset = at + ETH_HLEN + header, size = s->length - header, zero = 0;
 	__u8 *buffer;
 	__s64 sum;
 
@@ -70,16 +70,16 @@ static __always_inline bool verify_sum(struct __sk_buff *ctx, const struct front
 	if (bpf_skb_load_bytes(ctx, offset, buffer, size))
 		return false;
 	sum = fold(pseudo_sum(f, s, size, v6));
-	for (__u32 at = 0; at < VERIFIED; at += CHUNK) {
+	for (__u32 begin = 0; begin < VERIFIED; begin += CHUNK) {
 		__u32 part;
 
-		if (at >= size)
+		if (begin >= size)
 			break;
-		part = (size - at + 3) & ~3U;
+		part = (size - begin + 3) & ~3U;
 		asm volatile("" : "+r"(part));
 		if (part > CHUNK)
 			part = CHUNK;
-		sum = bpf_csum_diff(NULL, 0, (__be32 *)(buffer + at), part, sum);
+		sum = bpf_csum_diff(NULL, 0, (__be32 *)(buffer + begin), part, sum);
 		if (sum < 0)
 			return false;
 	}
