@@ -219,6 +219,11 @@ static __always_inline int handle(struct __sk_buff *ctx, struct run *run, const 
 		run->reason = run->reason ?: REASON_UNKNOWN;
 	else if (run->shape.closes)
 		end_flow(flow, run->shape.proto, v6);
+	if (flow && understood && !(flow->rewrite.flags & FLOW_ROUTED) && ctx->len - offset > ETH_HLEN + run->shape.length) {
+		/* A bridge may cut off what is behind the IP packet, or count it. */
+		run->reason = REASON_LENGTH;
+		understood = false;
+	}
 	if (!flow || !understood)
 		return send_slow(ctx, run, flow, set, understood, v6);
 	run->reason = check_entry(ctx, run, flow, v6) ?: check_tunnel(ctx, run, flow, offset);
