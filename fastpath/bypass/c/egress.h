@@ -263,42 +263,57 @@ static __always_inline bool answers(const struct bench *b, const struct flow *fl
 	       w->out == (v6 ? b->key.v6.ifindex : b->key.v4.ifindex);
 }
 
-/* The entry agrees with what the kernel did. The present epochs count: nothing has changed since the packet
- * arrived.
- */
-static __always_inline void renew(struct flow *flow, const struct note *n, __u32 lease, __u64 now)
+/* The entry agrees with what the kernel did while the epochs were these. */
+static __always_inline void renew(struct flow *flow, const struct note *n, __u64 epoch, __u32 lease, __u64 now)
 {
-	bool fresh = flow->lease > now && flow->route == n->route && flow->epoch == epoch_of(flow->slot, flow->other);
+	bool fresh = flow->lease > now && flow->route == n->route && flow->epoch == epoch;
 
 	if (!fresh || flow->longest < n->shape.segment)
 		flow->longest = n->shape.segment;
 	flow->route = n->route;
-	flow->epoch = epoch_of(flow->slot, flow->other);
+	flow->epoch = epoch;
 	flow->lease = now + lease;
 	flow->used = now;
 	__sync_fetch_and_add(&flow->agreed, 1);
+}
+
+static __always_inline bool same_rewrite(const struct rewrite *a, const struct rewrite *b)
+{
+	const __u64 *x = (void *)a, *y = (void *)b;
+	__u64 differ = 0;
+
+#pragma unroll
+	for (__u32 i = 0; i < sizeof(*a) / sizeof(__u64); i++)
+		differ |= x[i] ^ y[i];
+	return !differ;
+}
+
+/* The kernel has cut the packet into segments on its way, because a device cannot. Of the first is learnt how
+ * long they may be.
+ */
+static __always_inline enum reason learn_segment(const struct note *n, const struct bench *b, struct flow *flow, __u64 now)
+{
+	if (flow && !flow->ended && flow->lease > now && flow->route == n->route && flow->epoch == b->flow.epoch && b->shape.length == n->shape.segment &&
+	    flow->longest < n->shape.segment && same_rewrite(&b->flow.rewrite, &flow->rewrite))
+		flow->longest = n->shape.segment;
+	return REASON_OFFLOAD;
 }
 
 /* Compares with the entry that there is. */
 static __always_inline enum reason compare(struct __sk_buff *ctx, const struct note *n, struct bench *b, struct flow *flow,
 					   const struct setting *set, __u32 lease, __u64 now, bool v6)
 {
-	const __u64 *is = (void *)&b->flow.rewrite, *told = (void *)&flow->rewrite;
 	struct flow *back;
-	__u64 differ = 0;
 
 	if (flow->ended)
 		return REASON_ENDED;
-#pragma unroll
-	for (__u32 i = 0; i < sizeof(struct rewrite) / sizeof(__u64); i++)
-		differ |= is[i] ^ told[i];
-	if (differ || flow->conn != b->flow.conn) {
+	if (!same_rewrite(&b->flow.rewrite, &flow->rewrite) || flow->conn != b->flow.conn) {
 		flow->ended = REASON_MOVED;
 		if (n->foretold && flow->conn == b->flow.conn && b->flow.rewrite.out == flow->rewrite.out)
 			return REASON_MISMATCH;
 		return REASON_MOVED;
 	}
-	renew(flow, n, lease, now);
+	renew(flow, n, b->flow.epoch, lease, now);
 	if (flow->agreed < set->agreed)
 		return FAST;
 	if (n->shape.proto == IPPROTO_TCP && flow->conn && mode_of(flow->slot) == MODE_ON && !is_liberal(flow->conn))
@@ -323,7 +338,7 @@ static __always_inline enum reason learn(struct __sk_buff *ctx, const struct not
 
 	__builtin_memset(&b->front, 0, sizeof(b->front));
 	__builtin_memset(&b->shape, 0, sizeof(b->shape));
-	if (epoch_at(EPOCH_ANY) != n->any || route_generation(ctx, v6) != n->route)
+	if (route_generation(ctx, v6) != n->route)
 		return REASON_CHANGED;
 	if (read_front(ctx, &b->front, &b->shape, offset, v6) && (v6 ? b->front.v6.ip.hops : b->front.v4.ip.ttl) > 1)
 		return REASON_DIFFERS;
@@ -334,7 +349,11 @@ static __always_inline enum reason learn(struct __sk_buff *ctx, const struct not
 		return reason;
 	b->flow.slot = n->port ? n->slot : dev->slot;
 	b->flow.other = n->port && dev->role == DEVICE_PORT ? dev->slot : 0;
+	if (!epoch_since(n, b->flow.slot, b->flow.other, &b->flow.epoch))
+		return REASON_CHANGED;
 	flow = find_flow(&b->key, v6);
+	if (n->shape.segment != n->shape.length && b->shape.length != n->shape.length)
+		return learn_segment(n, b, flow, now);
 	if (!foretells(ctx, n, b, &b->flow.rewrite, offset, v6)) {
 		if (!flow)
 			return REASON_DIFFERS;
@@ -344,7 +363,6 @@ static __always_inline enum reason learn(struct __sk_buff *ctx, const struct not
 	if (flow)
 		return compare(ctx, n, b, flow, set, lease, now, v6);
 	b->flow.lease = now + lease;
-	b->flow.epoch = epoch_of(b->flow.slot, b->flow.other);
 	b->flow.route = n->route;
 	b->flow.used = now;
 	b->flow.agreed = 1;

@@ -182,7 +182,15 @@ static __always_inline bool knows_offload(struct __sk_buff *ctx, __u32 proto, bo
 	return proto == IPPROTO_UDP && type == GSO_UDP_L4;
 }
 
-static __always_inline enum reason read_transport(struct __sk_buff *ctx, const struct transport *t,
+/* What follows UDP's and ICMP's header may be data, or what is behind the packet. */
+static __always_inline void forget_rest(struct transport *t)
+{
+	__u32 *w = (__u32 *)t;
+
+	w[2] = w[3] = w[4] = 0;
+}
+
+static __always_inline enum reason read_transport(struct __sk_buff *ctx, struct transport *t,
 						  struct shape *s, __u32 header, bool tunneled, bool v6)
 {
 	__u32 gso = ctx->gso_size;
@@ -198,6 +206,8 @@ static __always_inline enum reason read_transport(struct __sk_buff *ctx, const s
 		reason = read_echo(t, s, header, v6);
 	else
 		return REASON_PROTOCOL;
+	if (s->proto != IPPROTO_TCP)
+		forget_rest(t);
 	if (!gso)
 		s->segment = s->length;
 	else if (!reason && !knows_offload(ctx, s->proto, tunneled))
@@ -207,7 +217,7 @@ static __always_inline enum reason read_transport(struct __sk_buff *ctx, const s
 	return reason;
 }
 
-static __always_inline enum reason read_ipv4(struct __sk_buff *ctx, const struct front *f, struct shape *s, __u32 offset)
+static __always_inline enum reason read_ipv4(struct __sk_buff *ctx, struct front *f, struct shape *s, __u32 offset)
 {
 	const struct ipv4 *ip = &f->v4.ip;
 
@@ -227,7 +237,7 @@ static __always_inline enum reason read_ipv4(struct __sk_buff *ctx, const struct
 	return read_transport(ctx, &f->v4.transport, s, IPV4_HLEN, offset, false);
 }
 
-static __always_inline enum reason read_ipv6(struct __sk_buff *ctx, const struct front *f, struct shape *s, __u32 offset)
+static __always_inline enum reason read_ipv6(struct __sk_buff *ctx, struct front *f, struct shape *s, __u32 offset)
 {
 	const struct ipv6 *ip = &f->v6.ip;
 

@@ -81,4 +81,16 @@ static __always_inline void drop_note(struct __sk_buff *ctx)
 		n->skb = 0;
 }
 
+/* The present epochs of a flow, if nothing at all has changed since the packet arrived. What is raised first is
+ * read last: so an epoch that is newer than the packet's way is never taken for its own.
+ */
+static __always_inline bool epoch_since(const struct note *n, __u32 slot, __u32 other, __u64 *epoch)
+{
+	__u64 barrier = 0;
+
+	*epoch = epoch_of(slot, other);
+	__sync_fetch_and_add(&barrier, 1);
+	return epoch_at(EPOCH_ANY) == n->any;
+}
+
 #endif
