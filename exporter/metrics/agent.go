@@ -64,6 +64,8 @@ type AgentStats struct {
 	Tenants TenantStats
 	// Firewalls are those of tenants that have one.
 	Firewalls []TenantFirewall
+	// FastPath is nil if no tenant has one.
+	FastPath *FastPath
 }
 
 // TenantExport is how the export to one tenant is.

@@ -51,7 +51,7 @@ func TestEveryMetricIsDefined(t *testing.T) {
 		want[d.Prometheus()] = metric{types[d.Instrument], labels}
 	}
 	for _, f := range everything(t, func() AgentStats {
-		return AgentStats{TenantExports: []TenantExport{{Tenant: "red"}}, Firewalls: []TenantFirewall{{
+		return AgentStats{FastPath: someFastPath(), TenantExports: []TenantExport{{Tenant: "red"}}, Firewalls: []TenantFirewall{{
 			Tenant: "red", Ports: []FirewallPort{{Port: "tap-red", Deferred: map[string]uint64{"fragment": 1}, Seconds: 1e-7}},
 		}}}
 	}) {
@@ -95,6 +95,9 @@ func TestLint(t *testing.T) {
 
 func TestAttributesAreKnown(t *testing.T) {
 	known := map[string]bool{AttrParentKind: true, AttrMetric: true, "cause": true, "result": true, "operation": true, "version": true, "reason": true}
+	for _, key := range []string{AttrFastPathDirection, AttrFastPathPath, AttrFastPathReason} {
+		known[key] = true // docs/fastpath.md
+	}
 	for _, a := range trace.Attributes {
 		known[a.Key] = true
 	}
@@ -165,7 +168,7 @@ func TestAgentCollector(t *testing.T) {
 	for i, l := range loss.Table() {
 		want[Definition{Name: l.Metric, Unit: l.Unit, Instrument: Counter}.Prometheus()] = map[string]float64{"": float64(100 + i)}
 	}
-	for _, d := range slices.Concat(tenantExportMetrics(), firewallMetrics()) {
+	for _, d := range slices.Concat(tenantExportMetrics(), firewallMetrics(), fastPathMetrics()) {
 		want[d.Prometheus()] = map[string]float64{} // there are no tenants
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

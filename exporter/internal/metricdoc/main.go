@@ -38,7 +38,7 @@ func main() {
 
 // facts is what the page says of the code.
 type facts struct {
-	Pings, Firewall, Agent                     []metrics.Definition
+	Pings, Firewall, FastPath, Agent           []metrics.Definition
 	ParentKind, ParentKindLabel, OverflowLabel string
 	TenantID                                   string
 	Buckets                                    string
@@ -67,6 +67,8 @@ func page() (string, error) {
 		switch {
 		case strings.HasPrefix(d.Name, "dwell.firewall."):
 			f.Firewall = append(f.Firewall, d)
+		case strings.HasPrefix(d.Name, "dwell.fastpath."):
+			f.FastPath = append(f.FastPath, d)
 		case d.Agent:
 			f.Agent = append(f.Agent, d)
 		default:
