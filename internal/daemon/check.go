@@ -22,7 +22,7 @@ func Check(o Options) ([]string, error) {
 		return nil, err
 	}
 	_, _, tlsErr := loadTLS(l)
-	who, tenantsErr := checkTenants(o, l)
+	who, state, tenantsErr := checkTenants(o, l)
 	err = errors.Join(checkSampling(l), tlsErr, checkEndpoint(l), checkPush(l), checkDirs(l), checkAPI(l), tenantsErr)
 	if err != nil {
 		return nil, err
@@ -40,6 +40,7 @@ func Check(o Options) ([]string, error) {
 		"tenants:  "+who,
 		"api:      "+answered(l.API),
 		"firewall: "+guarded(l.Config.Firewall),
+		"fastpath: "+accelerated(l.Config.FastPath, state),
 	), nil
 }
 
@@ -61,14 +62,14 @@ func checkSampling(l *config.Loaded) error {
 }
 
 // checkTenants reads the directory of tenants, whose files must all be good, and returns who
-// would be in force.
-func checkTenants(o Options, l *config.Loaded) (string, error) {
+// would be in force, in words as well.
+func checkTenants(o Options, l *config.Loaded) (string, *tenantdir.State, error) {
 	s, err := tenantdir.Read(o.tenants(l), nil)
 	if err != nil {
-		return "", l.Error("tenants", err)
+		return "", nil, l.Error("tenants", err)
 	}
 	if err := refusals(s.Problems); err != nil {
-		return "", err
+		return "", nil, err
 	}
 	sent := 0
 	for i := range s.Definitions {
@@ -86,7 +87,7 @@ func checkTenants(o Options, l *config.Loaded) (string, error) {
 		}
 	}
 	if err != nil || s.Count() == 0 {
-		return "none", err
+		return "none", s, err
 	}
 	out := fmt.Sprintf("%d", s.Count())
 	if n := s.Count() - len(l.Tenants); n > 0 {
@@ -95,7 +96,7 @@ func checkTenants(o Options, l *config.Loaded) (string, error) {
 	if sent > 0 {
 		out += fmt.Sprintf("; the traces of %d are sent to endpoints of their own", sent)
 	}
-	return out, nil
+	return out, s, nil
 }
 
 func answered(c config.API) string {

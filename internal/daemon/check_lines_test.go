@@ -23,9 +23,15 @@ func TestCheckSaysWhatWouldRun(t *testing.T) {
 			[]string{"host:     name", "trace:    all pings", "sampling: all traces", "export:   none", "metrics:  http://127.0.0.1:9464/metrics"},
 			[]string{"warning", ";"},
 		},
-		"host":        {"host: {name: n}", []string{"host:     n"}, nil},
-		"no firewall": {"", []string{"firewall: none"}, []string{"kept in"}},
-		"firewall":    {"firewall: {enabled: true, state_dir: /s}", []string{"firewall: rules of tenants in this network namespace, kept in /s"}, nil},
+		"host":         {"host: {name: n}", []string{"host:     n"}, nil},
+		"no firewall":  {"", []string{"firewall: none"}, []string{"kept in"}},
+		"firewall":     {"firewall: {enabled: true, state_dir: /s}", []string{"firewall: rules of tenants in this network namespace, kept in /s"}, nil},
+		"no fast path": {"tenants: [{id: red, ports: [a], fastpath: off}]", []string{"fastpath: none: no tenant has one"}, nil},
+		"fast path": {
+			"tenants: [{id: red, ports: [a], fastpath: on}, {id: blue, ports: [b], fastpath: shadow}, {id: green, ports: [c]}]\nfastpath: {lease: 3s, pin: /p}",
+			[]string{"fastpath: on for 1, shadow for 1 of 3 tenants, lease 3s, programs in /p"},
+			nil,
+		},
 		"scope": {
 			"trace: {netns: [a, b], interfaces: [eth0, eth1], addresses: [192.0.2.0/24, \"::1\"], hypervisors: [h], netfilter: [none]}",
 			[]string{"pings of 192.0.2.0/24, ::1/128", "in a, b", "on eth0, eth1", "hypervisors h", "netfilter of none"},

@@ -15,6 +15,7 @@ import (
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/exporter/sampling"
 	"github.com/dwelltrace/dwell/exporter/tenants"
+	"github.com/dwelltrace/dwell/fastpath/accelerator"
 	"github.com/dwelltrace/dwell/fastpath/firewall"
 	"github.com/dwelltrace/dwell/internal/agent"
 	"github.com/dwelltrace/dwell/internal/config"
@@ -47,9 +48,13 @@ type daemon struct {
 	// of it.
 	firewall  *firewall.Manager
 	ruleTrace *ruletrace.Firewall
-	agent     atomic.Pointer[tracing]
-	phase     atomic.Int32
-	began     time.Time
+	// fastPath is that of the tenants, and nil before the start. newFastPath makes it, and is
+	// another one in tests.
+	fastPath    fastPath
+	newFastPath func(accelerator.Options) (fastPath, error)
+	agent       atomic.Pointer[tracing]
+	phase       atomic.Int32
+	began       time.Time
 	// startAgent is [agent.Start], but for tests.
 	startAgent func(agent.Options) (tracing, error)
 
@@ -60,9 +65,9 @@ type daemon struct {
 	troubles   agent.Unresolved
 	conflicts  map[string]bool
 	unmatched  []tenant.Ref
-	// rulesTroubles are problems of the firewall that are logged.
-	rulesTroubles map[string]bool
-	losses        lossLog // the beat's
+	// rulesTroubles and fastPathTroubles are problems that are logged.
+	rulesTroubles, fastPathTroubles map[string]bool
+	losses                          lossLog // the beat's
 }
 
 // tracing is what the daemon needs of an [agent.Agent].
@@ -107,7 +112,7 @@ func (d *daemon) run(ctx context.Context, loaded *config.Loaded) error {
 }
 
 func newDaemon(o Options, loaded *config.Loaded) (*daemon, error) {
-	d := &daemon{opts: o, config: loaded.Config, began: time.Now(), startAgent: startAgent}
+	d := &daemon{opts: o, config: loaded.Config, began: time.Now(), startAgent: startAgent, newFastPath: newFastPath}
 	d.log, d.level = o.logger(d.config.Log)
 	if o.OnLogger != nil {
 		o.OnLogger(d.log)
@@ -154,7 +159,10 @@ func (d *daemon) start(ctx context.Context, loaded *config.Loaded) error {
 	if err := d.openFirewall(ctx, loaded, who.state); err != nil {
 		return err
 	}
-	if err := d.api.start(loaded, who.list(), asked(d.firewall)); err != nil {
+	if err := d.openFastPath(loaded); err != nil {
+		return err
+	}
+	if err := d.api.start(loaded, who.list(), asked(d.firewall), d.askedFastPath()); err != nil {
 		return err
 	}
 	d.carryOutTenants(who)
@@ -214,6 +222,7 @@ func (d *daemon) trace(ctx context.Context) error {
 	if d.firewall != nil {
 		background.Go(func() { d.logIfAny(d.firewall.Run(over)) })
 	}
+	background.Go(func() { d.runFastPath(over) })
 	if d.sinks.endpoint.open() {
 		background.Go(func() { d.checkEndpoint(over) })
 	}
@@ -298,6 +307,7 @@ func (d *daemon) close() {
 	d.api.shutdown(ctx)
 	d.tenancy.close()
 	d.server.shutdown(ctx)
+	d.closeFastPath()
 	d.closeFirewall()
 }
 

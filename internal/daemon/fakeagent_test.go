@@ -128,6 +128,7 @@ type life struct {
 	*daemon
 	t      *testing.T
 	agent  *fakeAgent
+	path   *fakeFastPath
 	file   string
 	log    *logBuffer
 	states *net.UnixConn
@@ -141,7 +142,7 @@ func begin(t *testing.T, text string) *life {
 	t.Helper()
 	dir := t.TempDir()
 	l := &life{
-		t: t, agent: &fakeAgent{over: make(chan error, 1)}, file: filepath.Join(dir, "dwell.yaml"),
+		t: t, agent: &fakeAgent{over: make(chan error, 1)}, path: &fakeFastPath{}, file: filepath.Join(dir, "dwell.yaml"),
 		log: &logBuffer{}, hup: make(chan os.Signal), done: make(chan error, 1),
 	}
 	l.states = serviceManager(t, filepath.Join(dir, "notify"))
@@ -157,7 +158,7 @@ func begin(t *testing.T, text string) *life {
 	if l.daemon, err = newDaemon(opts, loaded); err != nil {
 		t.Fatal(err)
 	}
-	l.startAgent = l.agent.start
+	l.startAgent, l.newFastPath = l.agent.start, l.path.open
 	return l
 }
 

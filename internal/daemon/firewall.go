@@ -127,19 +127,9 @@ func (d *daemon) firewallStatus() string {
 
 // logFirewall logs what is wrong with firewalls, once for as long as it is.
 func (d *daemon) logFirewall() {
-	if d.firewall == nil {
-		return
+	if d.firewall != nil {
+		d.rulesTroubles = d.logProblems("firewall", d.rulesTroubles, d.firewall.Summary().Problems)
 	}
-	before, now := d.rulesTroubles, map[string]bool{}
-	for _, p := range d.firewall.Summary().Problems {
-		if now[p] = true; !before[p] {
-			d.log.Warn("firewall", "problem", p)
-		}
-	}
-	if len(now) == 0 && len(before) > 0 {
-		d.log.Info("no firewall has a problem any more")
-	}
-	d.rulesTroubles = now
 }
 
 // OpenFirewall opens the firewall of the configuration without an agent, with everything in

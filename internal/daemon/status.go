@@ -59,6 +59,7 @@ func (d *daemon) statsOf(s agent.Status) metrics.AgentStats {
 		MetricPushes: pushes.Pushed, MetricPushesFailed: pushes.Failed,
 		API:       d.api.stats(),
 		Firewalls: d.firewallStats(),
+		FastPath:  d.fastPathStats(),
 		Tenants: metrics.TenantStats{
 			InForce: int(d.tenancy.count.Load()), Refused: int(d.tenancy.refused.Load()),
 			Conflicts: len(s.Tenants.Conflicts), Unmatched: len(s.Tenants.Unmatched), Doubtful: s.Tenants.Doubtful,
@@ -75,6 +76,9 @@ func (d *daemon) status() string {
 	}
 	if d.firewall != nil {
 		text += d.firewallStatus()
+	}
+	if d.fastPath != nil {
+		text += d.fastPathStatus()
 	}
 	return text
 }
@@ -103,6 +107,7 @@ func (d *daemon) logTroubles() {
 	d.logConflicts(status.Tenants.Conflicts)
 	d.logUnmatched(status.Tenants.Unmatched)
 	d.logFirewall()
+	d.logFastPath()
 }
 
 // logUnresolved logs the references of one kind, unless they are the same as before.

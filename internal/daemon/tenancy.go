@@ -101,6 +101,7 @@ func (d *daemon) carryOutTenants(p *tenantsPlan) {
 		}
 		p.api()
 		setFirewallTenants(d.firewall, p.state)
+		d.setFastPathTenants(p.state)
 	}
 	d.logTenants(before)
 }
