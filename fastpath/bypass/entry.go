@@ -20,7 +20,7 @@ func (b *Bypass) flowOf(e *plainFlow, k flow.Key, now uint64) flow.Flow {
 		Tracked: e.has(plainFlowFlagFLOW_TRACKED), Reply: e.has(plainFlowFlagFLOW_REPLY),
 		Lease: duration(e.Lease, now, hz), Idle: max(0, duration(now, e.Used, hz)),
 		Approval: e.Approval, Denied: flow.Reason(e.Denied), Ended: flow.Reason(e.Ended), Last: flow.Reason(e.Last),
-		Detail: e.Detail, Agreed: e.Agreed, Longest: e.Longest,
+		Zone: uint16(e.Zone), Detail: e.Detail, Agreed: e.Agreed, Longest: e.Longest,
 		Fast: e.Fast, Bytes: e.Bytes, Slow: e.Slow,
 	}
 }

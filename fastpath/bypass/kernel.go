@@ -72,7 +72,7 @@ func readHZ() (uint32, error) {
 func conntrackNames() []string {
 	return []string{
 		plainVarNfConnTimeout, plainVarNfConnTuples, plainVarNfConnExt, plainVarNfConnTcpState,
-		plainVarNfConnTcpFlags0, plainVarNfConnTcpFlags1,
+		plainVarNfConnTcpFlags0, plainVarNfConnTcpFlags1, plainVarNfConnZone,
 	}
 }
 
@@ -101,6 +101,10 @@ func readConntrack(spec *btf.Spec) map[string]uint32 {
 			return nil
 		}
 		found[name] = offset
+	}
+	// Without CONFIG_NF_CONNTRACK_ZONES there is none, and all connections are in zone 0.
+	if offset, ok := pinned.Offset(conn, "zone", "id"); ok {
+		found[plainVarNfConnZone] = offset
 	}
 	flags, size, ok := tcpFlags(conn)
 	if !ok || !readAtOnce(conn, hash) {

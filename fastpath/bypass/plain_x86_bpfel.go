@@ -240,7 +240,7 @@ type plainFlow struct {
 	Other     uint16
 	Peer      uint32
 	PeerNetns uint32
-	Pad       uint32
+	Zone      uint32
 	Rewrite   struct {
 		_          structs.HostLayout
 		Src        [4]uint32
@@ -639,6 +639,7 @@ const (
 	plainVarNfConnTcpState  = "nf_conn_tcp_state"
 	plainVarNfConnTimeout   = "nf_conn_timeout"
 	plainVarNfConnTuples    = "nf_conn_tuples"
+	plainVarNfConnZone      = "nf_conn_zone"
 )
 
 // loadPlain returns the embedded CollectionSpec for plain.
@@ -736,6 +737,7 @@ type plainVariableSpecs struct {
 	NfConnTcpState  *ebpf.VariableSpec `ebpf:"nf_conn_tcp_state"`
 	NfConnTimeout   *ebpf.VariableSpec `ebpf:"nf_conn_timeout"`
 	NfConnTuples    *ebpf.VariableSpec `ebpf:"nf_conn_tuples"`
+	NfConnZone      *ebpf.VariableSpec `ebpf:"nf_conn_zone"`
 }
 
 // plainObjects contains all objects after they have been loaded into the kernel.
@@ -822,6 +824,7 @@ type plainVariables struct {
 	NfConnTcpState  *ebpf.Variable `ebpf:"nf_conn_tcp_state"`
 	NfConnTimeout   *ebpf.Variable `ebpf:"nf_conn_timeout"`
 	NfConnTuples    *ebpf.Variable `ebpf:"nf_conn_tuples"`
+	NfConnZone      *ebpf.Variable `ebpf:"nf_conn_zone"`
 }
 
 // plainPrograms contains all programs after they have been loaded into the kernel.

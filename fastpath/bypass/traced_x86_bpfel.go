@@ -207,7 +207,7 @@ type tracedFlow struct {
 	Other     uint16
 	Peer      uint32
 	PeerNetns uint32
-	Pad       uint32
+	Zone      uint32
 	Rewrite   struct {
 		_          structs.HostLayout
 		Src        [4]uint32
@@ -606,6 +606,7 @@ const (
 	tracedVarNfConnTcpState  = "nf_conn_tcp_state"
 	tracedVarNfConnTimeout   = "nf_conn_timeout"
 	tracedVarNfConnTuples    = "nf_conn_tuples"
+	tracedVarNfConnZone      = "nf_conn_zone"
 	tracedVarWakeBytes       = "wake_bytes"
 	tracedVarWakeMask        = "wake_mask"
 )
@@ -700,6 +701,7 @@ type tracedVariableSpecs struct {
 	NfConnTcpState  *ebpf.VariableSpec `ebpf:"nf_conn_tcp_state"`
 	NfConnTimeout   *ebpf.VariableSpec `ebpf:"nf_conn_timeout"`
 	NfConnTuples    *ebpf.VariableSpec `ebpf:"nf_conn_tuples"`
+	NfConnZone      *ebpf.VariableSpec `ebpf:"nf_conn_zone"`
 	WakeBytes       *ebpf.VariableSpec `ebpf:"wake_bytes"`
 	WakeMask        *ebpf.VariableSpec `ebpf:"wake_mask"`
 }
@@ -792,6 +794,7 @@ type tracedVariables struct {
 	NfConnTcpState  *ebpf.Variable `ebpf:"nf_conn_tcp_state"`
 	NfConnTimeout   *ebpf.Variable `ebpf:"nf_conn_timeout"`
 	NfConnTuples    *ebpf.Variable `ebpf:"nf_conn_tuples"`
+	NfConnZone      *ebpf.Variable `ebpf:"nf_conn_zone"`
 	WakeBytes       *ebpf.Variable `ebpf:"wake_bytes"`
 	WakeMask        *ebpf.Variable `ebpf:"wake_mask"`
 }

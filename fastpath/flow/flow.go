@@ -62,6 +62,8 @@ type Flow struct {
 	Slot, Other uint16
 	// Tracked is set if the kernel tracks its connection, Reply if this is its reply's direction.
 	Tracked, Reply bool
+	// Zone is that of connection tracking in which the connection is.
+	Zone uint16
 	// Changed is set if something has changed since the kernel last treated one of its packets so.
 	Changed bool
 	// Lease is how long it is still believed; negative if it is over.

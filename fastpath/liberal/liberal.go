@@ -91,6 +91,8 @@ const (
 
 	ctaHelpName = 1
 
+	ctaZone = 18
+
 	ctaProtoInfoTCP              = 1
 	ctaProtoInfoTCPFlagsOriginal = 4
 	ctaProtoInfoTCPFlagsReply    = 5
@@ -99,12 +101,15 @@ const (
 )
 
 // Set makes both directions of a TCP connection liberal. The tuple is that of its first packet as
-// it arrived. Nothing else of the connection is changed, and no other connection. ErrGone if there is none.
-func (c *Conn) Set(original flow.Tuple) error {
+// it arrived, in that zone of connection tracking. Nothing else of the connection is changed, and no other connection. ErrGone if there is none.
+func (c *Conn) Set(original flow.Tuple, zone uint16) error {
 	if original.Proto != unix.IPPROTO_TCP {
 		return fmt.Errorf("protocol %d has no windows: only TCP connections can be made liberal", original.Proto)
 	}
-	request, err := encode(original, liberalBoth)
+	request, err := encode(original, func(e *netlink.AttributeEncoder) {
+		inZone(e, zone)
+		liberalBoth(e)
+	})
 	if err != nil {
 		return fmt.Errorf("writing a request to ctnetlink: %w", err)
 	}
@@ -149,6 +154,13 @@ func encode(t flow.Tuple, more func(*netlink.AttributeEncoder)) ([]byte, error) 
 		return nil, err
 	}
 	return append([]byte{family, unix.NFNETLINK_V0, 0, 0}, attrs...), nil // struct nfgenmsg
+}
+
+// inZone adds the zone, unless it is the default one, which kernels without zones know, too.
+func inZone(e *netlink.AttributeEncoder, zone uint16) {
+	if zone != 0 {
+		e.Bytes(ctaZone, []byte{byte(zone >> 8), byte(zone)})
+	}
 }
 
 // liberalBoth adds the flag for both directions, as value and mask. The state is left out, so that it stays

@@ -82,7 +82,7 @@ func open(t testing.TB, ns *netns.NS) *liberal.Conn {
 
 func look(t *testing.T, c *liberal.Conn, tuple flow.Tuple) *liberal.Connection {
 	t.Helper()
-	found, err := c.Look(tuple)
+	found, err := c.Look(tuple, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func TestSet(t *testing.T) {
 		if before.Liberal || !before.SeenReply || !before.Confirmed || before.Timeout <= 0 {
 			t.Fatalf("%s: before: %+v", at, before)
 		}
-		if err := c.Set(tuple); err != nil {
+		if err := c.Set(tuple, 0); err != nil {
 			t.Fatal(err)
 		}
 		if !look(t, c, tuple).Liberal {
@@ -127,6 +127,25 @@ func TestSet(t *testing.T) {
 	}
 }
 
+// TestZone wants a connection of another zone to be found there, and nowhere else.
+func TestZone(t *testing.T) {
+	ns := space(t)
+	for _, chain := range []string{"PREROUTING", "OUTPUT"} {
+		run(t, ns, "iptables", "-t", "raw", "-A", chain, "-p", "tcp", "-j", "CT", "--zone", "7")
+	}
+	c := open(t, ns)
+	_, _, tuple := connect(t, ns, "127.0.0.1:0")
+	if err := c.Set(tuple, 0); !errors.Is(err, liberal.ErrGone) {
+		t.Errorf("zone 0: %v", err)
+	}
+	if err := c.Set(tuple, 7); err != nil {
+		t.Fatal(err)
+	}
+	if found, err := c.Look(tuple, 7); err != nil || !found.Liberal {
+		t.Errorf("zone 7: %+v, %v", found, err)
+	}
+}
+
 // TestSetLeavesTheState wants a connection that closes to stay one that closes.
 func TestSetLeavesTheState(t *testing.T) {
 	ns := space(t)
@@ -138,7 +157,7 @@ func TestSetLeavesTheState(t *testing.T) {
 	if _, err := server.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Fatalf("the server reads %v", err)
 	}
-	if err := c.Set(tuple); err != nil {
+	if err := c.Set(tuple, 0); err != nil {
 		t.Fatal(err)
 	}
 	// FIN_WAIT or CLOSE_WAIT last 2 minutes or 1, established connections 5 days.
@@ -150,18 +169,18 @@ func TestSetLeavesTheState(t *testing.T) {
 func TestGone(t *testing.T) {
 	c := open(t, space(t))
 	tuple := flow.Tuple{Proto: 6, Src: netip.MustParseAddr("192.0.2.1"), Dst: netip.MustParseAddr("192.0.2.2"), Sport: 1, Dport: 2}
-	if err := c.Set(tuple); !errors.Is(err, liberal.ErrGone) {
+	if err := c.Set(tuple, 0); !errors.Is(err, liberal.ErrGone) {
 		t.Errorf("Set: %v", err)
 	}
-	if _, err := c.Look(tuple); !errors.Is(err, liberal.ErrGone) {
+	if _, err := c.Look(tuple, 0); !errors.Is(err, liberal.ErrGone) {
 		t.Errorf("Look: %v", err)
 	}
 	tuple.Proto = 17
-	if err := c.Set(tuple); err == nil || errors.Is(err, liberal.ErrGone) {
+	if err := c.Set(tuple, 0); err == nil || errors.Is(err, liberal.ErrGone) {
 		t.Errorf("UDP has no windows, but: %v", err)
 	}
 	tuple.Proto, tuple.Dst = 6, netip.MustParseAddr("2001:db8::1")
-	if err := c.Set(tuple); err == nil || errors.Is(err, liberal.ErrGone) {
+	if err := c.Set(tuple, 0); err == nil || errors.Is(err, liberal.ErrGone) {
 		t.Errorf("two versions of IP, but: %v", err)
 	}
 }
@@ -171,7 +190,7 @@ func BenchmarkSet(b *testing.B) {
 	c := open(b, ns)
 	_, _, tuple := connect(b, ns, "127.0.0.1:0")
 	for b.Loop() {
-		if err := c.Set(tuple); err != nil {
+		if err := c.Set(tuple, 0); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -33,9 +33,9 @@ const (
 )
 
 // Look returns what connection tracking knows of the connection of a tuple, which may be of either
-// direction. ErrGone if it knows none.
-func (c *Conn) Look(t flow.Tuple) (*Connection, error) {
-	request, err := encode(t, func(*netlink.AttributeEncoder) {})
+// direction, in that zone. ErrGone if it knows none.
+func (c *Conn) Look(t flow.Tuple, zone uint16) (*Connection, error) {
+	request, err := encode(t, func(e *netlink.AttributeEncoder) { inZone(e, zone) })
 	if err != nil {
 		return nil, fmt.Errorf("writing a request to ctnetlink: %w", err)
 	}

@@ -183,6 +183,7 @@ static __always_inline enum reason read_track(const struct note *n, struct bench
 		return reason;
 	if (n->shape.proto == IPPROTO_TCP && !is_established(tracked))
 		return REASON_STATE;
+	f->zone = zone_of(tracked);
 	left = conn_left(tracked);
 	if (left <= 0)
 		return REASON_STATE;

@@ -146,7 +146,7 @@ struct flow {
 	__u16 other;	/* of the tenant of the other port, or 0 */
 	__u32 peer;	/* index of the device that is given packets in place of the port, or 0 */
 	__u32 peer_netns; /* inode of its namespace */
-	__u32 _pad;
+	__u32 zone;	  /* of connection tracking */
 	struct rewrite rewrite;
 };
 

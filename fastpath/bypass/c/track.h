@@ -14,6 +14,7 @@
  */
 const volatile __u32 nf_conn_timeout = 0;
 const volatile __u32 nf_conn_tuples = 0; /* tuplehash; status follows at once */
+const volatile __u32 nf_conn_zone = 0; /* 0: the kernel has no zones */
 const volatile __u32 nf_conn_ext = 0;
 const volatile __u32 nf_conn_tcp_state = 0;
 const volatile __u32 nf_conn_tcp_flags0 = 0;
@@ -127,6 +128,15 @@ static __always_inline enum reason check_extensions(__u64 address)
 	    (ext_synproxy < 16 && offsets[ext_synproxy & 15]))
 		return REASON_HELPER;
 	return FAST;
+}
+
+static __always_inline __u32 zone_of(__u64 address)
+{
+	__u16 zone = 0;
+
+	if (nf_conn_zone)
+		bpf_probe_read_kernel(&zone, sizeof(zone), (void *)(address + nf_conn_zone));
+	return zone;
 }
 
 static __always_inline bool is_established(__u64 address)
