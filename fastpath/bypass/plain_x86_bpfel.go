@@ -462,12 +462,7 @@ const (
 )
 
 type plainRun struct {
-	_   structs.HostLayout
-	Key struct {
-		_  structs.HostLayout
-		V4 plainKey4
-		_  [24]byte
-	}
+	_     structs.HostLayout
 	Front struct {
 		_    structs.HostLayout
 		Pad  uint16
@@ -515,6 +510,21 @@ type plainRun struct {
 		Dport   uint16
 		_       [2]byte
 	}
+	_        [4]byte
+	Now      uint64
+	Start    uint64
+	Ifindex  uint32
+	Vni      uint32
+	Reason   plainReason
+	Foretold bool
+	Partial  bool
+	Keyed    bool
+	Recorded bool
+	Key      struct {
+		_  structs.HostLayout
+		V4 plainKey4
+		_  [24]byte
+	}
 	Outer struct {
 		_    structs.HostLayout
 		Pad  uint16
@@ -540,7 +550,6 @@ type plainRun struct {
 		Flags  uint32
 		Vni    uint32
 	}
-	_    [4]byte
 	Conn struct {
 		_   structs.HostLayout
 		Dir [2]struct {
@@ -559,15 +568,6 @@ type plainRun struct {
 		}
 		Status uint64
 	}
-	Now      uint64
-	Start    uint64
-	Ifindex  uint32
-	Vni      uint32
-	Reason   plainReason
-	Foretold bool
-	Partial  bool
-	Recorded bool
-	_        [1]byte
 }
 
 type plainSetting struct {

@@ -429,12 +429,7 @@ type tracedRewriteRecord struct {
 }
 
 type tracedRun struct {
-	_   structs.HostLayout
-	Key struct {
-		_  structs.HostLayout
-		V4 tracedKey4
-		_  [24]byte
-	}
+	_     structs.HostLayout
 	Front struct {
 		_    structs.HostLayout
 		Pad  uint16
@@ -482,6 +477,21 @@ type tracedRun struct {
 		Dport   uint16
 		_       [2]byte
 	}
+	_        [4]byte
+	Now      uint64
+	Start    uint64
+	Ifindex  uint32
+	Vni      uint32
+	Reason   uint32
+	Foretold bool
+	Partial  bool
+	Keyed    bool
+	Recorded bool
+	Key      struct {
+		_  structs.HostLayout
+		V4 tracedKey4
+		_  [24]byte
+	}
 	Outer struct {
 		_    structs.HostLayout
 		Pad  uint16
@@ -507,7 +517,6 @@ type tracedRun struct {
 		Flags  uint32
 		Vni    uint32
 	}
-	_    [4]byte
 	Conn struct {
 		_   structs.HostLayout
 		Dir [2]struct {
@@ -526,15 +535,6 @@ type tracedRun struct {
 		}
 		Status uint64
 	}
-	Now      uint64
-	Start    uint64
-	Ifindex  uint32
-	Vni      uint32
-	Reason   uint32
-	Foretold bool
-	Partial  bool
-	Recorded bool
-	_        [1]byte
 }
 
 type tracedSetting struct {

@@ -187,7 +187,8 @@ static __always_inline int send_slow(struct __sk_buff *ctx, struct run *run, str
 		flow->last = run->reason;
 		__sync_fetch_and_add(&flow->slow, 1);
 	}
-	tell(set, &run->key, run->reason, v6);
+	if (run->keyed)
+		tell(set, &run->key, run->reason, v6);
 	if (flow || d == FROM_TENANT)
 		record_fallback(ctx, run, slot);
 	return TC_NEXT;
@@ -213,6 +214,7 @@ static __always_inline int handle(struct __sk_buff *ctx, struct run *run, const 
 	run->partial = summed(ctx) == CHECKSUM_PARTIAL;
 	if (understood || run->shape.closes) {
 		key_of(&run->key, run->ifindex, &run->front, &run->shape, run->vni, v6);
+		run->keyed = true;
 		flow = find_flow(&run->key, v6);
 	}
 	if (!flow)
@@ -250,7 +252,7 @@ static __always_inline struct run *begin(struct __sk_buff *ctx)
 
 	if (!run)
 		return NULL;
-	__builtin_memset(run, 0, sizeof(*run));
+	__builtin_memset(run, 0, __builtin_offsetof(struct run, key));
 	run->ifindex = ctx->ifindex;
 	run->now = bpf_jiffies64();
 	return run;

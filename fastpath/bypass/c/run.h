@@ -6,11 +6,8 @@
 #include "note.h"
 
 struct run {
-	union key key;
 	struct front front;
 	struct shape shape;
-	struct outer outer;
-	struct conn conn;
 	__u64 now;
 	__u64 start; /* nanoseconds, if it is recorded */
 	__u32 ifindex;
@@ -18,7 +15,12 @@ struct run {
 	enum reason reason;
 	bool foretold;
 	bool partial;
+	bool keyed;    /* key is this packet's */
 	bool recorded; /* there is a record to be completed */
+	/* What follows is not 0 at the beginning. */
+	union key key;
+	struct outer outer;
+	struct conn conn;
 };
 
 /* Too large for the stack. Nothing interrupts a program and runs another of these on its CPU. */
