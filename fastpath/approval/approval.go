@@ -73,6 +73,7 @@ type ownKey struct {
 // own is a tenant's own rules.
 type own struct {
 	set     *ruleset.Set
+	rules   *ruleset.Prepared // of set
 	forward *diagram.Diagram
 }
 
@@ -84,18 +85,23 @@ func New(in Inputs) *Policy {
 	}
 	p.bridged = map[header.Family]bool{header.V4: in.Foreign.Bridged4, header.V6: in.Foreign.Bridged6}
 	p.paths = pathsOf(in.Foreign)
-	p.own = map[ownKey]own{}
-	if in.Firewall == nil {
-		return p
+	if in.Firewall != nil {
+		p.own = ownOf(in.Firewall, in.Slots)
 	}
-	for _, number := range in.Slots {
-		for _, f := range []header.Family{header.V4, header.V6} {
-			if set, forward, ok := in.Firewall.InForce(number, f); ok {
-				p.own[ownKey{number, f}] = own{set, forward}
+	return p
+}
+
+// ownOf returns the tenants' own rules.
+func ownOf(f Firewall, slots map[uint16]uint32) map[ownKey]own {
+	all := map[ownKey]own{}
+	for _, number := range slots {
+		for _, family := range []header.Family{header.V4, header.V6} {
+			if set, forward, ok := f.InForce(number, family); ok {
+				all[ownKey{number, family}] = own{set, ruleset.Prepare(set), forward}
 			}
 		}
 	}
-	return p
+	return all
 }
 
 // closed says why nothing may be approved.

@@ -208,7 +208,7 @@ func (o *own) ask(b *header.Box) string {
 			return "the tenant's own rules treat its packets differently by length, TTL, ECN or TCP flags"
 		}
 	}
-	same := o.set.JudgeMany(&ruleset.Many{Box: *b})
+	same := o.rules.JudgeMany(&ruleset.Many{Box: *b})
 	switch {
 	case same.Varies && same.Rule == 0:
 		return "there are too many ways through the tenant's own rules"
@@ -229,7 +229,7 @@ func (d *direction) foreignRules() string {
 	paths := d.paths[pathKey{d.family, class}]
 	for i := range paths {
 		p := &paths[i]
-		if p.layer == premises.OfIP && (!d.filtered() || p.point == premises.Input || p.point == premises.Output) || !d.on(p.devices) {
+		if p.layer == premises.OfIP && !d.filtered() || !d.on(p.devices) {
 			continue
 		}
 		for _, state := range d.states() {
@@ -274,7 +274,7 @@ func (d *direction) pass(p *path, state uint32) string {
 
 // ask says which rule of a path may treat packets differently.
 func (d *direction) ask(p *path, b *header.Box) string {
-	same := p.set.JudgeMany(&ruleset.Many{Box: *b, May: func(id uint32) bool { return d.may(p.notes[id]) }})
+	same := p.rules.JudgeMany(&ruleset.Many{Box: *b, May: func(id uint32) bool { return d.may(p.notes[id]) }})
 	switch note := p.notes[same.Rule]; {
 	case !same.Varies:
 		return ""

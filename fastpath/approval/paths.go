@@ -33,6 +33,7 @@ type path struct {
 	point   premises.Point
 	devices []string
 	set     *ruleset.Set
+	rules   *ruleset.Prepared // of set
 	notes   map[uint32]*premises.Note
 }
 
@@ -44,6 +45,9 @@ func pathsOf(f *premises.Foreign) map[pathKey][]path {
 		for _, c := range []class{tracked, untracked, outer} {
 			k := pathKey{family, c}
 			for i := range all {
+				if !meets(&all[i], c) {
+					continue
+				}
 				if p := pruned(&all[i], c); p != nil {
 					paths[k] = append(paths[k], *p)
 				}
@@ -53,11 +57,28 @@ func pathsOf(f *premises.Foreign) map[pathKey][]path {
 	return paths
 }
 
+// meets reports whether packets of the class may come to a path at all.
+func meets(p *premises.Path, c class) bool {
+	if p.Layer != premises.OfIP {
+		return true
+	}
+	switch p.Point {
+	case premises.Input, premises.Output:
+		return c == outer
+	case premises.Forward:
+		return c != outer
+	}
+	return true
+}
+
 // fast are all packets that the fast path may send.
 func fast(c class) header.Box {
 	var b header.Box
 	b[header.Flags], b[header.Length], b[header.TTL] = flags(), header.Range(shortest, header.Length.Max()), lifetimes()
 	b[header.Proto] = header.Values(header.TCP, header.UDP, header.ICMP, header.ICMPv6)
+	if c == outer {
+		b[header.Proto], b[header.Flags] = header.Values(header.UDP), header.Values(0)
+	}
 	b[header.State] = header.Values(statesOf(c)...)
 	return b
 }
@@ -131,18 +152,26 @@ func pruned(from *premises.Path, c class) *path {
 	if !matters {
 		return nil
 	}
+	p.rules = ruleset.Prepare(p.set)
 	return p
 }
 
 // reach reports whether a rule has some of the packets, and whether a box of it has all.
 func reach(r *ruleset.Rule, packets *header.Box) (some, all bool) {
 	for i := range r.Boxes {
-		b := &r.Boxes[i]
-		if _, meet := b.Intersect(packets); !meet {
-			continue
+		meets, covers := true, true
+		for w, s := range r.Boxes[i] {
+			if s == nil {
+				continue
+			}
+			in := packets[w]
+			if in == nil {
+				in = header.Range(0, header.Word(w).Max())
+			}
+			meets = meets && !s.Intersect(in).Empty()
+			covers = covers && meets && in.Subtract(s, header.Word(w).Max()).Empty()
 		}
-		some = true
-		all = all || len(packets.Subtract(b)) == 0
+		some, all = some || meets, all || meets && covers
 	}
 	return some, all
 }

@@ -50,8 +50,6 @@ func passes(p premises.Point, arriving bool) bool {
 		return arriving
 	case premises.Output, premises.Postrouting:
 		return !arriving
-	case premises.Forward:
-		return false
 	}
 	return true
 }

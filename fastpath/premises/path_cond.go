@@ -122,6 +122,9 @@ func (o *operand) apply(x []byte, size int) ([]byte, bool) {
 
 // enumerated returns the packets of which a small word meets the condition.
 func enumerated(w header.Word, encode func(uint32) []byte, o *operand, c *within) ([]header.Box, bool) {
+	if !o.masked && len(c.lo) == 1 && w != header.Sport {
+		return in(w, header.Range(uint32(c.lo[0]), uint32(c.hi[0])), c.not), true
+	}
 	var values []header.Interval
 	most := w.Max()
 	if w == header.Sport {

@@ -35,7 +35,11 @@ const maxNested = 10_000
 // treats them differently. It errs towards saying that they do.
 func (s *Set) JudgeMany(m *Many) Same {
 	j := many{set: s, may: m.May, left: DefaultSteps}
-	base := s.Chains[s.Base]
+	return j.same(m)
+}
+
+func (j *many) same(m *Many) Same {
+	base := j.set.Chains[j.set.Base]
 	if base == nil {
 		return Same{Varies: true}
 	}
@@ -103,6 +107,9 @@ type many struct {
 	set  *Set
 	may  func(uint32) bool
 	left int
+	// bounds are those of all rules, and of those of all packets, if the rules are prepared.
+	bounds map[*Chain]*bounds
+	of     bounds
 	// places has each place once, and known what becomes of packets from there. Both are only needed once
 	// there are several ways to a place.
 	places map[place]*place
@@ -148,16 +155,22 @@ func (j *many) run(p place, region *header.Box, depth int) fate {
 func (j *many) rules(p place, region *header.Box, depth int) fate {
 	var marks []uint32
 	var others []fate // of packets that rules match of which it is not known whether they do
+	all := j.bounds[p.chain]
 	for ; p.at < len(p.chain.Rules); p.at++ {
+		if all != nil {
+			if p.at = all.next(&j.of, p.at); p.at == len(p.chain.Rules) {
+				break
+			}
+		}
 		r := &p.chain.Rules[p.at]
 		if j.left--; j.left < 0 {
 			return varying(r.ID)
 		}
-		some, all := r.meets(region)
+		some, whole := r.meets(region)
 		if !some || r.Unknown && r.Fixed && j.may != nil && !j.may(r.ID) {
 			continue
 		}
-		if r.Unknown && !r.Fixed || r.Action >= Foreign || r.Marks && !all {
+		if r.Unknown && !r.Fixed || r.Action >= Foreign || r.Marks && !whole {
 			return varying(r.ID)
 		}
 		if r.Action == Continue {
@@ -168,7 +181,7 @@ func (j *many) rules(p place, region *header.Box, depth int) fate {
 		}
 		next := place{p.chain, p.at + 1, p.up}
 		switch {
-		case !all:
+		case !whole:
 			return j.split(r, next, region, depth).marked(marks).any(others)
 		case r.Unknown && (r.Action == Jump || r.Action == Goto): // what comes after is known when both come there
 			return j.act(r, next, region, depth).either(j.run(next, region, depth+1)).marked(marks).any(others)

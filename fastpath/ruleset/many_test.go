@@ -94,6 +94,9 @@ func TestJudgeManyIsTrue(t *testing.T) {
 		region[header.Length], region[header.TTL] = header.Range(0, 2), header.Values(1, 3)
 		region[header.Dport] = header.Values(1)
 		got := set.JudgeMany(&ruleset.Many{Box: region})
+		if again := ruleset.Prepare(set).JudgeMany(&ruleset.Many{Box: region}); again != got {
+			t.Fatalf("%+v, and if prepared %+v", got, again)
+		}
 		if got.Varies {
 			return
 		}
