@@ -93,12 +93,13 @@ func (h *history) put(number uint32, f header.Family, rules []Rule, set *ruleset
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	k := setKey{number, f}
-	if set == nil {
+	switch {
+	case set == nil:
 		delete(h.sets, k)
-	} else if h.sets[k].set != set {
-		h.sets[k] = setSince{set, forward, time.Now()}
-	} else {
+	case h.sets[k].set == set:
 		h.sets[k] = setSince{set, forward, h.sets[k].since}
+	default:
+		h.sets[k] = setSince{set, forward, time.Now()}
 	}
 	now := make(map[uint32]bool, len(rules))
 	for _, r := range rules {
