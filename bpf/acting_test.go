@@ -18,6 +18,12 @@ func (n *namespace) act(tracer *Tracer, device string) {
 	n.t.Helper()
 	p, err := acting.Load(tracer.Shared())
 	n.must("load another object", err)
+	n.attach(p, device)
+}
+
+// attach attaches a program, which is closed when the test ends.
+func (n *namespace) attach(p *acting.Program, device string) {
+	n.t.Helper()
 	n.t.Cleanup(func() { p.Close() })
 	index := int(n.index(device))
 	n.must("add clsact", n.nl.QdiscAdd(&netlink.GenericQdisc{

@@ -13,7 +13,7 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-// Program is a program for TC that says of each echo that a firewall did something to it.
+// Program is a program for TC that says of each echo what was done to it.
 type Program struct{ *ebpf.Program }
 
 // Load puts the program into the kernel. shared are the maps to be used instead of the
@@ -24,8 +24,18 @@ func Load(shared map[string]*ebpf.Map) (*Program, error) {
 	if err != nil {
 		return nil, err
 	}
+	return load(spec, actingProgActing, shared)
+}
+
+// own is the map of what is constant in a program.
+const own = ".rodata"
+
+func load(spec *ebpf.CollectionSpec, name string, shared map[string]*ebpf.Map) (*Program, error) {
 	opts := ebpf.CollectionOptions{MapReplacements: map[string]*ebpf.Map{}}
 	for name, m := range spec.Maps {
+		if name == own {
+			continue
+		}
 		replacement := shared[name]
 		if replacement == nil {
 			return nil, fmt.Errorf("map %s is not shared", name)
@@ -38,7 +48,7 @@ func Load(shared map[string]*ebpf.Map) (*Program, error) {
 		return nil, err
 	}
 	defer loaded.Close()
-	p := &Program{loaded.DetachProgram("acting")}
+	p := &Program{loaded.DetachProgram(name)}
 	if p.Program == nil {
 		return nil, errors.New("the object has no program")
 	}
