@@ -5,12 +5,19 @@ package accelerator
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"maps"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cilium/ebpf"
 
-	"github.com/dwelltrace/dwell/fastpath/firewall"
+	"github.com/dwelltrace/dwell/fastpath/approval"
+	"github.com/dwelltrace/dwell/fastpath/bypass"
 	"github.com/dwelltrace/dwell/fastpath/flow"
 	"github.com/dwelltrace/dwell/internal/netns"
 	"github.com/dwelltrace/dwell/internal/tenant"
@@ -19,8 +26,8 @@ import (
 // Options say how a [Manager] works, and on what.
 type Options struct {
 	// Pin is the directory of a BPF file system for programs and maps, which is mounted if
-	// there is none.
-	Pin string
+	// there is none. FirewallPin is that of the firewall's programs, whose filters are dwell's own.
+	Pin, FirewallPin string
 	// NetNS is the hypervisor's network namespace; nil is the process's.
 	NetNS *netns.NS
 	// NICs are names of the devices that lead out of the host; none: they are found.
@@ -29,8 +36,9 @@ type Options struct {
 	Lease time.Duration
 	// Capacity bounds a tenant's entries, of which a flow has two; 0 is [DefaultCapacity].
 	Capacity int
-	// Firewall has the tenants' rules, or is nil.
-	Firewall *firewall.Manager
+	// Firewall has the tenants' own rules, as firewall.Manager does: whoever has one calls
+	// [Manager.FirewallChanged] when it changes. It may be nil: then tenants have none.
+	Firewall approval.Firewall
 	// Log takes what is not as it should be.
 	Log *slog.Logger
 }
@@ -41,58 +49,242 @@ const (
 	DefaultCapacity = 16384
 )
 
+// ours are the patterns of the paths at which dwell's own programs are pinned.
+func (o *Options) ours() []string {
+	var patterns []string
+	for _, pin := range []string{o.Pin, o.FirewallPin} {
+		if pin != "" {
+			patterns = append(patterns, filepath.Join(pin, "*", "*", "*"), filepath.Join(pin, "*", "*"))
+		}
+	}
+	return patterns
+}
+
 // Manager runs the fast path of a host. Its methods may be called by several goroutines.
 type Manager struct {
 	options Options
+	log     *slog.Logger
+	faces   *faces
+	gate    *gate
+	queue   *queue
+	judge   atomic.Pointer[judge]
+	tally   tally
+	details details
+	heart   heart
+	// wake is for Run: something has to be read again, or tenants have changed.
+	wake chan struct{}
+
+	mu      sync.Mutex // for what follows
+	session *session   // nil while there is none
+	down    bool
+	set     *tenant.Set
+	modes   map[string]flow.Mode
+	slots   *slots
+	without []string // tenants for which there is no slot
+	shared  map[string]*ebpf.Map
+	// programs are nil while there are none.
+	programs programs
+	view     view
+	// unsupported says what the kernel lacks, or is "".
+	unsupported string
+	problems    map[string]string // sentences, by what they are about
+	// fresh are slots of which what was before has to be forgotten.
+	fresh map[uint16]bool
+	// attached is set if all devices have the programs, as far as is known.
+	attached  bool
+	meter     *meter
+	unwatched uint64
 }
 
 // New makes a manager, which knows no tenants yet and has changed nothing. A kernel that cannot
 // have a fast path is no error: [Manager.Status] says so.
-func New(o Options) (*Manager, error) { return &Manager{options: o}, nil }
+func New(o Options) (*Manager, error) { return newManager(o, newFaces(&o)), nil }
+
+func newManager(o Options, f *faces) *Manager {
+	if o.Lease == 0 {
+		o.Lease = DefaultLease
+	}
+	if o.Capacity == 0 {
+		o.Capacity = DefaultCapacity
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	m := &Manager{
+		options: o, log: o.Log, faces: f, queue: newQueue(), wake: make(chan struct{}, 1),
+		modes: map[string]flow.Mode{}, slots: newSlots(), problems: map[string]string{}, fresh: map[uint16]bool{}, meter: newMeter(),
+	}
+	m.gate = newGate(m.rouse)
+	return m
+}
+
+// rouse tells Run that there is something to do. It never waits.
+func (m *Manager) rouse() {
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+}
 
 // SetTenants says who the tenants are and which of them have a fast path. Those without a mode
 // have none.
-func (m *Manager) SetTenants(_ *tenant.Set, _ map[string]flow.Mode) {}
+func (m *Manager) SetTenants(set *tenant.Set, modes map[string]flow.Mode) {
+	m.mu.Lock()
+	m.set, m.modes, m.down = set, maps.Clone(modes), false
+	m.mu.Unlock()
+	m.gate.stop("tenants were set", dirtyTenants|dirtyDevices)
+	m.rouse()
+}
+
+// FirewallChanged says that rules of the tenant with the number ([tenant.NumberOf]) have changed. When it
+// returns, no packet of the tenant's is fast until the rules have been read. It does not wait.
+func (m *Manager) FirewallChanged(number uint32) { m.gate.firewall(number) }
 
 // SetTracing gives the programs the tracer's maps, nil to take them away.
-func (m *Manager) SetTracing(_ map[string]*ebpf.Map) error { return nil }
-
-// Run keeps the fast path in force until ctx is done; then it returns nil, and everything takes
-// the kernel's path.
-func (m *Manager) Run(ctx context.Context) error {
-	<-ctx.Done()
-	return nil
+func (m *Manager) SetTracing(shared map[string]*ebpf.Map) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.shared = shared
+	if m.programs == nil {
+		return nil
+	}
+	return m.programs.SetTracing(shared)
 }
 
 // Close forgets the programs, which stay where they are for whoever comes next. They send nothing
 // fast while nobody is there.
-func (m *Manager) Close() error { return nil }
-
-// Down takes everything out of the kernel. There is no fast path any more until another manager is
-// run.
-func (m *Manager) Down() error { return nil }
-
-// Remove does what [Manager.Down] does if no manager runs.
-func Remove(_ string, _ *netns.NS) error { return errors.New("not yet") }
-
-// Status says how the fast path is, for all tenants or for one.
-func (m *Manager) Status(_ context.Context, _ Query) (*Status, error) { return &Status{}, nil }
-
-// Flows lists flows of all tenants or of one, those with the most packets first, at most as many as said
-// (0: all).
-func (m *Manager) Flows(_ context.Context, _ Query, _ int) (*FlowList, error) {
-	return &FlowList{}, nil
+func (m *Manager) Close() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.closePrograms()
 }
 
-// Flush forgets the flows of all tenants or of one, and returns how many entries there were. They
-// are learnt anew.
-func (m *Manager) Flush(_ context.Context, _ Query) (int, error) { return 0, nil }
+// Down takes everything out of the kernel, at once. There is no fast path any more until tenants
+// are set again.
+func (m *Manager) Down() error {
+	m.mu.Lock()
+	m.down = true
+	s := m.session
+	m.mu.Unlock()
+	if s != nil {
+		s.stop(errDown)
+		<-s.done
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.remove()
+}
 
-// Why says why packets of a flow are slow. Errors in its text are *[PacketError].
-func (m *Manager) Why(_ context.Context, _ WhyQuery) (*Why, error) { return &Why{}, nil }
+// remove takes everything out of the kernel. It must be called with the lock.
+func (m *Manager) remove() error {
+	err := errors.Join(m.closePrograms(), m.faces.remove())
+	m.view = view{}
+	m.problem("remove", err)
+	return err
+}
 
-// Stats returns counts for metrics.
-func (m *Manager) Stats() Stats { return Stats{} }
+// Remove does what [Manager.Down] does if no manager runs. ErrAttended if one does.
+func Remove(pin string, ns *netns.NS) error {
+	return bypass.Remove(pin, ns)
+}
 
-// Summary returns what there is to say in a line.
-func (m *Manager) Summary() Summary { return Summary{} }
+// active returns the IDs of the tenants that have a fast path, in order.
+func (m *Manager) active() []string {
+	var ids []string
+	if m.set == nil || m.down {
+		return nil
+	}
+	for id, mode := range m.modes {
+		if mode != flow.Off && m.set.Has(id) {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// problem notes what is wrong, or that it is not any more. It must be called with the lock. What is
+// new is logged.
+func (m *Manager) problem(about string, err error) {
+	if err == nil {
+		delete(m.problems, about)
+		return
+	}
+	text := sentence(err.Error())
+	if m.problems[about] != text {
+		m.log.Error("fast path", "problem", text)
+	}
+	m.problems[about] = text
+}
+
+// note is problem for those that do not have the lock.
+func (m *Manager) note(about string, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.problem(about, err)
+}
+
+// Run keeps the fast path in force until ctx is done; then it returns nil, and everything takes
+// the kernel's path. If the host's changes cannot be followed it tries again and again, and
+// nothing is fast meanwhile.
+func (m *Manager) Run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		if err := m.runOnce(ctx); !errors.Is(err, errNone) {
+			m.pause(ctx, err)
+		}
+	}
+	return nil
+}
+
+// runOnce keeps the fast path in force or, if nobody has one, takes it out of the kernel.
+func (m *Manager) runOnce(ctx context.Context) error {
+	m.mu.Lock()
+	if len(m.active()) > 0 {
+		m.mu.Unlock()
+		return m.attend(ctx)
+	}
+	defer m.mu.Unlock()
+	return m.remove()
+}
+
+// pause waits until there is something to do: at the latest for so long if something failed.
+func (m *Manager) pause(ctx context.Context, failed error) {
+	var timer <-chan time.Time
+	if failed != nil && !errors.Is(failed, ErrUnsupported) {
+		timer = time.After(retryAfter)
+	}
+	select {
+	case <-ctx.Done():
+	case <-m.wake:
+	case <-timer:
+	}
+}
+
+// open makes or adopts the programs.
+func (m *Manager) open() (programs, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.programs != nil {
+		return m.programs, nil
+	}
+	if err := m.faces.supported(); err != nil {
+		if m.unsupported == "" {
+			m.log.Warn("there is no fast path here; everything takes the kernel's path", "because", err)
+		}
+		m.unsupported = sentence(err.Error())
+		return nil, fmt.Errorf("%w: %w", ErrUnsupported, err)
+	}
+	m.unsupported = ""
+	p, err := m.faces.open(m.shared)
+	m.problem("open", err)
+	if err != nil {
+		return nil, err
+	}
+	counts, err := p.Counts()
+	if err = errors.Join(err, p.SetLease(m.options.Lease), p.SetAgreed(agreed)); err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	m.meter.open(counts)
+	m.programs, m.view = p, view{}
+	return p, nil
+}

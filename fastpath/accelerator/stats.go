@@ -20,6 +20,8 @@ type Stats struct {
 	Changes map[string]uint64
 	// Unasked are questions about flows for which the programs found no room. They ask again.
 	Unasked uint64
+	// Swept are entries that were removed, because they had ended or had no packet for a minute.
+	Swept uint64
 	// Unwatched is how often it was not possible to be told of changes, so that all was slow.
 	Unwatched uint64
 	// Blocked and Unattached are how many devices have something of others' that would be passed
@@ -51,7 +53,7 @@ type TenantStats struct {
 // CountStats are [Counts] with reasons as numbers.
 type CountStats struct {
 	Fast, Bytes, Same, Differ, Learnt uint64
-	Slow                              map[flow.Reason]uint64
+	Slow, Unlearnt                    map[flow.Reason]uint64
 }
 
 // Summary is what there is to say of the fast path in a line.

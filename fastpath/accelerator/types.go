@@ -79,6 +79,8 @@ type Counts struct {
 	Learnt uint64 `json:"learnt"`
 	// Slow are packets that the kernel forwarded, by [flow.Reason].
 	Slow map[string]uint64 `json:"slow"`
+	// Unlearnt are those of which nothing was learnt, by [flow.Reason].
+	Unlearnt map[string]uint64 `json:"unlearnt,omitempty"`
 }
 
 // DeviceStatus is that of a tenant's port, or of a NIC of the hypervisor.
@@ -206,7 +208,7 @@ type Why struct {
 type WhyReason struct {
 	// Reason is the word of a [flow.Reason].
 	Reason string `json:"reason"`
-	// Level is what it holds for: "host", "tenant", "device" or "flow".
+	// Level is what it holds for: "host", "tenant", "device", "packet" or "flow".
 	Level string `json:"level"`
 	// Direction is "from" or "to" the tenant, or "" for both.
 	Direction string `json:"direction,omitempty"`

@@ -63,5 +63,8 @@ func owns(base, chain string) bool {
 	return false
 }
 
+// OwnedBy reports whether a chain is one of the tenant's own.
+func OwnedBy(id string, number uint32, chain string) bool { return owns(ChainName(id, number), chain) }
+
 // Ours reports whether a chain of table filter is dwell's.
 func Ours(chain string) bool { return chain == root || strings.HasPrefix(chain, root+"-") }

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package accelerator
+
+import (
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/dwelltrace/dwell/fastpath/bypass"
+	"github.com/dwelltrace/dwell/fastpath/changes"
+)
+
+// dirt is what has to be read again.
+type dirt uint8
+
+const (
+	dirtyRules dirt = 1 << iota
+	dirtyDevices
+	dirtyTenants
+	dirtyFirewall
+
+	dirtyAll = dirtyRules | dirtyDevices | dirtyTenants | dirtyFirewall
+)
+
+// nobody is the slot of devices of tenants that have no fast path: a change there concerns no flow.
+const nobody = bypass.MaxTenants
+
+// stopper is what stops fast packets: words in memory that the programs read.
+type stopper interface {
+	Hold(held bool)
+	Changed(slots ...uint16)
+}
+
+// gate stops fast packets at once when something changes, before anybody looks at what it means.
+// It is on the way between the kernel's announcement and the programs, so that nothing is done
+// here that takes long: no system call, and its lock is never kept during one.
+type gate struct {
+	// wake tells whoever reads things again.
+	wake func()
+
+	mu       sync.Mutex // for what follows
+	programs stopper    // nil while there are none
+	// devices and tenants have the slots of those whose changes concern one tenant only, or nobody.
+	devices map[int]uint16
+	tenants map[uint32]uint16 // by tenant.NumberOf
+	// held is set while nothing is sent fast; holds is how often something made it so.
+	held    bool
+	holds   uint64
+	since   time.Time
+	because string
+	total   time.Duration
+	dirty   dirt
+	counts  map[string]uint64
+	room    [8]uint16 // for the slots of a change, so that nothing is allocated
+}
+
+func newGate(wake func()) *gate {
+	return &gate{wake: wake, counts: map[string]uint64{}, dirty: dirtyAll}
+}
+
+// begin gives it the programs, which send nothing until [gate.release].
+func (g *gate) begin(p stopper, why string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.programs = p
+	g.hold(why, dirtyAll)
+	p.Changed()
+}
+
+// end takes the programs away.
+func (g *gate) end() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.programs = nil
+	g.dirty = dirtyAll
+	if g.held {
+		g.held, g.total = false, g.total+time.Since(g.since)
+	}
+}
+
+// concern says which tenants' slots devices and tenants have, for changes that only concern one.
+func (g *gate) concern(devices map[int]uint16, tenants map[uint32]uint16) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.devices, g.tenants = devices, tenants
+}
+
+// hold must be called with the lock.
+func (g *gate) hold(why string, d dirt) {
+	g.holds++
+	g.dirty |= d
+	if g.programs != nil {
+		g.programs.Hold(true)
+	}
+	if !g.held && g.programs != nil {
+		g.held, g.since = true, time.Now()
+	}
+	g.because = why
+}
+
+// change is called for what the kernel announces.
+func (g *gate) change(c changes.Change) {
+	if c.Kind == 0 {
+		return // only a sign of life
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var d dirt
+	if c.Kind.Has(changes.Rules) {
+		d |= dirtyRules
+	}
+	if c.Kind.Has(changes.Devices) {
+		d |= dirtyDevices
+	}
+	if d != 0 {
+		g.hold(c.What, d)
+		g.wake()
+	}
+	g.count(c.Kind)
+	if g.programs == nil {
+		return
+	}
+	if c.Kind.Has(changes.All) || d != 0 {
+		g.programs.Changed()
+		return
+	}
+	g.concerns(c.Devices)
+}
+
+// concerns raises the epochs of the tenants of devices, or everybody's if one is not only one
+// tenant's.
+func (g *gate) concerns(devices []int) {
+	slots := g.room[:0]
+	for _, index := range devices {
+		slot := g.devices[index]
+		if slot == 0 {
+			g.programs.Changed()
+			return
+		}
+		if slot != nobody && !slices.Contains(slots, slot) {
+			slots = append(slots, slot)
+		}
+	}
+	switch {
+	case len(slots) > 0:
+		g.programs.Changed(slots...)
+	case len(devices) == 0:
+		g.programs.Changed()
+	}
+}
+
+// count counts a change as the widest that it is.
+func (g *gate) count(k changes.Kind) {
+	switch {
+	case k.Has(changes.Rules):
+		g.counts["rules"]++
+	case k.Has(changes.Devices):
+		g.counts["devices"]++
+	case k.Has(changes.All):
+		g.counts["all"]++
+	default:
+		g.counts["tenant"]++
+	}
+}
+
+// firewall is called when the firewall has changed a tenant's rules.
+func (g *gate) firewall(tenant uint32) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.counts["firewall"]++
+	g.hold("a tenant's firewall rules changed", dirtyFirewall)
+	g.wake()
+	if g.programs == nil {
+		return
+	}
+	if slot := g.tenants[tenant]; slot != 0 {
+		g.programs.Changed(slot)
+		return
+	}
+	g.programs.Changed()
+}
+
+// stop holds everything for a reason of the manager's own.
+func (g *gate) stop(why string, d dirt) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.hold(why, d)
+	if g.programs != nil {
+		g.programs.Changed()
+	}
+}
+
+// soil says that something has to be read again, which nothing is known to have changed.
+func (g *gate) soil(d dirt) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.dirty |= d
+}
+
+// take returns what has to be read, and the number with which it is released if nothing has
+// changed meanwhile.
+func (g *gate) take() (dirt, uint64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	d := g.dirty
+	g.dirty = 0
+	return d, g.holds
+}
+
+// release lets packets be sent again, if nothing has changed after take returned the number.
+func (g *gate) release(holds uint64) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.holds != holds {
+		return false
+	}
+	if g.held {
+		g.held, g.total = false, g.total+time.Since(g.since)
+	}
+	if g.programs != nil {
+		g.programs.Hold(false)
+	}
+	return true
+}
+
+func (g *gate) isHeld() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.held
+}
+
+// gateState is what is said of a gate.
+type gateState struct {
+	held    bool
+	since   time.Duration
+	because string
+	total   time.Duration
+	counts  map[string]uint64
+}
+
+func (g *gate) state() gateState {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s := gateState{held: g.held, total: g.total, counts: maps.Clone(g.counts)}
+	if g.held {
+		s.since, s.because = time.Since(g.since), g.because
+		s.total += s.since
+	}
+	return s
+}

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package accelerator
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/dwelltrace/dwell/fastpath/changes"
+)
+
+func testGate() (*gate, *fakePrograms) {
+	g, p := newGate(func() {}), newFakePrograms()
+	g.begin(p, "begin")
+	g.concern(map[int]uint16{11: 1, 12: 1, 21: 2, 31: nobody}, nil)
+	p.take()
+	return g, p
+}
+
+// TestConcerns wants a change of one tenant's devices to slow down that tenant alone.
+func TestConcerns(t *testing.T) {
+	g, p := testGate()
+	for _, c := range []struct {
+		devices []int
+		want    []string
+	}{
+		{[]int{11, 12}, []string{"changed [1]"}},
+		{[]int{11, 21}, []string{"changed [1 2]"}},
+		{[]int{11, 2}, []string{"changed []"}}, // the NIC is everybody's
+		{nil, []string{"changed []"}},
+		{[]int{31}, nil}, // of a tenant without a fast path
+		{[]int{31, 11}, []string{"changed [1]"}},
+	} {
+		g.change(changes.Change{Kind: changes.Some, Devices: c.devices})
+		if did := p.take(); !slices.Equal(did, c.want) {
+			t.Errorf("%v: %q, not %q", c.devices, did, c.want)
+		}
+	}
+	g.change(changes.Change{Kind: changes.All | changes.Some, Devices: []int{11}})
+	if did := p.take(); !slices.Equal(did, []string{"changed []"}) {
+		t.Errorf("all: %q", did)
+	}
+	g.change(changes.Change{})
+	if did := p.take(); len(did) != 0 {
+		t.Errorf("a sign of life: %q", did)
+	}
+}
+
+// silent are programs that take no time.
+type silent struct{ held bool }
+
+func (s *silent) Hold(held bool)      { s.held = held }
+func (s *silent) Changed(_ ...uint16) {}
+
+// TestGateAllocates wants nothing to be allocated between a change and the programs.
+func TestGateAllocates(t *testing.T) {
+	g, s := newGate(func() {}), &silent{}
+	g.begin(s, "begin")
+	g.concern(map[int]uint16{11: 1, 12: 3}, nil)
+	for _, c := range []changes.Change{
+		{Kind: changes.Everything, What: "all"},
+		{Kind: changes.Some, Devices: []int{11, 12}, What: "some"},
+	} {
+		if n := testing.AllocsPerRun(100, func() { g.change(c) }); n > 0 {
+			t.Errorf("%s: %v allocations", c.Kind, n)
+		}
+	}
+}
+
+// TestRelease wants a gate to stay closed if something has changed since what was read.
+func TestRelease(t *testing.T) {
+	g, p := testGate()
+	_, holds := g.take()
+	g.change(changes.Change{Kind: changes.Rules})
+	if g.release(holds) || !p.held {
+		t.Error("released too early")
+	}
+	d, holds := g.take()
+	if d != dirtyRules {
+		t.Errorf("dirty %b", d)
+	}
+	if !g.release(holds) || p.held {
+		t.Error("not released")
+	}
+	g.end()
+	g.change(changes.Change{Kind: changes.Everything})
+	if p.held {
+		t.Error("programs that are closed are used")
+	}
+}
