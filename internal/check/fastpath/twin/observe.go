@@ -5,6 +5,7 @@ package twin
 import (
 	"encoding/hex"
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"github.com/dwelltrace/dwell/internal/check/fastpath/frame"
@@ -51,7 +52,7 @@ func (o *Observed) Compare(got *Observed) (difference string, overtook int) {
 			lacks, has := missing(want, have), missing(have, want)
 			if lacks != "" || has != "" {
 				return fmt.Sprintf("batch %d, out of %s: %d frames, with the fast path %d\n  the kernel's: %s\n  fast:         %s",
-					b, ports[end].name, len(want), len(have), lacks, has), 0
+					b, ports[end].name, len(want), len(have), shortened(lacks), shortened(has)), 0
 			}
 			overtook += inversions(want, have)
 		}
@@ -105,7 +106,7 @@ func undraw(p *frame.Parsed) {
 	if inner != nil {
 		undraw(frame.Parse(inner))
 	}
-	if p.Type == 0x0800 && p.IP != nil && (inner != nil || ownError(p)) {
+	if p.Type == 0x0800 && p.IP != nil && (ownTunnel(p) || ownError(p)) {
 		clear(p.IP[4:6])
 		clear(p.IP[10:12]) // the checksum depends on it
 	}
@@ -114,8 +115,22 @@ func undraw(p *frame.Parsed) {
 	}
 }
 
+// ownTunnel reports whether the packet is of the hypervisor's tunnel, or a piece of it.
+func ownTunnel(p *frame.Parsed) bool {
+	return p.Proto == frame.UDP && p.From == netip.MustParseAddr(uplink4) && p.To == netip.MustParseAddr(router4)
+}
+
 // ownError reports whether the packet is an ICMP error that the kernel made: its class is that of routers,
 // which no packet of the test has.
 func ownError(p *frame.Parsed) bool {
 	return p.Proto == frame.ICMP && len(p.Transport) > 0 && slices.Contains([]byte{3, 5, 11, 12}, p.Transport[0]) && p.TOS&0xc0 == 0xc0
+}
+
+// shortened leaves out the end of what is long.
+func shortened(text string) string {
+	const most = 600
+	if len(text) > most {
+		return text[:most] + " …"
+	}
+	return text
 }

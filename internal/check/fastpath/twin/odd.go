@@ -10,7 +10,7 @@ import (
 
 // odd returns the packet with something about it for which it must not take the fast path, or for which
 // it is easy to send another frame than the kernel.
-func (f *flow) odd(r source, p *packet) []Step {
+func (f *speech) odd(r source, p *packet) []Step {
 	if p.size > 0 {
 		return f.oddSegments(r, p)
 	}
@@ -62,7 +62,7 @@ func (f *flow) odd(r source, p *packet) []Step {
 }
 
 // oddSegments is odd for what the device is to cut.
-func (f *flow) oddSegments(r source, p *packet) []Step {
+func (f *speech) oddSegments(r source, p *packet) []Step {
 	switch r.IntN(4) {
 	case 0:
 		p.TTL = pick(r, []uint8{1, 2})
@@ -101,7 +101,7 @@ func (p *packet) tooLong(r source, s *Spec) {
 }
 
 // misaddressed is a side that writes another Ethernet address.
-func (f *flow) misaddressed(r source, from *side) *side {
+func (f *speech) misaddressed(r source, from *side) *side {
 	s := *from
 	other := frame.MAC(pick(r, []string{"02:00:00:00:09:09", "ff:ff:ff:ff:ff:ff", redMAC, ports[Guest0].mac, "01:00:5e:00:00:05"}))
 	if r.chance(3) {
@@ -113,7 +113,7 @@ func (f *flow) misaddressed(r source, from *side) *side {
 }
 
 // flags opens or closes a TCP connection in its midst.
-func (f *flow) flags(r source, p *packet) {
+func (f *speech) flags(r source, p *packet) {
 	if p.Proto != frame.TCP || f.opened < 3 {
 		return
 	}
@@ -126,7 +126,7 @@ func (f *flow) flags(r source, p *packet) {
 }
 
 // pieces cuts the packet into fragments, which may come in any order, or not all.
-func (f *flow) pieces(r source, p *packet) []Step {
+func (f *speech) pieces(r source, p *packet) []Step {
 	p.whole()
 	cut := 8 * (1 + r.IntN(max(1, len(p.Payload)/8)))
 	if cut >= len(p.Payload) {
@@ -148,7 +148,7 @@ func (f *flow) pieces(r source, p *packet) []Step {
 }
 
 // quote is an ICMP error about what the other side has got, from a router on the way to it.
-func (f *flow) quote(r source, about *packet) []Step {
+func (f *speech) quote(r source, about *packet) []Step {
 	other := &f.sides[0]
 	if about.from == other || about.from.end == other.end && about.from.src == other.src {
 		other = &f.sides[1]

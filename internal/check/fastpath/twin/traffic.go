@@ -20,19 +20,21 @@ type Step struct {
 // directions, some of them odd in one way.
 func (s *Spec) Traffic(seed uint64, n int) []Step {
 	r := newSource(seed, 1)
-	var flows []*flow
+	var flows []*speech
 	var steps []Step
 	for len(steps) < n {
 		// Few speak at a time, and for long, so that there is something to be learnt of each.
 		if len(flows) == 0 || len(flows) < maxFlows && len(steps) > len(flows)*150 {
-			flows = append(flows, newFlow(r, s, len(flows)))
+			flows = append(flows, newSpeech(r, s, len(flows)))
 		}
 		f := flows[max(0, len(flows)-1-r.IntN(4))]
 		from := r.IntN(2)
 		for range 1 + r.IntN(3) {
+			next := f.next
 			p := f.step(r, from)
 			if f.sent > 4 && r.chance(15) { // the first ones show how addresses are translated
 				steps = append(steps, f.odd(r, p)...)
+				f.next = next // it may be lost, and then nobody answers it
 			} else {
 				steps = append(steps, s.steps(p, p.Bytes(), 0)...)
 			}

@@ -9,8 +9,8 @@ import (
 	"github.com/dwelltrace/dwell/internal/check/fastpath/wire"
 )
 
-// flow is a conversation that goes on.
-type flow struct {
+// speech is a conversation that goes on.
+type speech struct {
 	*conversation
 	spec   *Spec
 	tos    uint8
@@ -22,8 +22,8 @@ type flow struct {
 	seq    uint16 // of echoes
 }
 
-func newFlow(r source, s *Spec, n int) *flow {
-	f := &flow{
+func newSpeech(r source, s *Spec, n int) *speech {
+	f := &speech{
 		conversation: s.converse(r, n), spec: s, stamps: r.chance(2),
 		ttl: [2]uint8{pick(r, []uint8{64, 128, 255}), pick(r, []uint8{63, 57, 250})},
 	}
@@ -44,7 +44,7 @@ type packet struct {
 }
 
 // step returns a packet of the flow, mostly of one side.
-func (f *flow) step(r source, from int) *packet {
+func (f *speech) step(r source, from int) *packet {
 	if f.proto == frame.TCP && f.opened < 3 {
 		from = f.opened % 2
 	}
@@ -77,7 +77,7 @@ func (f *flow) step(r source, from int) *packet {
 }
 
 // sizeOf chooses how many bytes of data a packet has, at most the most that fit.
-func (f *flow) sizeOf(r source, headers int) int {
+func (f *speech) sizeOf(r source, headers int) int {
 	most := f.spec.room() - headers
 	if r.chance(3) {
 		return r.IntN(most + 1)
@@ -85,7 +85,7 @@ func (f *flow) sizeOf(r source, headers int) int {
 	return min(most, pick(r, []int{0, 1, 8, 17, 56, 200, 701, 1200, 1400, most}))
 }
 
-func (f *flow) segment(r source, p *packet, from int) {
+func (f *speech) segment(r source, p *packet, from int) {
 	s := frame.Segment{Sport: p.from.sport, Dport: p.from.dport, Seq: f.next[from], Ack: f.next[1-from], Flags: frame.ACK, Window: uint16(0x4000 + r.IntN(0x4000))}
 	if f.opened < 3 {
 		s.Flags = []uint8{frame.SYN, frame.SYN | frame.ACK, frame.ACK}[f.opened]
@@ -118,13 +118,13 @@ func (f *flow) segment(r source, p *packet, from int) {
 	f.finish(r, p)
 }
 
-func (f *flow) datagram(r source, p *packet) {
+func (f *speech) datagram(r source, p *packet) {
 	f.fill(r, p, p.HeaderLen()+8, func(data []byte) { p.Payload = frame.Datagram(p.from.sport, p.from.dport, data) })
 	f.finish(r, p)
 }
 
 // fill puts data into a packet, so much that the device must cut it now and then.
-func (f *flow) fill(r source, p *packet, headers int, put func(data []byte)) {
+func (f *speech) fill(r source, p *packet, headers int, put func(data []byte)) {
 	// What is in a tunnel comes in segments.
 	if p.from.end == Outside && f.spec.Overlay != Plain || !r.chance(6) {
 		put(r.bytes(f.sizeOf(r, headers)))
@@ -136,7 +136,7 @@ func (f *flow) fill(r source, p *packet, headers int, put func(data []byte)) {
 }
 
 // finish fills in the checksum, or leaves it to the device.
-func (f *flow) finish(r source, p *packet) {
+func (f *speech) finish(r source, p *packet) {
 	switch {
 	case p.size > 0 || r.chance(3):
 		p.partial = true
@@ -148,7 +148,7 @@ func (f *flow) finish(r source, p *packet) {
 	}
 }
 
-func (f *flow) message(r source, p *packet, from int) {
+func (f *speech) message(r source, p *packet, from int) {
 	request, answer := uint8(8), uint8(0)
 	if p.V6() {
 		request, answer = 128, 129
