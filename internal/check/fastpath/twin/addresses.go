@@ -81,6 +81,10 @@ func (n *Network) addNeighbours() error {
 		device, routers, mac := n.Spec.way()
 		add(device, routers[0], mac)
 		add(device, routers[1], mac)
+		if device == Uplink { // or packets that are not translated wait for nobody
+			add(device, service4, mac)
+			add(device, service6, mac)
+		}
 	}
 	if n.Spec.Overlay != Plain {
 		add(Uplink, router4, frame.MAC(ports[Outside].far))
@@ -135,12 +139,14 @@ func (n *Network) addRoutes() error {
 	if err != nil {
 		return err
 	}
-	for i, to := range []string{"203.0.113.0/24", "2001:db8:b::/64"} {
+	// The last are for what is not translated: how often the kernel says that there is no route depends on
+	// time.
+	for i, to := range []string{"203.0.113.0/24", "2001:db8:b::/64", "198.51.100.0/24", "2001:db8:d::/64"} {
 		_, dst, err := net.ParseCIDR(to)
 		if err != nil {
 			return err
 		}
-		err = n.nl.RouteAdd(&netlink.Route{Dst: dst, Gw: net.ParseIP(routers[i]), LinkIndex: link.Attrs().Index})
+		err = n.nl.RouteAdd(&netlink.Route{Dst: dst, Gw: net.ParseIP(routers[i%2]), LinkIndex: link.Attrs().Index})
 		if err != nil {
 			return fmt.Errorf("route to %s: %w", to, err)
 		}

@@ -93,6 +93,9 @@ func (s *Spec) prepareHost() error {
 		"net/ipv4/icmp_ratelimit=0", "net/ipv4/icmp_ratemask=0", "net/ipv6/icmp/ratelimit=0", "net/ipv6/icmp/ratemask=255",
 		"net/ipv4/conf/all/send_redirects=0", "net/ipv4/conf/default/send_redirects=0", "net/ipv4/conf/all/log_martians=0",
 	}
+	if !s.Windows {
+		settings = append(settings, "net/netfilter/nf_conntrack_tcp_be_liberal=1")
+	}
 	asked := "0"
 	if s.Track {
 		asked = "1"

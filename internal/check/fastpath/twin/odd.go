@@ -114,11 +114,15 @@ func (f *speech) misaddressed(r source, from *side) *side {
 
 // flags opens or closes a TCP connection in its midst.
 func (f *speech) flags(r source, p *packet) {
-	if p.Proto != frame.TCP || f.opened < 3 {
+	if p.Proto != frame.TCP || f.opened < 3 || f.spec.Windows {
 		return
 	}
 	p.whole()
-	p.Payload[13] = pick(r, []uint8{frame.SYN, frame.SYN | frame.ACK, frame.FIN | frame.ACK, frame.RST | frame.ACK, 0, frame.SYN | frame.FIN})
+	kinds := []uint8{frame.FIN | frame.ACK, frame.RST | frame.ACK, 0, frame.SYN | frame.FIN}
+	if p.from.sport == f.sides[0].sport { // one who opens anew must be the one who is translated
+		kinds = append(kinds, frame.SYN, frame.SYN)
+	}
+	p.Payload[13] = pick(r, kinds)
 	frame.Sum(p.Src, p.Dst, p.Proto, p.Payload)
 	if p.Payload[13]&(frame.FIN|frame.RST) != 0 && r.chance(2) {
 		f.opened = 0 // and opens it again

@@ -161,7 +161,7 @@ func noise(b []byte) bool {
 	case p.Proto == 2, p.From == netip.IPv6Unspecified(), p.From.IsLinkLocalUnicast():
 		return true
 	case p.Proto == frame.ICMP && len(t) > 1:
-		return t[0] == 3 && t[1] <= 1 && p.TOS == 0xc0 || t[0] == 11 && t[1] == 1
+		return t[0] == 3 && t[1] <= 1 && p.TOS&0xc0 == 0xc0 || t[0] == 11 && t[1] == 1
 	case p.Proto == frame.ICMPv6 && len(t) > 1:
 		return t[0] == 3 && t[1] == 1 || t[0] >= 130 && t[0] <= 137 || t[0] == 143
 	case p.Proto == 0 && len(t) > 8: // MLD has a hop-by-hop header

@@ -32,6 +32,10 @@ type Spec struct {
 	Tap bool
 	// Peer: what goes to a guest may be given to the other end of its veth pair at once.
 	Peer bool
+	// Windows: connection tracking checks the sequence numbers of TCP, as it does by default. Then
+	// nothing is sent that is odd about a connection's opening and closing: it is a matter of what
+	// tracking has seen before whether such packets are valid, and it sees less with the fast path.
+	Windows bool
 	// Software: NIC and ports neither cut segments nor fill in checksums.
 	Software bool
 }
@@ -41,9 +45,11 @@ func Specs() []Spec {
 	return []Spec{
 		{Name: "bridge", Bridge: true},
 		{Name: "bridge-tracked", Bridge: true, Track: true, Peer: true},
+		{Name: "bridge-windows", Bridge: true, Track: true, Windows: true},
 		{Name: "routed"},
 		{Name: "routed-tracked", Track: true, Peer: true},
 		{Name: "nat", NAT: true},
+		{Name: "nat-windows", NAT: true, Windows: true},
 		{Name: "nat-peer", NAT: true, Peer: true},
 		{Name: "nat-software", NAT: true, Software: true},
 		{Name: "nat-tap", NAT: true, Tap: true},
