@@ -148,6 +148,12 @@ verify-firewall: ## Compare the firewall with iptables, 1,000 rule sets by 1,000
 	.ci/install test
 	$(GO) run ./internal/check/firewall/verify $(ARGS)
 
+.PHONY: verify-fastpath
+verify-fastpath: ## Compare the fast path with the kernel, frame by frame, 2,000,000 packets (root)
+	$(need_root)
+	.ci/install test
+	$(GO) run ./internal/check/fastpath/verify $(ARGS)
+
 .PHONY: verify-guards
 verify-guards: ## Take each of the firewall's guards away and see that a test notices (root)
 	$(need_root)
