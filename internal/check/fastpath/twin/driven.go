@@ -144,7 +144,7 @@ func (d *Driven) approve(c bypass.Candidate) {
 		if forth.Reply {
 			original = back
 		}
-		err = d.liberal.Set(original.Key.Tuple)
+		err = d.liberal.Set(original.Key.Tuple, 0)
 	}
 	if err == nil {
 		err = d.programs.Approve(forth, back, number)
