@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bypass
+
+import (
+	"testing"
+
+	"github.com/cilium/ebpf"
+)
+
+// attended returns until when the programs take user space for being there, in jiffies.
+func attended(t testing.TB, b *Bypass) (until uint64) {
+	t.Helper()
+	if err := b.maps[plainMapAttended].Lookup(uint32(0), &until); err != nil {
+		t.Fatal(err)
+	}
+	return until
+}
+
+// User space is there for 3 seconds from the last heartbeat on, and not before the first or after the end.
+func TestBeat(t *testing.T) {
+	b := newLab(t, 0).open()
+	if until := attended(t, b); until != 0 {
+		t.Errorf("before the first heartbeat: attended until %d", until)
+	}
+	before := jiffies(t, b)
+	if err := b.Beat(); err != nil {
+		t.Fatal(err)
+	}
+	after := jiffies(t, b)
+	const slack = 2
+	if until, length := attended(t, b), uint64(3*b.kernel.hz); until+slack < before+length || until > after+length+slack {
+		t.Errorf("attended until %d, want %d to %d", until, before+length, after+length)
+	}
+	if err := b.Rest(); err != nil {
+		t.Fatal(err)
+	}
+	if until := attended(t, b); until != 0 {
+		t.Errorf("at rest: attended until %d", until)
+	}
+}
+
+// The length of a jiffy is what it is by the kernel's clocks, and the time between heartbeats is known.
+func TestJiffies(t *testing.T) {
+	b := newLab(t, 0).open()
+	first := *b.clock.Load()
+	const moved = 100
+	for {
+		last := jiffies(t, b)
+		var args plainBeatArgs
+		if _, err := b.programs[plainProgBeat].Run(&ebpf.RunOptions{Context: args, ContextOut: &args}); err != nil {
+			t.Fatal(err)
+		}
+		// A machine that has much to do may stop anywhere here.
+		next := jiffies(t, b)
+		if args.Jiffies+2 < last || args.Jiffies > next+2 {
+			t.Fatalf("it is %d jiffies, and was taken for %d to %d", args.Jiffies, last, next)
+		}
+		if args.Jiffies < first.jiffies+moved {
+			continue
+		}
+		hz := float64(args.Jiffies-first.jiffies) * 1e9 / float64(args.Ns-first.ns)
+		if want := float64(b.kernel.hz); hz < want*0.95 || hz > want*1.05 {
+			t.Errorf("%.1f jiffies a second, want %v", hz, want)
+		}
+		return
+	}
+}
