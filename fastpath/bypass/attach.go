@@ -141,6 +141,15 @@ func (b *Bypass) attach(h hook, index int) (anew bool, err error) {
 	return anew, removeStrays(h, all, id)
 }
 
+// detachOne takes a program from a place at a device, where it need not be.
+func (b *Bypass) detachOne(h hook, index int) error {
+	all, err := present(h, index)
+	if err != nil {
+		return err
+	}
+	return errors.Join(removeLink(b.path(h.linkName(index))), removeStrays(h, all, 0))
+}
+
 func (b *Bypass) attachAnew(h hook, index int) (link.ID, error) {
 	l, err := link.AttachTCX(link.TCXOptions{Interface: index, Program: b.programs[h.program], Attach: h.at, Anchor: link.Head()})
 	if err != nil {

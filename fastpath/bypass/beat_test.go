@@ -19,7 +19,8 @@ func attended(t testing.TB, b *Bypass) (until uint64) {
 
 // User space is there for 3 seconds from the last heartbeat on, and not before the first or after the end.
 func TestBeat(t *testing.T) {
-	b := newLab(t, 0).open()
+	l := newLab(t, 0)
+	b := l.open()
 	if until := attended(t, b); until != 0 {
 		t.Errorf("before the first heartbeat: attended until %d", until)
 	}
@@ -32,11 +33,26 @@ func TestBeat(t *testing.T) {
 	if until, length := attended(t, b), uint64(3*b.kernel.hz); until+slack < before+length || until > after+length+slack {
 		t.Errorf("attended until %d, want %d to %d", until, before+length, after+length)
 	}
+	attends := func(want bool) {
+		t.Helper()
+		if got, err := Attended(l.pin); err != nil || got != want {
+			t.Errorf("attended: %v, want %v: %v", got, want, err)
+		}
+	}
+	attends(true)
+	if err := b.maps[plainMapAttended].Put(uint32(0), jiffies(t, b)-slack); err != nil { // as if 3 seconds were over
+		t.Fatal(err)
+	}
+	attends(false)
 	if err := b.Rest(); err != nil {
 		t.Fatal(err)
 	}
 	if until := attended(t, b); until != 0 {
 		t.Errorf("at rest: attended until %d", until)
+	}
+	attends(false)
+	if got, err := Attended(newPin(t)); got || err != nil {
+		t.Errorf("attended without anything there: %v, %v", got, err)
 	}
 }
 

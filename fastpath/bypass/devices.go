@@ -52,8 +52,10 @@ func checkDevices(list []Device) error {
 			return fmt.Errorf("%s: index %d is given twice", d.Name, d.Index)
 		case d.Port && !isSlot(d.Slot):
 			return fmt.Errorf("%s: slot %d is not a valid one: it must be from 1 to %d", d.Name, d.Slot, MaxTenants-1)
+		case d.Port && d.Tunnel:
+			return fmt.Errorf("%s: it is not valid as both a port and a tunnel", d.Name)
 		case !d.Port && d.Slot != 0:
-			return fmt.Errorf("%s: it is a NIC, which has no slot", d.Name)
+			return fmt.Errorf("%s: it is not a port, and so has no slot", d.Name)
 		}
 		used[d.Index] = true
 	}
@@ -77,7 +79,7 @@ func (b *Bypass) setDevices(list []Device) error {
 	var errs []error
 	changed = false
 	for _, d := range list {
-		anew, err := b.attachAll(d.Index)
+		anew, err := b.attachAll(&d)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", d.Name, err))
 			continue
@@ -122,8 +124,11 @@ func (b *Bypass) know(list []Device, before map[int]plainDevice) (changed bool, 
 // entry returns what the programs know of a device.
 func (d *Device) entry() plainDevice {
 	e := plainDevice{Role: uint16(plainDeviceRoleDEVICE_NIC), Slot: d.Slot, PeerNetns: d.PeerNetNS, Peer: uint32(d.PeerIndex)}
-	if d.Port {
+	switch {
+	case d.Port:
 		e.Role = uint16(plainDeviceRoleDEVICE_PORT)
+	case d.Tunnel:
+		e.Role = uint16(plainDeviceRoleDEVICE_TUNNEL)
 	}
 	if d.Blocked {
 		e.Flags |= uint32(plainDeviceFlagDEVICE_BLOCKED)
@@ -137,16 +142,23 @@ func (d *Device) entry() plainDevice {
 // device returns what the programs know, in words.
 func (e *plainDevice) device(index int) Device {
 	return Device{
-		Index: index, Port: e.Role == uint16(plainDeviceRoleDEVICE_PORT), Slot: e.Slot,
+		Index: index, Slot: e.Slot,
+		Port: e.Role == uint16(plainDeviceRoleDEVICE_PORT), Tunnel: e.Role == uint16(plainDeviceRoleDEVICE_TUNNEL),
 		Blocked: e.Flags&uint32(plainDeviceFlagDEVICE_BLOCKED) != 0, Peer: e.Flags&uint32(plainDeviceFlagDEVICE_PEER) != 0,
 		PeerNetNS: e.PeerNetns, PeerIndex: int(e.Peer),
 	}
 }
 
-// attachAll attaches all programs to a device, and reports whether any was not there yet.
-func (b *Bypass) attachAll(index int) (anew bool, err error) {
+// attachAll attaches to a device the programs that it has to have, and reports whether any was not there yet.
+func (b *Bypass) attachAll(d *Device) (anew bool, err error) {
 	for _, h := range hooks() {
-		did, err := b.attach(h, index)
+		if !d.has(h) {
+			if err := b.detachOne(h, d.Index); err != nil {
+				return anew, err
+			}
+			continue
+		}
+		did, err := b.attach(h, d.Index)
 		if err != nil {
 			return anew, err
 		}
@@ -154,6 +166,9 @@ func (b *Bypass) attachAll(index int) (anew bool, err error) {
 	}
 	return anew, nil
 }
+
+// has reports whether a device has a program at that place.
+func (d *Device) has(h hook) bool { return !d.Tunnel || h.at == ebpf.AttachTCXEgress }
 
 // forgetOthers detaches the programs from devices that are not wanted, and reports whether there were any.
 func (b *Bypass) forgetOthers(wanted map[int]bool) (vanished bool, err error) {

@@ -53,6 +53,9 @@ func (b *Bypass) repin() (repaired bool, err error) {
 	}
 	for _, d := range b.devices {
 		for _, h := range hooks() {
+			if !d.has(h) {
+				continue
+			}
 			id, err := b.attached(h, d.Index)
 			if err != nil {
 				return repaired, err

@@ -66,7 +66,8 @@ type Tenant struct {
 	Capacity int
 }
 
-// Device is what the programs know of a device, which is a tenant's port or a NIC.
+// Device is what the programs know of a device, which is a tenant's port, a NIC, or a VXLAN device of the host:
+// there, what leaves is learnt, and nothing is sent fast.
 type Device struct {
 	Index int
 	// Name is for messages.
@@ -74,6 +75,8 @@ type Device struct {
 	// Port is set if it is a tenant's, which has the slot.
 	Port bool
 	Slot uint16
+	// Tunnel is set if it is a VXLAN device. See also [Bypass.SetTunnels].
+	Tunnel bool
 	// Blocked is set if others have programs, filters or hooks there that would be passed over:
 	// nothing is sent fast from it or to it.
 	Blocked bool
@@ -88,7 +91,8 @@ type Device struct {
 type AttachedDevice struct {
 	// Device is as it was set. Name is its present one.
 	Device
-	// Ingress and Egress say which programs it has. Unless somebody detached one, both.
+	// Ingress and Egress say which programs it has: both, unless somebody detached one; the second alone if
+	// it is a tunnel.
 	Ingress, Egress bool
 }
 
