@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -150,11 +151,53 @@ func (b *Bypass) detachOne(h hook, index int) error {
 	return errors.Join(removeLink(b.path(h.linkName(index))), removeStrays(h, all, 0))
 }
 
+// How long a link that is being freed may take, and how often it is asked for meanwhile.
+const (
+	freeing   = 5 * time.Second
+	freeingAt = time.Millisecond
+)
+
+// attachAnew attaches a program to a device where no link of it is pinned. The kernel refuses that if the same program
+// is there already: by a link that is pinned nowhere but open somewhere, which becomes ours, or one that is being freed.
 func (b *Bypass) attachAnew(h hook, index int) (link.ID, error) {
-	l, err := link.AttachTCX(link.TCXOptions{Interface: index, Program: b.programs[h.program], Attach: h.at, Anchor: link.Head()})
-	if err != nil {
-		return 0, err
+	ticks := time.NewTicker(freeingAt)
+	defer ticks.Stop()
+	for deadline := time.Now().Add(freeing); ; <-ticks.C {
+		l, err := link.AttachTCX(link.TCXOptions{Interface: index, Program: b.programs[h.program], Attach: h.at, Anchor: link.Head()})
+		if errors.Is(err, fs.ErrExist) {
+			l, err = b.find(h, index)
+			if errors.Is(err, fs.ErrNotExist) && time.Now().Before(deadline) {
+				continue
+			}
+		}
+		if err != nil {
+			return 0, err
+		}
+		return b.keep(h, index, l)
 	}
+}
+
+// find returns the link of this very program at a device.
+func (b *Bypass) find(h hook, index int) (link.Link, error) {
+	info, err := b.programs[h.program].Info()
+	if err != nil {
+		return nil, err
+	}
+	program, _ := info.ID()
+	all, err := present(h, index)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range all {
+		if id, ok := p.LinkID(); ok && p.ID == program {
+			return link.NewFromID(id)
+		}
+	}
+	return nil, fs.ErrNotExist
+}
+
+// keep pins a link, closes it and returns its ID.
+func (b *Bypass) keep(h hook, index int, l link.Link) (link.ID, error) {
 	defer l.Close()
 	info, err := l.Info()
 	if err != nil {
@@ -209,7 +252,7 @@ func isOurs(h hook, id ebpf.ProgramID) bool {
 		}
 		m.Close()
 	}
-	return names[plainMapFlows4] && names[plainMapFlows6] && names[plainMapAttended]
+	return names[plainMapFlows4] && names[plainMapFlows6] && names[plainMapDevices]
 }
 
 // links returns the names of pinned links.

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/cilium/ebpf/features"
 	"go.uber.org/goleak"
@@ -147,5 +148,19 @@ func (l *lab) set(b *Bypass, devices ...Device) {
 	l.t.Helper()
 	if err := b.SetDevices(devices); err != nil {
 		l.t.Fatal(err)
+	}
+}
+
+// eventually waits until there is nothing that keeps something from being so.
+func eventually(t testing.TB, what string, but func() []string) {
+	t.Helper()
+	ticks := time.NewTicker(5 * time.Millisecond)
+	defer ticks.Stop()
+	deadline := time.Now().Add(30 * time.Second)
+	for left := but(); left != nil; left = but() {
+		if time.Now().After(deadline) {
+			t.Fatalf("after 30 seconds, %s but for %q", what, left)
+		}
+		<-ticks.C
 	}
 }
