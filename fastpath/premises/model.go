@@ -73,6 +73,8 @@ type rule struct {
 	legacy *iptables.Rule
 	nft    []attribute
 	family byte
+	// tableSets are the sets of its table.
+	tableSets map[string]*nftSet
 }
 
 // act is something that a rule does with a packet beside to judge it.

@@ -53,9 +53,14 @@ func absent(err error) bool {
 
 // ask sends a request of nf_tables and returns the answers, without their headers.
 func ask(conn *mdl.Conn, what int, flags mdl.HeaderFlags) ([]message, error) {
+	return request(conn, what, flags, unix.AF_UNSPEC, nil)
+}
+
+// request is [ask] about a family, with attributes.
+func request(conn *mdl.Conn, what int, flags mdl.HeaderFlags, family byte, attrs []byte) ([]message, error) {
 	answers, err := conn.Execute(mdl.Message{
 		Header: mdl.Header{Type: mdl.HeaderType(unix.NFNL_SUBSYS_NFTABLES<<8 | what), Flags: mdl.Request | flags},
-		Data:   []byte{unix.AF_UNSPEC, unix.NFNETLINK_V0, 0, 0},
+		Data:   append([]byte{family, unix.NFNETLINK_V0, 0, 0}, attrs...),
 	})
 	if err != nil {
 		return nil, err
@@ -165,6 +170,11 @@ func readChains(conn *mdl.Conn) ([]*chain, error) {
 			c.rules = append(c.rules, nftRule(c, a.family, list(at[unix.NFTA_RULE_EXPRESSIONS])))
 		}
 	}
+	sets, err := readSets(conn)
+	if err != nil {
+		return nil, err
+	}
+	noteDynamic(chains, sets)
 	return chains, nil
 }
 

@@ -17,6 +17,7 @@ type flowReader struct {
 	family header.Family
 	nft    byte
 	called []string
+	known  map[string]*nftSet
 	regs   map[uint32]operand
 	rule   ruleset.Rule // what is read so far
 	note   *Note
@@ -38,7 +39,7 @@ const maxFlowBoxes = 256
 
 func nftForFlows(r *rule, family header.Family, called []string) ([]ruleset.Rule, *Note) {
 	f := &flowReader{
-		family: family, nft: r.family, called: called, regs: map[uint32]operand{}, rule: ruleset.Rule{Boxes: everything(), Fixed: true}, note: &Note{},
+		family: family, nft: r.family, called: called, known: r.tableSets, regs: map[uint32]operand{}, rule: ruleset.Rule{Boxes: everything(), Fixed: true}, note: &Note{},
 	}
 	for _, e := range r.nft {
 		at := parse(e.data)
@@ -268,38 +269,6 @@ func (f *flowReader) bitwise(at attributes) {
 	o.mask = parse(at[unix.NFTA_BITWISE_MASK])[unix.NFTA_DATA_VALUE]
 	o.xor = parse(at[unix.NFTA_BITWISE_XOR])[unix.NFTA_DATA_VALUE]
 	f.write(at[unix.NFTA_BITWISE_DREG], o, number(at[unix.NFTA_BITWISE_LEN]))
-}
-
-// lookup reads that something is in a set, or maps it. What is in sets is not read: others change it.
-func (f *flowReader) lookup(at attributes) {
-	first := register(at[unix.NFTA_LOOKUP_SREG])
-	key := operand{}
-	for reg := first; reg < registers; reg++ { // a key may be several values, one after the other
-		o, known := f.regs[reg]
-		if !known && reg > first {
-			break
-		}
-		if !known {
-			o.varies = "what is not known"
-		}
-		if varies := f.variesAtAll(o); varies != "" && key.varies == "" {
-			key.varies = varies
-		}
-	}
-	dreg, maps := at[unix.NFTA_LOOKUP_DREG]
-	f.looksAt(key)
-	switch {
-	case !maps:
-	case number(dreg) != verdictReg:
-		f.write(dreg, key, 16)
-	default:
-		for _, name := range f.called {
-			f.emit(ruleset.Jump, name, false)
-		}
-		f.emit(ruleset.Accept, "", false)
-		f.emit(ruleset.Deny, "", false)
-		f.emit(ruleset.Return, "", false)
-	}
 }
 
 func (f *flowReader) meta(at attributes) {
