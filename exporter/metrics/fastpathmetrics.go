@@ -33,6 +33,8 @@ type FastPath struct {
 // TenantFastPath is how that of one tenant is.
 type TenantFastPath struct {
 	Tenant string
+	// On is set unless packets are only compared.
+	On bool
 	// Flows and Capacity are the directions of flows that are known, and may be, now.
 	Flows, Capacity int
 	From, To        FastPathCounts
@@ -132,6 +134,8 @@ func fastPathTenantMetrics() []agentMetric {
 			func(c *FastPathCounts, emit func(uint64, ...string)) {
 				emitSorted(c.Unlearnt, func(n uint64, reason string) { emit(n, reason) })
 			}),
+		ofFastPaths("dwell.fastpath.on", Gauge, "", nil, "1 if the tenant's packets may be sent fast, 0 if they are only compared (shadow).",
+			func(t *TenantFastPath, emit func(float64, ...string)) { emit(oneIf(t.On)) }),
 		ofFastPaths("dwell.fastpath.flows", Gauge, "{flow}", nil, "Flows that are currently known, each direction by itself.",
 			func(t *TenantFastPath, emit func(float64, ...string)) { emit(float64(t.Flows)) }),
 		ofFastPaths("dwell.fastpath.flows.limit", Gauge, "{flow}", nil, "How many a tenant may have: fastpath.flows_per_tenant.",

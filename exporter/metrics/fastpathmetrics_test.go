@@ -17,7 +17,7 @@ func someFastPath() *FastPath {
 		Supported: true, Attended: true, Held: true, HeldTime: 1500 * time.Millisecond, Changes: map[string]uint64{"rules": 2, "all": 3},
 		Unasked: 4, Blocked: 5, Unattached: 6, Problems: 7,
 		Tenants: []TenantFastPath{{Tenant: "blue"}, {
-			Tenant: "red", Flows: 8, Capacity: 16384, Approved: 9, PutOff: 10, Refused: map[string]uint64{"forbidden": 11},
+			Tenant: "red", On: true, Flows: 8, Capacity: 16384, Approved: 9, PutOff: 10, Refused: map[string]uint64{"forbidden": 11},
 			From: FastPathCounts{Fast: 12, Bytes: 1008, Slow: map[string]uint64{"lease": 13, "vlan": 0}, Unlearnt: map[string]uint64{"state": 14}, Same: 15, Learnt: 16},
 			To:   FastPathCounts{Fast: 17, Bytes: 1428, Slow: map[string]uint64{"fragment": 18}, Same: 19, Differ: 20, Learnt: 21},
 		}},
@@ -39,6 +39,7 @@ func TestFastPathMetrics(t *testing.T) {
 		"dwell_fastpath_compared_total":              {from("") + " result=same": 15, to("") + " result=same": 19, to("") + " result=differ": 20},
 		"dwell_fastpath_learnt_total":                {from(""): 16, to(""): 21},
 		"dwell_fastpath_unlearnt_total":              {from(" dwell_fastpath_reason=state"): 14},
+		"dwell_fastpath_on":                          {red: 1},
 		"dwell_fastpath_flows":                       {red: 8},
 		"dwell_fastpath_flows_limit":                 {red: 16384},
 		"dwell_fastpath_approved_total":              {red: 9},

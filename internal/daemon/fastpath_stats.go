@@ -27,7 +27,7 @@ func fastPathMetrics(s accelerator.Stats) *metrics.FastPath {
 			continue
 		}
 		out.Tenants = append(out.Tenants, metrics.TenantFastPath{
-			Tenant: t.Tenant, Flows: t.Flows, Capacity: t.Capacity, From: fastPathCounts(&t.From), To: fastPathCounts(&t.To),
+			Tenant: t.Tenant, On: t.Mode == flow.On, Flows: t.Flows, Capacity: t.Capacity, From: fastPathCounts(&t.From), To: fastPathCounts(&t.To),
 			Approved: t.Approved, PutOff: t.PutOff, Refused: byReason(t.Refused),
 		})
 	}

@@ -172,13 +172,13 @@ func TestFastPathMetrics(t *testing.T) {
 		Supported: true, Attended: true, Held: true, HeldTime: 5, Changes: map[string]uint64{"rules": 6}, Unasked: 7, Blocked: 8, Unattached: 9, Problems: 10,
 		Tenants: []accelerator.TenantStats{
 			{Tenant: "blue", Mode: flow.Off},
-			{Tenant: "red", Mode: flow.Shadow, Flows: 11, Capacity: 12, From: counts(20, flow.Lease), To: counts(30, flow.Fragment), Approved: 13, PutOff: 14, Refused: map[flow.Reason]uint64{flow.Forbidden: 15}},
+			{Tenant: "red", Mode: flow.On, Flows: 11, Capacity: 12, From: counts(20, flow.Lease), To: counts(30, flow.Fragment), Approved: 13, PutOff: 14, Refused: map[flow.Reason]uint64{flow.Forbidden: 15}},
 		},
 	}
 	want := &metrics.FastPath{
 		Supported: true, Attended: true, Held: true, HeldTime: 5, Changes: map[string]uint64{"rules": 6}, Unasked: 7, Blocked: 8, Unattached: 9, Problems: 10,
 		Tenants: []metrics.TenantFastPath{{
-			Tenant: "red", Flows: 11, Capacity: 12, From: shown(20, "lease"), To: shown(30, "fragment"), Approved: 13, PutOff: 14, Refused: map[string]uint64{"forbidden": 15},
+			Tenant: "red", On: true, Flows: 11, Capacity: 12, From: shown(20, "lease"), To: shown(30, "fragment"), Approved: 13, PutOff: 14, Refused: map[string]uint64{"forbidden": 15},
 		}},
 	}
 	if diff := cmp.Diff(want, fastPathMetrics(stats)); diff != "" {
