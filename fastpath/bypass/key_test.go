@@ -89,7 +89,7 @@ func TestFlowOfEntry(t *testing.T) {
 	k := flow.Key{IfIndex: 3, Tuple: flow.Tuple{Proto: 6, Src: netip.MustParseAddr("192.0.2.1"), Dst: netip.MustParseAddr("198.51.100.1"), Sport: 1, Dport: 2}}
 	e := plainFlow{
 		Id: 9, Lease: now + 500, Epoch: 0, Used: now - 250, Fast: 11, Bytes: 12, Slow: 13, Approval: 14,
-		Denied: uint32(flow.Helper), Detail: 15, Ended: uint32(flow.Moved), Agreed: 16, Longest: 17, Last: uint32(flow.Lease), Slot: 18, Other: 19,
+		Denied: uint32(flow.Helper), Detail: 15, Ended: uint32(flow.Moved), Agreed: 16, Longest: 17, Last: uint32(flow.Lease), Slot: 18, Other: 19, Zone: 20,
 	}
 	r := &e.Rewrite
 	r.Src, r.Dst, r.Sport, r.Dport = words(netip.MustParseAddr("203.0.113.1")), words(k.Dst), networkOrder(4), networkOrder(5)
@@ -98,7 +98,7 @@ func TestFlowOfEntry(t *testing.T) {
 	r.MacsIn, r.MacsOut = [12]byte{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}, [12]byte{21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32}
 	r.MarkIn, r.Mark, r.OuterLen, r.Outer = 8, 9, 2, [72]byte{41, 42, 43}
 	want := flow.Flow{
-		Key: k, ID: 9, Slot: 18, Other: 19, Tracked: true, Reply: true, Lease: 2 * time.Second, Idle: time.Second,
+		Key: k, ID: 9, Slot: 18, Other: 19, Zone: 20, Tracked: true, Reply: true, Lease: 2 * time.Second, Idle: time.Second,
 		Approval: 14, Denied: flow.Helper, Ended: flow.Moved, Last: flow.Lease, Detail: 15, Agreed: 16, Longest: 17, Fast: 11, Bytes: 12, Slow: 13,
 		Rewrite: flow.Rewrite{
 			After: flow.Tuple{Proto: 6, Src: netip.MustParseAddr("203.0.113.1"), Dst: k.Dst, Sport: 4, Dport: 5},
