@@ -5,6 +5,7 @@ package approval_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -212,30 +213,32 @@ func TestBetween(t *testing.T) {
 func TestBridged(t *testing.T) {
 	ns := space(t)
 	run(t, ns, "iptables-nft -A FORWARD -j LOG")
-	judge := func(change func(*premises.Foreign)) approval.Decision {
+	run(t, ns, "sysctl -qw net.bridge.bridge-nf-call-iptables=0; ip link add br-red type bridge")
+	judge := func(call int) approval.Decision {
+		run(t, ns, fmt.Sprintf("ip link set br-red type bridge nf_call_iptables %d", call))
 		in := inputs(t, ns)
-		change(in.Foreign)
 		forth, back := flows(6, "203.0.113.8", 80)
 		for _, f := range []*flow.Flow{forth, back} {
 			f.Rewrite.Routed, f.Tracked, f.Rewrite.After = false, false, f.Key.Tuple
 		}
 		return approval.New(in).Judge(forth, back)
 	}
-	bridged := func(on bool) func(*premises.Foreign) {
-		return func(f *premises.Foreign) { f.Bridged4 = on }
-	}
-	if d := judge(bridged(false)); !d.OK {
+	if d := judge(0); !d.OK {
 		t.Errorf("bridged past iptables: %+v", d)
 	}
-	if d := judge(bridged(true)); d.OK {
+	if d := judge(1); d.OK {
 		t.Error("bridges call iptables, and it is not asked")
 	}
+	run(t, ns, "sysctl -qw net.bridge.bridge-nf-call-iptables=1")
+	if d := judge(0); d.OK {
+		t.Error("all bridges call iptables, and it is not asked")
+	}
 	run(t, ns, "iptables-nft -I FORWARD -m conntrack --ctstate ESTABLISHED -j ACCEPT")
-	if d := judge(bridged(true)); d.OK {
+	if d := judge(1); d.OK {
 		t.Error("what is not tracked is taken to be established")
 	}
-	run(t, ns, "iptables-nft -F; nft 'table bridge b { chain c { type filter hook forward priority 0; limit rate 5/second; }; }'")
-	if d := judge(bridged(false)); d.OK {
+	run(t, ns, "sysctl -qw net.bridge.bridge-nf-call-iptables=0; iptables-nft -F; nft 'table bridge b { chain c { type filter hook forward priority 0; limit rate 5/second; }; }'")
+	if d := judge(0); d.OK {
 		t.Error("rules of bridges are not asked")
 	}
 }

@@ -55,8 +55,8 @@ type Foreign struct {
 	FreeBit uint32
 	// Forwarding4 and Forwarding6 are set if the host forwards packets at all.
 	Forwarding4, Forwarding6 bool
-	// Bridged4 and Bridged6 are set if iptables sees packets between ports of one bridge
-	// (bridge-nf-call-iptables).
+	// Bridged4 and Bridged6 are set if iptables sees packets between ports of some bridge
+	// (bridge-nf-call-iptables, or the bridge's own nf_call_iptables).
 	Bridged4, Bridged6 bool
 	// Bypass says which rule sends packets of known connections past FORWARD, so that no
 	// firewall sees them: a flow table of nf_tables. "" if none does.
@@ -84,6 +84,9 @@ var errChanged = errors.New("rules change all the time")
 func Read(ctx context.Context, ns *netns.NS) (*Foreign, error) {
 	f := &Foreign{marks: map[header.Family][]uint32{}, routes: map[header.Family]routes{}, reverse: map[string]int{}}
 	if err := f.readSettings(ns); err != nil {
+		return nil, err
+	}
+	if err := f.readBridges(ns); err != nil {
 		return nil, err
 	}
 	if err := f.readReverse(ns); err != nil {
