@@ -10,6 +10,8 @@ var (
 	ErrNoTenant = errors.New("there is no such tenant")
 	// ErrUnsupported: this kernel cannot have a fast path; the error says what it lacks.
 	ErrUnsupported = errors.New("there is no fast path here")
+	// ErrAttended: an agent keeps the fast path, and would only make it again.
+	ErrAttended = errors.New("an agent keeps the fast path in force")
 )
 
 // PacketError is something wrong with the text of a packet: it is the caller's to mend. Its text

@@ -47,7 +47,7 @@ func allThere(p programs, devices []bypass.Device) bool {
 		return false
 	}
 	for _, d := range devices {
-		is := func(a bypass.AttachedDevice) bool { return a.Index == d.Index && a.Ingress && a.Egress }
+		is := func(a bypass.AttachedDevice) bool { return a.Index == d.Index && a.Egress && (a.Ingress || d.Tunnel) }
 		if !slices.ContainsFunc(there, is) {
 			return false
 		}

@@ -49,13 +49,12 @@ const (
 	DefaultCapacity = 16384
 )
 
-// ours are the patterns of the paths at which dwell's own programs are pinned.
+// ours are the patterns of the paths at which dwell's own programs and links are pinned: of the fast path
+// by version, of the firewall by version and tenant.
 func (o *Options) ours() []string {
-	var patterns []string
-	for _, pin := range []string{o.Pin, o.FirewallPin} {
-		if pin != "" {
-			patterns = append(patterns, filepath.Join(pin, "*", "*", "*"), filepath.Join(pin, "*", "*"))
-		}
+	patterns := []string{filepath.Join(o.Pin, "fastpath", "*", "*")}
+	if o.FirewallPin != "" {
+		patterns = append(patterns, filepath.Join(o.FirewallPin, "v[0-9]*", "*", "*"))
 	}
 	return patterns
 }
@@ -185,6 +184,13 @@ func (m *Manager) remove() error {
 
 // Remove does what [Manager.Down] does if no manager runs. ErrAttended if one does.
 func Remove(pin string, ns *netns.NS) error {
+	attended, err := bypass.Attended(pin)
+	if err != nil {
+		return err
+	}
+	if attended {
+		return fmt.Errorf("%w: stop it, or wait 3 seconds if it was killed", ErrAttended)
+	}
 	return bypass.Remove(pin, ns)
 }
 

@@ -35,7 +35,7 @@ func (m *Manager) read() reading {
 	unasked, errUnasked := m.programs.Unasked()
 	r.usage, r.unasked = usage, unasked
 	for _, a := range attached {
-		r.attached[a.Index] = a.Ingress && a.Egress
+		r.attached[a.Index] = a.Egress && (a.Ingress || a.Tunnel)
 	}
 	for _, e := range []error{err, errUsage, errAttached, errUnasked} {
 		if e != nil {
