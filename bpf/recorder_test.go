@@ -74,7 +74,8 @@ func (r *recorder) until(done func([]event.Event) bool) []event.Event {
 			break
 		}
 		if err := r.tracer.Wait(ctx, time.Millisecond); err != nil {
-			r.t.Fatalf("waiting for events: %v; have\n%s", err, r.list(r.events))
+			stats, _ := r.tracer.Stats()
+			r.t.Fatalf("waiting for events: %v; %+v; have\n%s", err, stats.Total(), r.list(r.events))
 		}
 	}
 	r.events = slices.DeleteFunc(r.events, r.answeredButDropped)
