@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -88,6 +89,9 @@ func Pinned(patterns ...string) (map[ebpf.ProgramID]string, error) {
 			return nil, fmt.Errorf("looking for pinned programs at %s: %w", pattern, err)
 		}
 		for _, path := range paths {
+			if at, err := os.Lstat(path); err == nil && at.IsDir() {
+				continue // which the kernel would not permit to be opened as a program
+			}
 			id, err := pinnedID(path)
 			if errors.Is(err, fs.ErrPermission) {
 				return nil, fmt.Errorf("opening the pinned program %s: %w", path, err)
