@@ -45,6 +45,8 @@ type demo struct {
 	// tenants is nil without --tenants, and firewall if this host cannot have one, too.
 	tenants  *demoTenants
 	firewall *demoFirewall
+	// fastPath is nil without --tenants, and if this host cannot have one.
+	fastPath *demoFastPath
 }
 
 func newDemoCommand() *cobra.Command {
@@ -60,7 +62,8 @@ unless it was already up; the host's own network is not touched. Needs root.
 With --tenants, the network is that of two tenants, red and blue, whose guests have the
 same address. Both ping the outside at once, and red pings blue. What the operator sees of
 such a ping is shown beside what red sees, or above it if the terminal is narrow. A firewall
-rule of red's drops some of its pings, and none of blue's.`,
+rule of red's drops some of its pings, and none of blue's. At the end, the same ping of red's
+without the fast path and by it, and what was saved at each device.`,
 		Example: `  dwell demo
   dwell demo --tenants
   dwell demo --count 1000 --otlp-endpoint localhost:4317`,
@@ -105,6 +108,9 @@ func (d *demo) run(ctx context.Context) (err error) {
 	}
 	if err != nil && summary.Pings() == 0 {
 		return err
+	}
+	if d.tenanted && err == nil {
+		d.fastPath = d.compareFastPath(ctx, l)
 	}
 	return errors.Join(err, d.show(summary, uint64(d.answers(l))))
 }
@@ -332,12 +338,16 @@ func (d *demo) show(summary agent.Summary, pings uint64) error {
 	return err
 }
 
-// showTenants prints what tenants see, and what the rule of one does.
+// showTenants prints what tenants see, what the rule of one does, and what its fast path saves.
 func (d *demo) showTenants(o waterfall.Options) error {
-	if err := d.tenants.write(d.out, o); err != nil || d.firewall == nil {
-		return err
+	err := d.tenants.write(d.out, o)
+	if err == nil && d.firewall != nil {
+		err = d.firewall.write(d.out, o)
 	}
-	return d.firewall.write(d.out, o)
+	if err == nil && d.fastPath != nil {
+		err = d.fastPath.write(d.out, o)
+	}
+	return err
 }
 
 // print prints the waterfall and the table.

@@ -8,8 +8,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/dwelltrace/dwell/correlate/trace"
+	"github.com/dwelltrace/dwell/fastpath/bypass"
 	"github.com/dwelltrace/dwell/internal/netns"
 	"github.com/dwelltrace/dwell/internal/privilege/privilegetest"
 )
@@ -88,6 +90,7 @@ func TestDemoTenants(t *testing.T) {
 			t.Errorf("the rule is shown without %q:\n%s", want, rule)
 		}
 	}
+	checkDemoFastPath(t, p.stdout.String(), p.stderr.String())
 	for _, want := range []string{"40 pings: 35 complete, 5 dropped", "0 incomplete", "of these, red sees 25, blue sees 25"} {
 		if !strings.Contains(p.stderr.String(), want) {
 			t.Errorf("no %q in\n%s", want, &p.stderr)
@@ -100,6 +103,32 @@ func TestDemoTenants(t *testing.T) {
 		t.Errorf("left: %v", left)
 	}
 	checkProgramsGone(t, before)
+}
+
+// checkDemoFastPath checks the end of the demo: the same ping without the fast path and by it, each line
+// of which fits into 100 columns. Where the kernel cannot, one line says so.
+func checkDemoFastPath(t *testing.T, stdout, stderr string) {
+	t.Helper()
+	_, shown, found := strings.Cut(stdout, "THE SAME PING WITHOUT THE FAST PATH AND BY IT")
+	if bypass.Supported() != nil {
+		if found || strings.Count(stderr, "the fast path is not shown: ") != 1 {
+			t.Errorf("does not say once that there is no fast path:\n%s", stderr)
+		}
+		return
+	}
+	for _, want := range []string{
+		"WITHOUT THE FAST PATH\n", "BY THE FAST PATH\n", "fast path tap-red-0 -> ens3", "fast path ens3 -> ", "of its lease left",
+		"not passed", "round trip", "Passed over: bridge br-red, device br-red",
+	} {
+		if !strings.Contains(shown, want) {
+			t.Errorf("the fast path is shown without %q:\n%s\n%s", want, shown, stderr)
+		}
+	}
+	for line := range strings.Lines(shown) {
+		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > 100 {
+			t.Errorf("%d columns: %s", n, line)
+		}
+	}
 }
 
 // Ctrl-C in the middle, or the end of the session: no namespace and no program stays,

@@ -110,9 +110,9 @@ func TestEvents(t *testing.T) {
 				event(trace.EventRedirect, 1, trace.AttrFastPathTo, "veth7", trace.AttrFastPathHandover, "peer", trace.AttrFastPathTunnel, "decapsulated"),
 				event(trace.EventRedirect, 2)),
 			[]string{
-				"◆ sent to veth7 by the fast path in 812 ns +0 ns", "  ttl 63, 9.9 s of its lease left", "  02:00:00:00:00:01 → 02:00:00:00:00:02",
-				"◆ given to the other end of veth7 by the fast path +1 ns", "  decapsulated",
-				"◆ sent on by the fast path +2 ns",
+				"◆ sent to veth7 in 812 ns +0 ns", "  ttl 63, 9.9 s of its lease left", "  02:00:00:00:00:01 → 02:00:00:00:00:02",
+				"◆ given to veth7's other end +1 ns", "  decapsulated",
+				"◆ sent on +2 ns",
 			},
 		},
 		"fallback and learning": {

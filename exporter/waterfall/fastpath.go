@@ -30,15 +30,16 @@ func fastPathText(e trace.Event, value map[string]string, into string) []string 
 	return lines
 }
 
-// redirectText returns, for example, "sent to ens3 by the fast path" and what the packet became.
+// redirectText returns, for example, "sent to ens3" and what the packet became. It stands on a leaf that
+// is called after the fast path.
 func redirectText(value map[string]string, into string) []string {
 	to := value[trace.AttrFastPathTo]
-	line := "sent on by the fast path"
+	line := "sent on"
 	switch {
 	case to != "" && value[trace.AttrFastPathHandover] == trace.HandedToPeer:
-		line = "given to the other end of " + to + " by the fast path"
+		line = "given to " + to + "'s other end"
 	case to != "":
-		line = "sent to " + to + " by the fast path"
+		line = "sent to " + to
 	}
 	lines := []string{line}
 	var became []string

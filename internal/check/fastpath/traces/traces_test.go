@@ -273,7 +273,7 @@ func (h *host) checkFast(tr *trace.Trace, peer bool) {
 	}
 	red := view.Viewer{Tenant: "red", Number: h.set.Number("red"), Foreign: h.set.Foreign("red"), ForeignBridge: h.set.ForeignBridge("red")}
 	blue := view.Viewer{Tenant: "blue", Number: h.set.Number("blue")}
-	if seen := red.Of(tr); seen == nil || strings.Count(draw(h.t, seen), "by the fast path in ") != 2 {
+	if seen := red.Of(tr); seen == nil || strings.Count(draw(h.t, seen), "of its lease left") != 2 {
 		h.t.Errorf("red sees\n%s", draw(h.t, seen))
 	}
 	if seen := blue.Of(tr); seen != nil {
