@@ -99,6 +99,11 @@ func (d *Driven) prepare() error {
 	var tunnels uint16
 	if d.network.Spec.Overlay != Plain {
 		tunnels = frame.VXLANPort
+		link, err := d.network.nl.LinkByName(tunnel)
+		if err != nil {
+			return err
+		}
+		devices = append(devices, bypass.Device{Index: link.Attrs().Index, Name: tunnel, Tunnel: true})
 	}
 	return errors.Join(
 		d.programs.SetTenants([]bypass.Tenant{

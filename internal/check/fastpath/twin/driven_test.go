@@ -12,8 +12,8 @@ import (
 func TestProgramsAreEqual(t *testing.T) {
 	privilegetest.BPF(t)
 	for _, spec := range Specs() {
-		if spec.Overlay != Plain {
-			continue
+		if spec.Overlay != Plain && (spec.NAT || spec.Track) {
+			continue // the tunnel's source port is another than the kernel's
 		}
 		t.Run(spec.Name, func(t *testing.T) {
 			var d *Driven
@@ -47,7 +47,7 @@ func TestProgramsAreEqual(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Logf("%s; %d overtook", counts.String(), overtook)
-			if counts.Share() < 0.4 {
+			if counts.Share() < 0.3 {
 				t.Errorf("only %.0f %% were fast: the comparison says little", 100*counts.Share())
 			}
 		})

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
+	"strconv"
 	"strings"
 
 	"github.com/vishvananda/netlink"
@@ -213,16 +215,22 @@ func (n *Network) addPair(i int) error {
 	return err
 }
 
+// addTunnel makes a VXLAN device. The library for netlink cannot make one without UDP checksums.
 func (n *Network) addTunnel() error {
-	uplink, err := n.nl.LinkByName(Uplink)
+	command := exec.Command("ip", "link", "add", tunnel, "address", tunnelMAC, "mtu", strconv.Itoa(n.Spec.room()),
+		"type", "vxlan", "id", strconv.Itoa(vni), "dev", Uplink, "local", uplink4, "dstport", strconv.Itoa(frame.VXLANPort),
+		"nolearning", "noudpcsum")
+	err := n.Hypervisor.Do(func() error {
+		if out, err := command.CombinedOutput(); err != nil {
+			return fmt.Errorf("%s: %w: %s", command, err, out)
+		}
+		return nil
+	})
 	if err != nil {
 		return err
 	}
-	v := &netlink.Vxlan{
-		LinkAttrs: netlink.LinkAttrs{Name: tunnel, HardwareAddr: frame.MAC(tunnelMAC), MTU: n.Spec.room()},
-		VxlanId:   vni, VtepDevIndex: uplink.Attrs().Index, SrcAddr: net.ParseIP(uplink4), Port: frame.VXLANPort,
-	}
-	if err := n.nl.LinkAdd(v); err != nil {
+	v, err := n.nl.LinkByName(tunnel)
+	if err != nil {
 		return err
 	}
 	// Segments must not be joined, because it depends on time which are.

@@ -12,9 +12,11 @@ import (
 // speech is a conversation that goes on.
 type speech struct {
 	*conversation
-	spec   *Spec
-	tos    uint8
-	ttl    [2]uint8
+	spec *Spec
+	tos  uint8
+	ttl  [2]uint8
+	// label is IPv6's, of which the tunnel's source port is made, too.
+	label  uint32
 	next   [2]uint32 // TCP's sequence numbers: what each side sends next
 	stamps bool
 	opened int    // how many of TCP's first three segments were sent
@@ -28,6 +30,7 @@ func newSpeech(r source, s *Spec, n int) *speech {
 		ttl: [2]uint8{pick(r, []uint8{64, 128, 255}), pick(r, []uint8{63, 57, 250})},
 	}
 	f.next = [2]uint32{r.Uint32(), r.Uint32()}
+	f.label = r.Uint32() >> 12
 	if r.chance(3) {
 		f.tos = pick(r, []uint8{0x10, 0xb8, 0x28})
 	}
@@ -54,8 +57,11 @@ func (f *speech) step(r source, from int) *packet {
 	f.sent++
 	s := &f.sides[from]
 	p := &packet{from: s, IP: frame.IP{
-		Src: s.src, Dst: s.dst, Proto: f.proto, TTL: f.ttl[from], TOS: f.tos, ID: uint16(r.Uint32()), Label: r.Uint32() >> 12,
+		Src: s.src, Dst: s.dst, Proto: f.proto, TTL: f.ttl[from], TOS: f.tos, ID: uint16(r.Uint32()), Label: f.label,
 	}}
+	if r.chance(200) {
+		p.Label = r.Uint32() >> 12
+	}
 	if r.chance(3) {
 		p.Fragment = 0x4000 // must not be cut
 	}

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"os/signal"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/dwelltrace/dwell/fastpath/accelerator"
+	"github.com/dwelltrace/dwell/fastpath/flow"
+	"github.com/dwelltrace/dwell/internal/netns"
+	"github.com/dwelltrace/dwell/internal/tenant"
+)
+
+// said is a line that the agent's process writes.
+type said struct {
+	// Stalled is for how long the process did not run, up to At.
+	At      time.Time     `json:"at"`
+	Stalled time.Duration `json:"stalled,omitempty"`
+	// Counts are there once in a while.
+	Counts *counts `json:"counts,omitempty"`
+}
+
+// counts is what became of packets while one process was the agent.
+type counts struct {
+	Fast, Slow, Differ, Flows uint64
+	Why                       map[string]uint64
+	Problems                  []string
+}
+
+const (
+	tick = 2 * time.Millisecond
+	// stall is how late a tick is that is worth telling.
+	stall      = 4 * time.Millisecond
+	countEvery = 200 * time.Millisecond
+)
+
+// attend is the agent: the fast path of a hypervisor, as `dwell agent` keeps it, and nothing else.
+func attend(ctx context.Context, namespace, pin string, lease time.Duration, out io.Writer) (err error) {
+	ctx, stop := signal.NotifyContext(ctx, unix.SIGTERM)
+	defer stop()
+	ns, err := netns.OpenName(namespace)
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	set, err := tenant.NewSet([]tenant.Tenant{
+		{ID: "red", Bridges: []string{"br-red"}, Ports: []string{"red-*"}},
+		{ID: "blue", Bridges: []string{"br-blue"}, Ports: []string{"blue-*"}},
+	}, nil, []string{"ens3"})
+	if err != nil {
+		return err
+	}
+	m, err := accelerator.New(accelerator.Options{
+		Pin: pin, NetNS: ns, NICs: []string{"ens3"}, Lease: lease, Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+	})
+	if err != nil {
+		return err
+	}
+	m.SetTenants(set, map[string]flow.Mode{"red": flow.On, "blue": flow.On})
+	lines := json.NewEncoder(out)
+	var telling sync.WaitGroup
+	done := make(chan struct{})
+	telling.Go(func() { tell(m, lines, done) })
+	err = m.Run(ctx)
+	close(done)
+	telling.Wait()
+	return errors.Join(err, lines.Encode(said{At: time.Now(), Counts: countsOf(m)}), m.Close())
+}
+
+// tell says when the process did not run, and what became of packets.
+func tell(m *accelerator.Manager, lines *json.Encoder, done <-chan struct{}) {
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	last, counted := time.Now(), time.Now()
+	for {
+		select {
+		case <-done:
+			return
+		case <-ticker.C:
+		}
+		now := time.Now()
+		if late := now.Sub(last) - tick; late > stall {
+			_ = lines.Encode(said{At: now, Stalled: late})
+		}
+		if now.Sub(counted) > countEvery {
+			_ = lines.Encode(said{At: now, Counts: countsOf(m)})
+			counted = now
+			now = time.Now()
+		}
+		last = now
+	}
+}
+
+func countsOf(m *accelerator.Manager) *counts {
+	stats, c := m.Stats(), &counts{Why: map[string]uint64{}}
+	for i := range stats.Tenants {
+		t := &stats.Tenants[i]
+		c.Flows += uint64(t.Flows)
+		for _, n := range []*accelerator.CountStats{&t.From, &t.To} {
+			c.Fast += n.Fast
+			c.Differ += n.Differ
+			for r, k := range n.Slow {
+				c.Slow += k
+				c.Why[r.String()] += k
+			}
+		}
+		for r, k := range t.Refused {
+			c.Why["refused: "+r.String()] += k
+		}
+	}
+	c.Problems = m.Summary().Problems
+	return c
+}
+
+// agent is the process.
+type agent struct {
+	cmd  *exec.Cmd
+	done chan struct{}
+
+	mu     sync.Mutex // for what follows
+	last   counts
+	stalls []said
+}
+
+// start starts the agent of the world, in this program's own binary.
+func (w *world) start(pin string, lease time.Duration) (*agent, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	a := &agent{done: make(chan struct{})}
+	a.cmd = exec.Command(self, "attend", "--namespace", w.prefix+hypervisor, "--pin", pin, "--lease", lease.String())
+	a.cmd.Env = append(os.Environ(), attendVariable+"=1")
+	a.cmd.Stderr = os.Stderr
+	out, err := a.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := a.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go a.listen(out)
+	return a, nil
+}
+
+// attendVariable is set in the environment of the agent's process.
+const attendVariable = "DWELL_CHAOS_ATTEND"
+
+func (a *agent) listen(out io.Reader) {
+	defer close(a.done)
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		var s said
+		if json.Unmarshal(lines.Bytes(), &s) != nil {
+			continue
+		}
+		a.mu.Lock()
+		if s.Counts != nil {
+			a.last = *s.Counts
+		}
+		if s.Stalled > 0 {
+			a.stalls = append(a.stalls, s)
+		}
+		a.mu.Unlock()
+	}
+}
+
+// counts returns what was said last.
+func (a *agent) counts() counts {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.last
+}
+
+// stalled returns for how long the process did not run between two moments.
+func (a *agent) stalled(from, to time.Time) (sum time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, s := range a.stalls {
+		begin := s.At.Add(-s.Stalled)
+		if begin.Before(to) && s.At.After(from) {
+			sum += minTime(s.At, to).Sub(maxTime(begin, from))
+		}
+	}
+	return sum
+}
+
+func minTime(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+func maxTime(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// end ends the process: with a signal to stop, or at once.
+func (a *agent) end(sig os.Signal) error {
+	if err := a.cmd.Process.Signal(sig); err != nil {
+		return err
+	}
+	<-a.done
+	err := a.cmd.Wait()
+	if sig == unix.SIGKILL {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("the agent's process: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "chaos:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	if len(args) > 0 && args[0] == "attend" {
+		return runAttend(ctx, args[1:], stdout, stderr)
+	}
+	flags := flag.NewFlagSet("chaos", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	r := &session{}
+	flags.DurationVar(&r.duration, "duration", time.Minute, "how long")
+	flags.DurationVar(&r.lease, "lease", 2*time.Second, "how long the fast path believes what it has learnt")
+	flags.DurationVar(&r.pause, "pause", 100*time.Millisecond, "how long to wait between two changes, on average")
+	flags.Uint64Var(&r.seed, "seed", 1, "which changes: the same number is the same changes")
+	flags.StringVar(&r.only, "only", "", "make only changes of this kind")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	return r.run(ctx, stdout)
+}
+
+func runAttend(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	flags := flag.NewFlagSet("attend", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	namespace := flags.String("namespace", "", "the hypervisor's")
+	pin := flags.String("pin", "", "where programs are pinned")
+	lease := flags.Duration("lease", time.Second, "how long the fast path believes what it has learnt")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	return attend(ctx, *namespace, *pin, *lease, stdout)
+}
