@@ -154,6 +154,12 @@ verify-fastpath: ## Compare the fast path with the kernel, frame by frame, 2,000
 	.ci/install test
 	$(GO) run ./internal/check/fastpath/verify $(ARGS)
 
+.PHONY: chaos-fastpath
+chaos-fastpath: ## Change a hypervisor at random under traffic on the fast path: ARGS="--duration 1h" (root)
+	$(need_root)
+	.ci/install test
+	$(GO) run ./internal/check/fastpath/chaos $(ARGS)
+
 .PHONY: verify-guards
 verify-guards: ## Take each of the firewall's guards away and see that a test notices (root)
 	$(need_root)

@@ -26,8 +26,8 @@ import (
 
 // said is a line that the agent's process writes.
 type said struct {
-	// Stalled is for how long the process did not run, up to At.
-	At      time.Time     `json:"at"`
+	// Stalled is for how long the process did not run, up to At, in nanoseconds as of [time.Unix].
+	At      int64         `json:"at"`
 	Stalled time.Duration `json:"stalled,omitempty"`
 	// Counts are there once in a while.
 	Counts *counts `json:"counts,omitempty"`
@@ -72,35 +72,41 @@ func attend(ctx context.Context, namespace, pin string, lease time.Duration, out
 	m.SetTenants(set, map[string]flow.Mode{"red": flow.On, "blue": flow.On})
 	lines := json.NewEncoder(out)
 	var telling sync.WaitGroup
+	var told error
 	done := make(chan struct{})
-	telling.Go(func() { tell(m, lines, done) })
+	telling.Go(func() { told = tell(m, lines, done) })
 	err = m.Run(ctx)
 	close(done)
 	telling.Wait()
-	return errors.Join(err, lines.Encode(said{At: time.Now(), Counts: countsOf(m)}), m.Close())
+	return errors.Join(err, told, lines.Encode(said{At: time.Now().UnixNano(), Counts: countsOf(m)}), m.Close())
 }
 
 // tell says when the process did not run, and what became of packets.
-func tell(m *accelerator.Manager, lines *json.Encoder, done <-chan struct{}) {
+func tell(m *accelerator.Manager, lines *json.Encoder, done <-chan struct{}) error {
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
 	last, counted := time.Now(), time.Now()
 	for {
 		select {
 		case <-done:
-			return
+			return nil
 		case <-ticker.C:
 		}
-		now := time.Now()
+		now, line := time.Now(), said{}
 		if late := now.Sub(last) - tick; late > stall {
-			_ = lines.Encode(said{At: now, Stalled: late})
+			line.Stalled = late
 		}
 		if now.Sub(counted) > countEvery {
-			_ = lines.Encode(said{At: now, Counts: countsOf(m)})
-			counted = now
-			now = time.Now()
+			line.Counts, counted = countsOf(m), now
 		}
 		last = now
+		if line == (said{}) {
+			continue
+		}
+		line.At = now.UnixNano()
+		if err := lines.Encode(line); err != nil {
+			return err
+		}
 	}
 }
 
@@ -190,9 +196,10 @@ func (a *agent) stalled(from, to time.Time) (sum time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, s := range a.stalls {
-		begin := s.At.Add(-s.Stalled)
-		if begin.Before(to) && s.At.After(from) {
-			sum += minTime(s.At, to).Sub(maxTime(begin, from))
+		end := time.Unix(0, s.At)
+		begin := end.Add(-s.Stalled)
+		if begin.Before(to) && end.After(from) {
+			sum += minTime(end, to).Sub(maxTime(begin, from))
 		}
 	}
 	return sum

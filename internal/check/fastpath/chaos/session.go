@@ -191,10 +191,7 @@ func (r *session) replaceAgent(d *disorder) error {
 			}
 		}
 	}
-	if err := r.begin(); err != nil {
-		return err
-	}
-	return nil
+	return r.begin()
 }
 
 // report prints what was seen, and returns what is wrong with it.

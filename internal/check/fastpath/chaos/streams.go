@@ -137,7 +137,7 @@ func (w *world) stream(ctx context.Context, t *traffic, s *stream, from, to, add
 		sender, receiver = called, caller
 	}
 	for _, c := range []net.Conn{caller, called} {
-		context.AfterFunc(ctx, func() { c.Close() })
+		context.AfterFunc(ctx, func() { _ = c.Close() })
 	}
 	t.work.Go(func() { s.fail(ctx, s.send(ctx, sender)) })
 	t.work.Go(func() { s.fail(ctx, s.receive(receiver)) })
@@ -235,7 +235,7 @@ func (w *world) echo(ctx context.Context, t *traffic, e *echo, from, to, addr st
 	if err != nil {
 		return errors.Join(err, server.Close())
 	}
-	context.AfterFunc(ctx, func() { server.Close(); client.Close() })
+	context.AfterFunc(ctx, func() { _, _ = server.Close(), client.Close() })
 	t.work.Go(func() {
 		buf := make([]byte, 2000)
 		for ctx.Err() == nil {

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dwelltrace/dwell/internal/check/fastpath/frame"
+	"github.com/dwelltrace/dwell/internal/check/fastpath/wire"
+	"github.com/dwelltrace/dwell/internal/privilege/privilegetest"
+)
+
+// TestMain is the agent's process, too.
+func TestMain(m *testing.M) {
+	if os.Getenv(attendVariable) != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// A few seconds of what the command does for an hour.
+func TestChaos(t *testing.T) {
+	privilegetest.BPF(t)
+	s := session{duration: 12 * time.Second, lease: time.Second, pause: 150 * time.Millisecond, seed: uint64(time.Now().UnixNano())}
+	var out strings.Builder
+	err := s.run(t.Context(), &out)
+	t.Logf("seed %d\n%s", s.seed, out.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// packetAt returns a datagram as it is seen at a device.
+func packetAt(device, src, dst, srcMAC, dstMAC string, ttl uint8, size int) *seen {
+	p := frame.IP{Src: netip.MustParseAddr(src), Dst: netip.MustParseAddr(dst), Proto: frame.UDP, TTL: ttl}
+	p.Payload = frame.Sum(p.Src, p.Dst, p.Proto, frame.Datagram(1, 9000, make([]byte, size)))
+	return see(device, &wire.Frame{Bytes: frame.Ethernet(frame.MAC(dstMAC), frame.MAC(srcMAC), 0, p.Bytes()), At: time.Now()})
+}
+
+func TestImpossible(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		s    *seen
+		want string
+	}{
+		{"translated", packetAt("o0", uplink, echoer, uplinkMAC, macA, 63, 8), ""},
+		{"not translated", packetAt("o0", guest0, echoer, uplinkMAC, macA, 63, 8), "a private source"},
+		{"not routed", packetAt("o0", uplink, echoer, uplinkMAC, macA, 64, 8), "a TTL of 64"},
+		{"routed twice", packetAt("o0", uplink, echoer, uplinkMAC, macA, 62, 8), "a TTL of 62"},
+		{"from a guest's MAC", packetAt("o0", uplink, echoer, mac0, macA, 63, 8), "a source that is not the NIC"},
+		{"to nobody", packetAt("o0", uplink, echoer, uplinkMAC, mac0, 63, 8), "not a router"},
+		{"into a guest", packetAt("g0", echoer, guest0, redMAC, mac0, 63, 8), ""},
+		{"into a guest, not routed", packetAt("g0", echoer, guest0, redMAC, mac0, 64, 8), "a TTL of 64"},
+		{"over the bridge", packetAt("g0", guest1, guest0, mac1, mac0, 64, 8), ""},
+		{"over the bridge, routed", packetAt("g0", guest1, guest0, mac1, mac0, 63, 8), "a TTL of 63"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := c.s.impossible()
+			if (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
+				t.Errorf("said %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+// What is forbidden may be seen for its grace, and for as long as the agent did not run.
+func TestBan(t *testing.T) {
+	var stalled time.Duration
+	j := judge{latest: map[string]time.Duration{}, stalls: func(_, _ time.Time) time.Duration { return stalled }}
+	lift := j.forbid("datagrams to 9000", 10*time.Millisecond, func(s *seen) bool { return s.p.Dport == 9000 })
+	s := packetAt("o0", uplink, echoer, uplinkMAC, macA, 63, 8)
+	began := j.bans[0].from
+	see := func(after time.Duration) int {
+		s.at = began.Add(after)
+		j.examine(s)
+		return len(j.violations)
+	}
+	if n := see(-time.Millisecond) + see(9*time.Millisecond); n != 0 {
+		t.Errorf("violations: %q", j.violations)
+	}
+	if see(11*time.Millisecond) != 1 {
+		t.Error("a packet after the grace is not a violation")
+	}
+	stalled = 5 * time.Millisecond
+	if see(14*time.Millisecond) != 1 {
+		t.Error("the agent did not run, and yet it is a violation")
+	}
+	lift()
+	if n := see(time.Hour); n != 1 {
+		t.Errorf("it is allowed again, and yet there are %d violations", n)
+	}
+}
+
+// The length that counts is that of segments.
+func TestSegmentLength(t *testing.T) {
+	p := frame.IP{Src: netip.MustParseAddr(uplink), Dst: netip.MustParseAddr(server), Proto: frame.TCP, TTL: 63}
+	p.Payload = (&frame.Segment{Sport: 1, Dport: 2, Flags: frame.ACK, Data: make([]byte, 5000)}).Bytes()
+	f := wire.Frame{Bytes: frame.Ethernet(frame.MAC(macA), frame.MAC(uplinkMAC), 0, p.Bytes()), Offload: wire.Offload{GSO: wire.GSOTCPv4, Size: 1360}}
+	if got := see("o0", &f).length; got != 1400 {
+		t.Errorf("%d bytes, want 1400", got)
+	}
+}
