@@ -7,6 +7,8 @@ import (
 	"slices"
 	"testing"
 
+	"pgregory.net/rapid"
+
 	"github.com/dwelltrace/dwell/correlate"
 	"github.com/dwelltrace/dwell/correlate/event"
 	"github.com/dwelltrace/dwell/correlate/trace"
@@ -173,6 +175,48 @@ var fastPaths = []scenario{
 		r.cross(va, vethA)
 		r.deliver(vethA)
 	}},
+}
+
+// drawFastPing takes a request by the fast path to a NIC of one of three kinds, or lets it die on its way
+// there, and its reply to the port or to the guest's own device.
+func drawFastPing(t *rapid.T, p *packet) {
+	p.ttl = 64
+	p.cross(vethA, va)
+	p.sent(va, ens3, func(r *event.Rewrite) { r.Src, r.ID = event.AddressFrom(natAddr), p.id+1000 })
+	pair := false
+	switch to := rapid.IntRange(0, 3).Draw(t, "to"); {
+	case to == 0 && p.length > 0: // otherwise another ping in the same buffer may be what the driver made of this one
+		p.at(ens3, event.NetDevQueue, event.NetDevStartXmit, event.NetDevXmit)
+	case to == 1:
+		p.at(ens3, event.NetDevQueue)
+		p.event(ens3, event.KfreeSKB, 2)
+		return
+	case to == 2:
+		p.event(ens3, event.KfreeSKB, 2)
+		return
+	default:
+		p.cross(ens3, outside0)
+		pair = true
+	}
+	id := p.id - 1000
+	r := p.reply()
+	r.ttl = 60
+	if pair {
+		r.cross(outside0, ens3)
+	} else {
+		r.at(ens3, event.NAPIGROReceiveEntry, event.NetifReceiveSKB)
+	}
+	toPeer := rapid.Bool().Draw(t, "to the peer")
+	r.sent(ens3, va, func(w *event.Rewrite) {
+		w.Dst, w.ID = event.AddressFrom(netip.AddrFrom4([4]byte{192, 168, 0, byte(id - 90)})), id
+		if toPeer {
+			w.Peer = event.Place{NetNS: vethA.ns, IfIndex: vethA.index}
+		}
+	})
+	if !toPeer {
+		r.cross(va, vethA)
+	}
+	r.deliver(vethA)
 }
 
 // In each direction in which the fast path had the packet, it is one leaf, which is all that its

@@ -61,6 +61,10 @@ func drawPing(t *rapid.T, s *sim, i int) {
 	if rapid.Bool().Draw(t, "constant payload") {
 		p.payload, p.length = [16]byte{}, 0
 	}
+	if rapid.IntRange(0, 2).Draw(t, "fast path") == 0 {
+		drawFastPing(t, p)
+		return
+	}
 	src, id := p.src, p.id
 	p.cross(brovsnsNS, brovsnsBR)
 	if rapid.Bool().Draw(t, "flooded") {

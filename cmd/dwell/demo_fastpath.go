@@ -46,8 +46,6 @@ type demoFastPath struct {
 	dir     string
 	// without and with are complete pings without the fast path, and by it in both directions.
 	without, with []*trace.Trace
-	// began is set when the fast path is in force.
-	began bool
 }
 
 // compareFastPath pings without the fast path and with it. What it has to say of a host that cannot have
@@ -151,16 +149,15 @@ func (f *demoFastPath) await(ctx context.Context) error {
 	defer again.Stop()
 	for {
 		s, err := f.manager.Status(ctx, accelerator.Query{Operator: true})
-		why := ""
 		switch {
 		case err != nil:
 			return err
 		case s.Unsupported != "":
 			return errors.New(s.Unsupported)
-		default:
-			if why = f.missing(s); why == "" {
-				return nil
-			}
+		}
+		why := f.missing(s)
+		if why == "" {
+			return nil
 		}
 		select {
 		case <-ctx.Done():
