@@ -100,7 +100,7 @@ func (r *reader) devices(facts *bystanders.Facts) []bypass.Device {
 			continue
 		}
 		device := bypass.Device{
-			Index: d.Index, Name: d.Name, Port: d.Port, Blocked: d.Blocked != "",
+			Index: d.Index, Name: d.Name, Port: d.Port, Master: d.Master, Blocked: d.Blocked != "",
 			Peer: d.Peer, PeerNetNS: d.PeerNetNS, PeerIndex: d.PeerIndex,
 		}
 		if d.Port {

@@ -123,7 +123,7 @@ func (b *Bypass) know(list []Device, before map[int]plainDevice) (changed bool, 
 
 // entry returns what the programs know of a device.
 func (d *Device) entry() plainDevice {
-	e := plainDevice{Role: uint16(plainDeviceRoleDEVICE_NIC), Slot: d.Slot, PeerNetns: d.PeerNetNS, Peer: uint32(d.PeerIndex)}
+	e := plainDevice{Role: uint16(plainDeviceRoleDEVICE_NIC), Slot: d.Slot, PeerNetns: d.PeerNetNS, Peer: uint32(d.PeerIndex), Master: uint32(d.Master)}
 	switch {
 	case d.Port:
 		e.Role = uint16(plainDeviceRoleDEVICE_PORT)

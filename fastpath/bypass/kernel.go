@@ -71,8 +71,8 @@ func readHZ() (uint32, error) {
 // conntrackNames are the constants that readConntrack finds.
 func conntrackNames() []string {
 	return []string{
-		plainVarNfConnTimeout, plainVarNfConnTuples, plainVarNfConnExt, plainVarNfConnTcpState,
-		plainVarNfConnTcpFlags0, plainVarNfConnTcpFlags1, plainVarNfConnZone,
+		plainVarNfConnTimeout, plainVarNfConnExt, plainVarNfConnTcpState,
+		plainVarNfConnTcpFlags0, plainVarNfConnTcpFlags1, plainVarNfConnZoned,
 	}
 }
 
@@ -93,7 +93,7 @@ func readConntrack(spec *btf.Spec) map[string]uint32 {
 	}
 	found := map[string]uint32{}
 	for name, path := range map[string][]string{
-		plainVarNfConnTimeout: {"timeout"}, plainVarNfConnTuples: {"tuplehash"}, plainVarNfConnExt: {"ext"},
+		plainVarNfConnTimeout: {"timeout"}, plainVarNfConnExt: {"ext"},
 		plainVarNfConnTcpState: {"proto", "tcp", "state"}, plainVarNfConnTcpFlags0: {"proto", "tcp", "seen"},
 	} {
 		offset, ok := pinned.Offset(conn, path...)
@@ -102,9 +102,9 @@ func readConntrack(spec *btf.Spec) map[string]uint32 {
 		}
 		found[name] = offset
 	}
-	// Without CONFIG_NF_CONNTRACK_ZONES there is none, and all connections are in zone 0.
-	if offset, ok := pinned.Offset(conn, "zone", "id"); ok {
-		found[plainVarNfConnZone] = offset
+	// Without CONFIG_NF_CONNTRACK_ZONES there are none, and all connections are in zone 0.
+	if _, ok := pinned.Offset(conn, "zone", "id"); ok {
+		found[plainVarNfConnZoned] = 1
 	}
 	flags, size, ok := tcpFlags(conn)
 	if !ok || !readAtOnce(conn, hash) {
@@ -122,12 +122,22 @@ func readConntrack(spec *btf.Spec) map[string]uint32 {
 	return found
 }
 
-// readAtOnce reports whether the two tuples and the status are where the programs expect them.
+// readAtOnce reports whether the timeout, the zone, the two tuples and the status are where the programs expect them.
 func readAtOnce(conn, hash *btf.Struct) bool {
-	tuples, okTuples := pinned.Offset(conn, "tuplehash")
-	status, okStatus := pinned.Offset(conn, "status")
-	tuple, okTuple := pinned.Offset(hash, "tuple")
-	return okTuples && okStatus && okTuple && hash.Size == tupleHashSize && tuple == tupleAt && status == tuples+2*tupleHashSize
+	at := map[string]uint32{}
+	for _, name := range []string{"timeout", "tuplehash", "status"} {
+		offset, ok := pinned.Offset(conn, name)
+		if !ok {
+			return false
+		}
+		at[name] = offset
+	}
+	if zone, ok := pinned.Offset(conn, "zone", "id"); ok && zone != at["timeout"]+4 {
+		return false
+	}
+	tuple, ok := pinned.Offset(hash, "tuple")
+	return ok && hash.Size == tupleHashSize && tuple == tupleAt &&
+		at["tuplehash"] == at["timeout"]+8 && at["status"] == at["tuplehash"]+2*tupleHashSize
 }
 
 // tcpFlags returns where flags are in what is known of each of TCP's directions, and how large

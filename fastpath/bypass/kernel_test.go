@@ -108,7 +108,7 @@ func conntrack(change func(conn, hash *btf.Struct, kinds *btf.Enum)) []btf.Type 
 		{Name: "seen", Type: &btf.Array{Index: u64, Type: seen, Nelems: 2}}, {Name: "state", Type: u8, Offset: 8 * 40},
 	}}
 	hash := &btf.Struct{Name: "nf_conntrack_tuple_hash", Size: 56, Members: []btf.Member{{Name: "tuple", Type: u64, Offset: 8 * 16}}}
-	zone := &btf.Struct{Name: "nf_conntrack_zone", Size: 4, Members: []btf.Member{{Name: "flags", Type: u8}, {Name: "id", Type: u8, Offset: 8}}}
+	zone := &btf.Struct{Name: "nf_conntrack_zone", Size: 4, Members: []btf.Member{{Name: "id", Type: u8}, {Name: "flags", Type: u8, Offset: 16}}}
 	conn := &btf.Struct{Name: "nf_conn", Size: 248, Members: []btf.Member{
 		{Name: "timeout", Type: u64, Offset: 8 * 8},
 		{Name: "tuplehash", Type: &btf.Array{Index: u64, Type: hash, Nelems: 2}, Offset: 8 * 16},
@@ -126,10 +126,10 @@ func conntrack(change func(conn, hash *btf.Struct, kinds *btf.Enum)) []btf.Type 
 // granted, no connection is relied on.
 func TestConntrack(t *testing.T) {
 	want := map[string]uint32{
-		plainVarNfConnTimeout: 8, plainVarNfConnTuples: 16, plainVarNfConnExt: 176,
+		plainVarNfConnTimeout: 8, plainVarNfConnExt: 176,
 		plainVarNfConnTcpState: 224, plainVarNfConnTcpFlags0: 202, plainVarNfConnTcpFlags1: 222,
-		plainVarNfConnZone: 13,
-		plainVarExtHelper:  0, plainVarExtSeqadj: 2,
+		plainVarNfConnZoned: 1,
+		plainVarExtHelper:   0, plainVarExtSeqadj: 2,
 	}
 	good := described(t, conntrack(func(_, _ *btf.Struct, _ *btf.Enum) {})...)
 	if diff := cmp.Diff(want, readConntrack(good)); diff != "" {
@@ -141,13 +141,15 @@ func TestConntrack(t *testing.T) {
 		t.Errorf("constants (-want +got):\n%s", diff)
 	}
 	without := readConntrack(described(t, conntrack(func(conn, _ *btf.Struct, _ *btf.Enum) { conn.Members[5].Name = "x" })...))
-	if _, ok := without[plainVarNfConnZone]; ok || without == nil {
+	if _, ok := without[plainVarNfConnZoned]; ok || without == nil {
 		t.Errorf("without zones: %v", without)
 	}
 	for name, change := range map[string]func(conn, hash *btf.Struct, kinds *btf.Enum){
 		"another size":    func(_, hash *btf.Struct, _ *btf.Enum) { hash.Size = 64 },
 		"another place":   func(_, hash *btf.Struct, _ *btf.Enum) { hash.Members[0].Offset = 0 },
 		"status is apart": func(conn, _ *btf.Struct, _ *btf.Enum) { conn.Members[2].Offset += 64 },
+		"zone is apart":   func(conn, _ *btf.Struct, _ *btf.Enum) { conn.Members[5].Offset += 64 },
+		"tuples apart":    func(conn, _ *btf.Struct, _ *btf.Enum) { conn.Members[1].Offset += 64; conn.Members[2].Offset += 64 },
 		"no timeout":      func(conn, _ *btf.Struct, _ *btf.Enum) { conn.Members[0].Name = "x" },
 		"no TCP":          func(conn, _ *btf.Struct, _ *btf.Enum) { conn.Members[4].Name = "x" },
 		"no extensions":   func(_, _ *btf.Struct, kinds *btf.Enum) { kinds.Name = "x" },

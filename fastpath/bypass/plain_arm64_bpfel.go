@@ -142,8 +142,11 @@ type plainBench struct {
 		Vni    uint32
 	}
 	Conn struct {
-		_   structs.HostLayout
-		Dir [2]struct {
+		_       structs.HostLayout
+		Timeout uint32
+		Zone    uint16
+		Rest    uint16
+		Dir     [2]struct {
 			_     structs.HostLayout
 			Node  [2]uint64
 			Tuple struct {
@@ -192,6 +195,8 @@ type plainDevice struct {
 	Flags     uint32
 	PeerNetns uint32
 	Peer      uint32
+	Master    uint32
+	Pad       uint32
 }
 
 type plainDeviceFlag uint32
@@ -331,6 +336,8 @@ type plainNote struct {
 	Priority uint32
 	Len      uint32
 	Vni      uint32
+	Master   uint32
+	Hash     uint32
 	Slot     uint16
 	Reason   uint16
 	Foretold uint8
@@ -551,8 +558,11 @@ type plainRun struct {
 		Vni    uint32
 	}
 	Conn struct {
-		_   structs.HostLayout
-		Dir [2]struct {
+		_       structs.HostLayout
+		Timeout uint32
+		Zone    uint16
+		Rest    uint16
+		Dir     [2]struct {
 			_     structs.HostLayout
 			Node  [2]uint64
 			Tuple struct {
@@ -638,8 +648,7 @@ const (
 	plainVarNfConnTcpFlags1 = "nf_conn_tcp_flags1"
 	plainVarNfConnTcpState  = "nf_conn_tcp_state"
 	plainVarNfConnTimeout   = "nf_conn_timeout"
-	plainVarNfConnTuples    = "nf_conn_tuples"
-	plainVarNfConnZone      = "nf_conn_zone"
+	plainVarNfConnZoned     = "nf_conn_zoned"
 )
 
 // loadPlain returns the embedded CollectionSpec for plain.
@@ -736,8 +745,7 @@ type plainVariableSpecs struct {
 	NfConnTcpFlags1 *ebpf.VariableSpec `ebpf:"nf_conn_tcp_flags1"`
 	NfConnTcpState  *ebpf.VariableSpec `ebpf:"nf_conn_tcp_state"`
 	NfConnTimeout   *ebpf.VariableSpec `ebpf:"nf_conn_timeout"`
-	NfConnTuples    *ebpf.VariableSpec `ebpf:"nf_conn_tuples"`
-	NfConnZone      *ebpf.VariableSpec `ebpf:"nf_conn_zone"`
+	NfConnZoned     *ebpf.VariableSpec `ebpf:"nf_conn_zoned"`
 }
 
 // plainObjects contains all objects after they have been loaded into the kernel.
@@ -823,8 +831,7 @@ type plainVariables struct {
 	NfConnTcpFlags1 *ebpf.Variable `ebpf:"nf_conn_tcp_flags1"`
 	NfConnTcpState  *ebpf.Variable `ebpf:"nf_conn_tcp_state"`
 	NfConnTimeout   *ebpf.Variable `ebpf:"nf_conn_timeout"`
-	NfConnTuples    *ebpf.Variable `ebpf:"nf_conn_tuples"`
-	NfConnZone      *ebpf.Variable `ebpf:"nf_conn_zone"`
+	NfConnZoned     *ebpf.Variable `ebpf:"nf_conn_zoned"`
 }
 
 // plainPrograms contains all programs after they have been loaded into the kernel.

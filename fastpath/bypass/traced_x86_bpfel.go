@@ -135,8 +135,11 @@ type tracedBench struct {
 		Vni    uint32
 	}
 	Conn struct {
-		_   structs.HostLayout
-		Dir [2]struct {
+		_       structs.HostLayout
+		Timeout uint32
+		Zone    uint16
+		Rest    uint16
+		Dir     [2]struct {
 			_     structs.HostLayout
 			Node  [2]uint64
 			Tuple struct {
@@ -182,6 +185,8 @@ type tracedDevice struct {
 	Flags     uint32
 	PeerNetns uint32
 	Peer      uint32
+	Master    uint32
+	Pad       uint32
 }
 
 type tracedFlow struct {
@@ -270,6 +275,8 @@ type tracedNote struct {
 	Priority uint32
 	Len      uint32
 	Vni      uint32
+	Master   uint32
+	Hash     uint32
 	Slot     uint16
 	Reason   uint16
 	Foretold uint8
@@ -518,8 +525,11 @@ type tracedRun struct {
 		Vni    uint32
 	}
 	Conn struct {
-		_   structs.HostLayout
-		Dir [2]struct {
+		_       structs.HostLayout
+		Timeout uint32
+		Zone    uint16
+		Rest    uint16
+		Dir     [2]struct {
 			_     structs.HostLayout
 			Node  [2]uint64
 			Tuple struct {
@@ -605,8 +615,7 @@ const (
 	tracedVarNfConnTcpFlags1 = "nf_conn_tcp_flags1"
 	tracedVarNfConnTcpState  = "nf_conn_tcp_state"
 	tracedVarNfConnTimeout   = "nf_conn_timeout"
-	tracedVarNfConnTuples    = "nf_conn_tuples"
-	tracedVarNfConnZone      = "nf_conn_zone"
+	tracedVarNfConnZoned     = "nf_conn_zoned"
 	tracedVarWakeBytes       = "wake_bytes"
 	tracedVarWakeMask        = "wake_mask"
 )
@@ -700,8 +709,7 @@ type tracedVariableSpecs struct {
 	NfConnTcpFlags1 *ebpf.VariableSpec `ebpf:"nf_conn_tcp_flags1"`
 	NfConnTcpState  *ebpf.VariableSpec `ebpf:"nf_conn_tcp_state"`
 	NfConnTimeout   *ebpf.VariableSpec `ebpf:"nf_conn_timeout"`
-	NfConnTuples    *ebpf.VariableSpec `ebpf:"nf_conn_tuples"`
-	NfConnZone      *ebpf.VariableSpec `ebpf:"nf_conn_zone"`
+	NfConnZoned     *ebpf.VariableSpec `ebpf:"nf_conn_zoned"`
 	WakeBytes       *ebpf.VariableSpec `ebpf:"wake_bytes"`
 	WakeMask        *ebpf.VariableSpec `ebpf:"wake_mask"`
 }
@@ -793,8 +801,7 @@ type tracedVariables struct {
 	NfConnTcpFlags1 *ebpf.Variable `ebpf:"nf_conn_tcp_flags1"`
 	NfConnTcpState  *ebpf.Variable `ebpf:"nf_conn_tcp_state"`
 	NfConnTimeout   *ebpf.Variable `ebpf:"nf_conn_timeout"`
-	NfConnTuples    *ebpf.Variable `ebpf:"nf_conn_tuples"`
-	NfConnZone      *ebpf.Variable `ebpf:"nf_conn_zone"`
+	NfConnZoned     *ebpf.Variable `ebpf:"nf_conn_zoned"`
 	WakeBytes       *ebpf.Variable `ebpf:"wake_bytes"`
 	WakeMask        *ebpf.Variable `ebpf:"wake_mask"`
 }

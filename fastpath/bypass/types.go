@@ -77,6 +77,9 @@ type Device struct {
 	Slot uint16
 	// Tunnel is set if it is a VXLAN device. See also [Bypass.SetTunnels].
 	Tunnel bool
+	// Master is the index of the bridge of which it is a port, or 0. A packet that was received again
+	// elsewhere on its way is not learnt from.
+	Master int
 	// Blocked is set if others have programs, filters or hooks there that would be passed over:
 	// nothing is sent fast from it or to it.
 	Blocked bool

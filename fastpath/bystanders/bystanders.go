@@ -35,6 +35,8 @@ type Device struct {
 	Port bool
 	// Tenant is the ID of a port's.
 	Tenant string
+	// Master is the index of the bridge of which it is a port, or 0.
+	Master int
 	// Blocked says, in a sentence without a full stop, why no flow may enter or leave by it directly,
 	// or is "".
 	Blocked string

@@ -60,7 +60,7 @@ func (s *snapshot) judge(host *scope.Host, names []string) *Facts {
 			f.Blocked = cmp.Or(f.Blocked, fmt.Sprintf("the NIC %s is a port of tenant %s", d.name, id))
 			continue
 		}
-		f.Devices = append(f.Devices, Device{Index: i, Name: d.name, Blocked: s.end(d)})
+		f.Devices = append(f.Devices, Device{Index: i, Name: d.name, Master: d.master, Blocked: s.end(d)})
 	}
 	slices.SortFunc(f.Devices, func(a, b Device) int { return cmp.Compare(a.Index, b.Index) })
 	return f
@@ -116,7 +116,7 @@ func (d *device) aside() bool {
 
 // port says what holds of a tenant's port.
 func (s *snapshot) port(d *device, tenant string) Device {
-	p := Device{Index: d.index, Name: d.name, Port: true, Tenant: tenant, Blocked: s.end(d), PeerNetNS: d.peerInode, PeerIndex: d.peer}
+	p := Device{Index: d.index, Name: d.name, Port: true, Tenant: tenant, Master: d.master, Blocked: s.end(d), PeerNetNS: d.peerInode, PeerIndex: d.peer}
 	switch q := d.shaper(); {
 	case d.kind != kindVeth:
 		p.NoPeer = fmt.Sprintf("%s is not a veth", d.name)

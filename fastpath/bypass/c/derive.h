@@ -78,12 +78,13 @@ static __always_inline enum reason keep_to(struct __sk_buff *ctx, struct bench *
 {
 	struct rewrite *w = &b->flow.rewrite;
 
-	if (n->vni || (!routed && !same_macs(w->macs_in, w->macs_out)))
+	/* The source port is made of the packet as it is after translation. */
+	if (n->vni || w->flags & FLOW_TRANSLATED || (!routed && !same_macs(w->macs_in, w->macs_out)))
 		return REASON_DIFFERS;
 	w->flags |= FLOW_ENCAPSULATED;
 	w->tos = n->shape.tos;
 	w->vni = vni_of(&b->outer);
-	w->hash = ctx->hash;
+	w->hash = n->hash;
 	w->outer_len = TUNNEL_HLEN;
 	keep_outer((struct outer *)w->outer, &b->outer);
 	return read_next_hop(ctx, w, &b->outer.ip.dst, false) ? FAST : REASON_NEXT_HOP;
@@ -128,8 +129,9 @@ static __always_inline enum reason derive(struct __sk_buff *ctx, const struct no
 		return keep_to(ctx, b, n, ttl);
 	if (!ttl)
 		return same_macs(w->macs_in, w->macs_out) ? FAST : REASON_DIFFERS;
+	/* A packet that was routed in another namespace has no route here. */
 	if (dev->role == DEVICE_PORT)
-		return FAST;
+		return SKB(ctx)->_skb_refdst & DST_PTRMASK ? FAST : REASON_NEXT_HOP;
 	if (!read_next_hop(ctx, w, w->dst, v6))
 		return REASON_NEXT_HOP;
 	__builtin_memset(w->macs_out, 0, sizeof(w->macs_out));
@@ -183,8 +185,8 @@ static __always_inline enum reason read_track(const struct note *n, struct bench
 		return reason;
 	if (n->shape.proto == IPPROTO_TCP && !is_established(tracked))
 		return REASON_STATE;
-	f->zone = zone_of(tracked);
-	left = conn_left(tracked);
+	f->zone = nf_conn_zoned ? b->conn.zone : 0;
+	left = conn_left(&b->conn);
 	if (left <= 0)
 		return REASON_STATE;
 	if ((__u32)left / 3 < *lease)

@@ -24,6 +24,7 @@ static __always_inline int left(struct __sk_buff *ctx, struct note *n, struct be
 		return NOTHING;
 	if (dev->role == DEVICE_PORT && mode_of(dev->slot) == MODE_OFF)
 		return NOTHING;
+	b->flow.slot = 0;
 	reason = learn(ctx, n, b, dev, set, offset, v6);
 	count_learning(n, b, reason);
 	if (reason && reason < REASONS)
@@ -40,10 +41,29 @@ static __noinline int into_tunnel(struct __sk_buff *ctx)
 	const struct device *dev = bpf_map_lookup_elem(&devices, &index);
 	struct note *n = find_note(ctx);
 
-	if (!n || !b || !set || !dev || !load_outer(ctx, &b->outer) || !is_tunnel(ctx, &b->outer, set->ports))
+	if (!n || !b || !set || !dev)
 		return NOTHING;
 	n->skb = 0;
+	if (!load_outer(ctx, &b->outer) || !is_tunnel(ctx, &b->outer, set->ports)) {
+		b->flow.slot = 0;
+		count_learning(n, b, REASON_TUNNEL);
+		return NOTHING;
+	}
 	return n->v6 ? left(ctx, n, b, dev, TUNNEL_HLEN, true) : left(ctx, n, b, dev, TUNNEL_HLEN, false);
+}
+
+/* Whether the packet was received last where it was noted, or by that device's bridge or tunnel: it has not been in
+ * another namespace, whose rules nobody watches.
+ */
+static __always_inline bool is_straight(struct __sk_buff *ctx, const struct note *n)
+{
+	__u32 last = CAST(struct sk_buff, ctx)->skb_iif;
+	const struct device *dev;
+
+	if (last == n->ifindex || (last && last == n->master))
+		return true;
+	dev = n->vni ? bpf_map_lookup_elem(&devices, &last) : NULL;
+	return dev && dev->role == DEVICE_TUNNEL;
 }
 
 static __always_inline int leaving(struct __sk_buff *ctx, bool v6)
@@ -65,13 +85,14 @@ static __always_inline int leaving(struct __sk_buff *ctx, bool v6)
 	}
 	if (n->tunneled && dev->role == DEVICE_NIC)
 		return into_tunnel(ctx);
-	/* Where it enters the tunnel, the kernel forgets that it was received, and its connection. */
-	if (n->v6 != v6 || !CAST(struct sk_buff, ctx)->skb_iif) {
+	/* Where it enters the tunnel, the kernel forgets where it was received, its connection and its hash. */
+	if (n->v6 != v6 || !is_straight(ctx, n)) {
 		n->skb = 0;
 		return NOTHING;
 	}
 	if (dev->role == DEVICE_TUNNEL) {
 		n->tracked = SKB(ctx)->_nfct;
+		n->hash = bpf_get_hash_recalc(ctx); /* as the tunnel will */
 		n->tunneled = 1;
 		return NOTHING;
 	}

@@ -34,7 +34,7 @@ static __always_inline enum reason check_entry(struct __sk_buff *ctx, struct run
 	if (!(w->flags & FLOW_TRACKED))
 		return FAST;
 	if (!read_conn(&run->conn, flow->conn) || !conn_is(&run->conn, source(&run->front, v6), destination(&run->front, v6), &run->shape, w, v6) ||
-	    conn_left(flow->conn) <= 0)
+	    conn_left(&run->conn) <= 0)
 		return REASON_CONNECTION;
 	return FAST;
 }
@@ -148,6 +148,7 @@ static __always_inline void take_note(struct __sk_buff *ctx, const struct run *r
 	n->tunneled = 0;
 	if (run->vni)
 		n->outer = run->outer;
+	n->master = dev->master;
 	n->slot = dev->slot;
 	n->port = dev->role == DEVICE_PORT;
 	n->reason = run->reason;
@@ -234,6 +235,9 @@ static __always_inline int handle(struct __sk_buff *ctx, struct run *run, const 
 		run->reason = check_use(set, run, flow);
 	if (!run->reason && flow->rewrite.flags & FLOW_TRACKED && summed(ctx) == CHECKSUM_NONE && !verify_sum(ctx, &run->front, &run->shape, offset, v6))
 		run->reason = REASON_CHECKSUM;
+	/* Last, because it writes to the packet what the kernel would work out later, and maybe otherwise. */
+	if (!run->reason && flow->rewrite.flags & FLOW_ENCAPSULATED && bpf_get_hash_recalc(ctx) != flow->rewrite.hash)
+		run->reason = REASON_TUNNEL;
 	if (run->reason)
 		return send_slow(ctx, run, flow, set, true, v6);
 	run->recorded = record_found(ctx);

@@ -242,6 +242,8 @@ struct device {
 	__u32 flags;
 	__u32 peer_netns; /* inode and index of the other end, or 0 */
 	__u32 peer;
+	__u32 master; /* index of the bridge of which it is a port, or 0 */
+	__u32 _pad;
 };
 
 /* key: ifindex. Only user space writes it. */

@@ -22,6 +22,8 @@ struct note {
 	__u32 priority;
 	__u32 len; /* of the frame */
 	__u32 vni; /* of the tunnel in which it came, or 0 */
+	__u32 master; /* of the device */
+	__u32 hash; /* as it was where it was put into a tunnel */
 	__u16 slot;
 	__u16 reason;  /* enum reason why it was not sent fast */
 	__u8 foretold; /* an entry said what the kernel would do, and all that it depends on held */

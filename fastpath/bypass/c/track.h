@@ -12,9 +12,8 @@
 /* Set before the programs are loaded, from the kernel's or its module's BTF: offsets in struct nf_conn,
  * all 0 if there is none, and values of enum nf_ct_ext_id, 255 for none.
  */
-const volatile __u32 nf_conn_timeout = 0;
-const volatile __u32 nf_conn_tuples = 0; /* tuplehash; status follows at once */
-const volatile __u32 nf_conn_zone = 0; /* 0: the kernel has no zones */
+const volatile __u32 nf_conn_timeout = 0; /* zone, tuplehash and status follow at once */
+const volatile __u32 nf_conn_zoned = 0;	  /* 0: the kernel has no zones */
 const volatile __u32 nf_conn_ext = 0;
 const volatile __u32 nf_conn_tcp_state = 0;
 const volatile __u32 nf_conn_tcp_flags0 = 0;
@@ -35,27 +34,26 @@ struct tuple {
 };
 
 struct conn {
+	__u32 timeout; /* jiffies, cut off */
+	__u16 zone;
+	__u16 _rest;
 	struct {
 		__u64 node[2];
 		struct tuple tuple;
 	} dir[2];
 	__u64 status;
 };
-_Static_assert(sizeof(struct conn) == 120, "as the kernel has it");
+_Static_assert(sizeof(struct conn) == 128, "as the kernel has it");
 
 static __always_inline bool read_conn(struct conn *c, __u64 address)
 {
-	return nf_conn_tuples && !bpf_probe_read_kernel(c, sizeof(*c), (void *)(address + nf_conn_tuples));
+	return nf_conn_timeout && !bpf_probe_read_kernel(c, sizeof(*c), (void *)(address + nf_conn_timeout));
 }
 
 /* Jiffies until it ends; not more than 0 if it has ended. include/net/netfilter/nf_conntrack.h:nf_ct_expires */
-static __always_inline __s32 conn_left(__u64 address)
+static __always_inline __s32 conn_left(const struct conn *c)
 {
-	__u32 timeout = 0;
-
-	if (bpf_probe_read_kernel(&timeout, sizeof(timeout), (void *)(address + nf_conn_timeout)))
-		return 0;
-	return timeout - (__u32)bpf_jiffies64();
+	return c->timeout - (__u32)bpf_jiffies64();
 }
 
 static __always_inline bool same_address(const __be32 *a, const __be32 *b, bool v6)
@@ -128,15 +126,6 @@ static __always_inline enum reason check_extensions(__u64 address)
 	    (ext_synproxy < 16 && offsets[ext_synproxy & 15]))
 		return REASON_HELPER;
 	return FAST;
-}
-
-static __always_inline __u32 zone_of(__u64 address)
-{
-	__u16 zone = 0;
-
-	if (nf_conn_zone)
-		bpf_probe_read_kernel(&zone, sizeof(zone), (void *)(address + nf_conn_zone));
-	return zone;
 }
 
 static __always_inline bool is_established(__u64 address)

@@ -15,7 +15,7 @@ static __always_inline bool write_front(struct __sk_buff *ctx, struct run *run, 
 	return !bpf_skb_store_bytes(ctx, offset, run->front.macs, ETH_HLEN + (v6 ? IPV6_HLEN : IPV4_HLEN) + UDP_HLEN, 0);
 }
 
-/* Whether the tunnel's headers are, or would be, those that were learnt. */
+/* Whether the headers of the tunnel in which it comes are those that were learnt. */
 static __always_inline enum reason check_tunnel(struct __sk_buff *ctx, const struct run *run, const struct flow *flow, __u32 offset)
 {
 	const struct rewrite *w = &flow->rewrite;
@@ -23,8 +23,6 @@ static __always_inline enum reason check_tunnel(struct __sk_buff *ctx, const str
 	struct outer o;
 	__u32 differ = 0;
 
-	if (w->flags & FLOW_ENCAPSULATED)
-		return bpf_get_hash_recalc(ctx) == w->hash ? FAST : REASON_TUNNEL;
 	if (!offset)
 		return FAST;
 	keep_inner(&o, &run->outer);

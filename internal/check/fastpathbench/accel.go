@@ -56,7 +56,7 @@ func newAccel(l *lab, dir string, flows int) (a *accel, err error) {
 			if err != nil {
 				return err
 			}
-			d.Index = link.Attrs().Index
+			d.Index, d.Master = link.Attrs().Index, link.Attrs().MasterIndex
 			if d.Port {
 				d.PeerNetNS, d.PeerIndex = l.guest.Inode(), link.Attrs().ParentIndex
 			}

@@ -110,7 +110,7 @@ func (h *host) open(peer bool) {
 		port := "tap-" + id + "-0"
 		inode, _ := h.lab.NetNS(id)
 		devices = append(devices, bypass.Device{
-			Index: h.index(lab.Hypervisor, port), Name: port, Port: true, Slot: slot,
+			Index: h.index(lab.Hypervisor, port), Name: port, Port: true, Slot: slot, Master: h.index(lab.Hypervisor, "br-"+id),
 			Peer: peer, PeerNetNS: inode, PeerIndex: h.index(id, id+"0"),
 		})
 	}

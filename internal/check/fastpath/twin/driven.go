@@ -84,7 +84,7 @@ func (d *Driven) prepare() error {
 		if err != nil {
 			return err
 		}
-		device := bypass.Device{Index: link.Attrs().Index, Name: ports[i].name, Port: i != Outside, Slot: redSlot}
+		device := bypass.Device{Index: link.Attrs().Index, Name: ports[i].name, Port: i != Outside, Slot: redSlot, Master: link.Attrs().MasterIndex}
 		switch i {
 		case Blue:
 			device.Slot = blueSlot
