@@ -137,6 +137,14 @@ bench-fastpath: ## Measure the fast path beside the kernel's way and one veth pa
 	.ci/install bench
 	$(GO) run ./internal/check/fastpathbench $(ARGS)
 
+# Few kernels have flowtables, and so an emulated machine is measured: only ratios are of use.
+.PHONY: bench-flowtable
+bench-flowtable: ## Measure the fast path beside nf_flowtable, in an emulated machine with Linux 6.12
+	.ci/install kernels
+	$(GO) build -o bin/vmtest ./internal/check/vmtest
+	bin/vmtest -kernels 6.12 -run '^$$' internal/check/fastpathbench -- -test.bench=Flowtable -test.benchtime=1x $(ARGS) | \
+		sed -n 's/.*"Output":"\(.*\)\\n".*/\1/p'
+
 .PHONY: soak
 soak: $(if $(ROOT),build) ## Measure the agent's memory under an hour's worth of flood pings (root)
 	$(need_root)

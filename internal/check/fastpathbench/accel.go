@@ -18,6 +18,7 @@ import (
 
 	"github.com/dwelltrace/dwell/fastpath/bypass"
 	"github.com/dwelltrace/dwell/fastpath/flow"
+	"github.com/dwelltrace/dwell/fastpath/liberal"
 )
 
 // slot is the place of the one tenant.
@@ -29,6 +30,7 @@ const beatEvery = time.Second
 // accel is dwell's fast path on a hypervisor, of which every flow is approved.
 type accel struct {
 	bypass  *bypass.Bypass
+	liberal *liberal.Conn
 	lab     *lab
 	pin     string
 	devices []bypass.Device
@@ -48,6 +50,9 @@ func newAccel(l *lab, dir string, flows int) (a *accel, err error) {
 	// Two entries a flow, and some room: a full table is slow.
 	a.bypass, err = bypass.Open(bypass.Options{Pin: a.pin, NetNS: l.hypervisor, Flows: max(4*flows, bypass.DefaultFlows)})
 	if err != nil {
+		return a, err
+	}
+	if a.liberal, err = liberal.Open(l.hypervisor); err != nil {
 		return a, err
 	}
 	for _, d := range []bypass.Device{{Name: portDevice, Port: true, Slot: slot, Peer: true}, {Name: uplinkDevice}} {
@@ -116,12 +121,16 @@ func (a *accel) approve(ctx context.Context) {
 		approval := a.bypass.Approval()
 		forth, back, err := a.bypass.Look(c)
 		if err == nil && forth.Key.Proto == unix.IPPROTO_TCP && forth.Tracked {
-			err = beLiberal(a.lab.hypervisor, forth.Key.Tuple)
+			first := forth
+			if first.Reply {
+				first = back
+			}
+			err = a.liberal.Set(first.Key.Tuple)
 		}
 		if err == nil {
 			err = a.bypass.Approve(forth, back, approval)
 		}
-		if !errors.Is(err, bypass.ErrGone) {
+		if !errors.Is(err, bypass.ErrGone) && !errors.Is(err, liberal.ErrGone) {
 			a.fail(err)
 		}
 	})
@@ -190,6 +199,9 @@ func (a *accel) close() error {
 	errs := []error{a.err()}
 	if a.bypass != nil {
 		errs = append(errs, a.bypass.Close())
+	}
+	if a.liberal != nil {
+		errs = append(errs, a.liberal.Close())
 	}
 	errs = append(errs, bypass.Remove(a.pin, a.lab.hypervisor))
 	if err := unix.Unmount(a.pin, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {

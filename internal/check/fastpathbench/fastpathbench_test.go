@@ -4,6 +4,7 @@ package main
 
 import (
 	"encoding/binary"
+	"io"
 	"os"
 	"strings"
 	"testing"
@@ -36,7 +37,7 @@ func TestQuick(t *testing.T) {
 			t.Errorf("the output lacks mode %s", m.name)
 		}
 	}
-	for what, times := range map[string]int{"ping, 1 flow": 6, "ping, 50 flows": 4, "TCP_RR": 6, "TCP stream": 4, "CPU per Gbit": 4, ", 10 rules": 2} {
+	for what, times := range map[string]int{"ping, 1 flow": 6, "ping, 50 flows": 4, "TCP_RR": 6, "UDP_RR": 6, "TCP stream": 4, "CPU per Gbit": 4, ", 10 rules": 2} {
 		if n := strings.Count(out.String(), what); n != times {
 			t.Errorf("the output has %q %d times, want %d", what, n, times)
 		}
@@ -48,6 +49,25 @@ func TestQuick(t *testing.T) {
 	for _, name := range names {
 		if strings.HasPrefix(name.Name(), labPrefix()) {
 			t.Errorf("namespace %s is left", name.Name())
+		}
+	}
+}
+
+// BenchmarkFlowtable compares dwell with the kernel's own fast path. It is no test, and runs in the
+// machine of "make bench-flowtable", whose kernel has flowtables.
+func BenchmarkFlowtable(b *testing.B) {
+	privilegetest.NetNS(b)
+	privilegetest.BPF(b)
+	ways := []string{slow, flowtable}
+	if err := bypass.Supported(); err == nil {
+		ways = append(ways, fast)
+	} else {
+		b.Log(err)
+	}
+	args := []string{"-ratios", "-modes", "nat,routed", "-flows", "1", "-rules", "0", "-rounds", "11", "-pings", "300", "-stream", "2s", "-ways", strings.Join(ways, ",")}
+	for b.Loop() {
+		if err := run(b.Context(), args, b.Output(), io.Discard); err != nil {
+			b.Fatal(err)
 		}
 	}
 }
@@ -64,8 +84,8 @@ func TestTable(t *testing.T) {
 		s.results.add(pingOf(1), fast, 6*drift, counted{fast: 999, slow: 1})
 		s.results.add(pingOf(1), bare, 5*drift, counted{})
 		s.results.add(pingOf(1000), fast, 7, counted{fast: 1})
-		s.results.add(requests, slow, 1000, counted{})
-		s.results.add(requests, fast, 1400, counted{})
+		s.results.add(tcpRequests, slow, 1000, counted{})
+		s.results.add(tcpRequests, fast, 1400, counted{})
 	}
 	var out strings.Builder
 	if err := s.write(&out); err != nil {

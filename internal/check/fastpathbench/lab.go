@@ -43,6 +43,7 @@ func newLab(ctx context.Context, name string, m mode) (l *lab, err error) {
 	defer func() {
 		if err != nil {
 			err = errors.Join(fmt.Errorf("lab for mode %s: %w", m.name, err), l.down())
+			l = nil
 		}
 	}()
 	for _, part := range []struct {
@@ -63,10 +64,14 @@ func newLab(ctx context.Context, name string, m mode) (l *lab, err error) {
 			return l, err
 		}
 	}
-	if m.masquerade {
-		return l, l.restore(ctx, "*nat\n-A POSTROUTING -o "+uplinkDevice+" -j MASQUERADE\nCOMMIT\n")
+	if !m.masquerade {
+		return l, nil
 	}
-	return l, nil
+	if err := l.restore(ctx, "*nat\n-A POSTROUTING -o "+uplinkDevice+" -j MASQUERADE\nCOMMIT\n"); err != nil {
+		return l, err
+	}
+	// The pings of many flows are remembered for as long as they are all measured.
+	return l, sysctl(l.hypervisor, map[string]string{"netfilter/nf_conntrack_icmp_timeout": "600"})
 }
 
 // down removes the namespaces and all that is in them.
@@ -213,13 +218,13 @@ func (l *lab) quiet() error {
 	return nil
 }
 
-// settings lets the hypervisor forward, and remember the pings of the many flows for long enough.
+// settings lets the hypervisor forward.
 func (l *lab) settings() error {
 	if l.hypervisor == nil {
 		return nil
 	}
 	return sysctl(l.hypervisor, map[string]string{
-		"ipv4/ip_forward": "1", "ipv4/conf/all/send_redirects": "0", "netfilter/nf_conntrack_icmp_timeout": "600",
+		"ipv4/ip_forward": "1", "ipv4/conf/all/send_redirects": "0",
 	})
 }
 

@@ -10,10 +10,12 @@ import (
 	"time"
 
 	"github.com/dwelltrace/dwell/internal/check/traffic"
+	"github.com/dwelltrace/dwell/internal/netns"
 )
 
 const (
-	tcpPort = 5001
+	// port is the outside's, of TCP and UDP.
+	port = 5001
 	// warmPings is how many packets at least are sent before it is looked at how many of them were fast.
 	warmPings = 16
 	// warmWithin is how long it may take until most packets of a side are fast.
@@ -53,29 +55,27 @@ func repeated(frames [][]byte, n int) [][]byte {
 	return all
 }
 
-// rr measures requests over a TCP connection.
-func (s *scene) rr(ctx context.Context, d side) error {
+// ask measures requests over TCP or UDP.
+func (s *scene) ask(ctx context.Context, d side, m measure, over requester) error {
 	var times []time.Duration
 	var why counted
-	err := s.connected(ctx, d, func(c *traffic.Conn) (err error) {
+	at := netip.AddrPortFrom(d.lab.target(), port)
+	_, err := over(d.lab.guest, d.lab.outside, at, 0, func(c *traffic.Conn) (err error) {
+		if err := s.warmConn(ctx, d, c); err != nil {
+			return err
+		}
 		why, err = d.during(func() (err error) { times, err = c.Ask(s.pings); return err })
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	s.results.add(requests, d.name, float64(time.Second)/float64(traffic.Quartiles(times)[1]), why)
+	s.results.add(m, d.name, float64(time.Second)/float64(traffic.Quartiles(times)[1]), why)
 	return nil
 }
 
-// connected calls use with a connection whose packets go the side's way.
-func (s *scene) connected(ctx context.Context, d side, use func(*traffic.Conn) error) error {
-	at := netip.AddrPortFrom(d.lab.target(), tcpPort)
-	_, err := traffic.Requests(d.lab.guest, d.lab.outside, at, 0, func(c *traffic.Conn) error {
-		return errors.Join(s.warmConn(ctx, d, c), use(c))
-	})
-	return err
-}
+// requester is traffic.Requests or traffic.Datagrams.
+type requester func(from, to *netns.NS, at netip.AddrPort, n int, ready func(*traffic.Conn) error) ([]time.Duration, error)
 
 func (s *scene) warmConn(ctx context.Context, d side, c *traffic.Conn) error {
 	return s.warm(ctx, d, func() (int, error) {
@@ -86,7 +86,7 @@ func (s *scene) warmConn(ctx context.Context, d side, c *traffic.Conn) error {
 
 // tcpStream measures how much arrives of a stream, and what it costs of the CPUs.
 func (s *scene) tcpStream(ctx context.Context, d side) error {
-	at := netip.AddrPortFrom(d.lab.target(), tcpPort)
+	at := netip.AddrPortFrom(d.lab.target(), port)
 	var spent, begun time.Duration
 	var bytes uint64
 	var took time.Duration

@@ -48,9 +48,10 @@ func (g goal) reached(ratio float64) string {
 
 // The measurements.
 var (
-	requests   = measure{name: "TCP_RR", unit: "1/s", order: 1, toSlow: goal{1.36, true}}
-	throughput = measure{name: "TCP stream", unit: "Gbit/s", digits: 1, order: 2, toSlow: goal{1.12, true}}
-	cpuPerGbit = measure{name: "CPU per Gbit", unit: "ms", digits: 1, order: 3, toSlow: goal{ratio: 1}}
+	tcpRequests = measure{name: "TCP_RR", unit: "1/s", order: 1, toSlow: goal{1.36, true}}
+	udpRequests = measure{name: "UDP_RR", unit: "1/s", order: 2}
+	throughput  = measure{name: "TCP stream", unit: "Gbit/s", digits: 1, order: 3, toSlow: goal{1.12, true}}
+	cpuPerGbit  = measure{name: "CPU per Gbit", unit: "ms", digits: 1, order: 4, toSlow: goal{ratio: 1}}
 )
 
 // pingOf is the ping of so many flows. What is to be reached was set for one.

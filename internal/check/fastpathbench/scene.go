@@ -122,7 +122,12 @@ func (s *scene) steps() (all []step) {
 	for _, n := range flows {
 		all = append(all, step{fmt.Sprintf("ping, %d flows", n), func(ctx context.Context, d side) error { return s.ping(ctx, d, n) }})
 	}
-	all = append(all, step{"TCP_RR", s.rr})
+	for _, r := range []struct {
+		measure
+		over requester
+	}{{tcpRequests, traffic.Requests}, {udpRequests, traffic.Datagrams}} {
+		all = append(all, step{r.name, func(ctx context.Context, d side) error { return s.ask(ctx, d, r.measure, r.over) }})
+	}
 	if s.rules == 0 && s.stream > 0 {
 		all = append(all, step{"TCP stream", s.tcpStream})
 	}

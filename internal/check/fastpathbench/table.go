@@ -15,7 +15,11 @@ func (s *scene) write(w io.Writer) error {
 	fmt.Fprintf(w, "\nmode %s (%s), %d rules: medians (first to third quartile) of %d rounds\n", s.mode.name, s.mode.summary, s.rules, s.rounds)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprint(t, "\t")
-	for _, way := range s.ways {
+	shown := s.ways
+	if s.config.ratios {
+		shown = nil
+	}
+	for _, way := range shown {
 		fmt.Fprintf(t, "%s\t", way)
 	}
 	ratios := s.pairs()
@@ -28,7 +32,7 @@ func (s *scene) write(w io.Writer) error {
 	fmt.Fprint(t, "fast packets\t\n")
 	for _, m := range s.results.measures() {
 		fmt.Fprintf(t, "%s, %s\t", m.name, m.unit)
-		for _, way := range s.ways {
+		for _, way := range shown {
 			fmt.Fprintf(t, "%s\t", s.results.figure(m, way))
 		}
 		for _, p := range ratios {
@@ -40,6 +44,9 @@ func (s *scene) write(w io.Writer) error {
 		return err
 	}
 	for _, p := range s.programs {
+		if s.config.ratios {
+			break
+		}
 		fmt.Fprintf(w, "%s: %s %.2f × %.0f ns for a ping\n", p.way, p.program, p.perPing, p.each)
 	}
 	return nil

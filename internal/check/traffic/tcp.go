@@ -146,21 +146,34 @@ func connect(fd int, to unix.Sockaddr) error {
 	return err
 }
 
-func tcpSocket(ns *netns.NS) (fd int, err error) {
+func tcpSocket(ns *netns.NS) (int, error) {
+	fd, err := socket(ns, unix.SOCK_STREAM)
+	if err != nil {
+		return fd, err
+	}
+	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
+		closeFD(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// socket returns a socket in the namespace that does not wait for ever. The caller closes it.
+func socket(ns *netns.NS, kind int) (fd int, err error) {
 	err = ns.Do(func() error {
-		if fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0); err != nil {
+		if fd, err = unix.Socket(unix.AF_INET, kind|unix.SOCK_CLOEXEC, 0); err != nil {
 			return err
-		}
-		for _, option := range [][2]int{{unix.SOL_SOCKET, unix.SO_REUSEADDR}, {unix.IPPROTO_TCP, unix.TCP_NODELAY}} {
-			if err := unix.SetsockoptInt(fd, option[0], option[1], 1); err != nil {
-				return err
-			}
 		}
 		limit := &unix.Timeval{Sec: 5}
-		if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, limit); err != nil {
-			return err
+		err := errors.Join(
+			unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1),
+			unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, limit),
+			unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, limit),
+		)
+		if err != nil {
+			closeFD(fd)
 		}
-		return unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, limit)
+		return err
 	})
 	return fd, err
 }

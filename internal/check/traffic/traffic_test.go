@@ -139,6 +139,24 @@ func TestTCP(t *testing.T) {
 	}
 }
 
+func TestUDP(t *testing.T) {
+	a, b, _ := pair(t)
+	at := netip.AddrPortFrom(there.Addr(), 5001)
+	asked := 0
+	times, err := traffic.Datagrams(a, b, at, 10, func(c *traffic.Conn) error {
+		before, err := c.Ask(3)
+		asked = len(before)
+		return err
+	})
+	if err != nil || len(times) != 10 || asked != 3 {
+		t.Errorf("%d times, %d asked before, %v", len(times), asked, err)
+	}
+	failed := errors.New("not ready")
+	if _, err := traffic.Datagrams(a, b, at, 1, func(*traffic.Conn) error { return failed }); !errors.Is(err, failed) {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestQuartiles(t *testing.T) {
 	t.Parallel()
 	if q := traffic.Quartiles([]int{5, 1, 4, 2, 3}); q != [3]int{2, 3, 4} {
