@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -55,7 +56,11 @@ func newAccel(l *lab, dir string, flows int) (a *accel, err error) {
 	if a.liberal, err = liberal.Open(l.hypervisor); err != nil {
 		return a, err
 	}
-	for _, d := range []bypass.Device{{Name: portDevice, Port: true, Slot: slot, Peer: true}, {Name: uplinkDevice}} {
+	devices := []bypass.Device{{Name: portDevice, Port: true, Slot: slot, Peer: true}, {Name: uplinkDevice}}
+	if l.tunnelled {
+		devices = append(devices, bypass.Device{Name: tunnelDevice, Tunnel: true})
+	}
+	for _, d := range devices {
 		err := with(l.hypervisor, func(h *netlink.Handle) error {
 			link, err := h.LinkByName(d.Name)
 			if err != nil {
@@ -72,10 +77,8 @@ func newAccel(l *lab, dir string, flows int) (a *accel, err error) {
 		}
 		a.devices = append(a.devices, d)
 	}
-	if l.tunnelled {
-		if err := a.bypass.SetTunnels(4789); err != nil {
-			return a, err
-		}
+	if err := a.bypass.SetTunnels(tunnelPort); err != nil {
+		return a, err
 	}
 	if err := a.bypass.Beat(); err != nil {
 		return a, err
@@ -125,7 +128,7 @@ func (a *accel) approve(ctx context.Context) {
 			if first.Reply {
 				first = back
 			}
-			err = a.liberal.Set(first.Key.Tuple)
+			err = a.liberal.Set(first.Key.Tuple, 0)
 		}
 		if err == nil {
 			err = a.bypass.Approve(forth, back, approval)
@@ -153,7 +156,8 @@ func (a *accel) enter(m *flow.Mode, capacity int) error {
 // counted is what became of packets, of both directions.
 type counted struct {
 	fast, slow, differ uint64
-	why                map[flow.Reason]uint64
+	// why packets were slow, and taught are those of them that taught nothing, by why.
+	why, taught map[flow.Reason]uint64
 }
 
 func (a *accel) counts() (c counted, err error) {
@@ -161,7 +165,7 @@ func (a *accel) counts() (c counted, err error) {
 	if err != nil {
 		return c, err
 	}
-	c.why = map[flow.Reason]uint64{}
+	c.why, c.taught = map[flow.Reason]uint64{}, map[flow.Reason]uint64{}
 	for _, one := range all {
 		c.fast += one.Fast
 		c.differ += one.Differ
@@ -169,28 +173,43 @@ func (a *accel) counts() (c counted, err error) {
 			c.why[why] += n
 			c.slow += n
 		}
+		for why, n := range one.Unlearnt {
+			c.taught[why] += n
+		}
 	}
 	return c, nil
 }
 
 func (c counted) since(before counted) counted {
-	d := counted{fast: c.fast - before.fast, slow: c.slow - before.slow, differ: c.differ - before.differ, why: map[flow.Reason]uint64{}}
-	for why, n := range c.why {
-		if n -= before.why[why]; n > 0 {
-			d.why[why] = n
-		}
+	return counted{
+		fast: c.fast - before.fast, slow: c.slow - before.slow, differ: c.differ - before.differ,
+		why: more(before.why, c.why), taught: more(before.taught, c.taught),
 	}
-	return d
 }
 
-// String says why packets were slow, the most frequent first.
+func more(before, now map[flow.Reason]uint64) map[flow.Reason]uint64 {
+	grown := map[flow.Reason]uint64{}
+	for why, n := range now {
+		if n -= before[why]; n > 0 {
+			grown[why] = n
+		}
+	}
+	return grown
+}
+
+// String says why packets were slow, and why nothing was learnt from them.
 func (c counted) String() string {
-	reasons := slices.SortedFunc(maps.Keys(c.why), func(x, y flow.Reason) int { return int(c.why[y]) - int(c.why[x]) })
+	return fmt.Sprintf("slow were %s; nothing was learnt from %s", frequent(c.why), frequent(c.taught))
+}
+
+// frequent lists reasons, the most frequent first.
+func frequent(why map[flow.Reason]uint64) string {
+	reasons := slices.SortedFunc(maps.Keys(why), func(x, y flow.Reason) int { return cmp.Compare(why[y], why[x]) })
 	var texts []string
 	for _, r := range reasons {
-		texts = append(texts, fmt.Sprintf("%s %d", r, c.why[r]))
+		texts = append(texts, fmt.Sprintf("%d (%s)", why[r], r))
 	}
-	return strings.Join(texts, ", ")
+	return cmp.Or(strings.Join(texts, ", "), "none")
 }
 
 func (a *accel) close() error {

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 
 	"github.com/vishvananda/netlink"
@@ -27,6 +28,9 @@ const (
 	uplinkDevice = "uplink"
 	tunnelDevice = "vxlan0"
 )
+
+// tunnelPort is the UDP port that IANA gave to VXLAN.
+const tunnelPort = 4789
 
 // lab is a guest, a hypervisor and an outside, each in a namespace of its own. Without a hypervisor,
 // the guest's device and the outside's are one pair.
@@ -59,7 +63,7 @@ func newLab(ctx context.Context, name string, m mode) (l *lab, err error) {
 		}
 		l.names = append(l.names, full)
 	}
-	for _, step := range []func() error{l.quiet, l.devices, l.addresses, l.routes, l.settings} {
+	for _, step := range []func() error{l.quiet, func() error { return l.devices(ctx) }, l.addresses, l.routes, l.settings} {
 		if err := step(); err != nil {
 			return l, err
 		}
@@ -96,7 +100,7 @@ func (l *lab) spaces() (all []*netns.NS) {
 }
 
 // devices makes the pairs, and connects the hypervisor's ends.
-func (l *lab) devices() error {
+func (l *lab) devices(ctx context.Context) error {
 	pair := func(from *netns.NS, name string, to *netns.NS) error {
 		v := &netlink.Veth{LinkAttrs: named(name), PeerName: guestDevice, PeerNamespace: netlink.NsFd(to.FD())}
 		return with(from, func(h *netlink.Handle) error { return h.LinkAdd(v) })
@@ -114,7 +118,7 @@ func (l *lab) devices() error {
 	if l.tunnelled {
 		ports = append(ports, tunnelDevice)
 		ends := [2]string{uplinkAddr, outsideAddr}
-		if err := errors.Join(tunnel(l.hypervisor, uplinkDevice, ends[0], ends[1]), tunnel(l.outside, guestDevice, ends[1], ends[0])); err != nil {
+		if err := errors.Join(tunnel(ctx, l.hypervisor, uplinkDevice, ends[0], ends[1]), tunnel(ctx, l.outside, guestDevice, ends[1], ends[0])); err != nil {
 			return err
 		}
 	}
@@ -146,17 +150,15 @@ func named(name string) netlink.LinkAttrs {
 	return attrs
 }
 
-func tunnel(ns *netns.NS, over, local, remote string) error {
-	return with(ns, func(h *netlink.Handle) error {
-		link, err := h.LinkByName(over)
-		if err != nil {
-			return err
-		}
-		return h.LinkAdd(&netlink.Vxlan{
-			LinkAttrs: named(tunnelDevice), VxlanId: 42, VtepDevIndex: link.Attrs().Index,
-			SrcAddr: net.ParseIP(local), Group: net.ParseIP(remote), Port: 4789,
-		})
-	})
+// tunnel makes one end. It has no outer checksums, which the library cannot say.
+func tunnel(ctx context.Context, ns *netns.NS, over, local, remote string) error {
+	cmd := exec.CommandContext(ctx, "ip", "link", "add", tunnelDevice, "type", "vxlan", "id", "42", "dev", over,
+		"local", local, "remote", remote, "dstport", strconv.Itoa(tunnelPort), "noudpcsum")
+	var out []byte
+	if err := ns.Do(func() (err error) { out, err = cmd.CombinedOutput(); return err }); err != nil {
+		return fmt.Errorf("%v: %w: %s", cmd, err, bytes.TrimSpace(out))
+	}
+	return nil
 }
 
 // addresses brings all devices up, and notes the hardware addresses that are needed.

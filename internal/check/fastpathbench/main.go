@@ -40,6 +40,7 @@ type config struct {
 	ways          []string
 	flows, rules  []int
 	rounds, pings int
+	pacedPings    int
 	stream        time.Duration
 	quick, ratios bool
 }
@@ -116,6 +117,7 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 	flags.StringVar(&rulesText, "rules", "0,100,10000", "how many rules are in FORWARD, where packets meet it")
 	flags.IntVar(&cfg.rounds, "rounds", 10, "how often to measure each")
 	flags.IntVar(&cfg.pings, "pings", 500, "pings of one flow, and transactions, of one round")
+	flags.IntVar(&cfg.pacedPings, "paced", 40, fmt.Sprintf("pings of one round that are %v apart; 0: none", pace))
 	flags.DurationVar(&cfg.stream, "stream", 500*time.Millisecond, "length of one round's TCP stream; 0: none")
 	flags.BoolVar(&cfg.ratios, "ratios", false, "print ratios alone: the times of an emulated machine are of no use")
 	flags.BoolVar(&cfg.quick, "quick", false, "only see that it works, in a few seconds: the figures are of no use")
@@ -124,7 +126,7 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 	}
 	if cfg.quick {
 		flowsText, rulesText = "1,50", "0,10"
-		cfg.rounds, cfg.pings, cfg.stream = 1, 20, 20*time.Millisecond
+		cfg.rounds, cfg.pings, cfg.pacedPings, cfg.stream = 1, 20, 3, 20*time.Millisecond
 	}
 	for _, name := range strings.Split(modesText, ",") {
 		m, err := findMode(name)
@@ -141,8 +143,8 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 	if err == nil {
 		cfg.rules, err = numbers("-rules", rulesText, 0, 1<<16)
 	}
-	if err == nil && (cfg.rounds < 1 || cfg.pings < 1 || cfg.stream < 0) {
-		err = errors.New("-rounds and -pings must be at least 1, and -stream not less than 0")
+	if err == nil && (cfg.rounds < 1 || cfg.pings < 1 || cfg.stream < 0 || cfg.pacedPings < 0) {
+		err = errors.New("-rounds and -pings must be at least 1, and -paced and -stream not less than 0")
 	}
 	return cfg, err
 }

@@ -14,35 +14,47 @@ import (
 )
 
 const (
+	// pace is the time from one ping to the next, in the paper.
+	pace = 10 * time.Millisecond
 	// port is the outside's, of TCP and UDP.
 	port = 5001
 	// warmPings is how many packets at least are sent before it is looked at how many of them were fast.
 	warmPings = 16
-	// warmWithin is how long it may take until most packets of a side are fast.
-	warmWithin = 30 * time.Second
+	// warmWithin is how long it may take until most packets of a side are fast, and that is what is
+	// added for each flow.
+	warmWithin = 5 * time.Second
+	warmFlow   = 300 * time.Microsecond
 	// warmShare is how many of the packets have to be fast before a side is measured.
 	warmShare = 0.9
 )
 
 // ping measures round trips of so many flows.
 func (s *scene) ping(ctx context.Context, d side, flows int) error {
-	wire, frames := s.wires[d.lab], d.lab.pings(flows)
-	send := func(n int) ([]time.Duration, error) { return wire.Pings(repeated(frames, n)) }
-	err := s.warm(ctx, d, func() (int, error) {
-		n := max(flows, warmPings)
-		_, err := send(n)
+	frames := d.lab.pings(flows)
+	return s.pingAs(ctx, d, pingOf(flows), frames, max(flows, s.pings), 0)
+}
+
+// paced measures round trips as the paper did: caches cool down in between.
+func (s *scene) paced(ctx context.Context, d side) error {
+	return s.pingAs(ctx, d, pacedPing, d.lab.pings(1), s.pacedPings, pace)
+}
+
+func (s *scene) pingAs(ctx context.Context, d side, m measure, frames [][]byte, n int, pause time.Duration) error {
+	wire := s.wires[d.lab]
+	err := s.warm(ctx, d, len(frames), func() (int, error) {
+		n := max(len(frames), warmPings)
+		_, err := wire.Pings(repeated(frames, n), 0)
 		return 2 * n, err
 	})
 	if err != nil {
 		return err
 	}
-	n := max(flows, s.pings)
 	var times []time.Duration
-	why, err := d.during(func() (err error) { times, err = send(n); return err })
+	why, err := d.during(func() (err error) { times, err = wire.Pings(repeated(frames, n), pause); return err })
 	if err != nil {
 		return err
 	}
-	s.results.add(pingOf(flows), d.name, micro(traffic.Quartiles(times)[1]), why)
+	s.results.add(m, d.name, micro(traffic.Quartiles(times)[1]), why)
 	return nil
 }
 
@@ -78,7 +90,7 @@ func (s *scene) ask(ctx context.Context, d side, m measure, over requester) erro
 type requester func(from, to *netns.NS, at netip.AddrPort, n int, ready func(*traffic.Conn) error) ([]time.Duration, error)
 
 func (s *scene) warmConn(ctx context.Context, d side, c *traffic.Conn) error {
-	return s.warm(ctx, d, func() (int, error) {
+	return s.warm(ctx, d, 1, func() (int, error) {
 		_, err := c.Ask(warmPings)
 		return 2 * warmPings, err
 	})
@@ -114,8 +126,9 @@ func (s *scene) tcpStream(ctx context.Context, d side) error {
 
 // warm has packets sent until most of them are fast, on dwell's fast path; on others, once. send
 // returns how many packets passed the hypervisor.
-func (s *scene) warm(ctx context.Context, d side, send func() (int, error)) error {
-	for deadline := time.Now().Add(warmWithin); ; {
+func (s *scene) warm(ctx context.Context, d side, flows int, send func() (int, error)) error {
+	limit := warmWithin + time.Duration(flows)*warmFlow
+	for deadline := time.Now().Add(limit); ; {
 		packets := 0
 		what, err := d.during(func() (err error) { packets, err = send(); return err })
 		if err != nil {
@@ -128,7 +141,7 @@ func (s *scene) warm(ctx context.Context, d side, send func() (int, error)) erro
 			return err
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("only %d of %d packets are fast after %v: %s", what.fast, packets, warmWithin, what)
+			return fmt.Errorf("only %d of %d packets are fast after %v: %s", what.fast, packets, limit, what)
 		}
 	}
 }

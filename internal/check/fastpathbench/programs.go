@@ -44,8 +44,8 @@ func (s *scene) times(ctx context.Context, sides []side) (err error) {
 
 func (s *scene) timesOf(ctx context.Context, d side) error {
 	frames := d.lab.pings(1)
-	err := s.warm(ctx, d, func() (int, error) {
-		_, err := s.wires[d.lab].Pings(repeated(frames, warmPings))
+	err := s.warm(ctx, d, 1, func() (int, error) {
+		_, err := s.wires[d.lab].Pings(repeated(frames, warmPings), 0)
 		return 2 * warmPings, err
 	})
 	if err != nil {
@@ -56,7 +56,7 @@ func (s *scene) timesOf(ctx context.Context, d side) error {
 		return err
 	}
 	n := 10 * s.pings
-	if _, err := s.wires[d.lab].Pings(repeated(frames, n)); err != nil {
+	if _, err := s.wires[d.lab].Pings(repeated(frames, n), 0); err != nil {
 		return err
 	}
 	after, err := progtime.Pinned(d.accel.pin)

@@ -48,6 +48,7 @@ func (g goal) reached(ratio float64) string {
 
 // The measurements.
 var (
+	pacedPing   = measure{name: "ping every 10 ms", unit: "µs", digits: 1, order: -2, toSlow: goal{ratio: 0.55}, toBare: goal{ratio: 1.25}}
 	tcpRequests = measure{name: "TCP_RR", unit: "1/s", order: 1, toSlow: goal{1.36, true}}
 	udpRequests = measure{name: "UDP_RR", unit: "1/s", order: 2}
 	throughput  = measure{name: "TCP stream", unit: "Gbit/s", digits: 1, order: 3, toSlow: goal{1.12, true}}

@@ -31,7 +31,7 @@ type scene struct {
 	lab      *lab
 	bare     *lab
 	accel    *accel
-	capacity int // of dwell's table of flows
+	capacity int // of flows that dwell may know: all pings in both directions, and connections
 	wires    map[*lab]*traffic.Wire
 	results  results
 	programs []programLine
@@ -48,7 +48,7 @@ func (b *bench) lab(ctx context.Context, m mode) (*lab, error) {
 // measure measures a mode with so many rules in FORWARD.
 func (b *bench) measure(ctx context.Context, m mode, rules int) (s *scene, err error) {
 	flows := slices.Max(b.flows)
-	s = &scene{config: b.config, mode: m, rules: rules, capacity: 4 * flows, wires: map[*lab]*traffic.Wire{}, results: results{}}
+	s = &scene{config: b.config, mode: m, rules: rules, capacity: 4*flows + 1000, wires: map[*lab]*traffic.Wire{}, results: results{}}
 	defer func() { err = errors.Join(err, s.down()) }()
 	if s.bare, err = b.lab(ctx, bareMode()); err != nil {
 		return s, err
@@ -69,7 +69,7 @@ func (b *bench) measure(ctx context.Context, m mode, rules int) (s *scene, err e
 			return s, err
 		}
 		// The first ping lets all learn each other's hardware addresses, and waits for it.
-		if _, err := s.wires[l].Pings(l.pings(1)); err != nil {
+		if _, err := s.wires[l].Pings(l.pings(1), 0); err != nil {
 			return s, err
 		}
 	}
@@ -121,6 +121,9 @@ func (s *scene) steps() (all []step) {
 	}
 	for _, n := range flows {
 		all = append(all, step{fmt.Sprintf("ping, %d flows", n), func(ctx context.Context, d side) error { return s.ping(ctx, d, n) }})
+	}
+	if s.pacedPings > 0 {
+		all = append(all, step{pacedPing.name, s.paced})
 	}
 	for _, r := range []struct {
 		measure

@@ -64,7 +64,7 @@ func (s *scene) pairs() (all [][2]string) {
 			all = append(all, [2]string{way, slow})
 		}
 	}
-	for _, to := range []string{bare, flowtable} {
+	for _, to := range []string{bare, flowtable, redirect} {
 		if has[fast] && has[to] {
 			all = append(all, [2]string{fast, to})
 		}

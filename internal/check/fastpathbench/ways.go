@@ -16,10 +16,11 @@ const (
 	shadow    = "shadow"    // what the fast path would do is compared with what the kernel does
 	fast      = "fast"      // dwell's fast path
 	flowtable = "flowtable" // the kernel's own
+	redirect  = "redirect"  // programs that only redirect, where a bridge changes nothing in packets
 	bare      = "bare"      // one veth pair, and no hypervisor
 )
 
-func allWays() []string { return []string{slow, off, shadow, fast, flowtable, bare} }
+func allWays() []string { return []string{slow, off, shadow, fast, flowtable, redirect, bare} }
 
 // side is one way of a scene.
 type side struct {
@@ -35,7 +36,9 @@ type side struct {
 func (s *scene) sides(names []string) []side {
 	var all []side
 	for _, name := range names {
-		all = append(all, s.side(name))
+		if name != redirect || s.mode.switched {
+			all = append(all, s.side(name))
+		}
 	}
 	return all
 }
@@ -57,6 +60,10 @@ func (s *scene) side(name string) side {
 		dwell(flow.Shadow)
 	case fast:
 		dwell(flow.On)
+	case redirect:
+		var remove func() error
+		d.enter = func() (err error) { remove, err = shortCut(s.lab); return err }
+		d.leave = func() error { return remove() }
 	case flowtable:
 		var remove func() error
 		d.enter = func() (err error) {

@@ -117,7 +117,7 @@ func (b *bench) up(ctx context.Context, way string, load *workload) error {
 	}
 	c.pings, c.packets = c.frames(load.pings), c.frames(load.packets)
 	// The first ping lets all learn each other's hardware addresses, and waits for it.
-	_, err = c.wire.Pings(c.pings[:1])
+	_, err = c.wire.Pings(c.pings[:1], 0)
 	return err
 }
 
@@ -157,8 +157,8 @@ func (c *cell) round(ctx context.Context, cfg config) error {
 		name string
 		run  func() ([]time.Duration, error)
 	}{
-		{pingOne, func() ([]time.Duration, error) { return c.wire.Pings(one) }},
-		{pingMany, func() ([]time.Duration, error) { return c.wire.Pings(c.some(c.pings[1:], cfg.pings)) }},
+		{pingOne, func() ([]time.Duration, error) { return c.wire.Pings(one, 0) }},
+		{pingMany, func() ([]time.Duration, error) { return c.wire.Pings(c.some(c.pings[1:], cfg.pings), 0) }},
 		{tcpRR, func() ([]time.Duration, error) { return c.lab.rr(cfg.pings) }},
 		{packetOne, func() ([]time.Duration, error) { return c.flood(ctx, c.packets[:1], cfg.packets) }},
 		{packetMany, func() ([]time.Duration, error) { return c.flood(ctx, c.packets[1:], cfg.packets) }},

@@ -62,7 +62,7 @@ func (b *bench) swapUnderFlood(ctx context.Context) (result swapped, err error) 
 		return result, err
 	}
 	// Whatever was sent before this ping has arrived when it is answered.
-	if _, err := c.wire.Pings(c.pings[:1]); err != nil {
+	if _, err := c.wire.Pings(c.pings[:1], 0); err != nil {
 		return result, err
 	}
 	after, err := c.counts()

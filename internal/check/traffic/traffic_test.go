@@ -95,7 +95,7 @@ func TestPingsAndFlood(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer w.Close()
-	times, err := w.Pings([][]byte{ping, ping, ping})
+	times, err := w.Pings([][]byte{ping, ping, ping}, 0)
 	if err != nil || len(times) != 3 {
 		t.Errorf("%v, %v", times, err)
 	}
@@ -106,7 +106,7 @@ func TestPingsAndFlood(t *testing.T) {
 	// Another's answer is none: the identifier tells.
 	other := append([]byte{}, ping...)
 	other[traffic.EthLen+traffic.IPLen+4]++ // and so the checksum is wrong
-	if _, err := w.Pings([][]byte{other}); err == nil {
+	if _, err := w.Pings([][]byte{other}, 0); err == nil {
 		t.Error("a ping that nobody answers has an answer")
 	}
 }

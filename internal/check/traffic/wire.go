@@ -86,10 +86,17 @@ func (w *Wire) drain() {
 }
 
 // Pings sends each of the frames, which are echo requests, and waits for the answer before the
-// next. It returns the times that this took. One that is not answered within a second is an error.
-func (w *Wire) Pings(frames [][]byte) ([]time.Duration, error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
+// next, and for so long besides. It returns the times that the pings took. One that is not answered
+// within a second is an error.
+func (w *Wire) Pings(frames [][]byte, pause time.Duration) (times []time.Duration, err error) {
+	err = pinned(together, func() error {
+		times, err = w.pings(frames, pause)
+		return err
+	})
+	return times, err
+}
+
+func (w *Wire) pings(frames [][]byte, pause time.Duration) ([]time.Duration, error) {
 	w.drain()
 	times := make([]time.Duration, 0, len(frames))
 	buf := make([]byte, 2048)
@@ -108,6 +115,11 @@ func (w *Wire) Pings(frames [][]byte) ([]time.Duration, error) {
 			}
 		}
 		times = append(times, time.Since(begin))
+		if pause > 0 {
+			rest := unix.NsecToTimespec(pause.Nanoseconds())
+			// A signal makes it shorter, which is no harm.
+			_ = unix.Nanosleep(&rest, nil)
+		}
 	}
 	return times, nil
 }
