@@ -79,7 +79,7 @@ func redsFastPath() *accelerator.Status {
 		Tenants: []accelerator.TenantStatus{{
 			Tenant: "red", Mode: flow.On, Slot: 1, Flows: 12, Capacity: 16384, Approved: 5, Refused: map[string]uint64{"forbidden": 1, "helper": 2}, Waiting: 1,
 			From:     accelerator.Counts{Fast: 1_234_567, Bytes: 103_703_628, Same: 120, Learnt: 6, Slow: map[string]uint64{"lease": 110, "tcp-flags": 24, "vlan": 0}},
-			To:       accelerator.Counts{Fast: 1_000_000, Bytes: 84_000_000, Same: 119, Differ: 1, Learnt: 6, Slow: map[string]uint64{"lease": 112, "length": 9}},
+			To:       accelerator.Counts{Fast: 1_000_000, Bytes: 84_000_000, Same: 119, Differ: 1, Learnt: 6, Slow: map[string]uint64{"lease": 112, "length": 9}, Unlearnt: map[string]uint64{"unreplied": 3}},
 			Problems: []string{"tap-red-2 has no program: the kernel refuses it"},
 		}},
 		Devices: []accelerator.DeviceStatus{
@@ -122,6 +122,8 @@ tcp-flags       24    0  it opens or closes its connection, or has unusual TCP
                          flags
 length           0    9  it is longer than those that the kernel let pass in
                          this lease
+not learnt because  from  to
+unreplied              0   3  its connection has not seen a reply yet
 
 device     what          programs
 eth0       network card  attached  blocked: There is an XDP program of

@@ -146,20 +146,21 @@ func writeTenantStatus(out *strings.Builder, t *accelerator.TenantStatus, o list
 		rows = append(rows, []string{d.name, o.number(d.c.Fast), o.number(slow), share, o.number(d.c.Bytes), o.number(d.c.Learnt), o.number(d.c.Same), o.number(d.c.Differ)})
 	}
 	writeTable(out, rows, 8, 0)
-	writeSlow(out, t, o)
+	writeWhy(out, "slow because", t.From.Slow, t.To.Slow, o)
+	writeWhy(out, "not learnt because", t.From.Unlearnt, t.To.Unlearnt, o)
 }
 
-// writeSlow says why packets were slow, the most frequent reason first.
-func writeSlow(out *strings.Builder, t *accelerator.TenantStatus, o listOptions) {
+// writeWhy says why packets from and to the tenant were slow, or taught nothing, the most frequent
+// reason first.
+func writeWhy(out *strings.Builder, title string, from, to map[string]uint64, o listOptions) {
 	all := map[string]uint64{}
-	for _, c := range []*accelerator.Counts{&t.From, &t.To} {
-		for reason, n := range c.Slow {
+	for _, counts := range []map[string]uint64{from, to} {
+		for reason, n := range counts {
 			all[reason] += n
 		}
 	}
-	words := slices.SortedFunc(maps.Keys(all), func(a, b string) int { return cmp.Or(cmp.Compare(all[b], all[a]), cmp.Compare(a, b)) })
-	rows := [][]string{{"slow because", "from", "to", ""}}
-	for _, word := range words {
+	rows := [][]string{{title, "from", "to", ""}}
+	for _, word := range slices.SortedFunc(maps.Keys(all), func(a, b string) int { return cmp.Or(cmp.Compare(all[b], all[a]), cmp.Compare(a, b)) }) {
 		if all[word] == 0 {
 			continue
 		}
@@ -167,8 +168,7 @@ func writeSlow(out *strings.Builder, t *accelerator.TenantStatus, o listOptions)
 		if r, ok := flow.ReasonOf(word); ok {
 			text = r.Text()
 		}
-		cells := []string{word, o.number(t.From.Slow[word]), o.number(t.To.Slow[word]), text}
-		rows = append(rows, cells)
+		rows = append(rows, []string{word, o.number(from[word]), o.number(to[word]), text})
 	}
 	if len(rows) > 1 {
 		writeWrappedTable(out, rows, 3, 0)

@@ -43,7 +43,7 @@ func (f *fakeFastPath) Status(_ context.Context, q accelerator.Query) (*accelera
 		Supported: true, Attended: true, Beat: 3e8, Held: true, HeldFor: 5, HeldBecause: "a rule was changed",
 		Tenants: []accelerator.TenantStatus{{
 			Tenant: q.Tenant, Mode: flow.Shadow, Slot: 1, Flows: 2, Capacity: 16384, Approved: 3, Waiting: 4, Dropped: 5,
-			From:    accelerator.Counts{Fast: 10, Bytes: 840, Same: 3, Learnt: 2, Slow: map[string]uint64{"lease": 3}},
+			From:    accelerator.Counts{Fast: 10, Bytes: 840, Same: 3, Learnt: 2, Slow: map[string]uint64{"lease": 3}, Unlearnt: map[string]uint64{"state": 1}},
 			Refused: map[string]uint64{"forbidden": 1}, Blocked: []string{"somebody's program"}, Problems: []string{"a port has no program"},
 		}},
 		Devices:  []accelerator.DeviceStatus{{Name: "tap0", Index: 3, Tenant: q.Tenant, Attached: true, Peer: true}, {Name: "eth0", Index: 2, Blocked: "XDP"}},

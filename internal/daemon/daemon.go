@@ -48,9 +48,9 @@ type daemon struct {
 	// of it.
 	firewall  *firewall.Manager
 	ruleTrace *ruletrace.Firewall
-	// fastPath is that of the tenants, and nil before the start. newFastPath makes it, and is
-	// another one in tests.
-	fastPath    fastPath
+	// fastPath is that of the tenants, from the start on, which metrics do not wait for.
+	// newFastPath makes it, and is another one in tests.
+	fastPath    atomic.Pointer[fastPath]
 	newFastPath func(accelerator.Options) (fastPath, error)
 	agent       atomic.Pointer[tracing]
 	phase       atomic.Int32

@@ -27,6 +27,7 @@ import (
 type fastPath interface {
 	backend.FastPath
 	SetTenants(*tenant.Set, map[string]flow.Mode)
+	FirewallChanged(number uint32)
 	SetTracing(map[string]*ebpf.Map) error
 	Run(context.Context) error
 	Stats() accelerator.Stats
@@ -40,14 +41,33 @@ func newFastPath(o accelerator.Options) (fastPath, error) { return accelerator.N
 // flows may take it.
 func (d *daemon) openFastPath(l *config.Loaded) error {
 	c := l.Config.FastPath
-	m, err := d.newFastPath(accelerator.Options{
-		Pin: c.Pin, NICs: deviceNames(c.NICs), Lease: time.Duration(c.Lease), Capacity: c.FlowsPerTenant, Firewall: d.firewall, Log: d.log,
-	})
+	o := accelerator.Options{
+		Pin: c.Pin, FirewallPin: l.Config.Firewall.Pin, NICs: deviceNames(c.NICs), Lease: time.Duration(c.Lease), Capacity: c.FlowsPerTenant, Log: d.log,
+	}
+	if d.firewall != nil { // otherwise it would not be nil to whoever asks
+		o.Firewall = d.firewall
+	}
+	m, err := d.newFastPath(o)
 	if err != nil {
 		return l.Error("fastpath", err)
 	}
-	d.fastPath = m
+	d.fastPath.Store(&m)
 	return nil
+}
+
+// path returns the fast path, nil before there is one.
+func (d *daemon) path() fastPath {
+	if p := d.fastPath.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// firewallChanged tells the fast path that rules of a tenant, by its number, have changed.
+func (d *daemon) firewallChanged(number uint32) {
+	if p := d.path(); p != nil {
+		p.FirewallChanged(number)
+	}
 }
 
 func deviceNames(list []config.Interface) (names []string) {
@@ -60,7 +80,8 @@ func deviceNames(list []config.Interface) (names []string) {
 // setFastPathTenants tells the fast path who the tenants are, and which have one. While it is not
 // known, there are none, and everything takes the kernel's own way.
 func (d *daemon) setFastPathTenants(s *tenantdir.State) {
-	if d.fastPath == nil {
+	p := d.path()
+	if p == nil {
 		return
 	}
 	modes := map[string]flow.Mode{}
@@ -69,37 +90,37 @@ func (d *daemon) setFastPathTenants(s *tenantdir.State) {
 			modes[s.Definitions[i].ID] = s.Definitions[i].FastPath
 		}
 	}
-	d.fastPath.SetTenants(s.Set, modes)
+	p.SetTenants(s.Set, modes)
 }
 
 // askedFastPath returns what the API asks: nothing if there is no fast path.
-func (d *daemon) askedFastPath() backend.FastPath {
-	if d.fastPath == nil {
-		return nil
-	}
-	return d.fastPath
-}
+func (d *daemon) askedFastPath() backend.FastPath { return d.path() }
 
 // runFastPath keeps the fast path until ctx is done; then everything takes the kernel's own way.
 func (d *daemon) runFastPath(ctx context.Context) {
-	if err := d.fastPath.Run(ctx); err != nil {
+	if err := d.path().Run(ctx); err != nil {
 		d.logLines("fast path", err)
 	}
 }
 
 // closeFastPath leaves the programs where they are, for the next agent.
 func (d *daemon) closeFastPath() {
-	if d.fastPath == nil {
+	p := d.path()
+	if p == nil {
 		return
 	}
-	if err := d.fastPath.Close(); err != nil {
+	if err := p.Close(); err != nil {
 		d.logLines("the fast path was not closed in order; within 3 seconds everything takes the kernel's own way", err)
 	}
 }
 
 // fastPathStatus is a part of the line for the service manager.
 func (d *daemon) fastPathStatus() string {
-	s := d.fastPath.Summary()
+	p := d.path()
+	if p == nil {
+		return ""
+	}
+	s := p.Summary()
 	if s.On+s.Shadow == 0 {
 		return ""
 	}
@@ -115,8 +136,8 @@ func (d *daemon) fastPathStatus() string {
 
 // logFastPath logs what is wrong with the fast path, once for as long as it is.
 func (d *daemon) logFastPath() {
-	if d.fastPath != nil {
-		d.fastPathTroubles = d.logProblems("fast path", d.fastPathTroubles, d.fastPath.Summary().Problems)
+	if p := d.path(); p != nil {
+		d.fastPathTroubles = d.logProblems("fast path", d.fastPathTroubles, p.Summary().Problems)
 	}
 }
 

@@ -10,10 +10,11 @@ import (
 
 // fastPathStats returns what the fast path has counted, nil if no tenant has one.
 func (d *daemon) fastPathStats() *metrics.FastPath {
-	if d.fastPath == nil {
+	p := d.path()
+	if p == nil {
 		return nil
 	}
-	return fastPathMetrics(d.fastPath.Stats())
+	return fastPathMetrics(p.Stats())
 }
 
 func fastPathMetrics(s accelerator.Stats) *metrics.FastPath {
@@ -38,7 +39,7 @@ func fastPathMetrics(s accelerator.Stats) *metrics.FastPath {
 }
 
 func fastPathCounts(c *accelerator.CountStats) metrics.FastPathCounts {
-	return metrics.FastPathCounts{Fast: c.Fast, Bytes: c.Bytes, Same: c.Same, Differ: c.Differ, Learnt: c.Learnt, Slow: byReason(c.Slow)}
+	return metrics.FastPathCounts{Fast: c.Fast, Bytes: c.Bytes, Same: c.Same, Differ: c.Differ, Learnt: c.Learnt, Slow: byReason(c.Slow), Unlearnt: byReason(c.Unlearnt)}
 }
 
 // byReason has the words for reasons.

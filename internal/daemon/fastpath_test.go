@@ -5,6 +5,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -48,6 +49,8 @@ func (f *fakeFastPath) SetTenants(s *tenant.Set, modes map[string]flow.Mode) {
 	defer f.mu.Unlock()
 	f.tenants, f.modes = s.IDs(), maps.Clone(modes)
 }
+
+func (f *fakeFastPath) FirewallChanged(number uint32) { f.note(fmt.Sprintf("rules of %d", number)) }
 
 func (f *fakeFastPath) SetTracing(map[string]*ebpf.Map) error { return nil }
 
@@ -142,7 +145,8 @@ func TestFastPathProblems(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.fastPath = path
+	var p fastPath = path
+	d.fastPath.Store(&p)
 	for range 2 {
 		d.logFastPath()
 	}
@@ -163,10 +167,10 @@ func TestFastPathProblems(t *testing.T) {
 // Everything that the fast path counts is in the metrics, of tenants that have one.
 func TestFastPathMetrics(t *testing.T) {
 	counts := func(n uint64, r flow.Reason) accelerator.CountStats {
-		return accelerator.CountStats{Fast: n, Bytes: n + 1, Same: n + 2, Differ: n + 3, Learnt: n + 4, Slow: map[flow.Reason]uint64{r: n + 5}}
+		return accelerator.CountStats{Fast: n, Bytes: n + 1, Same: n + 2, Differ: n + 3, Learnt: n + 4, Slow: map[flow.Reason]uint64{r: n + 5}, Unlearnt: map[flow.Reason]uint64{flow.State: n + 6}}
 	}
 	shown := func(n uint64, r string) metrics.FastPathCounts {
-		return metrics.FastPathCounts{Fast: n, Bytes: n + 1, Same: n + 2, Differ: n + 3, Learnt: n + 4, Slow: map[string]uint64{r: n + 5}}
+		return metrics.FastPathCounts{Fast: n, Bytes: n + 1, Same: n + 2, Differ: n + 3, Learnt: n + 4, Slow: map[string]uint64{r: n + 5}, Unlearnt: map[string]uint64{"state": n + 6}}
 	}
 	stats := accelerator.Stats{
 		Supported: true, Attended: true, Held: true, HeldTime: 5, Changes: map[string]uint64{"rules": 6}, Unasked: 7, Blocked: 8, Unattached: 9, Problems: 10,
@@ -190,6 +194,19 @@ func TestFastPathMetrics(t *testing.T) {
 	}
 	if (&daemon{}).fastPathStats() != nil {
 		t.Error("there is a fast path before there is one")
+	}
+}
+
+// A change of rules is told to the fast path, once there is one.
+func TestFastPathIsToldOfRules(t *testing.T) {
+	var d daemon
+	d.firewallChanged(6)
+	path := &fakeFastPath{}
+	var p fastPath = path
+	d.fastPath.Store(&p)
+	d.firewallChanged(7)
+	if diff := cmp.Diff([]string{"rules of 7"}, path.happened); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
 

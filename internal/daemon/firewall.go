@@ -20,14 +20,15 @@ import (
 // errFirewallOff says how to have a firewall.
 var errFirewallOff = errors.New("tenants have no firewall here: set firewall.enabled to true in the agent's configuration, and start the agent again")
 
-// newFirewall makes the manager of tenants' rules that the configuration asks for, or nil.
-func newFirewall(l *config.Loaded, log *slog.Logger) (*firewall.Manager, error) {
+// newFirewall makes the manager of tenants' rules that the configuration asks for, or nil. Whoever
+// wants to know of changes is told of them by onChange.
+func newFirewall(l *config.Loaded, log *slog.Logger, onChange func(number uint32)) (*firewall.Manager, error) {
 	c := l.Config.Firewall
 	if !c.Enabled {
 		return nil, nil //nolint:nilnil // no firewall is not an error
 	}
 	m, err := firewall.New(firewall.Options{
-		StateDir: c.StateDir, Pin: c.Pin, IPTables: string(c.IPTables), MaxRules: c.MaxRules, Log: log,
+		StateDir: c.StateDir, Pin: c.Pin, IPTables: string(c.IPTables), MaxRules: c.MaxRules, Log: log, OnChange: onChange,
 	})
 	if err != nil {
 		return nil, l.Error("firewall", err)
@@ -46,7 +47,7 @@ func setFirewallTenants(m *firewall.Manager, s *tenantdir.State) {
 // openFirewall puts the rules of the tenants in force that are kept. What is wrong with one
 // tenant's is not to keep the others from anything.
 func (d *daemon) openFirewall(ctx context.Context, l *config.Loaded, who *tenantdir.State) (err error) {
-	if d.firewall, err = newFirewall(l, d.log); err != nil || d.firewall == nil {
+	if d.firewall, err = newFirewall(l, d.log, d.firewallChanged); err != nil || d.firewall == nil {
 		return err
 	}
 	if who.Withheld {
@@ -86,8 +87,10 @@ func asked(m *firewall.Manager) backend.Firewall {
 	return m
 }
 
-// tracedBy tells the agent who knows which rule judged a packet.
+// tracedBy tells the agent who knows which rule judged a packet, and who sends packets fast.
 func (d *daemon) tracedBy(opts *agent.Options) {
+	opts.FastPath = ruletrace.NewFastPath(d.path())
+	opts.WithoutFastPath = func(err error) { d.log.Warn("traces do not say which packets took the fast path", "error", err) }
 	if d.ruleTrace == nil {
 		return
 	}
@@ -147,7 +150,7 @@ func OpenFirewall(ctx context.Context, o Options) (*firewall.Manager, error) {
 	if state.Withheld {
 		return nil, fmt.Errorf("it is not known who the tenants are, because files in this directory are refused: %w", l.Error("tenancy.dir", refusals(state.Problems)))
 	}
-	m, err := newFirewall(l, log)
+	m, err := newFirewall(l, log, nil)
 	if err != nil {
 		return nil, err
 	}

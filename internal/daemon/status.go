@@ -77,10 +77,7 @@ func (d *daemon) status() string {
 	if d.firewall != nil {
 		text += d.firewallStatus()
 	}
-	if d.fastPath != nil {
-		text += d.fastPathStatus()
-	}
-	return text
+	return text + d.fastPathStatus()
 }
 
 // beat reports the daemon's status, and returns why it should be restarted, if it should.
