@@ -52,6 +52,10 @@ func (j *judge) decide(forth, back *flow.Flow) approval.Decision {
 	if forth.Tracked != back.Tracked || forth.Zone != back.Zone || forth.Tracked && forth.Reply == back.Reply {
 		return approval.Decision{Reason: flow.State, Detail: "connection tracking does not see its two directions as one connection"}
 	}
+	if back.Rewrite.Out != forth.Key.IfIndex || forth.Rewrite.Out != back.Key.IfIndex {
+		// As while a bridge floods a destination that it does not know yet.
+		return approval.Decision{Reason: flow.Moved, Detail: "its two directions do not pass the same devices"}
+	}
 	return j.policy.Judge(forth, back)
 }
 

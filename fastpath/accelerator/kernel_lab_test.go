@@ -26,7 +26,7 @@ import (
 
 // lab is a hypervisor with two guests of red's behind a bridge, NAT, and somebody out there.
 type lab struct {
-	*testing.T
+	testing.TB
 	hv, guest, second, out *netns.NS
 	m                      *Manager
 	pin                    string
@@ -39,14 +39,14 @@ const (
 	outAddr    = "203.0.113.8"
 )
 
-func newLab(t *testing.T) *lab {
+func newLab(t testing.TB) *lab {
 	t.Helper()
 	privilegetest.BPF(t)
 	if err := bypass.Supported(); err != nil {
 		privilegetest.Kernel(t, err)
 		t.Fatal(err)
 	}
-	l := &lab{T: t, pin: filepath.Join(t.TempDir(), "bpf")}
+	l := &lab{TB: t, pin: filepath.Join(t.TempDir(), "bpf")}
 	t.Cleanup(func() {
 		if err := unix.Unmount(l.pin, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
 			t.Error(err)
