@@ -107,6 +107,7 @@ func (g *gate) change(c changes.Change) {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	slots, everybody := g.concerns(c)
 	var d dirt
 	if c.Kind.Has(changes.Rules) {
 		d |= dirtyRules
@@ -114,40 +115,52 @@ func (g *gate) change(c changes.Change) {
 	if c.Kind.Has(changes.Devices) {
 		d |= dirtyDevices
 	}
-	if d != 0 {
+	switch {
+	case d == 0:
+	case everybody || d != dirtyDevices:
 		g.hold(c.What, d)
+		g.wake()
+	default:
+		// A tenant can change its guests' devices as often as it likes, which is not to stop others. Its
+		// own flows are fast again when the kernel has treated a packet as before.
+		g.dirty |= d
 		g.wake()
 	}
 	g.count(c.Kind)
-	if g.programs == nil {
-		return
-	}
-	if c.Kind.Has(changes.All) || d != 0 {
+	switch {
+	case g.programs == nil:
+	case everybody:
 		g.programs.Changed()
-		return
+	case len(slots) > 0:
+		g.programs.Changed(slots...)
 	}
-	g.concerns(c.Devices)
 }
 
-// concerns raises the epochs of the tenants of devices, or everybody's if one is not only one
-// tenant's.
-func (g *gate) concerns(devices []int) {
-	slots := g.room[:0]
-	for _, index := range devices {
+// concerns returns the slots of the tenants whose flows a change may concern, or that it may concern
+// everybody's: because a device is not only one tenant's, or rules have changed.
+func (g *gate) concerns(c changes.Change) (slots []uint16, everybody bool) {
+	if c.Kind.Has(changes.All) || c.Kind.Has(changes.Rules) || len(c.Devices) == 0 {
+		return nil, true
+	}
+	slots = g.room[:0]
+	for _, index := range c.Devices {
 		slot := g.devices[index]
 		if slot == 0 {
-			g.programs.Changed()
-			return
+			return nil, true
 		}
 		if slot != nobody && !slices.Contains(slots, slot) {
 			slots = append(slots, slot)
 		}
 	}
-	switch {
-	case len(slots) > 0:
+	return slots, false
+}
+
+// slow says that the flows of tenants have to be seen by the kernel again.
+func (g *gate) slow(slots []uint16) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.programs != nil && len(slots) > 0 {
 		g.programs.Changed(slots...)
-	case len(devices) == 0:
-		g.programs.Changed()
 	}
 }
 

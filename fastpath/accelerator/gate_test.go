@@ -40,6 +40,16 @@ func TestConcerns(t *testing.T) {
 	if did := p.take(); !slices.Equal(did, []string{"changed []"}) {
 		t.Errorf("all: %q", did)
 	}
+	// A tenant's devices have to be read again, but others' flows go on.
+	g.take()
+	g.change(changes.Change{Kind: changes.Some | changes.Devices, Devices: []int{11}})
+	if did, d := p.take(), g.dirty; !slices.Equal(did, []string{"changed [1]"}) || d != dirtyDevices {
+		t.Errorf("a tenant's device: %q, dirty %b", did, d)
+	}
+	g.change(changes.Change{Kind: changes.Some | changes.Devices, Devices: []int{11, 2}})
+	if did := p.take(); !slices.Equal(did, []string{"hold true", "changed []"}) {
+		t.Errorf("the NIC: %q", did)
+	}
 	g.change(changes.Change{})
 	if did := p.take(); len(did) != 0 {
 		t.Errorf("a sign of life: %q", did)

@@ -95,9 +95,11 @@ func (m *Manager) renewOnce(ctx context.Context, s *session, d dirt) error {
 	if err != nil {
 		return err
 	}
+	m.steady.settle(next.devices)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !m.view.sameDevices(next) && !m.gate.isHeld() {
+	slots, everybody := next.differs(&m.view)
+	if everybody && !m.gate.isHeld() {
 		// Nobody had announced it.
 		m.gate.stop("programs or filters at devices have changed", 0)
 		m.rouse()
@@ -105,5 +107,6 @@ func (m *Manager) renewOnce(ctx context.Context, s *session, d dirt) error {
 	if err := m.putInForce(s.programs, next); err != nil {
 		return fmt.Errorf("putting the fast path in force: %w", err)
 	}
+	m.gate.slow(slots) // what was believed before the programs knew of it
 	return nil
 }

@@ -92,6 +92,7 @@ type Manager struct {
 	// attached is set if all devices have the programs, as far as is known.
 	attached  bool
 	meter     *meter
+	steady    steady // only Run's
 	unwatched uint64
 }
 
@@ -111,7 +112,7 @@ func newManager(o Options, f *faces) *Manager {
 	}
 	m := &Manager{
 		options: o, log: o.Log, faces: f, queue: newQueue(), wake: make(chan struct{}, 1),
-		modes: map[string]flow.Mode{}, slots: newSlots(), problems: map[string]string{}, fresh: map[uint16]bool{}, meter: newMeter(),
+		modes: map[string]flow.Mode{}, slots: newSlots(), problems: map[string]string{}, fresh: map[uint16]bool{}, meter: newMeter(), steady: steady{noPeer: map[int]time.Time{}},
 	}
 	m.gate = newGate(m.rouse)
 	return m

@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
 	"github.com/dwelltrace/dwell/fastpath/bypass"
+	"github.com/dwelltrace/dwell/fastpath/bystanders"
 	"github.com/dwelltrace/dwell/fastpath/flow"
 )
 
@@ -160,5 +162,58 @@ func TestDetails(t *testing.T) {
 	}
 	if len(d.list) != maxDetails || d.number("one more") != 0 {
 		t.Errorf("%d sentences", len(d.list))
+	}
+}
+
+// TestSteady wants a guest that changes its device again and again not to have all flows asked about again.
+func TestSteady(t *testing.T) {
+	s := steady{noPeer: map[int]time.Time{}}
+	settled := func(peer bool) bool {
+		devices := []bypass.Device{{Index: 2}, {Index: 11, Port: true, Peer: peer}}
+		s.settle(devices)
+		return devices[1].Peer
+	}
+	for _, c := range []struct{ peer, want bool }{{true, true}, {false, false}, {true, false}, {true, false}} {
+		if got := settled(c.peer); got != c.want {
+			t.Errorf("peer %t: %t", c.peer, got)
+		}
+	}
+	s.noPeer[11] = time.Now().Add(-steadyFor)
+	if !settled(true) {
+		t.Error("it is never steady again")
+	}
+}
+
+// TestDiffers wants a change of one tenant's devices to be that tenant's alone.
+func TestDiffers(t *testing.T) {
+	of := func(change func(*view)) *view {
+		v := &view{
+			facts: &bystanders.Facts{Tenants: map[string]string{}}, active: []string{"a", "b"}, tenants: []bypass.Tenant{{Slot: 1}, {Slot: 2}},
+			devices: []bypass.Device{{Index: 2}, {Index: 11, Port: true, Slot: 1}, {Index: 21, Port: true, Slot: 2}},
+		}
+		change(v)
+		return v
+	}
+	old := of(func(*view) {})
+	for _, c := range []struct {
+		what      string
+		change    func(*view)
+		slot      uint16
+		everybody bool
+	}{
+		{"nothing", func(*view) {}, 0, false},
+		{"a port", func(v *view) { v.devices[2].Blocked = true }, 2, false},
+		{"a port that is gone", func(v *view) { v.devices = v.devices[:2] }, 2, false},
+		{"a tenant's way", func(v *view) { v.facts.Tenants["a"] = "a queue" }, 1, false},
+		{"the NIC", func(v *view) { v.devices[0].Blocked = true }, 0, true},
+		{"everybody's way", func(v *view) { v.facts.Blocked = "a queue" }, 0, true},
+	} {
+		slots, everybody := of(c.change).differs(old)
+		if everybody != c.everybody || (len(slots) > 0) != (c.slot > 0) || c.slot > 0 && slots[0] != c.slot {
+			t.Errorf("%s: %v, everybody %t", c.what, slots, everybody)
+		}
+	}
+	if _, everybody := old.differs(&view{}); !everybody {
+		t.Error("nothing was known")
 	}
 }

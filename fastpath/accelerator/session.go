@@ -29,6 +29,8 @@ const (
 	pulseEvery = 500 * time.Millisecond
 	// lookEvery is how often things are read that nobody announces, such as programs of others.
 	lookEvery = 5 * time.Second
+	// steadyFor is how long a port must have had a peer that can be given packets before it is given some.
+	steadyFor = 30 * time.Second
 	// retryAfter is how long it takes until what failed is tried again.
 	retryAfter = 2 * time.Second
 	// sweepEvery is how often flows are removed that have ended, or had no packet for idleLimit.
