@@ -17,6 +17,7 @@ const hypervisor = `
 	ip link set p0 master br0; ip link set p1 master br0
 	for d in lo br0 p0 p1 g0 g1 sentinel; do ip link set $d up; done
 	ip neigh add 192.0.2.250 dev sentinel lladdr 02:00:00:00:fe:00
+	for d in br0 p0 p1 g0 g1; do until ip link show $d | grep -q "state UP"; do :; done; done
 `
 
 // Each kind of change is reported, with what it may concern.

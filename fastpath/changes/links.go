@@ -36,6 +36,10 @@ func (l links) set(w *watcher, body []byte) {
 	was, known := l[index]
 	master := number32(attribute(attrs, unix.IFLA_MASTER))
 	if body[0] == unix.AF_BRIDGE { // about its being a port
+		was.floods = set(attribute(attrs, unix.IFLA_PROTINFO, unix.IFLA_BRPORT_UNICAST_FLOOD))
+		if known {
+			l[index] = was
+		}
 		w.news.add(Some|Devices, []int{index}, "port %s of %s has changed", w.name(index), w.name(master))
 		return
 	}
@@ -46,8 +50,7 @@ func (l links) set(w *watcher, body []byte) {
 	if string(bytes.TrimRight(attribute(attrs, unix.IFLA_LINKINFO, unix.IFLA_INFO_KIND), "\x00")) != "bridge" {
 		d.ageing = 0
 	}
-	floods := attribute(attrs, unix.IFLA_LINKINFO, unix.IFLA_INFO_SLAVE_DATA, unix.IFLA_BRPORT_UNICAST_FLOOD)
-	d.floods = len(floods) == 1 && floods[0] != 0
+	d.floods = set(attribute(attrs, unix.IFLA_LINKINFO, unix.IFLA_INFO_SLAVE_DATA, unix.IFLA_BRPORT_UNICAST_FLOOD))
 	l[index] = d
 	switch {
 	case !known:
@@ -60,6 +63,9 @@ func (l links) set(w *watcher, body []byte) {
 		w.news.add(Some|Devices, []int{index}, "%s has changed", d.name)
 	}
 }
+
+// set reports whether a number of one byte is there and not 0.
+func set(b []byte) bool { return len(b) == 1 && b[0] != 0 }
 
 // deleted notes that a device is gone, or, of a bridge's port, that it is not one any more.
 func (l links) deleted(w *watcher, body []byte) {

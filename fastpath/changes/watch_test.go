@@ -24,6 +24,8 @@ type world struct {
 	t   *testing.T
 	ns  *netns.NS
 	got chan changes.Change
+	// steps is how often it was quiet.
+	steps int
 }
 
 func space(t testing.TB) *netns.NS {
@@ -56,13 +58,14 @@ func run(t testing.TB, ns *netns.NS, script string) {
 // watch begins to watch a namespace after a script has run there.
 func watch(t *testing.T, script string) *world {
 	t.Helper()
-	w := &world{t, space(t), make(chan changes.Change, 1<<16)}
+	w := &world{t: t, ns: space(t), got: make(chan changes.Change, 1<<16)}
 	run(t, w.ns, script)
 	w.begin()
 	return w
 }
 
-func (w *world) begin() {
+// begin begins to watch, and returns the first report.
+func (w *world) begin() changes.Change {
 	w.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
@@ -79,9 +82,11 @@ func (w *world) begin() {
 			w.t.Error(err)
 		}
 	})
-	if c := <-w.got; c.Kind != changes.Everything {
+	c := <-w.got
+	if c.Kind != changes.Everything {
 		w.t.Fatalf("the first report is %+v", c)
 	}
+	return c
 }
 
 func (w *world) index(name string) int {
@@ -126,13 +131,14 @@ func (w *world) await(what string, is func(changes.Change) bool) (before []chang
 	return nil
 }
 
-// quiet runs a script about neighbours of which nothing must be reported but for devices.
+// quiet runs a script of which nothing that concerns neighbours must be reported.
 func (w *world) quiet(script string) {
 	w.t.Helper()
-	index := w.index("sentinel")
-	run(w.t, w.ns, script+"\n"+"ip neigh replace 192.0.2.250 dev sentinel lladdr 02:00:00:00:fe:01; ip neigh replace 192.0.2.250 dev sentinel lladdr 02:00:00:00:fe:02")
+	w.steps++
+	mac := net.HardwareAddr{2, 0, 0, 0xfe, 0, byte(w.steps)}.String()
+	run(w.t, w.ns, script+"\n"+"ip neigh replace 192.0.2.250 dev sentinel lladdr "+mac)
 	before := w.await(script, func(c changes.Change) bool {
-		return c.Kind == changes.Some && slices.Equal(c.Devices, []int{index}) && strings.HasPrefix(c.What, "192.0.2.250 ")
+		return c.Kind == changes.Some && strings.HasPrefix(c.What, "192.0.2.250 at sentinel has MAC "+mac) && len(c.Devices) == 1
 	})
 	for _, c := range before {
 		w.t.Errorf("%s: reported %v %v: %s", script, c.Kind, c.Devices, c.What)
