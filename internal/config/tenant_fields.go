@@ -48,7 +48,7 @@ func tenantFields() []Field {
 		{Path: "tenants[].readers.uids", Example: "[1002]", Doc: "As tenants[].access.uids."},
 		{Path: "tenants[].readers.gids", Example: "[2002]", Doc: "As tenants[].access.gids."},
 		{Path: "tenants[].readers.certificates", Example: `["monitor.example.net"]`, Doc: "As tenants[].access.certificates."},
-		{Path: "tenants[].fastpath", Example: "shadow", Doc: "Whether packets of the tenant's flows take a short way from its ports to the network card and back, once the kernel has shown what it does to them: `off`, the default; `shadow`, which only works out what would be done and compares it with what the kernel does; or `on`. See [fastpath.md](fastpath.md). Needs CAP_NET_ADMIN and Linux 6.6."},
+		{Path: "tenants[].fastpath", Example: "shadow", Doc: "Whether packets of the tenant's flows take a short way from its ports to the network card and back, once the kernel has shown what it does to them: `off`, the default; `shadow`, which only works out what would be done and compares it with what the kernel does; or `on`. [fastpath.md](fastpath.md) says what it needs."},
 		{Path: "tenants[].export", Example: `{queue: {spans: 4096}}`, Doc: "Where this tenant's traces go. Has the settings of tenancy.export, which apply where one is left out; a list of endpoints replaces the one there, and `otlp: []` means none."},
 		{Path: "tenants[].sampling", Example: `{ratio: 0.5}`, Doc: "Which of its traces this tenant gets by export. Has the settings of tenancy.sampling, which apply where one is left out."},
 	}

@@ -47,7 +47,7 @@ func machine(t *testing.T) (doctor.System, fstest.MapFS) {
 	works := func() error { return nil }
 	return doctor.System{
 		Root: root, Release: "6.1.0-41-amd64",
-		Tracing: works, RingBuffer: works, Load: works, Hooks: event.All(),
+		Tracing: works, RingBuffer: works, Load: works, FastPath: works, Hooks: event.All(),
 	}, root
 }
 

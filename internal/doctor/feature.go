@@ -34,6 +34,15 @@ func checkFeature(name string, caps privilege.Set, floor event.Version, try func
 	return Finding{Fail, name, oneLine(err), "report it with the output of dwell doctor --json"}
 }
 
+// checkFastPath tells whether tenants can have a fast path. Everything else does without.
+func checkFastPath(try func() error) Finding {
+	const name = "fast path of tenants"
+	if err := try(); err != nil {
+		return Finding{Warn, name, oneLine(err), "run kernel 6.6 or later if tenants are to have one"}
+	}
+	return Finding{OK, name, "possible", ""}
+}
+
 // remedy says which kernel has what is missing. The running one may be new enough and built
 // without it.
 func remedy(missing *bpf.UnsupportedError) string {

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/dwelltrace/dwell/correlate/event"
+	"github.com/dwelltrace/dwell/fastpath/bypass"
 )
 
 // Host returns the machine that this process runs on. load should load and attach
@@ -27,6 +28,7 @@ func Host(load func() error) (System, error) {
 		Tracing:    loadNothing,
 		RingBuffer: func() error { return features.HaveMapType(ebpf.RingBuf) },
 		Load:       load,
+		FastPath:   bypass.Supported,
 		Hooks:      event.All(),
 	}, nil
 }
