@@ -24,6 +24,7 @@ type poll struct {
 	*watcher
 	// print is what rules and settings were when it was looked last, programs what was attached to
 	// devices, by index.
+	prints   *premises.Fingerprints
 	print    string
 	programs map[int]string
 }
@@ -42,7 +43,7 @@ func (p *poll) run(ctx context.Context) error {
 			return err
 		}
 		if p.print != text {
-			p.tell(Change{Kind: All | Rules, What: "rules of legacy iptables or settings have changed"})
+			p.tell(Change{Kind: All | Rules, What: "rules of legacy iptables, programs at netfilter's hooks or settings have changed"})
 		}
 		for index, now := range p.programs {
 			if now != programs[index] {
@@ -54,8 +55,8 @@ func (p *poll) run(ctx context.Context) error {
 
 // look reads what is there.
 func (p *poll) look() (err error) {
-	if p.print, err = premises.Fingerprint(p.ns); err != nil {
-		return fmt.Errorf("reading rules of legacy iptables and settings: %w", err)
+	if p.print, err = p.prints.Take(); err != nil {
+		return fmt.Errorf("reading rules of legacy iptables, programs at netfilter's hooks and settings: %w", err)
 	}
 	if err := in(p.ns, p.lookAtPrograms); err != nil {
 		return fmt.Errorf("reading which programs are attached to devices: %w", err)

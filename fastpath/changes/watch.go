@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
+	"github.com/dwelltrace/dwell/fastpath/premises"
 	"github.com/dwelltrace/dwell/internal/netns"
 )
 
@@ -25,7 +26,7 @@ import (
 // As a sign that it still watches, it reports a Change whose Kind is 0 twice a second.
 //
 // What the kernel does not announce is compared every second: rules of legacy iptables, some
-// settings, and programs at TCX and XDP. What sets of ipset contain is not noticed.
+// settings, and programs at netfilter's hooks, TCX and XDP. What sets of ipset contain is not noticed.
 func Watch(ctx context.Context, ns *netns.NS, report func(Change)) error {
 	w := &watcher{ns: ns, report: report, news: newNews(), links: links{}, others: others{}}
 	w.forget()
@@ -36,7 +37,8 @@ func Watch(ctx context.Context, ns *netns.NS, report func(Change)) error {
 	if err := w.list(); err != nil {
 		return err
 	}
-	p := &poll{watcher: w}
+	p := &poll{watcher: w, prints: premises.NewFingerprints(ns)}
+	defer p.prints.Close()
 	if err := p.look(); err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@
 package premises
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 
@@ -69,8 +70,11 @@ type Note struct {
 	In, Out []string
 }
 
-// Unread says why there are rules that could not be read, or is "".
-func (f *Foreign) Unread() string { return f.unread }
+// Unread says why there are rules that could not be read, or is "". Programs of BPF at netfilter's hooks
+// are such rules.
+func (f *Foreign) Unread() string {
+	return cmp.Or(f.unread, f.programs.attached(), f.programs.unlisted)
+}
 
 // Paths returns the rules of others that packets of known connections may meet, dwell's own left out. Those
 // of nat are not among them: only first packets meet them.

@@ -11,6 +11,7 @@
 package premises
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -70,7 +71,8 @@ type Foreign struct {
 	reverse   map[string]int
 	selective bool
 	// unread says why there are rules that could not be read, or is "".
-	unread string
+	unread   string
+	programs programs
 }
 
 // attempts is how often rules are read that change meanwhile.
@@ -104,6 +106,7 @@ func Read(ctx context.Context, ns *netns.NS) (*Foreign, error) {
 		return nil, fmt.Errorf("reading nf_tables: %w", err)
 	}
 	f.chains = append(f.chains, nft...)
+	f.programs = readPrograms(ns)
 	for _, c := range f.chains {
 		for _, r := range c.rules {
 			used |= r.bits
@@ -139,9 +142,9 @@ func (f *Foreign) For(family header.Family, t *scope.Tenant, local []netip.Addr)
 			}
 		}
 	}
-	if f.unread != "" {
-		w.all(f.unread)
-		p.NoDrop, p.ICMPState = f.unread, f.unread
+	if why := cmp.Or(f.unread, f.programs.attached()); why != "" {
+		w.all(why)
+		p.NoDrop, p.ICMPState = why, why
 	}
 	slices.Sort(p.Zones)
 	p.Zones = slices.Compact(p.Zones)

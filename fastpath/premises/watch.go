@@ -25,8 +25,8 @@ const pollInterval = time.Second
 
 // Watch calls changed after the rules of others may have changed, also dwell's own, until ctx is
 // done. It does so from one goroutine, once at first when nothing that happens after it can be
-// missed. Rules of legacy iptables and settings are compared every second, because the kernel does
-// not announce them.
+// missed. Rules of legacy iptables, settings, and programs of BPF at netfilter's hooks are compared every
+// second, because the kernel does not announce them.
 func Watch(ctx context.Context, ns *netns.NS, changed func()) error {
 	rules, err := notify.Open(ns, unix.NETLINK_NETFILTER, unix.NFNLGRP_NFTABLES)
 	if err != nil {
@@ -40,7 +40,8 @@ func Watch(ctx context.Context, ns *netns.NS, changed func()) error {
 	if err != nil {
 		return errors.Join(err, rules.Close(), routing.Close())
 	}
-	p := &poll{ns: ns, news: make(chan struct{}, 1)}
+	p := &poll{ns: ns, news: make(chan struct{}, 1), prints: NewFingerprints(ns)}
+	defer p.prints.Close()
 	if err := p.look(); err != nil {
 		return errors.Join(err, rules.Close(), routing.Close(), routes.Close())
 	}
@@ -69,7 +70,8 @@ type poll struct {
 	ns   *netns.NS
 	news chan struct{}
 	// print is what was there when it was looked last.
-	print string
+	prints *Fingerprints
+	print  string
 	// reversed is set if sources are checked by routes, so that all routes matter.
 	reversed atomic.Bool
 }
@@ -107,25 +109,40 @@ func (p *poll) look() error {
 		return err
 	}
 	p.reversed.Store(slices.Max(slices.Collect(maps.Values(f.reverse))) > 0)
-	text, err := fingerprint(p.ns)
+	text, err := p.prints.take()
 	p.print = fmt.Sprintln(f.reverse) + text
 	return err
 }
 
-// Fingerprint returns what is another text if rules of legacy iptables, or settings that the kernel does
-// not announce, are others. What it announces as settings of devices (netconf) is left out.
-func Fingerprint(ns *netns.NS) (string, error) {
+// Fingerprints are of what the kernel does not announce. They must be closed.
+type Fingerprints struct {
+	ns     *netns.NS
+	lister lister
+}
+
+// NewFingerprints returns those of the namespace, nil for the process's.
+func NewFingerprints(ns *netns.NS) *Fingerprints { return &Fingerprints{ns: ns} }
+
+// Close releases what they need.
+func (f *Fingerprints) Close() { f.lister.close() }
+
+// Take returns what is another text if rules of legacy iptables, programs of BPF at netfilter's hooks, or
+// settings that the kernel does not announce, are others. What it announces as settings of devices
+// (netconf) is left out.
+func (f *Fingerprints) Take() (string, error) {
 	mark := map[string]int{}
-	err := inNS(ns, func() error { return readNumber(mark, validMark, "/proc/sys/net/ipv4/conf/all/src_valid_mark") })
+	err := inNS(f.ns, func() error { return readNumber(mark, validMark, "/proc/sys/net/ipv4/conf/all/src_valid_mark") })
 	if err != nil {
 		return "", err
 	}
-	text, err := fingerprint(ns)
+	text, err := f.take()
 	return fmt.Sprintln(mark) + text, err
 }
 
-// fingerprint returns what is another text if rules of legacy iptables or settings are others.
-func fingerprint(ns *netns.NS) (text string, err error) {
+// take is [Fingerprints.Take] without what only matters to flows that are known.
+func (f *Fingerprints) take() (text string, err error) {
+	ns, found := f.ns, f.lister.list(f.ns)
+	text = found.String() + "\n"
 	tables := map[header.Family][]string{}
 	for _, family := range []header.Family{header.V4, header.V6} {
 		if tables[family], err = legacyTables(ns, family); err != nil {

@@ -10,8 +10,8 @@ import (
 	"github.com/dwelltrace/dwell/fastpath/premises"
 )
 
-// What changes is noticed: of nf_tables and routing as it happens, of legacy iptables and
-// settings within seconds. What packets count is not a change.
+// What changes is noticed: of nf_tables and routing as it happens, of legacy iptables,
+// settings and programs at netfilter's hooks within seconds. What packets count is not a change.
 func TestWatch(t *testing.T) {
 	ns := space(t)
 	run(t, ns, "iptables-legacy -A FORWARD -j ACCEPT; ip6tables-legacy -t mangle -A FORWARD -j ACCEPT; ip link set lo up")
@@ -48,6 +48,14 @@ func TestWatch(t *testing.T) {
 		run(t, ns, change)
 		<-calls
 		t.Logf("%v: %s", time.Since(start).Round(time.Millisecond), change)
+	}
+	for range 2 {
+		quiet()
+		l := hook(t, ns, "shaper", 7)
+		<-calls
+		quiet()
+		l.Close()
+		<-calls
 	}
 	cancel()
 	if err := <-done; err != nil {
