@@ -25,6 +25,7 @@ type programs interface {
 	stopper
 	SetTenants(tenants []bypass.Tenant) error
 	SetDevices(devices []bypass.Device) error
+	SetTunnels(port uint16) error
 	Attached() ([]bypass.AttachedDevice, error)
 	Repin() (repaired bool, err error)
 	Beat() error

@@ -25,7 +25,7 @@ func (m *Manager) putInForce(p programs, next view) error {
 	}
 	if !m.attached || !slices.Equal(old.devices, next.devices) || !allThere(p, next.devices) {
 		// One device that cannot have the programs is no reason to stop the others.
-		err := p.SetDevices(next.devices)
+		err := errors.Join(p.SetTunnels(next.tunnelPort()), p.SetDevices(next.devices))
 		m.attached = err == nil
 		m.problem("devices", err)
 	}

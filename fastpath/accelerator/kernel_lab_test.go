@@ -30,6 +30,7 @@ type lab struct {
 	hv, guest, second, out *netns.NS
 	m                      *Manager
 	pin                    string
+	far                    string // with whom the guest talks
 	stop                   func()
 }
 
@@ -46,7 +47,7 @@ func newLab(t testing.TB) *lab {
 		privilegetest.Kernel(t, err)
 		t.Fatal(err)
 	}
-	l := &lab{TB: t, pin: filepath.Join(t.TempDir(), "bpf")}
+	l := &lab{TB: t, pin: filepath.Join(t.TempDir(), "bpf"), far: outAddr}
 	t.Cleanup(func() {
 		if err := unix.Unmount(l.pin, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
 			t.Error(err)
@@ -178,7 +179,7 @@ func (l *lab) udp() *conversation {
 	var server *net.UDPConn
 	var client net.Conn
 	l.in(l.out, func() (err error) {
-		server, err = net.ListenUDP("udp", &net.UDPAddr{IP: net.ParseIP(outAddr)})
+		server, err = net.ListenUDP("udp", &net.UDPAddr{IP: net.ParseIP(l.far)})
 		return err
 	})
 	l.in(l.guest, func() (err error) {

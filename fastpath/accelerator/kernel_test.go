@@ -65,6 +65,29 @@ func TestKernelFast(t *testing.T) {
 	}
 }
 
+// TestKernelTunnel wants frames to be put into a tunnel that a bridge has as a port, and taken out of it.
+func TestKernelTunnel(t *testing.T) {
+	l := newLab(t)
+	const vxlan = "ip link add vx type vxlan id 42 dstport 4789 noudpcsum local %s remote %s"
+	l.run(l.hv, fmt.Sprintf(vxlan, "203.0.113.1", outAddr))
+	l.run(l.hv, "ip link set vx master br-red up")
+	l.run(l.out, fmt.Sprintf(vxlan, outAddr, "203.0.113.1"))
+	l.far = "192.168.0.20"
+	l.run(l.out, "ip addr add "+l.far+"/24 dev vx")
+	l.run(l.out, "ip link set vx up")
+	l.start(flow.On)
+	c := l.udp()
+	c.fast()
+	for _, f := range c.why().Flows {
+		if back := f.Back; back != nil && back.Fast == 0 {
+			t.Errorf("nothing came out of the tunnel: %+v", back)
+		}
+	}
+	if s := l.status(); s.Tenants[0].From.Differ+s.Tenants[0].To.Differ != 0 {
+		t.Errorf("%+v", s.Tenants[0])
+	}
+}
+
 // TestKernelShadow wants nothing to be fast in shadow mode, and what would be to be foretold.
 func TestKernelShadow(t *testing.T) {
 	l := newLab(t)

@@ -89,6 +89,11 @@ func (f *fakePrograms) SetDevices(d []bypass.Device) error {
 	return nil
 }
 
+func (f *fakePrograms) SetTunnels(port uint16) error {
+	f.do("tunnels %d", port)
+	return nil
+}
+
 func (f *fakePrograms) Attached() ([]bypass.AttachedDevice, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -92,7 +92,7 @@ func (r *reader) tenants() []bypass.Tenant {
 	return list
 }
 
-// devices returns the ports of tenants that have a fast path, and the NICs.
+// devices returns the ports of tenants that have a fast path, the NICs and the tunnels.
 func (r *reader) devices(facts *bystanders.Facts) []bypass.Device {
 	var list []bypass.Device
 	for _, d := range facts.Devices {
@@ -108,7 +108,18 @@ func (r *reader) devices(facts *bystanders.Facts) []bypass.Device {
 		}
 		list = append(list, device)
 	}
+	for _, t := range facts.Tunnels {
+		list = append(list, bypass.Device{Index: t.Index, Name: t.Name, Tunnel: true})
+	}
 	return list
+}
+
+// tunnelPort returns the UDP port of the host's tunnels, or 0.
+func (v *view) tunnelPort() uint16 {
+	if v.facts == nil || len(v.facts.Tunnels) == 0 {
+		return 0
+	}
+	return v.facts.Tunnels[0].Port
 }
 
 // sameDevices reports whether the programs would be at the same devices, with the same ones

@@ -27,6 +27,9 @@ func (b *Bypass) flowOf(e *plainFlow, k flow.Key, now uint64) flow.Flow {
 
 func (e *plainFlow) has(flag plainFlowFlag) bool { return plainFlowFlag(e.Rewrite.Flags)&flag != 0 }
 
+// outerAt is where the headers of a tunnel begin in an entry.
+const outerAt = 2
+
 func (e *plainFlow) rewrite(k *flow.Key) flow.Rewrite {
 	r := &e.Rewrite
 	w := flow.Rewrite{
@@ -34,7 +37,7 @@ func (e *plainFlow) rewrite(k *flow.Key) flow.Rewrite {
 			Proto: k.Proto, Src: address(is4(k), &r.Src), Dst: address(is4(k), &r.Dst),
 			Sport: networkOrder(r.Sport), Dport: networkOrder(r.Dport),
 		},
-		Out: int(r.Out), Routed: e.has(plainFlowFlagFLOW_ROUTED),
+		Out: int(r.Out), VNI: r.Vni, Routed: e.has(plainFlowFlagFLOW_ROUTED),
 		FromDst: flow.MAC(r.MacsIn[:6]), FromSrc: flow.MAC(r.MacsIn[6:]),
 		Dst: flow.MAC(r.MacsOut[:6]), Src: flow.MAC(r.MacsOut[6:]),
 		TOS: r.Tos, MarkIn: r.MarkIn, Mark: r.Mark, Decapsulated: e.has(plainFlowFlagFLOW_DECAPSULATED),
@@ -42,8 +45,9 @@ func (e *plainFlow) rewrite(k *flow.Key) flow.Rewrite {
 	if r.NextFamily != 0 {
 		w.NextHop = address(r.NextFamily == unix.AF_INET, &r.NextHop)
 	}
-	if e.has(plainFlowFlagFLOW_ENCAPSULATED) {
-		w.Outer = slices.Clone(r.Outer[:min(int(r.OuterLen), len(r.Outer))])
+	if r.OuterLen != 0 {
+		// In the entry they are aligned: see struct outer of c/outer.h.
+		w.Outer = slices.Clone(r.Outer[outerAt:min(outerAt+int(r.OuterLen), len(r.Outer))])
 	}
 	return w
 }

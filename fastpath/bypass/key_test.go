@@ -96,7 +96,7 @@ func TestFlowOfEntry(t *testing.T) {
 	r.Out, r.NextHop, r.NextFamily, r.Tos = 6, words(netip.MustParseAddr("2001:db8::2")), 10, 7
 	r.Flags = uint16(plainFlowFlagFLOW_ROUTED | plainFlowFlagFLOW_TRACKED | plainFlowFlagFLOW_REPLY | plainFlowFlagFLOW_ENCAPSULATED | plainFlowFlagFLOW_DECAPSULATED)
 	r.MacsIn, r.MacsOut = [12]byte{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}, [12]byte{21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32}
-	r.MarkIn, r.Mark, r.OuterLen, r.Outer = 8, 9, 2, [72]byte{41, 42, 43}
+	r.MarkIn, r.Mark, r.OuterLen, r.Outer = 8, 9, 2, [72]byte{0, 0, 41, 42, 43}
 	want := flow.Flow{
 		Key: k, ID: 9, Slot: 18, Other: 19, Zone: 20, Tracked: true, Reply: true, Lease: 2 * time.Second, Idle: time.Second,
 		Approval: 14, Denied: flow.Helper, Ended: flow.Moved, Last: flow.Lease, Detail: 15, Agreed: 16, Longest: 17, Fast: 11, Bytes: 12, Slow: 13,
@@ -114,6 +114,7 @@ func TestFlowOfEntry(t *testing.T) {
 		t.Errorf("flow (-want +got):\n%s", diff)
 	}
 	e.Epoch, e.Lease, e.Used, r.NextFamily, r.Flags = 1, 0, now+10, 0, 0
+	r.OuterLen = 0
 	want.Changed, want.Lease, want.Idle, want.Tracked, want.Reply = true, -20*time.Second, 0, false, false
 	want.Rewrite.NextHop, want.Rewrite.Routed, want.Rewrite.Outer, want.Rewrite.Decapsulated = netip.Addr{}, false, nil, false
 	if diff := cmp.Diff(want, b.flowOf(&e, k, now), compare); diff != "" {

@@ -50,10 +50,21 @@ type Device struct {
 	PeerIndex int
 }
 
+// Tunnel is a VXLAN device.
+type Tunnel struct {
+	Index int
+	Name  string
+	// Port is the UDP port of its packets.
+	Port uint16
+}
+
 // Facts are what was found at one moment. They are not modified.
 type Facts struct {
 	// Devices are the ports of all tenants and the NICs, in order of their indices.
 	Devices []Device
+	// Tunnels are the host's VXLAN devices, in order of their indices. Those of another UDP port than the
+	// first one's are left out: flows through them are not understood.
+	Tunnels []Tunnel
 	// Blocked says why no flow of anybody may be fast, such as that a bridge that several tenants
 	// use has a queue that shapes. "" if some may.
 	Blocked string

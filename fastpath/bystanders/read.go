@@ -103,7 +103,7 @@ func deviceOf(l netlink.Link) *device {
 			d.kind = "tun"
 		}
 	case *netlink.Vxlan:
-		d.remote, d.underlay = address(l.Group), l.VtepDevIndex
+		d.remote, d.underlay, d.udp = address(l.Group), l.VtepDevIndex, uint16(l.Port)
 	case *netlink.Geneve:
 		d.remote = address(l.Remote)
 	case *netlink.Gretap:

@@ -34,6 +34,8 @@ type device struct {
 	// remote is where a tunnel's other end is, underlay by which device that is reached, or 0.
 	remote   netip.Addr
 	underlay int
+	// udp is the UDP port of a VXLAN tunnel, or 0.
+	udp uint16
 	// ageing is after how many hundredths of a second a bridge forgets a MAC.
 	ageing int
 	// queues are the kinds of its queueing disciplines for what leaves.

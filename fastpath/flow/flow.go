@@ -46,8 +46,11 @@ type Rewrite struct {
 	TOS uint8
 	// MarkIn and Mark are the packet's marks before and after.
 	MarkIn, Mark uint32
-	// Outer are the headers of the tunnel that are put before it, or nil.
+	// Outer are the headers of the tunnel that are put before it or taken away, or nil. What differs between packets
+	// is 0 in them.
 	Outer []byte
+	// VNI is that of the tunnel into which it is put, or 0.
+	VNI uint32
 	// Decapsulated is set if it arrives in a tunnel whose headers are taken away.
 	Decapsulated bool
 }
@@ -88,7 +91,7 @@ type Flow struct {
 // Back returns the key of the other direction: what a reply to the packet as it leaves arrives as.
 func (f *Flow) Back() Key {
 	a := f.Rewrite.After
-	b := Key{IfIndex: f.Rewrite.Out, Tuple: Tuple{Proto: a.Proto, Src: a.Dst, Dst: a.Src, Sport: a.Dport, Dport: a.Sport}}
+	b := Key{IfIndex: f.Rewrite.Out, VNI: f.Rewrite.VNI, Tuple: Tuple{Proto: a.Proto, Src: a.Dst, Dst: a.Src, Sport: a.Dport, Dport: a.Sport}}
 	if answer, isEcho := answers(a.Proto, a.Dport); isEcho {
 		b.Sport, b.Dport = a.Sport, answer
 	}

@@ -63,7 +63,7 @@ static __always_inline void keep_outer(struct outer *to, const struct outer *o)
 static __always_inline void keep_inner(struct outer *to, const struct outer *o)
 {
 	keep_outer(to, o);
-	to->ip.tos = 0;
+	to->ip.tos &= ~ECN;
 	to->ip.ttl = 0;
 	to->ip.fragment = 0;
 	to->sport = 0;
