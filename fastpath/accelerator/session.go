@@ -33,8 +33,9 @@ const (
 	steadyFor = 30 * time.Second
 	// retryAfter is how long it takes until what failed is tried again.
 	retryAfter = 2 * time.Second
-	// sweepEvery is how often flows are removed that have ended, or had no packet for idleLimit.
-	sweepEvery = time.Second
+	// sweepEvery is how often flows are removed that have ended, or had no packet for idleLimit. Until it is
+	// removed, a flow that has ended stays slow, although it may be another by now.
+	sweepEvery = 100 * time.Millisecond
 	idleLimit  = time.Minute
 	// sweepShare bounds the time that sweeping takes: one part of so many.
 	sweepShare = 20

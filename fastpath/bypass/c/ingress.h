@@ -222,8 +222,8 @@ static __always_inline int handle(struct __sk_buff *ctx, struct run *run, const 
 		run->reason = run->reason ?: REASON_UNKNOWN;
 	else if (run->shape.closes)
 		end_flow(flow, run->shape.proto, v6);
-	if (flow && understood && !(flow->rewrite.flags & FLOW_ROUTED) && ctx->len - offset > ETH_HLEN + run->shape.length) {
-		/* A bridge may cut off what is behind the IP packet, or count it. */
+	if (flow && understood && (offset || !(flow->rewrite.flags & FLOW_ROUTED)) && ctx->len - offset > ETH_HLEN + run->shape.length) {
+		/* A bridge may cut off what is behind the IP packet, or count it. In a tunnel it is rare. */
 		run->reason = REASON_LENGTH;
 		understood = false;
 	}

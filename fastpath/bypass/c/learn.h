@@ -115,6 +115,9 @@ static __always_inline enum reason compare(struct __sk_buff *ctx, const struct n
 
 	if (flow->ended)
 		return REASON_ENDED;
+	/* A packet of the flow with another hash, such as with another IPv6 flow label, has another source port. */
+	if (b->flow.rewrite.flags & FLOW_ENCAPSULATED && b->flow.rewrite.hash != flow->rewrite.hash && flow->lease > now)
+		return REASON_TUNNEL;
 	if (!same_rewrite(&b->flow.rewrite, &flow->rewrite) || flow->conn != b->flow.conn) {
 		flow->ended = REASON_MOVED;
 		if (n->foretold && flow->conn == b->flow.conn && b->flow.rewrite.out == flow->rewrite.out)
