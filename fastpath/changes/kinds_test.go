@@ -95,3 +95,27 @@ func TestNeighbours(t *testing.T) {
 	w.expect("bridge fdb add 02:00:00:00:00:53 dev p0 master static", some, "p0")
 	w.expect("bridge fdb replace 02:00:00:00:00:53 dev p0 master local", some, "p0")
 }
+
+// Whether a bridge calls iptables by its own settings decides which rules its packets meet, however it is
+// set: then rules are read again.
+func TestBridgeCallsRules(t *testing.T) {
+	w := watch(t, hypervisor)
+	const rules = changes.All | changes.Rules
+	for _, family := range []string{"iptables", "ip6tables"} {
+		on, off := "nf_call_"+family+" 1", "nf_call_"+family+" 0"
+		w.expect("ip link set br0 type bridge "+on, rules)
+		script := "ip link set br0 type bridge " + on + "; ip link set br0 type bridge ageing_time 4000"
+		for _, c := range w.until(script) {
+			if c.Kind.Has(changes.Rules) {
+				t.Errorf("%s: reported %v: %s", script, c.Kind, c.What)
+			}
+		}
+		w.expect("ip link set br0 type bridge "+off, rules)
+		file := "/sys/class/net/br0/bridge/nf_call_" + family
+		for _, value := range []string{"1", "0"} {
+			w.expect("unshare -m /bin/sh -ec 'mount -t sysfs none /sys; echo "+value+" >"+file+"'", rules)
+		}
+		w.expect("ip link add br7 type bridge "+on, rules)
+		w.expect("ip link del br7", rules)
+	}
+}

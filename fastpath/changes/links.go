@@ -17,6 +17,8 @@ type device struct {
 	ageing int
 	// floods is set if a bridge's port is sent what is for MACs that the bridge does not know.
 	floods bool
+	// calls is which iptables a bridge calls by settings of its own: "" for none.
+	calls string
 }
 
 // links mirrors devices, by index.
@@ -43,15 +45,16 @@ func (l links) set(w *watcher, body []byte) {
 		w.news.add(Some|Devices, []int{index}, "port %s of %s has changed", w.name(index), w.name(master))
 		return
 	}
-	d := device{
-		name: string(bytes.TrimRight(attribute(attrs, unix.IFLA_IFNAME), "\x00")), master: master,
-		ageing: number32(attribute(attrs, unix.IFLA_LINKINFO, unix.IFLA_INFO_DATA, unix.IFLA_BR_AGEING_TIME)),
-	}
-	if string(bytes.TrimRight(attribute(attrs, unix.IFLA_LINKINFO, unix.IFLA_INFO_KIND), "\x00")) != "bridge" {
-		d.ageing = 0
+	d := device{name: string(bytes.TrimRight(attribute(attrs, unix.IFLA_IFNAME), "\x00")), master: master}
+	if string(bytes.TrimRight(attribute(attrs, unix.IFLA_LINKINFO, unix.IFLA_INFO_KIND), "\x00")) == "bridge" {
+		settings := attribute(attrs, unix.IFLA_LINKINFO, unix.IFLA_INFO_DATA)
+		d.ageing, d.calls = number32(attribute(settings, unix.IFLA_BR_AGEING_TIME)), callsOf(settings)
 	}
 	d.floods = set(attribute(attrs, unix.IFLA_LINKINFO, unix.IFLA_INFO_SLAVE_DATA, unix.IFLA_BRPORT_UNICAST_FLOOD))
 	l[index] = d
+	if was.calls != d.calls {
+		w.news.add(All|Rules|Devices, nil, "%s calls other iptables than before", d.name)
+	}
 	switch {
 	case !known:
 		w.news.add(Devices, nil, "%s is new", d.name)
@@ -67,6 +70,16 @@ func (l links) set(w *watcher, body []byte) {
 // set reports whether a number of one byte is there and not 0.
 func set(b []byte) bool { return len(b) == 1 && b[0] != 0 }
 
+// callsOf returns which iptables the settings of a bridge call.
+func callsOf(settings []byte) (calls string) {
+	for _, family := range []uint16{unix.IFLA_BR_NF_CALL_IPTABLES, unix.IFLA_BR_NF_CALL_IP6TABLES} {
+		if set(attribute(settings, family)) {
+			calls += fmt.Sprintf("%d ", family)
+		}
+	}
+	return calls
+}
+
 // deleted notes that a device is gone, or, of a bridge's port, that it is not one any more.
 func (l links) deleted(w *watcher, body []byte) {
 	if len(body) < infoSize {
@@ -79,6 +92,9 @@ func (l links) deleted(w *watcher, body []byte) {
 		return
 	}
 	w.news.add(Some|Devices, []int{index, l[index].master}, "%s is gone", w.name(index))
+	if l[index].calls != "" {
+		w.news.add(All|Rules, nil, "%s called iptables", w.name(index))
+	}
 	delete(l, index)
 	w.forwarding.drop(index)
 	w.neighbours.drop(index)

@@ -131,16 +131,21 @@ func (w *world) await(what string, is func(changes.Change) bool) (before []chang
 	return nil
 }
 
-// quiet runs a script of which nothing that concerns neighbours must be reported.
-func (w *world) quiet(script string) {
+// until runs a script and returns what is reported until a neighbour changes afterwards.
+func (w *world) until(script string) []changes.Change {
 	w.t.Helper()
 	w.steps++
 	mac := net.HardwareAddr{2, 0, 0, 0xfe, 0, byte(w.steps)}.String()
 	run(w.t, w.ns, script+"\n"+"ip neigh replace 192.0.2.250 dev sentinel lladdr "+mac)
-	before := w.await(script, func(c changes.Change) bool {
+	return w.await(script, func(c changes.Change) bool {
 		return c.Kind == changes.Some && strings.HasPrefix(c.What, "192.0.2.250 at sentinel has MAC "+mac) && len(c.Devices) == 1
 	})
-	for _, c := range before {
+}
+
+// quiet runs a script of which nothing that concerns neighbours must be reported.
+func (w *world) quiet(script string) {
+	w.t.Helper()
+	for _, c := range w.until(script) {
 		w.t.Errorf("%s: reported %v %v: %s", script, c.Kind, c.Devices, c.What)
 	}
 }
