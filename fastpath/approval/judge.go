@@ -88,20 +88,36 @@ func (d *direction) others() string {
 	return ""
 }
 
-// spoofed says that the flow's address inside a tenant is not the tenant's.
+// spoofed says that the flow's address inside a tenant is not the tenant's. A tenant that names prefixes of one
+// family has said nothing about addresses of the other.
 func (d *direction) spoofed() string {
 	for _, end := range []struct {
 		t *scope.Tenant
 		a netip.Addr
 	}{{d.from, d.flow.Key.Src}, {d.to, d.flow.Rewrite.After.Dst}} {
-		if end.t == nil || len(end.t.Prefixes) == 0 {
+		if end.t == nil {
 			continue
 		}
-		if !slices.ContainsFunc(end.t.Prefixes, func(n netip.Prefix) bool { return n.Contains(end.a.WithZone("")) }) {
+		a, named := end.a.WithZone(""), false
+		own := slices.ContainsFunc(end.t.Prefixes, func(n netip.Prefix) bool {
+			n = unmapped(n)
+			named = named || n.Addr().Is4() == a.Is4()
+			return n.Contains(a)
+		})
+		if named && !own {
 			return fmt.Sprintf("%s is not one of the tenant's own addresses (prefixes)", end.a)
 		}
 	}
 	return ""
+}
+
+// unmapped returns an IPv4 prefix in place of one that is written as IPv6.
+func unmapped(p netip.Prefix) netip.Prefix {
+	const before = 96 // bits of ::ffff:0:0
+	if p.Addr().Is4In6() && p.Bits() >= before {
+		return netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-before)
+	}
+	return p
 }
 
 // packets returns the packets of the flow, with an address and port each that they have somewhere.

@@ -155,7 +155,7 @@ func TestUnread(t *testing.T) {
 	check(t, approval.New(in), "every", "cannot be read")
 }
 
-// An address inside a tenant must be the tenant's.
+// An address inside a tenant must be the tenant's, if the tenant names prefixes of its family.
 func TestSpoofed(t *testing.T) {
 	ns := space(t)
 	in := inputs(t, ns)
@@ -168,8 +168,12 @@ func TestSpoofed(t *testing.T) {
 		return approval.New(in)
 	}
 	check(t, prefixes("192.168.0.0/24", "2001:db8:a::/64"), "", "")
-	check(t, prefixes("192.168.0.0/24"), "tcp6 80, echo6", "not one of the tenant's own addresses")
-	check(t, prefixes("192.168.1.0/24"), "every", "is not one of")
+	check(t, prefixes("192.168.0.0/24"), "", "")
+	check(t, prefixes("2001:db8:a::/64"), "", "")
+	check(t, prefixes("::ffff:192.168.0.0/120"), "", "")
+	check(t, prefixes("::ffff:192.168.1.0/120", "2001:db8:b::/64"), "every", "is not one of")
+	check(t, prefixes("192.168.0.0/24", "2001:db8:b::/64"), "tcp6 80, echo6", "not one of the tenant's own addresses")
+	check(t, prefixes("192.168.1.0/24", "2001:db8:b::/64"), "every", "is not one of")
 	forth, back := flows(6, "203.0.113.8", 80)
 	back.Rewrite.After.Dst = netip.MustParseAddr("192.168.1.10")
 	if d := prefixes("192.168.0.0/24").Judge(forth, back); d.OK || !strings.HasPrefix(d.Detail, "192.168.1.10 ") {
