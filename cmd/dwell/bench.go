@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/dwelltrace/dwell/internal/ruletrace"
 	"github.com/dwelltrace/dwell/internal/study/bench"
 )
 
@@ -18,7 +19,10 @@ type benchFlags struct {
 	modes     []string
 	rules     []int
 	calibrate bool
+	fastPath  bool
 	out       string
+	// hastened is the fast path of the lab that is up, if it has one.
+	hastened ruletrace.Hastening
 }
 
 func newBenchCommand() *cobra.Command {
@@ -32,6 +36,10 @@ the paper's is printed on standard output; with --out, a report is written as HT
 Markdown, CSV and JSON, and a chart as SVG and PNG. The networks are made of namespaces
 and removed afterwards; the host's own network is not touched. Needs root.
 
+With --fastpath, dwell bench also measures what a fast path saves: the same pings by the
+kernel's way and by the fast path in turn, in the same network; unless --modes is given,
+in all topologies that can have one, and with each number of --rules.
+
 With --rules, dwell bench also measures how the spans grow with the number of rules in
 the hypervisor's FORWARD chain, none of which matches; unless --modes is given, only the
 bridge topology is measured then. With --calibrate, it also measures how much the
@@ -40,10 +48,15 @@ tracing itself adds to the figures.
 The exit status is 0 only if every ping was answered and traced completely.`,
 		Example: `  dwell bench --out report
   dwell bench --modes nat,vxlan --batches 3
-  dwell bench --rules 0,100,1000,10000 --out report`,
+  dwell bench --rules 0,100,1000,10000 --out report
+  dwell bench --fastpath --out report`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if len(f.rules) > 0 && !cmd.Flags().Changed("modes") {
+			switch {
+			case cmd.Flags().Changed("modes"):
+			case f.fastPath:
+				f.modes = bench.FastModes()
+			case len(f.rules) > 0:
 				f.modes = []string{"bridge"}
 			}
 			if err := f.check(); err != nil {
@@ -66,6 +79,7 @@ func (f *benchFlags) register(cmd *cobra.Command) {
 	flags.BoolVar(&f.Protocol.IPv6, "ipv6", false, "ping over IPv6; topologies without IPv6 are skipped unless --modes names them")
 	flags.IntSliceVar(&f.rules, "rules", nil, "also measure with these `numbers` of firewall rules, for example 0,100,1000,10000")
 	flags.BoolVar(&f.calibrate, "calibrate", false, "also measure what tracing itself adds")
+	flags.BoolVar(&f.fastPath, "fastpath", false, "also measure what the fast path saves")
 	flags.StringVar(&f.out, "out", "", "write the report to this `directory`, replacing an earlier one")
 	flags.Var(newPrefixFlag(&f.Prefix, bench.DefaultPrefix), "prefix", "prefix of the namespaces' names")
 }
@@ -84,6 +98,11 @@ func (f *benchFlags) check() error {
 	for i, mode := range f.modes {
 		if slices.Contains(f.modes[:i], mode) {
 			return fmt.Errorf("--modes: %s is given twice", mode)
+		}
+		if f.fastPath {
+			if err := f.CheckFastPath(mode); err != nil {
+				return err
+			}
 		}
 		if len(f.rules) == 0 {
 			continue

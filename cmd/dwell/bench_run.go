@@ -18,6 +18,7 @@ import (
 
 	"github.com/dwelltrace/dwell/bpf"
 	"github.com/dwelltrace/dwell/internal/agent"
+	"github.com/dwelltrace/dwell/internal/ruletrace"
 	"github.com/dwelltrace/dwell/internal/study/bench"
 	"github.com/dwelltrace/dwell/internal/study/pinger"
 	"github.com/dwelltrace/dwell/internal/study/report"
@@ -56,7 +57,8 @@ func (f *benchFlags) measure(cmd *cobra.Command) (*bench.Result, error) {
 		Tool: bench.Tool{Dwell: version, Go: runtime.Version(), Command: commandLine()},
 	}
 	log := newLogger(cmd.ErrOrStderr())
-	f.Start = func(s bench.Scope) (bench.Recorder, error) { return startRecording(s, log) }
+	f.Start = func(s bench.Scope) (bench.Recorder, error) { return startRecording(s, f.hastened, log) }
+	f.FastPath = f.startFastPath
 	pings := f.Protocol.Batches * f.Protocol.Count
 	for i, mode := range f.modes {
 		err := f.part(cmd, fmt.Sprintf("%s (%d of %d)", mode, i+1, len(f.modes)), pings, func() error {
@@ -75,8 +77,36 @@ func (f *benchFlags) measure(cmd *cobra.Command) (*bench.Result, error) {
 	return r, nil
 }
 
-// extras measures the rules and the tracing.
+// fast measures the fast path, with each number of rules.
+func (f *benchFlags) fast(cmd *cobra.Command, r *bench.Result, pings int) error {
+	rules := f.rules
+	if len(rules) == 0 {
+		rules = []int{0}
+	}
+	for _, mode := range f.modes {
+		for _, n := range rules {
+			if !f.fastPath {
+				return nil
+			}
+			err := f.part(cmd, fmt.Sprintf("fast path in %s, %d rules", mode, n), 2*pings, func() error {
+				s, err := f.FastStudy(cmd.Context(), mode, n)
+				f.hastened = nil
+				r.Fast = append(r.Fast, s)
+				return err
+			})
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// extras measures the fast path, the rules and the tracing.
 func (f *benchFlags) extras(cmd *cobra.Command, r *bench.Result, pings int) error {
+	if err := f.fast(cmd, r, pings); err != nil {
+		return err
+	}
 	for _, mode := range f.modes {
 		if len(f.rules) == 0 {
 			break
@@ -167,9 +197,9 @@ func (r *recorder) Run(ctx context.Context) (bench.Recorded, error) {
 	}, err
 }
 
-func startRecording(s bench.Scope, log *slog.Logger) (bench.Recorder, error) {
+func startRecording(s bench.Scope, fast ruletrace.Hastening, log *slog.Logger) (bench.Recorder, error) {
 	r := &recorder{}
-	a, err := agent.Start(agent.Options{
+	options := agent.Options{
 		Filter:           bpf.Filter{NetNS: s.NetNS},
 		Hypervisors:      s.Hypervisors,
 		Netfilter:        s.Netfilter,
@@ -179,7 +209,11 @@ func startRecording(s bench.Scope, log *slog.Logger) (bench.Recorder, error) {
 		// A reply that never reached the pinger is no longer expected here, so its trace
 		// says that it never came rather than that recording ended.
 		Timeout: pinger.DefaultTimeout / 2,
-	})
+	}
+	if fast != nil {
+		options.FastPath = ruletrace.NewFastPath(fast)
+	}
+	a, err := agent.Start(options)
 	if err != nil {
 		return nil, err
 	}

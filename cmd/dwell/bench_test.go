@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/dwelltrace/dwell/fastpath/bypass"
 	"github.com/dwelltrace/dwell/internal/privilege/privilegetest"
 	"github.com/dwelltrace/dwell/internal/study/bench"
 )
@@ -26,6 +27,26 @@ func benchOf(ctx context.Context, args ...string) (stdout, stderr string, err er
 	cmd.SetArgs(append([]string{"--prefix", testPrefix(), "--interval", "1ms"}, args...))
 	err = cmd.ExecuteContext(ctx)
 	return out.String(), errs.String(), err
+}
+
+// The fast path is measured beside the kernel's way, and nothing of it is left.
+func TestBenchFastPath(t *testing.T) {
+	privilegetest.BPF(t)
+	privilegetest.Kernel(t, bypass.Supported())
+	before := programs(t)
+	stdout, stderr, err := benchOf(t.Context(), "--fastpath", "--modes", "bridge,routed", "--batches", "2", "--count", "20")
+	if err != nil {
+		t.Fatalf("%v\n%s%s", err, stderr, stdout)
+	}
+	for _, want := range []string{"bridge: what the fast path saves", "routed, the fast path: reply", "fast path brovsns-br -> ens3"} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("no %q in\n%s", want, stdout)
+		}
+	}
+	checkProgramsGone(t, before)
+	if _, err := os.Stat("/run/" + testPrefix() + "-bench-fastpath"); !os.IsNotExist(err) {
+		t.Errorf("its directory is left: %v", err)
+	}
 }
 
 func TestBench(t *testing.T) {

@@ -7,14 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/dwelltrace/dwell/bpf"
 	"github.com/dwelltrace/dwell/correlate/trace"
@@ -22,28 +17,20 @@ import (
 	"github.com/dwelltrace/dwell/fastpath/accelerator"
 	"github.com/dwelltrace/dwell/fastpath/flow"
 	"github.com/dwelltrace/dwell/internal/agent"
-	"github.com/dwelltrace/dwell/internal/netns"
 	"github.com/dwelltrace/dwell/internal/ruletrace"
 	"github.com/dwelltrace/dwell/internal/study/lab"
-	"github.com/dwelltrace/dwell/internal/tenant"
 )
 
 const (
 	// demoFastPings is how often the first tenant pings without the fast path, and how often with it.
 	// The first of these teach it.
 	demoFastPings = 60
-	// demoFastWait is how long to wait until the fast path is in force, at most.
-	demoFastWait = 5 * time.Second
 )
 
 // demoFastPath is the fast path of the first tenant of dwell demo --tenants, in the lab's hypervisor,
 // and what was seen of the tenant's pings without it and with it.
 type demoFastPath struct {
-	red     string
-	set     *tenant.Set
-	ns      *netns.NS
-	manager *accelerator.Manager
-	dir     string
+	labFastPath
 	// without and with are complete pings without the fast path, and by it in both directions.
 	without, with []*trace.Trace
 }
@@ -51,7 +38,9 @@ type demoFastPath struct {
 // compareFastPath pings without the fast path and with it. What it has to say of a host that cannot have
 // one, it says, and returns nil.
 func (d *demo) compareFastPath(ctx context.Context, l *lab.Lab) *demoFastPath {
-	f := &demoFastPath{red: l.Topology().Tenants()[0].Role, set: d.tenants.set, dir: filepath.Join("/run", d.prefix+"-demo-fastpath")}
+	f := &demoFastPath{labFastPath: labFastPath{
+		tenant: l.Topology().Tenants()[0].Role, nic: lab.Uplink, set: d.tenants.set, dir: filepath.Join("/run", d.prefix+"-demo-fastpath"),
+	}}
 	err := f.open(l, d.firewall)
 	if err == nil {
 		err = f.trace(ctx, d, l)
@@ -69,37 +58,16 @@ func (d *demo) compareFastPath(ctx context.Context, l *lab.Lab) *demoFastPath {
 	return f
 }
 
-func (f *demoFastPath) pin() string { return filepath.Join(f.dir, "bpf") }
-
 // open makes the manager of the fast path, which changes nothing yet.
 func (f *demoFastPath) open(l *lab.Lab, of *demoFirewall) (err error) {
-	if err := os.Mkdir(f.dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
 	if f.ns, err = l.Open(lab.Hypervisor); err != nil {
 		return err
 	}
-	o := accelerator.Options{Pin: f.pin(), NetNS: f.ns, NICs: []string{lab.Uplink}}
+	var o accelerator.Options
 	if of != nil {
 		o.Firewall, o.FirewallPin = of.manager, of.pin()
 	}
-	f.manager, err = accelerator.New(o)
-	return err
-}
-
-// close takes the fast path out of force and leaves nothing behind.
-func (f *demoFastPath) close() error {
-	var errs []error
-	if f.manager != nil {
-		errs = append(errs, f.manager.Down(), f.manager.Close())
-	}
-	if f.ns != nil {
-		errs = append(errs, f.ns.Close())
-	}
-	if err := unix.Unmount(f.pin(), 0); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
-		errs = append(errs, fmt.Errorf("unmount %s: %w", f.pin(), err))
-	}
-	return errors.Join(append(errs, os.RemoveAll(f.dir))...)
+	return f.labFastPath.open(o)
 }
 
 // trace traces the pings.
@@ -112,7 +80,7 @@ func (f *demoFastPath) trace(ctx context.Context, d *demo, l *lab.Lab) error {
 	if err != nil {
 		return err
 	}
-	running, stop := context.WithTimeout(ctx, 2*demoFastWait)
+	running, stop := context.WithTimeout(ctx, 2*labFastPathWait)
 	defer stop()
 	ended, pinged := make(chan error, 1), make(chan error, 1)
 	go func() { ended <- f.manager.Run(running) }()
@@ -130,62 +98,15 @@ func (f *demoFastPath) trace(ctx context.Context, d *demo, l *lab.Lab) error {
 
 // ping pings without the fast path, puts it in force, and pings again.
 func (f *demoFastPath) ping(ctx context.Context, d *demo, l *lab.Lab) error {
-	send := sending{lab.Ping{From: f.red, To: l.Topology().Target4}, demoFastPings}
+	send := sending{lab.Ping{From: f.tenant, To: l.Topology().Target4}, demoFastPings}
 	if err := d.pingFrom(ctx, l, send, nil); err != nil {
 		return err
 	}
-	f.manager.SetTenants(f.set, map[string]flow.Mode{f.red: flow.On})
+	f.manager.SetTenants(f.set, map[string]flow.Mode{f.tenant: flow.On})
 	if err := f.await(ctx); err != nil {
 		return err
 	}
 	return d.pingFrom(ctx, l, send, nil)
-}
-
-// await waits until the fast path is in force. The error says why it is not.
-func (f *demoFastPath) await(ctx context.Context) error {
-	ctx, stop := context.WithTimeout(ctx, demoFastWait)
-	defer stop()
-	again := time.NewTicker(10 * time.Millisecond)
-	defer again.Stop()
-	for {
-		s, err := f.manager.Status(ctx, accelerator.Query{Operator: true})
-		switch {
-		case err != nil:
-			return err
-		case s.Unsupported != "":
-			return errors.New(s.Unsupported)
-		}
-		why := f.missing(s)
-		if why == "" {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return errors.New(why)
-		case <-again.C:
-		}
-	}
-}
-
-// missing says why the fast path is not in force, or returns "".
-func (f *demoFastPath) missing(s *accelerator.Status) string {
-	if len(s.Devices) == 0 || !s.Attended {
-		return strings.Join(append([]string{"it has not begun"}, s.Problems...), ": ")
-	}
-	if s.Held {
-		return "it is held: " + s.HeldBecause
-	}
-	for _, d := range s.Devices {
-		if mine := d.Tenant == f.red || d.Name == lab.Uplink; mine && (!d.Attached || d.Blocked != "") {
-			return strings.TrimSuffix(d.Name+" is not part of it: "+d.Blocked, ": ")
-		}
-	}
-	for _, t := range s.Tenants {
-		if t.Tenant == f.red && len(t.Blocked) > 0 {
-			return t.Blocked[0]
-		}
-	}
-	return ""
 }
 
 // keep takes a finished trace.
@@ -197,7 +118,7 @@ func (f *demoFastPath) keep(t *trace.Trace) {
 		}
 	}
 	switch {
-	case t.Outcome != trace.Complete || t.Tenant() != f.red:
+	case t.Outcome != trace.Complete || t.Tenant() != f.tenant:
 	case leaves == 2:
 		f.with = append(f.with, t)
 	case leaves == 0 && len(f.without) < demoFastPings:

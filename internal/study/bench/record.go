@@ -14,6 +14,10 @@ type plan struct {
 	batches int
 	// before prepares the lab for a batch, or is nil.
 	before func(ctx context.Context, batch int) error
+	// lead is how many pings come before those of a batch, which are not measured.
+	lead int
+	// without says which traces count, but have no figures; it may be nil.
+	without func(batch int, t *trace.Trace) bool
 	// collector and column say where the figures of a batch go.
 	collector func(batch int) (c *Collector, column int)
 }
@@ -29,7 +33,14 @@ func (s *session) record(ctx context.Context, p plan) (Counts, error) {
 			counts.Stray++
 			return
 		}
+		if int(t.Ping.Seq) <= p.lead {
+			return
+		}
 		c, column := p.collector(batch)
+		if p.without != nil && p.without(batch, t) {
+			c.counts.add(t)
+			return
+		}
 		c.Add(column, t)
 	}
 	var reports []*pinger.Report
@@ -55,7 +66,7 @@ func (s *session) send(ctx context.Context, p plan) ([]*pinger.Report, error) {
 				return all, err
 			}
 		}
-		report, err := s.ping(ctx, s.batchID(batch), false)
+		report, err := s.pingMore(ctx, s.batchID(batch), p.lead, false)
 		if err != nil {
 			return all, err
 		}
@@ -68,11 +79,12 @@ func (s *session) send(ctx context.Context, p plan) ([]*pinger.Report, error) {
 func takeReports(all []*pinger.Report, p plan) {
 	for batch, report := range all {
 		c, column := p.collector(batch)
-		for _, rtt := range report.RTTs() {
+		measured := pinger.Report{Echoes: report.Echoes[min(p.lead, len(report.Echoes)):]}
+		for _, rtt := range measured.RTTs() {
 			c.AddRTT(column, rtt)
 		}
-		c.counts.Sent += len(report.Echoes)
-		c.counts.Received += report.Received()
+		c.counts.Sent += len(measured.Echoes)
+		c.counts.Received += measured.Received()
 	}
 }
 

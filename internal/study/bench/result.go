@@ -23,6 +23,8 @@ type Result struct {
 	Modes    []Mode    `json:"modes,omitempty"`
 	// Rules is what firewall rules cost, if that was asked for.
 	Rules []RuleStudy `json:"rules,omitempty"`
+	// Fast is what a fast path saves, if that was asked for.
+	Fast []FastStudy `json:"fast,omitempty"`
 	// Calibration is what the tracing itself adds, if that was asked for.
 	Calibration []Calibration `json:"calibration,omitempty"`
 }
@@ -128,6 +130,12 @@ func (r *Result) Troubles() []string {
 	}
 	for _, s := range r.Rules {
 		say("rules in "+s.Mode, s.Counts)
+	}
+	for _, f := range r.Fast {
+		say("fast path in "+f.Mode, f.Slow.Counts.plus(f.Fast.Counts))
+		if n := f.Fast.Counts.Complete; f.Fallen*2 > n {
+			out = append(out, fmt.Sprintf("fast path in %s: only %d of %d pings took it", f.Mode, n-f.Fallen, n))
+		}
 	}
 	for _, c := range r.Calibration {
 		say("calibration in "+c.Mode, c.Counts)

@@ -33,6 +33,8 @@ type Config struct {
 	Prefix string
 	// Start records what happens in a lab.
 	Start StartFunc
+	// FastPath makes the fast path that [Config.FastStudy] compares with the kernel's way.
+	FastPath FastPathFunc
 	// OnPing is called for every reply to a ping that is measured, or nil.
 	OnPing func()
 }

@@ -138,10 +138,19 @@ func (s *session) warmUp(ctx context.Context) error {
 
 // ping sends one batch.
 func (s *session) ping(ctx context.Context, id uint16, flood bool) (*pinger.Report, error) {
+	return s.pingMore(ctx, id, 0, flood)
+}
+
+// pingMore sends one batch, and so many pings before it.
+func (s *session) pingMore(ctx context.Context, id uint16, before int, flood bool) (*pinger.Report, error) {
 	report, err := pinger.Run(ctx, pinger.Config{
 		NetNS: s.guest, Target: s.lab.Target(s.cfg.Protocol.IPv6), ID: id,
-		Count: s.cfg.Protocol.Count, Interval: s.cfg.interval(flood), Flood: flood,
-		OnReply: func(pinger.Echo) { s.cfg.step() },
+		Count: before + s.cfg.Protocol.Count, Interval: s.cfg.interval(flood), Flood: flood,
+		OnReply: func(e pinger.Echo) {
+			if int(e.Seq) > before {
+				s.cfg.step()
+			}
+		},
 	})
 	if err == nil {
 		err = context.Cause(ctx)

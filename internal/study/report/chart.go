@@ -29,7 +29,7 @@ const (
 // chart compares the modes: a bar for each direction, made of the means of its parts by
 // who is answerable for them. Means, unlike medians, sum to the mean of the whole.
 func chart(r *bench.Result) scene {
-	c := charter{scene: scene{width: chartWidth}, y: chartMargin}
+	c := newCharter()
 	longest := 0.0
 	for i := range r.Modes {
 		for j := range r.Modes[i].Directions {
@@ -40,14 +40,7 @@ func chart(r *bench.Result) scene {
 			}
 		}
 	}
-	c.scale = (chartWidth - chartLeft - chartRight - chartMargin) / max(longest, 1)
-	c.y += 18
-	c.text(label{x: chartMargin, y: c.y, text: "Where a ping spends its time", size: 17, bold: true, ink: inkText})
-	c.y += 20
-	c.text(label{x: chartMargin, y: c.y, text: "Mean time by kind of span, in microseconds", size: 13, ink: inkFaint})
-	c.y += 14
-	c.legend()
-	top := c.y
+	top := c.begin("Where a ping spends its time", "Mean time by kind of span, in microseconds", longest)
 	for i := range r.Modes {
 		c.mode(&r.Modes[i])
 	}
@@ -62,6 +55,21 @@ type charter struct {
 	y     float64
 	scale float64 // pixels a nanosecond
 	used  []category
+}
+
+func newCharter() charter { return charter{scene: scene{width: chartWidth}, y: chartMargin} }
+
+// begin writes the titles and the legend for bars of at most so many nanoseconds. It returns where the bars
+// begin.
+func (c *charter) begin(title, subtitle string, longest float64) (top float64) {
+	c.scale = (chartWidth - chartLeft - chartRight - chartMargin) / max(longest, 1)
+	c.y += 18
+	c.text(label{x: chartMargin, y: c.y, text: title, size: 17, bold: true, ink: inkText})
+	c.y += 20
+	c.text(label{x: chartMargin, y: c.y, text: subtitle, size: 13, ink: inkFaint})
+	c.y += 14
+	c.legend()
+	return c.y
 }
 
 // sums adds up the means of a direction's parts. A part that not every ping has counts
@@ -117,27 +125,42 @@ func (c *charter) mode(m *bench.Mode) {
 }
 
 func (c *charter) bar(m *bench.Mode, d *bench.Direction) {
-	c.text(label{x: chartLeft - 10, y: c.y + barHeight*0.68, text: d.Name, size: 13, anchor: end, ink: inkFaint})
-	x := chartLeft
 	parts := sums(d)
+	var pieces []piece
 	for _, cat := range allCategories {
-		ns := parts[cat]
-		if ns == 0 {
-			continue
+		if parts[cat] > 0 {
+			pieces = append(pieces, piece{cat, string(cat), parts[cat]})
 		}
-		w := ns * c.scale
-		us := strconv.FormatFloat(ns/1000, 'f', 1, 64)
+	}
+	c.pieces(m.Name+", "+d.Name, d.Name, pieces)
+}
+
+// piece is a part of a bar.
+type piece struct {
+	category
+	name string
+	ns   float64
+}
+
+// pieces draws a bar, with its name before it and its length behind it.
+func (c *charter) pieces(title, name string, parts []piece) {
+	c.text(label{x: chartLeft - 10, y: c.y + barHeight*0.68, text: name, size: 13, anchor: end, ink: inkFaint})
+	x, sum := chartLeft, 0.0
+	for _, p := range parts {
+		w := p.ns * c.scale
+		us := strconv.FormatFloat(p.ns/1000, 'f', 1, 64)
 		c.rects = append(c.rects, rect{
-			x: x, y: c.y, w: w, h: barHeight, ink: ink(cat),
-			title: fmt.Sprintf("%s, %s: %s %s µs", m.Name, d.Name, cat, us),
+			x: x, y: c.y, w: w, h: barHeight, ink: ink(p.category),
+			title: fmt.Sprintf("%s: %s %s µs", title, p.name, us),
 		})
 		if w > digitWidth*float64(len(us))+8 {
 			c.text(label{x: x + w/2, y: c.y + barHeight*0.68, text: us, size: 12, anchor: middle, ink: inkOn})
 		}
 		x += w
+		sum += p.ns
 	}
 	c.text(label{
-		x: x + 8, y: c.y + barHeight*0.68, text: strconv.FormatFloat(total(d)/1000, 'f', 1, 64), size: 13, bold: true, ink: inkText,
+		x: x + 8, y: c.y + barHeight*0.68, text: strconv.FormatFloat(sum/1000, 'f', 1, 64), size: 13, bold: true, ink: inkText,
 	})
 	c.y += barHeight + barGap
 }

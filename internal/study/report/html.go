@@ -29,7 +29,9 @@ type page struct {
 	Troubles []string
 	Overview Table
 	Modes    []pageMode
-	Studies  []Table
+	// FastChart is empty if there is no fast path.
+	FastChart template.HTML
+	Studies   []Table
 }
 
 // pageMode is the part of the page about one mode.
@@ -59,6 +61,11 @@ func HTML(w io.Writer, r *bench.Result) error {
 		var svg bytes.Buffer
 		writeSVG(&svg, chart(r), false)
 		p.Chart = template.HTML(svg.String()) //nolint:gosec // writeSVG escapes all text
+	}
+	if len(r.Fast) > 0 {
+		var svg bytes.Buffer
+		writeSVG(&svg, fastChart(r), false)
+		p.FastChart = template.HTML(svg.String()) //nolint:gosec // writeSVG escapes all text
 	}
 	for i := range r.Modes {
 		m := &r.Modes[i]

@@ -174,7 +174,7 @@ func Tables(r *bench.Result) []Table {
 
 // studies are the tables besides those of the modes.
 func studies(r *bench.Result) []Table {
-	var tables []Table
+	tables := fastTables(r)
 	for _, s := range r.Rules {
 		tables = append(tables, ruleTable(s))
 	}
