@@ -76,6 +76,7 @@ type Manager struct {
 	mu      sync.Mutex // for what follows
 	session *session   // nil while there is none
 	down    bool
+	began   time.Time // when Run saw that somebody is to have a fast path; zero: nobody is, as far as it knows
 	set     *tenant.Set
 	modes   map[string]flow.Mode
 	slots   *slots
@@ -247,10 +248,14 @@ func (m *Manager) Run(ctx context.Context) error {
 func (m *Manager) runOnce(ctx context.Context) error {
 	m.mu.Lock()
 	if len(m.active()) > 0 {
+		if m.began.IsZero() {
+			m.began = time.Now()
+		}
 		m.mu.Unlock()
 		return m.attend(ctx)
 	}
 	defer m.mu.Unlock()
+	m.began = time.Time{}
 	return m.remove()
 }
 

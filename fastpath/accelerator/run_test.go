@@ -59,6 +59,38 @@ func TestStart(t *testing.T) {
 	}
 }
 
+// TestBeginning wants it to be no problem that nothing is fast yet, unless that lasts.
+func TestBeginning(t *testing.T) {
+	w := newWorld(t)
+	w.m.SetTenants(tenants(t), map[string]flow.Mode{"red": flow.On})
+	check := func(when, blocked string, problems int) {
+		t.Helper()
+		s, err := w.m.Status(t.Context(), Query{Tenant: "red"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := s.Tenants[0].Blocked
+		if blocked == "" && len(got) > 0 || blocked != "" && (len(got) != 1 || !strings.Contains(got[0], blocked)) {
+			t.Errorf("%s: blocked: %q", when, got)
+		}
+		all := w.m.Summary().Problems
+		if of := w.m.Stats().Tenants[1]; len(all) != problems || of.Tenant != "red" || of.Problems != problems {
+			t.Errorf("%s: problems: %q, %+v", when, all, of)
+		}
+	}
+	check("before it runs", "has just begun", 0)
+	w.run()
+	report := <-w.report
+	check("before it knows the host", "has just begun", 0)
+	w.m.mu.Lock()
+	w.m.began = time.Now().Add(-beginsWithin)
+	w.m.mu.Unlock()
+	check("for too long", "does not follow the host's changes", 1)
+	report(changes.Change{Kind: changes.Everything})
+	w.await("hold false")
+	check("when it has begun", "", 0)
+}
+
 // TestChange wants everything to be held as long as it is not known what a change means.
 func TestChange(t *testing.T) {
 	w := newWorld(t)

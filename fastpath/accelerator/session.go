@@ -21,6 +21,9 @@ const (
 	agreed = 2
 	// beatEvery is how often the programs are told that somebody is there.
 	beatEvery = 250 * time.Millisecond
+	// beginsWithin is how long it may take from the beginning until packets can be fast, without
+	// anything being wrong.
+	beginsWithin = 10 * time.Second
 	// believedFor is how long the programs believe that somebody is there.
 	believedFor = 3 * time.Second
 	// aliveFor is for how long a part of the manager is believed to be alive after a sign of life.

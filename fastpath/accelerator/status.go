@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/dwelltrace/dwell/fastpath/bypass"
 	"github.com/dwelltrace/dwell/fastpath/flow"
@@ -101,6 +102,12 @@ func (m *Manager) attended() bool {
 	return m.session != nil && ago >= 0 && ago < believedFor
 }
 
+// beginning reports whether nothing is fast only because Run has not had time yet to make it so. It
+// must be called with the lock.
+func (m *Manager) beginning() bool {
+	return !m.attended() && (m.began.IsZero() || time.Since(m.began) < beginsWithin)
+}
+
 // mode returns a tenant's mode. It must be called with the lock.
 func (m *Manager) mode(id string) flow.Mode {
 	if m.down {
@@ -144,7 +151,10 @@ func (m *Manager) blocked(id string) []string {
 	if slices.Contains(m.without, id) {
 		return []string{fmt.Sprintf("There are more than %d tenants with a fast path: turn it off for another.", bypass.MaxTenants-1)}
 	}
-	if !m.attended() {
+	switch {
+	case m.beginning():
+		all = append(all, "Nothing is fast yet, because the agent has just begun to look at the host.")
+	case !m.attended():
 		all = append(all, "Nothing is fast, because the agent does not follow the host's changes now.")
 	}
 	if why := m.view.why(id); why != "" {
@@ -154,6 +164,15 @@ func (m *Manager) blocked(id string) []string {
 		all = append(all, "The tenant has no port on this host.")
 	}
 	return all
+}
+
+// wrong says what is not as it should be with a tenant's fast path. That the agent has just begun is
+// as it should be. It must be called with the lock.
+func (m *Manager) wrong(id string, r reading) []string {
+	if m.beginning() {
+		return m.tenantProblems(id, r)
+	}
+	return append(m.blocked(id), m.tenantProblems(id, r)...)
 }
 
 func (m *Manager) hasPort(id string) bool {
@@ -243,7 +262,7 @@ func (m *Manager) Stats() Stats {
 			t.From, t.To = r.counts[countKey{slot, flow.FromTenant}], r.counts[countKey{slot, flow.ToTenant}]
 			_, t.PutOff = m.queue.of(slot)
 		}
-		t.Problems = len(m.blocked(id)) + len(m.tenantProblems(id, r))
+		t.Problems = len(m.wrong(id, r))
 		s.Tenants = append(s.Tenants, t)
 	}
 	return s
@@ -268,7 +287,7 @@ func (m *Manager) Summary() Summary {
 			continue
 		}
 		s.Flows += r.usage[m.slots.of[id]]
-		for _, p := range append(m.blocked(id), m.tenantProblems(id, r)...) {
+		for _, p := range m.wrong(id, r) {
 			s.Problems = append(s.Problems, id+": "+p)
 		}
 	}
