@@ -230,6 +230,7 @@ type plainFlow struct {
 	Conn      uint64
 	Used      uint64
 	Asked     uint64
+	Queued    uint64
 	Fast      uint64
 	Bytes     uint64
 	Slow      uint64
@@ -526,7 +527,9 @@ type plainRun struct {
 	Foretold bool
 	Partial  bool
 	Keyed    bool
+	Handed   bool
 	Recorded bool
+	_        [3]byte
 	Key      struct {
 		_  structs.HostLayout
 		V4 plainKey4
@@ -557,6 +560,7 @@ type plainRun struct {
 		Flags  uint32
 		Vni    uint32
 	}
+	_    [4]byte
 	Conn struct {
 		_       structs.HostLayout
 		Timeout uint32

@@ -197,6 +197,7 @@ type tracedFlow struct {
 	Conn      uint64
 	Used      uint64
 	Asked     uint64
+	Queued    uint64
 	Fast      uint64
 	Bytes     uint64
 	Slow      uint64
@@ -493,7 +494,9 @@ type tracedRun struct {
 	Foretold bool
 	Partial  bool
 	Keyed    bool
+	Handed   bool
 	Recorded bool
+	_        [3]byte
 	Key      struct {
 		_  structs.HostLayout
 		V4 tracedKey4
@@ -524,6 +527,7 @@ type tracedRun struct {
 		Flags  uint32
 		Vni    uint32
 	}
+	_    [4]byte
 	Conn struct {
 		_       structs.HostLayout
 		Timeout uint32

@@ -67,8 +67,8 @@ static __always_inline void fill_rewritten(struct rewritten *to, const struct ru
 	to->ttl = v6 ? run->front.v6.ip.hops : run->front.v4.ip.ttl;
 	to->id = bpf_ntohs(w->sport);
 	to->lease = (flow->lease - run->now) * 1000 / hz;
-	to->netns = flow->peer ? flow->peer_netns : 0;
-	to->ifindex = flow->peer;
+	to->netns = run->handed ? flow->peer_netns : 0;
+	to->ifindex = run->handed ? flow->peer : 0;
 }
 
 /* The packet is about to be changed. */

@@ -28,12 +28,12 @@ struct {
 
 static __always_inline bool is_multicast(const __u8 *mac) { return mac[0] & 1; }
 
-/* Where the kernel sends a routed packet: include/net/route.h:rt_nexthop, ip6_route.h:rt6_nexthop */
+/* Where the kernel sends a routed packet, if it is by this device that it routes it, and not by its bridge: include/net/route.h:rt_nexthop, ip6_route.h:rt6_nexthop */
 static __always_inline bool read_next_hop(struct __sk_buff *ctx, struct rewrite *w, const __be32 *dst_address, bool v6)
 {
 	unsigned long dst = SKB(ctx)->_skb_refdst & DST_PTRMASK;
 
-	if (!dst)
+	if (!dst || CAST(struct dst_entry, (void *)dst)->dev->ifindex != (int)ctx->ifindex)
 		return false;
 	if (v6) {
 		struct rt6_info *rt = CAST(struct rt6_info, (void *)dst);
@@ -130,11 +130,13 @@ static __always_inline enum reason derive(struct __sk_buff *ctx, const struct no
 	if (!ttl)
 		return same_macs(w->macs_in, w->macs_out) ? FAST : REASON_DIFFERS;
 	/* A packet that was routed in another namespace has no route here. */
-	if (dev->role == DEVICE_PORT)
-		return SKB(ctx)->_skb_refdst & DST_PTRMASK ? FAST : REASON_NEXT_HOP;
-	if (!read_next_hop(ctx, w, w->dst, v6))
+	if (!(SKB(ctx)->_skb_refdst & DST_PTRMASK))
 		return REASON_NEXT_HOP;
-	__builtin_memset(w->macs_out, 0, sizeof(w->macs_out));
+	/* The neighbours of a device that is a bridge's port are the bridge's: the kernel cannot be asked for them by
+	 * the port's name. Their changes are announced.
+	 */
+	if (dev->role == DEVICE_NIC && read_next_hop(ctx, w, w->dst, v6))
+		__builtin_memset(w->macs_out, 0, sizeof(w->macs_out));
 	return FAST;
 }
 

@@ -79,7 +79,18 @@ static __always_inline bool change(struct __sk_buff *ctx, struct run *run, const
 	return true;
 }
 
-static __always_inline int send(struct __sk_buff *ctx, const struct flow *flow)
+/* Whether the packet may be given to the port's peer at once: not if it would overtake those of the flow that wait
+ * for that device's turn (net/core/dev.c:netif_rx). They do not wait for longer than a jiffy.
+ */
+static __always_inline bool overtakes_none(struct flow *flow, __u64 now)
+{
+	if (now - *(volatile __u64 *)&flow->queued > 1)
+		return true;
+	flow->queued = now;
+	return false;
+}
+
+static __always_inline int send(struct __sk_buff *ctx, struct run *run, struct flow *flow)
 {
 	const struct rewrite *w = &flow->rewrite;
 
@@ -92,8 +103,13 @@ static __always_inline int send(struct __sk_buff *ctx, const struct flow *flow)
 		__builtin_memcpy(next.nh, w->next_hop, sizeof(next.nh));
 		return bpf_redirect_neigh(w->out, &next, sizeof(next), 0);
 	}
-	if (flow->peer)
+	if (flow->peer && overtakes_none(flow, run->now)) {
+		run->handed = true;
+		/* As between namespaces: include/linux/netdevice.h:____dev_forward_skb */
+		ctx->mark = 0;
+		ctx->priority = 0;
 		return bpf_redirect_peer(w->out, 0);
+	}
 	return bpf_redirect(w->out, 0);
 }
 
@@ -112,7 +128,7 @@ static __always_inline int send_fast(struct __sk_buff *ctx, struct run *run, str
 		counts->fast++;
 		counts->bytes += run->shape.length;
 	}
-	action = send(ctx, flow);
+	action = send(ctx, run, flow);
 	record_redirect(run, flow, v6);
 	return action;
 }
@@ -185,6 +201,7 @@ static __always_inline int send_slow(struct __sk_buff *ctx, struct run *run, str
 		counts->slow[run->reason]++;
 	if (flow) {
 		flow->used = run->now;
+		flow->queued = run->now;
 		flow->last = run->reason;
 		__sync_fetch_and_add(&flow->slow, 1);
 	}

@@ -171,7 +171,7 @@ struct rt6_info {
 };
 
 struct dst_entry {
-	void *ops;
+	struct net_device *dev;
 };
 
 #pragma clang attribute pop

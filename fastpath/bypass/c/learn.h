@@ -176,6 +176,7 @@ static __always_inline enum reason learn(struct __sk_buff *ctx, const struct not
 	b->flow.lease = now + lease;
 	b->flow.route = n->route;
 	b->flow.used = now;
+	b->flow.queued = now;
 	b->flow.agreed = 1;
 	b->flow.slow = 1;
 	b->flow.longest = n->shape.segment;

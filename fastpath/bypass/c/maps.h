@@ -131,6 +131,7 @@ struct flow {
 	__u64 conn;
 	__u64 used;	/* jiffies at its last packet, fast or slow */
 	__u64 asked;	/* jiffies when user space was last asked to approve */
+	__u64 queued;	/* jiffies at its last packet that was not given to the port's peer at once */
 	__u64 fast;	/* packets */
 	__u64 bytes;	/* of them */
 	__u64 slow;	/* packets since the entry was made */

@@ -16,6 +16,7 @@ struct run {
 	bool foretold;
 	bool partial;
 	bool keyed;    /* key is this packet's */
+	bool handed;   /* it is given to the port's peer at once */
 	bool recorded; /* there is a record to be completed */
 	/* What follows is not 0 at the beginning. */
 	union key key;
