@@ -122,6 +122,9 @@ func (cfg *config) verify(ctx context.Context, spec twin.Spec, all *totals, stdo
 	}
 	fmt.Fprintf(stdout, "%s: %d packets, %d frames, 0 differ, %d overtook, in %.0f s\n  %s\n",
 		spec.Name, t.sent, t.came, t.overtook, time.Since(began).Seconds(), counts.String())
+	if counts.Differ > 0 {
+		return fmt.Errorf("%d packets were foretold wrong", counts.Differ)
+	}
 	if counts.Share()*100 < float64(cfg.share) {
 		return fmt.Errorf("only %.0f %% of the packets were fast", counts.Share()*100)
 	}
