@@ -169,7 +169,7 @@ chaos-fastpath: ## Change a hypervisor at random under traffic on the fast path:
 	$(GO) run ./internal/check/fastpath/chaos $(ARGS)
 
 .PHONY: verify-guards
-verify-guards: ## Take each of the firewall's guards away and see that a test notices (root)
+verify-guards: ## Take each guard of firewall and fast path away and see that a test notices (root)
 	$(need_root)
 	.ci/install test
 	.ci/install generate

@@ -12,6 +12,7 @@ import (
 
 	"github.com/dwelltrace/dwell/fastpath/bypass"
 	"github.com/dwelltrace/dwell/fastpath/flow"
+	"github.com/dwelltrace/dwell/internal/check/fastpath/frame"
 )
 
 // more sends frames without forgetting anything before, and returns how many of the tenants' packets were fast.
@@ -166,5 +167,34 @@ func TestStops(t *testing.T) {
 				t.Errorf("%d of 2 packets were fast", fast)
 			}
 		})
+	}
+}
+
+// A segment that closes a connection ends both directions, until it is learnt anew.
+func TestClosingEnds(t *testing.T) {
+	l := newLone(t, "routed-tracked")
+	r := newSource(1, 4)
+	if err := l.d.Begin(); err != nil {
+		t.Fatal(err)
+	}
+	f := l.learn(r, frame.TCP, 0)
+	l.more(l.one(r, f, 0, func(p *packet) { p.Payload[13] = frame.FIN | frame.ACK; sumUp(p) }))
+	if fast := l.more(append(l.one(r, f, 0, nil), l.one(r, f, 1, nil)...)); fast != 0 {
+		t.Errorf("%d packets of a connection that closes were fast", fast)
+	}
+}
+
+// Before the kernel has treated so many packets alike none is fast, even if it was approved.
+func TestUnconfirmed(t *testing.T) {
+	l := newLone(t, "routed-tracked")
+	if err := errors.Join(l.d.Begin(), l.d.programs.SetAgreed(1)); err != nil {
+		t.Fatal(err)
+	}
+	f := l.learn(newSource(1, 5), frame.UDP, 0)
+	if err := l.d.programs.SetAgreed(10_000); err != nil {
+		t.Fatal(err)
+	}
+	if fast := l.more(append(l.one(newSource(2, 5), f, 0, nil), l.one(newSource(2, 5), f, 1, nil)...)); fast != 0 {
+		t.Errorf("%d packets were fast, and only some have been seen", fast)
 	}
 }

@@ -10,10 +10,14 @@ import (
 	"strings"
 )
 
-// Where the guards are listed: those of the BPF programs, and all others.
+// Where the guards are listed: those of the firewall's BPF programs, those of the fast path's, which the
+// twins test, and all others.
 const (
 	programs     = "fastpath/datapath"
 	programsList = programs + "/mutations.txt"
+	bypass       = "fastpath/bypass"
+	bypassList   = bypass + "/mutations.txt"
+	bypassTests  = "./internal/check/fastpath/twin"
 	othersList   = "internal/check/firewall/mutate/mutations.txt"
 )
 
@@ -23,18 +27,24 @@ type mutation struct {
 	file, script string
 	// test, an expression as of go test, must then fail in the package.
 	pkg, test string
-	// generate: the BPF objects must be generated anew.
-	generate bool
+	// generate is where BPF objects must be generated anew, or "".
+	generate string
 }
 
 // String returns what is on the list.
 func (m *mutation) String() string { return m.file + ": " + m.script }
 
-// mutations reads both lists of the tree.
+// mutations reads all lists of the tree.
 func mutations(tree string) ([]mutation, error) {
 	var list []mutation
 	err := readList(filepath.Join(tree, programsList), 3, func(f []string) {
-		list = append(list, mutation{file: path.Join(programs, "c", f[0]), script: f[1], pkg: "./" + programs, test: f[2], generate: true})
+		list = append(list, mutation{file: path.Join(programs, "c", f[0]), script: f[1], pkg: "./" + programs, test: f[2], generate: programs})
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = readList(filepath.Join(tree, bypassList), 3, func(f []string) {
+		list = append(list, mutation{file: path.Join(bypass, "c", f[0]), script: f[1], pkg: bypassTests, test: f[2], generate: bypass})
 	})
 	if err != nil {
 		return nil, err

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command mutate takes the firewall's guards away, one at a time, and checks that a test
+// Command mutate takes guards of the firewall and of the fast path away, one at a time, and checks that a test
 // notices.
 //
 // It works on a copy of the tree. A guard whose absence no test notices is named at the end, and
@@ -127,8 +127,8 @@ func (m *mutation) try(ctx context.Context, dir string) (found string, err error
 	if err := m.apply(ctx, dir); err != nil {
 		return "", err
 	}
-	if m.generate {
-		if err := command(ctx, dir, "go", "generate", "./fastpath/datapath"); err != nil {
+	if m.generate != "" {
+		if err := command(ctx, dir, "go", "generate", "./"+m.generate); err != nil {
 			return "", err
 		}
 	}
