@@ -117,8 +117,12 @@ func TestNeverFast(t *testing.T) {
 		proto  uint8
 		family int
 	}{
-		{"TCP", frame.TCP, 0}, {"UDP", frame.UDP, 0}, {"ICMP", frame.ICMP, 0},
-		{"TCP6", frame.TCP, 1}, {"UDP6", frame.UDP, 1}, {"ICMPv6", frame.ICMPv6, 1},
+		{"TCP", frame.TCP, 0},
+		{"UDP", frame.UDP, 0},
+		{"ICMP", frame.ICMP, 0},
+		{"TCP6", frame.TCP, 1},
+		{"UDP6", frame.UDP, 1},
+		{"ICMPv6", frame.ICMPv6, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l, r := newLone(t, "routed-tracked"), newSource(uint64(c.proto), 3)
