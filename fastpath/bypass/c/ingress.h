@@ -79,12 +79,24 @@ static __always_inline bool change(struct __sk_buff *ctx, struct run *run, const
 	return true;
 }
 
+static __always_inline bool nothing_waits(void)
+{
+	__u64 cpu = bpf_get_smp_processor_id(), offset = 0;
+	const struct softnet_data *here;
+
+	if (!&softnet_data || !&__per_cpu_offset ||
+	    bpf_probe_read_kernel(&offset, sizeof(offset), (const char *)&__per_cpu_offset + cpu * sizeof(offset)))
+		return false;
+	here = CAST(struct softnet_data, (const char *)&softnet_data + offset);
+	return !here->input_pkt_queue.qlen && !here->process_queue.qlen;
+}
+
 /* Whether the packet may be given to the port's peer at once: not if it would overtake those of the flow that wait
- * for that device's turn (net/core/dev.c:netif_rx). They do not wait for longer than a jiffy.
+ * for that device's turn (net/core/dev.c:netif_rx). They wait for this CPU, and not for longer than a jiffy.
  */
 static __always_inline bool overtakes_none(struct flow *flow, __u64 now)
 {
-	if (now - *(volatile __u64 *)&flow->queued > 1)
+	if (now - *(volatile __u64 *)&flow->queued > 1 || nothing_waits())
 		return true;
 	flow->queued = now;
 	return false;

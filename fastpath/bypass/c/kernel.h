@@ -125,6 +125,15 @@ struct sk_buff___more {
 	unsigned char *head;
 };
 
+struct sk_buff_head {
+	__u32 qlen;
+};
+
+struct softnet_data {
+	struct sk_buff_head process_queue;
+	struct sk_buff_head input_pkt_queue;
+};
+
 struct skb_shared_info {
 	unsigned int gso_type;
 };
@@ -182,6 +191,12 @@ enum {
 	RTF_CACHE = 0x01000000,
 };
 #define DST_PTRMASK (~1UL)
+
+/* Addresses from the kernel's list of symbols, NULL if it does not tell. softnet_data, which has what waits for each
+ * CPU (net/core/dev.c), is as far from a CPU's own as __per_cpu_offset says.
+ */
+extern void softnet_data __ksym __weak;
+extern void __per_cpu_offset __ksym __weak;
 
 #define SKB(ctx) CAST(struct sk_buff___more, ctx)
 
