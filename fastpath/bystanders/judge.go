@@ -5,7 +5,6 @@ package bystanders
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/dwelltrace/dwell/fastpath/scope"
@@ -66,18 +65,6 @@ func (s *snapshot) judge(host *scope.Host, names []string) *Facts {
 	f.Tunnels = s.tunnels()
 	slices.SortFunc(f.Devices, func(a, b Device) int { return cmp.Compare(a.Index, b.Index) })
 	return f
-}
-
-// tunnels returns the VXLAN devices that have one UDP port.
-func (s *snapshot) tunnels() []Tunnel {
-	var list []Tunnel
-	for _, i := range slices.Sorted(maps.Keys(s.devices)) {
-		d := s.devices[i]
-		if d.udp != 0 && (len(list) == 0 || list[0].Port == d.udp) {
-			list = append(list, Tunnel{Index: i, Name: d.name, Port: d.udp})
-		}
-	}
-	return list
 }
 
 // bystander says what at a device between port and NIC would be passed over, or returns "".

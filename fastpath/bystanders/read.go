@@ -54,6 +54,9 @@ func read(ctx context.Context, o Options) (*snapshot, error) {
 	for _, l := range links {
 		s.devices[l.Attrs().Index] = deviceOf(l)
 	}
+	if err := s.readInherits(); err != nil {
+		return nil, fmt.Errorf("reading tunnels: %w", err)
+	}
 	if err := s.readQueues(h); err != nil {
 		return nil, err
 	}

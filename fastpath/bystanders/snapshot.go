@@ -36,6 +36,8 @@ type device struct {
 	underlay int
 	// udp is the UDP port of a VXLAN tunnel, or 0.
 	udp uint16
+	// inherits is set if a VXLAN tunnel's outer headers are made of each packet inside.
+	inherits bool
 	// ageing is after how many hundredths of a second a bridge forgets a MAC.
 	ageing int
 	// queues are the kinds of its queueing disciplines for what leaves.
