@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 
 	"github.com/dwelltrace/dwell/internal/netns"
@@ -25,9 +27,44 @@ type programs struct {
 
 // readPrograms lists them once.
 func readPrograms(ns *netns.NS) programs {
+	if none() {
+		return programs{} // without the kernel's types, which take tens of milliseconds to read
+	}
 	var l lister
 	defer l.close()
 	return l.list(ns)
+}
+
+// none reports whether it is certain that no namespace has a link to a hook of netfilter but for those of
+// dwell's tracer. It is not without CAP_SYS_ADMIN.
+func none() bool {
+	it := new(link.Iterator)
+	defer it.Close()
+	for it.Next() {
+		info, err := it.Link.Info()
+		if err != nil {
+			return false
+		}
+		at := info.Netfilter()
+		if at != nil && !tracers(nameOf(info.Program), at.Priority) {
+			return false
+		}
+	}
+	return it.Err() == nil
+}
+
+// nameOf returns a program's name, or "" if it cannot be asked.
+func nameOf(id ebpf.ProgramID) string {
+	p, err := ebpf.NewProgramFromID(id)
+	if err != nil {
+		return ""
+	}
+	defer p.Close()
+	info, err := p.Info()
+	if err != nil {
+		return ""
+	}
+	return info.Name
 }
 
 // lister lists programs again and again.
