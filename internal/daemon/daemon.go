@@ -44,9 +44,9 @@ type daemon struct {
 	router *tenants.Router
 	// tenancy is who the tenants are.
 	tenancy tenancy
-	// firewall keeps tenants' rules, and is nil if they may not have any. ruleTrace tells traces
-	// of it.
-	firewall  *firewall.Manager
+	// firewall keeps tenants' rules, and is nil if they may not have any, or not yet: metrics do not
+	// wait for it. ruleTrace tells traces of it.
+	firewall  atomic.Pointer[firewall.Manager]
 	ruleTrace *ruletrace.Firewall
 	// fastPath is that of the tenants, from the start on, which metrics do not wait for.
 	// newFastPath makes it, and is another one in tests.
@@ -162,7 +162,7 @@ func (d *daemon) start(ctx context.Context, loaded *config.Loaded) error {
 	if err := d.openFastPath(loaded); err != nil {
 		return err
 	}
-	if err := d.api.start(loaded, who.list(), asked(d.firewall), d.askedFastPath()); err != nil {
+	if err := d.api.start(loaded, who.list(), asked(d.rules()), d.askedFastPath()); err != nil {
 		return err
 	}
 	d.carryOutTenants(who)
@@ -219,8 +219,8 @@ func (d *daemon) trace(ctx context.Context) error {
 	d.logTroubles()
 	d.service.ready(d.status())
 	background.Go(func() { d.service.beat(over, d.beat) })
-	if d.firewall != nil {
-		background.Go(func() { d.logIfAny(d.firewall.Run(over)) })
+	if m := d.rules(); m != nil {
+		background.Go(func() { d.logIfAny(m.Run(over)) })
 	}
 	background.Go(func() { d.runFastPath(over) })
 	if d.sinks.endpoint.open() {

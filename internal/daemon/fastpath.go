@@ -44,8 +44,8 @@ func (d *daemon) openFastPath(l *config.Loaded) error {
 	o := accelerator.Options{
 		Pin: c.Pin, FirewallPin: l.Config.Firewall.Pin, NICs: deviceNames(c.NICs), Lease: time.Duration(c.Lease), Capacity: c.FlowsPerTenant, Log: d.log,
 	}
-	if d.firewall != nil { // otherwise it would not be nil to whoever asks
-		o.Firewall = d.firewall
+	if rules := d.rules(); rules != nil { // otherwise it would not be nil to whoever asks
+		o.Firewall = rules
 	}
 	m, err := d.newFastPath(o)
 	if err != nil {

@@ -44,17 +44,22 @@ func setFirewallTenants(m *firewall.Manager, s *tenantdir.State) {
 	}
 }
 
+// rules returns what keeps tenants' rules, nil if they may not have any, or not yet.
+func (d *daemon) rules() *firewall.Manager { return d.firewall.Load() }
+
 // openFirewall puts the rules of the tenants in force that are kept. What is wrong with one
 // tenant's is not to keep the others from anything.
-func (d *daemon) openFirewall(ctx context.Context, l *config.Loaded, who *tenantdir.State) (err error) {
-	if d.firewall, err = newFirewall(l, d.log, d.firewallChanged); err != nil || d.firewall == nil {
+func (d *daemon) openFirewall(ctx context.Context, l *config.Loaded, who *tenantdir.State) error {
+	m, err := newFirewall(l, d.log, d.firewallChanged)
+	if err != nil || m == nil {
 		return err
 	}
+	d.firewall.Store(m)
 	if who.Withheld {
 		d.log.Error("firewall rules stay as they are, because it is not known who the tenants are")
 	} else {
-		setFirewallTenants(d.firewall, who)
-		if err := d.firewall.Adopt(ctx); err != nil {
+		setFirewallTenants(m, who)
+		if err := m.Adopt(ctx); err != nil {
 			d.logLines("firewall rules not in force as they should be", err)
 		}
 	}
@@ -71,7 +76,7 @@ func (d *daemon) traceRules() error {
 		return err
 	}
 	defer ns.Close()
-	d.ruleTrace, err = ruletrace.New(d.firewall, ns)
+	d.ruleTrace, err = ruletrace.New(d.rules(), ns)
 	return err
 }
 
@@ -100,13 +105,14 @@ func (d *daemon) tracedBy(opts *agent.Options) {
 
 // closeFirewall leaves all rules in force.
 func (d *daemon) closeFirewall() {
-	if d.firewall == nil {
+	m := d.rules()
+	if m == nil {
 		return
 	}
 	if d.ruleTrace != nil {
 		d.ruleTrace.Close()
 	}
-	if err := d.firewall.Close(); err != nil {
+	if err := m.Close(); err != nil {
 		d.logLines("the firewall was not closed in order; its rules stay in force", err)
 	}
 }
@@ -120,7 +126,11 @@ func (d *daemon) logIfAny(err error) {
 
 // firewallStatus is a part of the line for the service manager.
 func (d *daemon) firewallStatus() string {
-	s := d.firewall.Summary()
+	m := d.rules()
+	if m == nil {
+		return ""
+	}
+	s := m.Summary()
 	text := fmt.Sprintf("; firewall rules of %d tenants", s.Tenants)
 	if n := len(s.Problems); n > 0 {
 		text += fmt.Sprintf(", %d problems", n)
@@ -130,8 +140,8 @@ func (d *daemon) firewallStatus() string {
 
 // logFirewall logs what is wrong with firewalls, once for as long as it is.
 func (d *daemon) logFirewall() {
-	if d.firewall != nil {
-		d.rulesTroubles = d.logProblems("firewall", d.rulesTroubles, d.firewall.Summary().Problems)
+	if m := d.rules(); m != nil {
+		d.rulesTroubles = d.logProblems("firewall", d.rulesTroubles, m.Summary().Problems)
 	}
 }
 

@@ -15,12 +15,13 @@ const firewallStatsWithin = 5 * time.Second
 
 // firewallStats returns what the firewalls of tenants have counted.
 func (d *daemon) firewallStats() []metrics.TenantFirewall {
-	if d.firewall == nil {
+	m := d.rules()
+	if m == nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), firewallStatsWithin)
 	defer cancel()
-	return firewallMetrics(d.firewall.Stats(ctx))
+	return firewallMetrics(m.Stats(ctx))
 }
 
 func firewallMetrics(all []firewall.TenantStats) []metrics.TenantFirewall {

@@ -3,10 +3,13 @@
 package daemon
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/dwelltrace/dwell/internal/tenantdir"
 )
 
 // firewallOptions returns what opens the firewall of a configuration with such a section.
@@ -48,4 +51,35 @@ func TestFirewallIsOpenOnce(t *testing.T) {
 	if err := m.Close(); err != nil {
 		t.Error(err)
 	}
+}
+
+// Metrics may be read, and the status, while the firewall is being opened: the HTTP server is there
+// before. The race detector tells.
+func TestFirewallIsAskedWhileItIsOpened(t *testing.T) {
+	dir := t.TempDir()
+	l := parse(t, fmt.Sprintf("firewall: {enabled: true, state_dir: %[1]s/state, pin: %[1]s/bpf}\n", dir))
+	d, err := newDaemon(Options{Stderr: &logBuffer{}}, l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened, asked := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(asked)
+		for {
+			d.firewallStats()
+			d.firewallStatus()
+			select {
+			case <-opened:
+				return
+			default:
+			}
+		}
+	}()
+	err = d.openFirewall(t.Context(), l, &tenantdir.State{Withheld: true})
+	close(opened)
+	<-asked
+	if err != nil || d.firewallStatus() == "" {
+		t.Errorf("%q, %v", d.firewallStatus(), err)
+	}
+	d.closeFirewall()
 }

@@ -74,10 +74,7 @@ func (d *daemon) status() string {
 	if n := d.api.stats().Streams; n > 0 {
 		text += fmt.Sprintf("; %d streams of the API", n)
 	}
-	if d.firewall != nil {
-		text += d.firewallStatus()
-	}
-	return text + d.fastPathStatus()
+	return text + d.firewallStatus() + d.fastPathStatus()
 }
 
 // beat reports the daemon's status, and returns why it should be restarted, if it should.

@@ -100,7 +100,7 @@ func (d *daemon) carryOutTenants(p *tenantsPlan) {
 			(*a).SetTenants(p.state.Set)
 		}
 		p.api()
-		setFirewallTenants(d.firewall, p.state)
+		setFirewallTenants(d.rules(), p.state)
 		d.setFastPathTenants(p.state)
 	}
 	d.logTenants(before)
