@@ -21,6 +21,12 @@ type FastPath struct {
 	Changes map[string]uint64
 	// Unasked are questions about flows that found no room. They are asked again.
 	Unasked uint64
+	// Swept are flows that were removed, each direction by itself. Unwatched is how often it was not
+	// possible to notice changes any more.
+	Swept, Unwatched uint64
+	// Nobody are packets from network cards that belong to no flow that is known, by reason: those
+	// that took the kernel's own way, and those of them that taught nothing.
+	Nobody, NobodyUnlearnt map[string]uint64
 	// Blocked and Unattached are devices with something of others' that would be passed over, and
 	// devices without the programs, now.
 	Blocked, Unattached int
@@ -101,6 +107,14 @@ func fastPathMetrics() []agentMetric {
 		},
 		ofFastPath("dwell.fastpath.unasked", Counter, "{flow}", "Questions of the programs about flows that found no room in the queue to the agent. They are asked again.",
 			func(f *FastPath) float64 { return float64(f.Unasked) }),
+		ofFastPath("dwell.fastpath.swept", Counter, "{flow}", "Flows that were removed because they had ended or had no packet for a minute, each direction by itself.",
+			func(f *FastPath) float64 { return float64(f.Swept) }),
+		ofFastPath("dwell.fastpath.unwatched", Counter, "{failure}", "How often the agent became unable to notice changes, so that nothing was sent fast until it was able to again.",
+			func(f *FastPath) float64 { return float64(f.Unwatched) }),
+		ofNobody("dwell.fastpath.nobody", "Packets that arrived at a network card and belong to no flow that is known, and why they took the kernel's own way: the first packets of tenants' flows, and what does not belong to a tenant.",
+			func(f *FastPath) map[string]uint64 { return f.Nobody }),
+		ofNobody("dwell.fastpath.nobody.unlearnt", "Those of them from which nothing could be learnt, and why.",
+			func(f *FastPath) map[string]uint64 { return f.NobodyUnlearnt }),
 		ofFastPath("dwell.fastpath.devices.blocked", Gauge, "{device}", "Devices that currently have programs, filters or queues of others that would be passed over, so that nothing is sent fast through them. dwell fastpath status says what.",
 			func(f *FastPath) float64 { return float64(f.Blocked) }),
 		ofFastPath("dwell.fastpath.devices.unattached", Gauge, "{device}", "Devices that currently lack the programs.",
@@ -167,6 +181,18 @@ func ofFastPath(name string, i Instrument, unit, meaning string, value func(*Fas
 		read: func(s AgentStats, emit func(float64, ...string)) {
 			if s.FastPath != nil {
 				emit(value(s.FastPath))
+			}
+		},
+	}
+}
+
+// ofNobody makes a counter, by reason, of packets that cannot be said to be any tenant's.
+func ofNobody(name, meaning string, counts func(*FastPath) map[string]uint64) agentMetric {
+	return agentMetric{
+		Definition: Definition{Name: name, Instrument: Counter, Unit: "{packet}", Attributes: []string{AttrFastPathReason}, Meaning: meaning, Agent: true},
+		read: func(s AgentStats, emit func(float64, ...string)) {
+			if s.FastPath != nil {
+				emitSorted(counts(s.FastPath), func(n uint64, reason string) { emit(float64(n), reason) })
 			}
 		},
 	}

@@ -16,6 +16,7 @@ func someFastPath() *FastPath {
 	return &FastPath{
 		Supported: true, Attended: true, Held: true, HeldTime: 1500 * time.Millisecond, Changes: map[string]uint64{"rules": 2, "all": 3},
 		Unasked: 4, Blocked: 5, Unattached: 6, Problems: 7,
+		Swept: 22, Unwatched: 23, Nobody: map[string]uint64{"unknown": 24}, NobodyUnlearnt: map[string]uint64{"differs": 25},
 		Tenants: []TenantFastPath{{Tenant: "blue"}, {
 			Tenant: "red", On: true, Flows: 8, Capacity: 16384, Approved: 9, PutOff: 10, Refused: map[string]uint64{"forbidden": 11},
 			From: FastPathCounts{Fast: 12, Bytes: 1008, Slow: map[string]uint64{"lease": 13, "vlan": 0}, Unlearnt: map[string]uint64{"state": 14}, Same: 15, Learnt: 16},
@@ -51,6 +52,10 @@ func TestFastPathMetrics(t *testing.T) {
 		"dwell_fastpath_held_duration_seconds_total": {"": 1.5},
 		"dwell_fastpath_changes_total":               {"reason=rules": 2, "reason=all": 3},
 		"dwell_fastpath_unasked_total":               {"": 4},
+		"dwell_fastpath_swept_total":                 {"": 22},
+		"dwell_fastpath_unwatched_total":             {"": 23},
+		"dwell_fastpath_nobody_total":                {"dwell_fastpath_reason=unknown": 24},
+		"dwell_fastpath_nobody_unlearnt_total":       {"dwell_fastpath_reason=differs": 25},
 		"dwell_fastpath_devices_blocked":             {"": 5},
 		"dwell_fastpath_devices_unattached":          {"": 6},
 		"dwell_fastpath_problems":                    {"": 7},

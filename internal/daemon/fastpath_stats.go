@@ -21,6 +21,7 @@ func fastPathMetrics(s accelerator.Stats) *metrics.FastPath {
 	out := &metrics.FastPath{
 		Supported: s.Supported, Attended: s.Attended, Held: s.Held, HeldTime: s.HeldTime, Changes: s.Changes,
 		Unasked: s.Unasked, Blocked: s.Blocked, Unattached: s.Unattached, Problems: s.Problems,
+		Swept: s.Swept, Unwatched: s.Unwatched, Nobody: byReason(s.Nobody.Slow), NobodyUnlearnt: byReason(s.Nobody.Unlearnt),
 	}
 	for i := range s.Tenants {
 		t := &s.Tenants[i]

@@ -174,6 +174,7 @@ func TestFastPathMetrics(t *testing.T) {
 	}
 	stats := accelerator.Stats{
 		Supported: true, Attended: true, Held: true, HeldTime: 5, Changes: map[string]uint64{"rules": 6}, Unasked: 7, Blocked: 8, Unattached: 9, Problems: 10,
+		Swept: 16, Unwatched: 17, Nobody: accelerator.CountStats{Slow: map[flow.Reason]uint64{flow.Unknown: 18}, Unlearnt: map[flow.Reason]uint64{flow.Differs: 19}},
 		Tenants: []accelerator.TenantStats{
 			{Tenant: "blue", Mode: flow.Off},
 			{Tenant: "red", Mode: flow.On, Flows: 11, Capacity: 12, From: counts(20, flow.Lease), To: counts(30, flow.Fragment), Approved: 13, PutOff: 14, Refused: map[flow.Reason]uint64{flow.Forbidden: 15}},
@@ -181,6 +182,7 @@ func TestFastPathMetrics(t *testing.T) {
 	}
 	want := &metrics.FastPath{
 		Supported: true, Attended: true, Held: true, HeldTime: 5, Changes: map[string]uint64{"rules": 6}, Unasked: 7, Blocked: 8, Unattached: 9, Problems: 10,
+		Swept: 16, Unwatched: 17, Nobody: map[string]uint64{"unknown": 18}, NobodyUnlearnt: map[string]uint64{"differs": 19},
 		Tenants: []metrics.TenantFastPath{{
 			Tenant: "red", On: true, Flows: 11, Capacity: 12, From: shown(20, "lease"), To: shown(30, "fragment"), Approved: 13, PutOff: 14, Refused: map[string]uint64{"forbidden": 15},
 		}},
