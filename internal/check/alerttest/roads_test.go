@@ -60,7 +60,7 @@ func (c *chain) checkDirect(t *testing.T, fired alert) {
 // what does not happen here.
 func (c *chain) checkDashboard(t *testing.T) {
 	t.Helper()
-	absent := regexp.MustCompile(`dwell_drops_total|spans_lost_total|dwell_agent_spool|dwell_agent_tenant|dwell_firewall|dwell_tenant_id!=""`)
+	absent := regexp.MustCompile(`dwell_drops_total|spans_lost_total|dwell_agent_spool|dwell_agent_tenant|dwell_firewall|dwell_fastpath|dwell_tenant_id!=""`)
 	fill := strings.NewReplacer("$host", ".*", "$netns", ".*", "$device", ".*", "$tenant", ".*", "$__rate_interval", "10s")
 	for _, p := range openDashboard(t).all() {
 		for _, target := range p.Targets {
