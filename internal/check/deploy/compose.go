@@ -14,12 +14,13 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 )
 
-// readCompose loads docker-compose.yml as `docker compose config` does: without a profile,
-// which is as .env says, and with each that any service names.
-func readCompose(ctx context.Context, root string) ([]Container, error) {
-	all, err := loadProject(ctx, root, "*")
+// readCompose loads files as `docker compose config` does, each laid over those before: without a
+// profile, which is as .env says, and with each that any service names.
+func readCompose(ctx context.Context, root string, files []string) ([]Container, error) {
+	last := files[len(files)-1]
+	all, err := loadProject(ctx, root, files, "*")
 	if err != nil {
-		return nil, fmt.Errorf("docker-compose.yml: %w", err)
+		return nil, fmt.Errorf("%s: %w", last, err)
 	}
 	profiles := []string{""}
 	for _, s := range all.Services {
@@ -33,9 +34,9 @@ func readCompose(ctx context.Context, root string) ([]Container, error) {
 	var containers []Container
 	var errs []error
 	for _, profile := range profiles {
-		project, err := loadProject(ctx, root, profile)
+		project, err := loadProject(ctx, root, files, profile)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("docker-compose.yml, profile %q: %w", profile, err))
+			errs = append(errs, fmt.Errorf("%s, profile %q: %w", last, profile, err))
 			continue
 		}
 		for _, name := range project.ServiceNames() {
@@ -47,9 +48,8 @@ func readCompose(ctx context.Context, root string) ([]Container, error) {
 	return containers, errors.Join(errs...)
 }
 
-// loadProject loads docker-compose.yml with its .env and nothing of this process's
-// environment.
-func loadProject(ctx context.Context, root, profile string) (*types.Project, error) {
+// loadProject loads files with their .env and nothing of this process's environment.
+func loadProject(ctx context.Context, root string, files []string, profile string) (*types.Project, error) {
 	options := []cli.ProjectOptionsFn{
 		cli.WithWorkingDirectory(root), cli.WithEnvFiles(), cli.WithDotEnv,
 	}
@@ -58,7 +58,11 @@ func loadProject(ctx context.Context, root, profile string) (*types.Project, err
 	} else {
 		options = append(options, cli.WithProfiles([]string{profile}))
 	}
-	o, err := cli.NewProjectOptions([]string{filepath.Join(root, "docker-compose.yml")}, options...)
+	paths := make([]string, len(files))
+	for i, file := range files {
+		paths[i] = filepath.Join(root, file)
+	}
+	o, err := cli.NewProjectOptions(paths, options...)
 	if err != nil {
 		return nil, err
 	}
@@ -81,8 +85,14 @@ func fromService(root string, s types.ServiceConfig) Container {
 		}
 	}
 	for _, v := range s.Volumes {
-		if file, ok := strings.CutPrefix(v.Source, root+"/"); ok && v.Type == types.VolumeTypeBind {
+		if v.Type != types.VolumeTypeBind {
+			continue
+		}
+		if file, ok := strings.CutPrefix(v.Source, root+"/"); ok {
 			c.Files = append(c.Files, file)
+		}
+		if !v.ReadOnly {
+			c.Writable = append(c.Writable, v.Source)
 		}
 	}
 	return c

@@ -80,18 +80,25 @@ func decode(r *resource.Resource) ([]Container, error) {
 func fromPod(name string, t *corev1.PodTemplateSpec) ([]Container, error) {
 	var containers []Container
 	var errs []error
-	volumes := map[string]bool{}
+	volumes, host := map[string]bool{}, map[string]string{}
 	for _, v := range t.Spec.Volumes {
 		volumes[v.Name] = true
+		if v.HostPath != nil {
+			host[v.Name] = v.HostPath.Path
+		}
 	}
 	for _, c := range t.Spec.Containers {
 		if c.SecurityContext == nil || c.SecurityContext.Capabilities == nil {
 			errs = append(errs, fmt.Errorf("container %s: no security context with capabilities", c.Name))
 			continue
 		}
+		var writable []string
 		for _, m := range c.VolumeMounts {
 			if !volumes[m.Name] {
 				errs = append(errs, fmt.Errorf("container %s: no volume %s", c.Name, m.Name))
+			}
+			if path := host[m.Name]; path != "" && !m.ReadOnly {
+				writable = append(writable, path)
 			}
 		}
 		s := c.SecurityContext
@@ -100,7 +107,7 @@ func fromPod(name string, t *corev1.PodTemplateSpec) ([]Container, error) {
 			CapAdd: names(s.Capabilities.Add), CapDrop: names(s.Capabilities.Drop),
 			Privileged: is(s.Privileged, true), ReadOnly: is(s.ReadOnlyRootFilesystem, true),
 			NoEscalation: is(s.AllowPrivilegeEscalation, false),
-			HostPID:      t.Spec.HostPID, HostNetwork: t.Spec.HostNetwork,
+			HostPID:      t.Spec.HostPID, HostNetwork: t.Spec.HostNetwork, Writable: writable,
 		})
 	}
 	return containers, errors.Join(errs...)

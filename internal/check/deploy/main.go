@@ -3,7 +3,8 @@
 // Command deploy reads the deployments of this repository as the programs do that will
 // carry them out: docker-compose.yml with Docker Compose's own loader, in every profile,
 // and the manifests for Kubernetes with kustomize and Kubernetes' own types, unknown fields
-// refused. It prints what it has read of each container, as JSON, for the tests to compare.
+// refused; each as it is, and with what examples/ has for the fast path laid over it. It prints what
+// it has read of each container, as JSON, for the tests to compare.
 //
 // It is a module of its own so that these dependencies do not become dwell's.
 package main
@@ -19,7 +20,8 @@ import (
 
 // Container is what both kinds of deployment say of a container.
 type Container struct {
-	Name         string   `json:"name"` // profile/service or kind/name/container
+	Name         string   `json:"name"`              // profile/service or kind/name/container
+	Overlay      string   `json:"overlay,omitempty"` // what is laid over, "" if nothing is
 	Image        string   `json:"image"`
 	Args         []string `json:"args,omitempty"`
 	CapAdd       []string `json:"capAdd,omitempty"`
@@ -29,9 +31,10 @@ type Container struct {
 	NoEscalation bool     `json:"noEscalation"` // no_new_privs
 	HostPID      bool     `json:"hostPid"`
 	HostNetwork  bool     `json:"hostNetwork"`
-	Ports        []string `json:"ports,omitempty"`   // published on the host, by address
-	Files        []string `json:"files,omitempty"`   // of the repository, that are mounted
-	Aliases      []string `json:"aliases,omitempty"` // in compose's networks, besides the service's name
+	Ports        []string `json:"ports,omitempty"`    // published on the host, by address
+	Files        []string `json:"files,omitempty"`    // of the repository, that are mounted
+	Writable     []string `json:"writable,omitempty"` // of the host, that are mounted to be written to
+	Aliases      []string `json:"aliases,omitempty"`  // in compose's networks, besides the service's name
 }
 
 func main() {
@@ -54,7 +57,20 @@ func read(ctx context.Context, root string) ([]Container, error) {
 	if err != nil {
 		return nil, err
 	}
-	fromCompose, cerr := readCompose(ctx, root)
-	fromKubernetes, kerr := readKubernetes(filepath.Join(root, "examples/kubernetes"))
-	return append(fromCompose, fromKubernetes...), errors.Join(cerr, kerr)
+	var all []Container
+	var errs []error
+	for _, overlay := range []string{"", "fastpath"} {
+		files, dir := []string{"docker-compose.yml"}, "examples/kubernetes"
+		if overlay != "" {
+			files, dir = append(files, "examples/compose/"+overlay+".yaml"), dir+"-"+overlay
+		}
+		fromCompose, cerr := readCompose(ctx, root, files)
+		fromKubernetes, kerr := readKubernetes(filepath.Join(root, dir))
+		for _, c := range append(fromCompose, fromKubernetes...) {
+			c.Overlay = overlay
+			all = append(all, c)
+		}
+		errs = append(errs, cerr, kerr)
+	}
+	return all, errors.Join(errs...)
 }

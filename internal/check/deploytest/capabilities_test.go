@@ -15,11 +15,11 @@ import (
 	"github.com/dwelltrace/dwell/internal/privilege"
 )
 
-// checkCapabilities fails unless these are the capabilities of an agent, with or without
-// CAP_ before them.
-func checkCapabilities(t *testing.T, where string, got []string) {
+// checkCapabilities fails unless these are the capabilities of an agent, and those more, with or
+// without CAP_ before them.
+func checkCapabilities(t *testing.T, where string, got []string, more ...string) {
 	t.Helper()
-	var want, names []string
+	want, names := slices.Clone(more), []string(nil)
 	for _, u := range privilege.Agent() {
 		want = append(want, u.String())
 	}
@@ -56,13 +56,13 @@ func TestSystemdDirectoryOfTheSocket(t *testing.T) {
 	}
 }
 
-// The table has a row for each.
+// The table has a row for each, and for what the fast path and the firewall need beside them.
 func TestDocumentedCapabilities(t *testing.T) {
 	var got []string
 	for _, row := range regexp.MustCompile("(?m)^\\| `(CAP_[A-Z_]+)` \\|").FindAllStringSubmatch(read(t, "docs/deployment.md"), -1) {
 		got = append(got, row[1])
 	}
-	checkCapabilities(t, "docs/deployment.md", got)
+	checkCapabilities(t, "docs/deployment.md", got, rawSockets)
 }
 
 func read(t *testing.T, file string) string {

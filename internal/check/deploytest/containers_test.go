@@ -4,6 +4,7 @@ package deploytest_test
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,8 +21,8 @@ const root = "../../.."
 
 // container is what internal/check/deploy prints of each.
 type container struct {
-	Name, Image                                              string
-	Args, CapAdd, CapDrop, Ports, Files, Aliases             []string
+	Name, Overlay, Image                                     string
+	Args, CapAdd, CapDrop, Ports, Files, Writable, Aliases   []string
 	Privileged, ReadOnly, NoEscalation, HostPID, HostNetwork bool
 }
 
@@ -60,18 +61,28 @@ func TestContainers(t *testing.T) {
 			checkContainer(t, c)
 		}
 	})
-	t.Run("profiles", func(t *testing.T) { checkProfiles(t, all) })
-	t.Run("tenants", func(t *testing.T) { checkTenantBackends(t, all) })
-	t.Run("capabilities", func(t *testing.T) {
-		agents := 0
+	asIs := slices.DeleteFunc(slices.Clone(all), func(c container) bool { return c.Overlay != "" })
+	t.Run("profiles", func(t *testing.T) { checkProfiles(t, asIs) })
+	t.Run("tenants", func(t *testing.T) { checkTenantBackends(t, asIs) })
+	t.Run("agents", func(t *testing.T) {
+		agents := map[string]int{}
 		for _, c := range all {
-			if c.service() == "dwell" {
-				agents++
+			if c.service() != "dwell" {
+				continue
+			}
+			agents[c.Overlay]++
+			if c.Overlay == "" {
 				checkCapabilities(t, c.Name, c.CapAdd)
+				if slices.Contains(c.Writable, bpfFileSystem) {
+					t.Errorf("%s: may pin programs, and does not need to", c.Name)
+				}
+			} else {
+				checkFastPathAgent(t, c)
 			}
 		}
-		if agents != 6 { // five ways to start compose, and a DaemonSet
-			t.Errorf("%d agents in docker-compose.yml and examples/kubernetes", agents)
+		// Five ways to start compose, and a DaemonSet.
+		if want := map[string]int{"": 6, "fastpath": 6}; !maps.Equal(agents, want) {
+			t.Errorf("agents in docker-compose.yml and examples/kubernetes, by what is laid over: %v", agents)
 		}
 	})
 }
@@ -82,7 +93,8 @@ func checkContainer(t *testing.T, c container) {
 	if pinned := regexp.MustCompile(`^[a-z/-]+:v?\d+\.\d+\.\d+$`); !ours && !pinned.MatchString(c.Image) {
 		t.Errorf("%s: image %s is not pinned by version", c.Name, c.Image)
 	}
-	if c.Privileged || c.HostNetwork || !c.NoEscalation || !cmp.Equal(c.CapDrop, []string{"ALL"}) {
+	inHost := c.HostNetwork && (c.Overlay != "fastpath" || c.service() != "dwell")
+	if c.Privileged || inHost || !c.NoEscalation || !cmp.Equal(c.CapDrop, []string{"ALL"}) {
 		t.Errorf("%s: has more rights than it needs: %+v", c.Name, c)
 	}
 	if !ours && (len(c.CapAdd) > 0 || c.HostPID) {
