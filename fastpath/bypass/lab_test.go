@@ -156,7 +156,7 @@ func eventually(t testing.TB, what string, but func() []string) {
 	t.Helper()
 	ticks := time.NewTicker(5 * time.Millisecond)
 	defer ticks.Stop()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for left := but(); left != nil; left = but() {
 		if time.Now().After(deadline) {
 			t.Fatalf("after 30 seconds, %s but for %q", what, left)

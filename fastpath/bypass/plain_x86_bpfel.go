@@ -102,9 +102,10 @@ type plainBench struct {
 		Segment uint32
 		Tos     uint8
 		Closes  bool
+		Gso     bool
+		_       [1]byte
 		Sport   uint16
 		Dport   uint16
-		_       [2]byte
 	}
 	Key struct {
 		_  structs.HostLayout
@@ -241,12 +242,14 @@ type plainFlow struct {
 	Ended     uint32
 	Agreed    uint32
 	Longest   uint32
+	Segment   uint32
 	Last      uint32
 	Slot      uint16
 	Other     uint16
 	Peer      uint32
 	PeerNetns uint32
 	Zone      uint32
+	Pad       uint32
 	Rewrite   struct {
 		_          structs.HostLayout
 		Src        [4]uint32
@@ -268,7 +271,7 @@ type plainFlow struct {
 		OuterLen   uint16
 		Pad        uint16
 		Outer      [72]uint8
-		Pad2       uint32
+		Label      uint32
 	}
 }
 
@@ -327,12 +330,16 @@ const (
 )
 
 type plainNote struct {
-	_        structs.HostLayout
-	Skb      uint64
-	Any      uint64
-	Tracked  uint64
-	Ifindex  uint32
-	Route    uint32
+	_       structs.HostLayout
+	Skb     uint64
+	Any     uint64
+	Tracked uint64
+	Ifindex uint32
+	Routes  struct {
+		_  structs.HostLayout
+		V4 uint32
+		V6 uint32
+	}
 	Mark     uint32
 	Priority uint32
 	Len      uint32
@@ -354,9 +361,10 @@ type plainNote struct {
 		Segment uint32
 		Tos     uint8
 		Closes  bool
+		Gso     bool
+		_       [1]byte
 		Sport   uint16
 		Dport   uint16
-		_       [2]byte
 	}
 	Front struct {
 		_    structs.HostLayout
@@ -419,7 +427,6 @@ type plainNote struct {
 		Flags  uint32
 		Vni    uint32
 	}
-	_ [4]byte
 }
 
 type plainReason uint32
@@ -514,9 +521,10 @@ type plainRun struct {
 		Segment uint32
 		Tos     uint8
 		Closes  bool
+		Gso     bool
+		_       [1]byte
 		Sport   uint16
 		Dport   uint16
-		_       [2]byte
 	}
 	_        [4]byte
 	Now      uint64

@@ -95,9 +95,10 @@ type tracedBench struct {
 		Segment uint32
 		Tos     uint8
 		Closes  bool
+		Gso     bool
+		_       [1]byte
 		Sport   uint16
 		Dport   uint16
-		_       [2]byte
 	}
 	Key struct {
 		_  structs.HostLayout
@@ -208,12 +209,14 @@ type tracedFlow struct {
 	Ended     uint32
 	Agreed    uint32
 	Longest   uint32
+	Segment   uint32
 	Last      uint32
 	Slot      uint16
 	Other     uint16
 	Peer      uint32
 	PeerNetns uint32
 	Zone      uint32
+	Pad       uint32
 	Rewrite   struct {
 		_          structs.HostLayout
 		Src        [4]uint32
@@ -235,7 +238,7 @@ type tracedFlow struct {
 		OuterLen   uint16
 		Pad        uint16
 		Outer      [72]uint8
-		Pad2       uint32
+		Label      uint32
 	}
 }
 
@@ -266,12 +269,16 @@ type tracedKey6 struct {
 }
 
 type tracedNote struct {
-	_        structs.HostLayout
-	Skb      uint64
-	Any      uint64
-	Tracked  uint64
-	Ifindex  uint32
-	Route    uint32
+	_       structs.HostLayout
+	Skb     uint64
+	Any     uint64
+	Tracked uint64
+	Ifindex uint32
+	Routes  struct {
+		_  structs.HostLayout
+		V4 uint32
+		V6 uint32
+	}
 	Mark     uint32
 	Priority uint32
 	Len      uint32
@@ -293,9 +300,10 @@ type tracedNote struct {
 		Segment uint32
 		Tos     uint8
 		Closes  bool
+		Gso     bool
+		_       [1]byte
 		Sport   uint16
 		Dport   uint16
-		_       [2]byte
 	}
 	Front struct {
 		_    structs.HostLayout
@@ -358,7 +366,6 @@ type tracedNote struct {
 		Flags  uint32
 		Vni    uint32
 	}
-	_ [4]byte
 }
 
 type tracedRewriteRecord struct {
@@ -481,9 +488,10 @@ type tracedRun struct {
 		Segment uint32
 		Tos     uint8
 		Closes  bool
+		Gso     bool
+		_       [1]byte
 		Sport   uint16
 		Dport   uint16
-		_       [2]byte
 	}
 	_        [4]byte
 	Now      uint64

@@ -88,6 +88,8 @@ static __always_inline int leaving(struct __sk_buff *ctx, bool v6)
 	/* Where it enters the tunnel, the kernel forgets where it was received, its connection and its hash. */
 	if (n->v6 != v6 || !is_straight(ctx, n)) {
 		n->skb = 0;
+		b->flow.slot = 0;
+		count_learning(n, b, REASON_MOVED);
 		return NOTHING;
 	}
 	if (dev->role == DEVICE_TUNNEL) {

@@ -83,6 +83,20 @@ static __always_inline __u64 epoch_of(__u32 slot, __u32 other)
 	return sum;
 }
 
+/* What changes with the routes on which a flow depends: none if a bridge alone forwards it. Neither number is ever
+ * lowered: so the sum is the same only if each is.
+ */
+static __always_inline __u32 route_of(const struct rewrite *w, struct generations g, bool v6)
+{
+	__u32 sum = 0;
+
+	if (w->flags & (FLOW_ROUTED | FLOW_TRANSLATED))
+		sum = v6 ? g.v6 : g.v4;
+	if (w->flags & FLOW_ENCAPSULATED && (v6 || !sum))
+		sum += g.v4;
+	return sum;
+}
+
 static __always_inline const struct setting *settings_now(void)
 {
 	return bpf_map_lookup_elem(&settings, &(__u32){0});

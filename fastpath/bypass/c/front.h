@@ -78,7 +78,7 @@ static __always_inline bool same_macs(const __u8 *a, const __u8 *b)
 	return x[0] == y[0] && x[1] == y[1] && x[2] == y[2];
 }
 
-enum { TCP_HLEN = 20, UDP_HLEN = 8 };
+enum { TCP_HLEN = 20, UDP_HLEN = 8, FLOW_LABEL = 0xfffff };
 enum tcp_flag { TCP_FIN = 1, TCP_SYN = 2, TCP_RST = 4, TCP_PSH = 8, TCP_ACK = 16, TCP_URG = 32 };
 
 /* What of the front is needed again and again. */
@@ -88,9 +88,13 @@ struct shape {
 	__u32 segment; /* the same of the largest packet that it becomes on the wire */
 	__u8 tos;
 	bool closes; /* it opens or closes its connection */
+	bool gso;
 	__be16 sport;
 	__be16 dport;
 };
+
+/* Whether a device has yet to cut the packet into segments. */
+static __always_inline bool is_cut_later(const struct shape *s) { return s->gso; }
 
 /* Copies the frame's first bytes: all that a TCP packet's headers need, or all that there are. The frame
  * begins at an offset if it is in a tunnel.
@@ -196,6 +200,7 @@ static __always_inline enum reason read_transport(struct __sk_buff *ctx, struct 
 	__u32 gso = ctx->gso_size;
 	enum reason reason;
 
+	s->gso = gso;
 	if (s->length < header + UDP_HLEN)
 		return REASON_TRANSPORT;
 	if (s->proto == IPPROTO_TCP)

@@ -23,10 +23,12 @@ static __always_inline enum reason check_entry(struct __sk_buff *ctx, struct run
 		return REASON_LEASE;
 	if (*(volatile __u64 *)&flow->epoch != epoch_of(flow->slot, flow->other))
 		return REASON_CHANGED;
-	if (*(volatile __u32 *)&flow->route != route_generation(ctx, v6))
+	if (*(volatile __u32 *)&flow->route != route_of(w, generations_now(ctx), v6))
 		return REASON_ROUTE;
 	if (!same_macs(run->front.macs, w->macs_in))
 		return REASON_FRAME;
+	if (v6 && (run->front.v6.ip.flow & bpf_htonl(FLOW_LABEL)) != w->label)
+		return REASON_CLASS;
 	if ((run->shape.tos ^ w->tos) & (w->flags & FLOW_ENCAPSULATED ? 0xff : 0xfc))
 		return REASON_CLASS;
 	if (ctx->mark != w->mark_in)
@@ -52,7 +54,7 @@ static __always_inline enum reason check_use(const struct setting *set, const st
 		return REASON_UNAPPROVED;
 	if (*(volatile __u32 *)&flow->denied)
 		return REASON_FORBIDDEN;
-	if (run->shape.segment > *(volatile __u32 *)&flow->longest)
+	if (run->shape.segment > (is_cut_later(&run->shape) ? *(volatile __u32 *)&flow->segment : *(volatile __u32 *)&flow->longest))
 		return REASON_LENGTH;
 	return reason;
 }
@@ -120,6 +122,9 @@ static __always_inline int send(struct __sk_buff *ctx, struct run *run, struct f
 		/* As between namespaces: include/linux/netdevice.h:____dev_forward_skb */
 		ctx->mark = 0;
 		ctx->priority = 0;
+		/* Until Linux 6.15 a bridged frame would stay one for another host. */
+		if (ctx->pkt_type)
+			bpf_skb_change_type(ctx, 0);
 		return bpf_redirect_peer(w->out, 0);
 	}
 	return bpf_redirect(w->out, 0);
@@ -167,7 +172,7 @@ static __always_inline void take_note(struct __sk_buff *ctx, const struct run *r
 		return;
 	n->skb = (__u64)ctx;
 	n->any = epoch_at(EPOCH_ANY);
-	n->route = route_generation(ctx, v6);
+	n->routes = generations_now(ctx);
 	n->ifindex = run->ifindex;
 	n->mark = ctx->mark;
 	n->priority = ctx->priority;
@@ -206,7 +211,7 @@ static __always_inline int send_slow(struct __sk_buff *ctx, struct run *run, str
 		run->reason = REASON_OFF;
 	else if (dev->flags & DEVICE_BLOCKED)
 		run->reason = REASON_DEVICE;
-	else if (understood)
+	else if (understood && !was_encrypted(ctx))
 		take_note(ctx, run, dev, v6);
 	counts = counts_of(slot, d);
 	if (counts && run->reason < REASONS)
@@ -222,6 +227,18 @@ static __always_inline int send_slow(struct __sk_buff *ctx, struct run *run, str
 	if (flow || d == FROM_TENANT)
 		record_fallback(ctx, run, slot);
 	return TC_NEXT;
+}
+
+/* Whether somebody has seen that the transport checksum is right. */
+static __always_inline bool is_verified(struct __sk_buff *ctx, const struct run *run, __u32 offset, bool v6)
+{
+	switch (summed(ctx)) {
+	case CHECKSUM_NONE:
+		return verify_sum(ctx, &run->front, &run->shape, offset, v6);
+	case CHECKSUM_COMPLETE: /* which in a tunnel is of the outer packet */
+		return !offset && complete_is_right(ctx, &run->front, &run->shape, v6);
+	}
+	return true;
 }
 
 /* The program for a frame that begins at the offset. */
@@ -262,7 +279,7 @@ static __always_inline int handle(struct __sk_buff *ctx, struct run *run, const 
 	run->foretold = !run->reason;
 	if (!run->reason)
 		run->reason = check_use(set, run, flow);
-	if (!run->reason && flow->rewrite.flags & FLOW_TRACKED && summed(ctx) == CHECKSUM_NONE && !verify_sum(ctx, &run->front, &run->shape, offset, v6))
+	if (!run->reason && flow->rewrite.flags & FLOW_TRACKED && !run->partial && !is_verified(ctx, run, offset, v6))
 		run->reason = REASON_CHECKSUM;
 	/* Last, because it writes to the packet what the kernel would work out later, and maybe otherwise. */
 	if (!run->reason && flow->rewrite.flags & FLOW_ENCAPSULATED && bpf_get_hash_recalc(ctx) != flow->rewrite.hash)
@@ -307,13 +324,16 @@ static __noinline int from_tunnel(struct __sk_buff *ctx)
 	__be16 type = 0;
 
 	if (!set || !run || !load_outer(ctx, &run->outer) || !is_tunnel(ctx, &run->outer, set->ports) ||
-	    bpf_skb_load_bytes(ctx, TUNNEL_HLEN + ETH_HLEN - sizeof(type), &type, sizeof(type)))
+	    bpf_skb_load_bytes(ctx, TUNNEL_HLEN + ETH_HLEN - sizeof(type), &type, sizeof(type))) {
+		drop_note(ctx);
 		return TC_NEXT;
+	}
 	run->vni = vni_of(&run->outer);
 	if (type == bpf_htons(ETH_P_IP))
 		return handle(ctx, run, set, TUNNEL_HLEN, false);
 	if (type == bpf_htons(ETH_P_IPV6))
 		return handle(ctx, run, set, TUNNEL_HLEN, true);
+	drop_note(ctx);
 	return TC_NEXT;
 }
 

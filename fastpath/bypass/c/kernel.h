@@ -123,6 +123,12 @@ struct sk_buff___more {
 	unsigned char ip_summed; /* a bit-field */
 	unsigned int end;
 	unsigned char *head;
+	__wsum csum;
+	__u8 active_extensions; /* with CONFIG_SKB_EXTENSIONS */
+};
+
+enum skb_ext_id___any {
+	SKB_EXT_SEC_PATH___any = 1, /* with CONFIG_XFRM */
 };
 
 struct sk_buff_head {
@@ -203,12 +209,25 @@ extern void __per_cpu_offset __ksym __weak;
 /* Changes with the routes of the packet's namespace, its rules of routing and its addresses:
  * include/net/net_namespace.h:rt_genid_ipv4, net/ipv6/ip6_fib.c:fib6_new_sernum.
  */
-static __always_inline __u32 route_generation(struct __sk_buff *ctx, bool v6)
-{
-	struct net___routes *net;
+struct generations {
+	__u32 v4;
+	__u32 v6;
+};
 
-	net = CAST(struct net___routes, CAST(struct sk_buff, ctx)->dev->nd_net.net);
-	return v6 ? net->ipv6.fib6_sernum.counter : net->ipv4.rt_genid.counter;
+static __always_inline struct generations generations_now(struct __sk_buff *ctx)
+{
+	struct net___routes *net = CAST(struct net___routes, CAST(struct sk_buff, ctx)->dev->nd_net.net);
+
+	return (struct generations){net->ipv4.rt_genid.counter, net->ipv6.fib6_sernum.counter};
+}
+
+/* Whether it came out of IPsec (include/net/xfrm.h:skb_sec_path): policies look at that. */
+static __always_inline bool was_encrypted(struct __sk_buff *ctx)
+{
+	if (!bpf_core_field_exists(struct sk_buff___more, active_extensions) ||
+	    !bpf_core_enum_value_exists(enum skb_ext_id___any, SKB_EXT_SEC_PATH___any))
+		return false;
+	return SKB(ctx)->active_extensions & 1 << bpf_core_enum_value(enum skb_ext_id___any, SKB_EXT_SEC_PATH___any);
 }
 
 static __always_inline __u32 summed(struct __sk_buff *ctx)

@@ -71,15 +71,25 @@ static __always_inline bool answers(const struct bench *b, const struct flow *fl
 	       w->out == (v6 ? b->key.v6.ifindex : b->key.v4.ifindex);
 }
 
-/* The entry agrees with what the kernel did while the epochs were these. */
-static __always_inline void renew(struct flow *flow, const struct note *n, __u64 epoch, __u32 lease, __u64 now)
+/* A packet was let pass. */
+static __always_inline void lengthen(struct flow *flow, const struct shape *s)
 {
-	bool fresh = flow->lease > now && flow->route == n->route && flow->epoch == epoch;
+	__u32 *most = is_cut_later(s) ? &flow->segment : &flow->longest;
 
-	if (!fresh || flow->longest < n->shape.segment)
-		flow->longest = n->shape.segment;
-	flow->route = n->route;
-	flow->epoch = epoch;
+	if (*most < s->segment)
+		*most = s->segment;
+}
+
+/* The entry agrees with what the kernel did while the epochs and routes were those of what is on the bench. */
+static __always_inline void renew(struct flow *flow, const struct note *n, const struct flow *is, __u32 lease, __u64 now)
+{
+	bool fresh = flow->lease > now && flow->route == is->route && flow->epoch == is->epoch;
+
+	if (!fresh)
+		flow->longest = flow->segment = 0;
+	lengthen(flow, &n->shape);
+	flow->route = is->route;
+	flow->epoch = is->epoch;
 	flow->lease = now + lease;
 	flow->used = now;
 	__sync_fetch_and_add(&flow->agreed, 1);
@@ -101,9 +111,9 @@ static __always_inline bool same_rewrite(const struct rewrite *a, const struct r
  */
 static __always_inline enum reason learn_segment(const struct note *n, const struct bench *b, struct flow *flow, __u64 now)
 {
-	if (flow && !flow->ended && flow->lease > now && flow->route == n->route && flow->epoch == b->flow.epoch && b->shape.length == n->shape.segment &&
-	    flow->longest < n->shape.segment && same_rewrite(&b->flow.rewrite, &flow->rewrite))
-		flow->longest = n->shape.segment;
+	if (flow && !flow->ended && flow->lease > now && flow->route == b->flow.route && flow->epoch == b->flow.epoch && b->shape.length == n->shape.segment &&
+	    same_rewrite(&b->flow.rewrite, &flow->rewrite))
+		lengthen(flow, &n->shape);
 	return REASON_OFFLOAD;
 }
 
@@ -124,7 +134,7 @@ static __always_inline enum reason compare(struct __sk_buff *ctx, const struct n
 			return REASON_MISMATCH;
 		return REASON_MOVED;
 	}
-	renew(flow, n, b->flow.epoch, lease, now);
+	renew(flow, n, &b->flow, lease, now);
 	if (flow->agreed < set->agreed)
 		return FAST;
 	if (n->shape.proto == IPPROTO_TCP && flow->conn && mode_of(flow->slot) == MODE_ON && !is_liberal(flow->conn))
@@ -149,8 +159,6 @@ static __always_inline enum reason learn(struct __sk_buff *ctx, const struct not
 
 	__builtin_memset(&b->front, 0, sizeof(b->front));
 	__builtin_memset(&b->shape, 0, sizeof(b->shape));
-	if (route_generation(ctx, v6) != n->route)
-		return REASON_CHANGED;
 	if (read_front(ctx, &b->front, &b->shape, offset, v6) && (v6 ? b->front.v6.ip.hops : b->front.v4.ip.ttl) > 1)
 		return REASON_DIFFERS;
 	reason = derive(ctx, n, b, dev, offset, v6) ?: read_track(n, b, offset ? n->tracked : SKB(ctx)->_nfct, &lease, v6);
@@ -160,10 +168,12 @@ static __always_inline enum reason learn(struct __sk_buff *ctx, const struct not
 		return reason;
 	b->flow.slot = n->port ? n->slot : dev->slot;
 	b->flow.other = n->port && dev->role == DEVICE_PORT ? dev->slot : 0;
-	if (!epoch_since(n, b->flow.slot, b->flow.other, &b->flow.epoch))
+	b->flow.route = route_of(&b->flow.rewrite, n->routes, v6);
+	if (!epoch_since(n, b->flow.slot, b->flow.other, &b->flow.epoch) ||
+	    route_of(&b->flow.rewrite, generations_now(ctx), v6) != b->flow.route)
 		return REASON_CHANGED;
 	flow = find_flow(&b->key, v6);
-	if (n->shape.segment != n->shape.length && b->shape.length != n->shape.length)
+	if (is_cut_later(&n->shape) && b->shape.length != n->shape.length)
 		return learn_segment(n, b, flow, now);
 	if (!foretells(ctx, n, b, &b->flow.rewrite, offset, v6)) {
 		if (!flow)
@@ -174,12 +184,11 @@ static __always_inline enum reason learn(struct __sk_buff *ctx, const struct not
 	if (flow)
 		return compare(ctx, n, b, flow, set, lease, now, v6);
 	b->flow.lease = now + lease;
-	b->flow.route = n->route;
 	b->flow.used = now;
 	b->flow.queued = now;
 	b->flow.agreed = 1;
 	b->flow.slow = 1;
-	b->flow.longest = n->shape.segment;
+	lengthen(&b->flow, &n->shape);
 	reason = make(b, v6);
 	return reason ?: REASONS; /* one was made */
 }

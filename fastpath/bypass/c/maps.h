@@ -120,7 +120,7 @@ struct rewrite {
 	__u16 outer_len;
 	__u16 _pad;
 	__u8 outer[OUTER_ROOM]; /* what changes from packet to packet is 0 in it */
-	__u32 _pad2;
+	__be32 label; /* IPv6's flow label, which routes and the tunnel's source port may depend on */
 };
 
 /* An entry. All but rewrite, id, conn and the slots changes, each by itself. */
@@ -142,12 +142,14 @@ struct flow {
 	__u32 ended;	/* enum reason why it must not be used any more, or 0 */
 	__u32 agreed;	/* packets that the slow path treated as this entry says */
 	__u32 longest;	/* bytes, from the IP header on, that the slow path let pass in this lease */
+	__u32 segment;	/* the same of the segments of packets that a device has yet to cut: a bridge does not look at those */
 	__u32 last;	/* enum reason of the last slow packet */
 	__u16 slot;	/* of the tenant whose port it enters by or, from the NIC, leaves by */
 	__u16 other;	/* of the tenant of the other port, or 0 */
 	__u32 peer;	/* index of the device that is given packets in place of the port, or 0 */
 	__u32 peer_netns; /* inode of its namespace */
 	__u32 zone;	  /* of connection tracking */
+	__u32 _pad;
 	struct rewrite rewrite;
 };
 

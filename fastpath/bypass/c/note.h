@@ -17,7 +17,7 @@ struct note {
 	__u64 any;  /* the epoch of all changes */
 	__u64 tracked; /* as _nfct was where it was put into a tunnel */
 	__u32 ifindex;
-	__u32 route;
+	struct generations routes;
 	__u32 mark;
 	__u32 priority;
 	__u32 len; /* of the frame */

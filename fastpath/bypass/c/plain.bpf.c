@@ -13,6 +13,7 @@ int ingress(struct __sk_buff *ctx)
 		return at_ingress(ctx, false);
 	if (ctx->protocol == bpf_htons(ETH_P_IPV6))
 		return at_ingress(ctx, true);
+	drop_note(ctx);
 	return TC_NEXT;
 }
 

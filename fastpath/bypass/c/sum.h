@@ -49,6 +49,26 @@ static __always_inline __u64 pseudo_sum(const struct front *f, const struct shap
 	return sum + bpf_htons(s->proto) + bpf_htons(size);
 }
 
+/* Whether the sum that the device has made over the packet (CHECKSUM_COMPLETE) says that the checksum is right. The sum
+ * of an IPv4 header is 0 in one's complement.
+ */
+static __always_inline bool complete_is_right(struct __sk_buff *ctx, const struct front *f, const struct shape *s, bool v6)
+{
+	__u32 size = s->length - (v6 ? IPV6_HLEN : IPV4_HLEN);
+	__u64 sum = SKB(ctx)->csum, header = 0;
+	const __u32 *w = (const __u32 *)&f->v6.ip;
+
+	if (s->proto == IPPROTO_UDP && !v6 && !f->v4.transport.udp.check)
+		return true;
+	if (v6) {
+#pragma unroll
+		for (__u32 i = 0; i < sizeof(struct ipv6) / sizeof(__u32); i++)
+			header += w[i];
+		sum += (__u16)~fold(header);
+	}
+	return fold(sum + pseudo_sum(f, s, size, v6)) == 0xffff;
+}
+
 /* Whether the checksum, which nobody has verified, is right. Connection tracking would verify it, and have
  * nothing to do with the packet if it is not (net/netfilter/utils.c:nf_checksum).
  */
