@@ -65,6 +65,8 @@ type System struct {
 	Tracing, RingBuffer func() error
 	// Load loads and attaches dwell's own programs and takes them away again.
 	Load func() error
+	// Firewall returns nil if the kernel takes the programs of tenants' firewalls.
+	Firewall func() error
 	// FastPath returns nil if the kernel can have the fast path of tenants.
 	FastPath func() error
 	// Hooks are those that dwell's own programs are attached to.
@@ -95,6 +97,7 @@ func Examine(sys System) Report {
 			checkJIT(sys.Root),
 			checkNetNS(sys.Root),
 			checkFeature("load and attach", caps, sys.floor(), sys.Load),
+			checkFirewall(caps, sys.Firewall),
 			checkFastPath(sys.FastPath),
 		},
 	)

@@ -47,7 +47,7 @@ func machine(t *testing.T) (doctor.System, fstest.MapFS) {
 	works := func() error { return nil }
 	return doctor.System{
 		Root: root, Release: "6.1.0-41-amd64",
-		Tracing: works, RingBuffer: works, Load: works, FastPath: works, Hooks: event.All(),
+		Tracing: works, RingBuffer: works, Load: works, Firewall: works, FastPath: works, Hooks: event.All(),
 	}, root
 }
 
@@ -118,14 +118,14 @@ func TestExamineUnfit(t *testing.T) {
 			[]string{
 				"FAIL CAP_BPF missing, needed for loading", "FAIL CAP_PERFMON", "warn CAP_SYS_ADMIN", "warn CAP_SYS_PTRACE",
 				"warn CAP_NET_ADMIN", "warn CAP_NET_RAW missing, needed for sending pings: demo → run as root or grant CAP_NET_RAW",
-				"warn BPF tracing programs not tried without CAP_BPF", "warn BPF ring buffer not tried", "warn load and attach not tried",
+				"warn BPF tracing programs not tried without CAP_BPF", "warn BPF ring buffer not tried", "warn load and attach not tried", "warn firewall of tenants not tried",
 			},
 		},
 		"no proc": {
 			func(_ *testing.T, _ *doctor.System, root fstest.MapFS) { delete(root, "proc/self/status") },
 			[]string{
 				"FAIL capabilities open proc/self/status: file does not exist → mount /proc",
-				"warn BPF tracing programs", "warn BPF ring buffer", "warn load and attach",
+				"warn BPF tracing programs", "warn BPF ring buffer", "warn load and attach", "warn firewall of tenants",
 			},
 		},
 		"rootless container": {
@@ -221,6 +221,12 @@ func TestExamineUnfit(t *testing.T) {
 		"verifier refuses": {
 			func(_ *testing.T, sys *doctor.System, _ fstest.MapFS) { sys.Load = func() error { return rejected } },
 			[]string{"FAIL load and attach program dwell: invalid argument → report it"},
+		},
+		"no firewall": {
+			func(_ *testing.T, sys *doctor.System, _ fstest.MapFS) {
+				sys.Firewall = func() error { return rejected }
+			},
+			[]string{"warn firewall of tenants program dwell: invalid argument → run kernel 6.1 or later if programs"},
 		},
 	}
 	for name, test := range tests {

@@ -34,6 +34,18 @@ func checkFeature(name string, caps privilege.Set, floor event.Version, try func
 	return Finding{Fail, name, oneLine(err), "report it with the output of dwell doctor --json"}
 }
 
+// checkFirewall tells whether programs can decide about rules of tenants. Without them iptables does.
+func checkFirewall(caps privilege.Set, try func() error) Finding {
+	const name = "firewall of tenants"
+	if missing := caps.Missing(privilege.BPF, privilege.NetAdmin); len(missing) > 0 {
+		return Finding{Warn, name, "not tried without " + missing[0].String(), "run as root"}
+	}
+	if err := try(); err != nil {
+		return Finding{Warn, name, oneLine(err), "run kernel 6.1 or later if programs are to decide about rules; otherwise iptables decides alone"}
+	}
+	return Finding{OK, name, "possible", ""}
+}
+
 // checkFastPath tells whether tenants can have a fast path. Everything else does without.
 func checkFastPath(try func() error) Finding {
 	const name = "fast path of tenants"

@@ -13,6 +13,7 @@ import (
 
 	"github.com/dwelltrace/dwell/correlate/event"
 	"github.com/dwelltrace/dwell/fastpath/bypass"
+	"github.com/dwelltrace/dwell/fastpath/datapath"
 )
 
 // Host returns the machine that this process runs on. load should load and attach
@@ -28,6 +29,7 @@ func Host(load func() error) (System, error) {
 		Tracing:    loadNothing,
 		RingBuffer: func() error { return features.HaveMapType(ebpf.RingBuf) },
 		Load:       load,
+		Firewall:   datapath.Supported,
 		FastPath:   bypass.Supported,
 		Hooks:      event.All(),
 	}, nil

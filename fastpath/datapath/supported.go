@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package datapath
+
+import (
+	"fmt"
+
+	"github.com/cilium/ebpf"
+)
+
+// Supported loads the programs, and takes them away again: nothing is attached or pinned. It returns nil,
+// or why the kernel does not take them, as [Open] does; then iptables decides alone.
+func Supported() error {
+	if err := load(); err != nil {
+		return fmt.Errorf("load the firewall's programs: %w", explain(err))
+	}
+	return nil
+}
+
+func load() error {
+	k, err := readKernel()
+	if err != nil {
+		return err
+	}
+	spec, err := (&Datapath{kernel: k}).spec(loadPlain)
+	if err != nil {
+		return err
+	}
+	for _, m := range spec.Maps {
+		m.Pinning = ebpf.PinNone
+	}
+	loaded, err := ebpf.NewCollection(spec)
+	if err != nil {
+		return err
+	}
+	loaded.Close()
+	return nil
+}
