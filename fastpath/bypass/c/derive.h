@@ -106,7 +106,7 @@ static __always_inline enum reason derive(struct __sk_buff *ctx, const struct no
 	w->dport = b->shape.dport;
 	w->out = ctx->ifindex;
 	w->tos = n->shape.tos & 0xfc;
-	w->label = v6 ? n->front.v6.ip.flow & bpf_htonl(FLOW_LABEL) : 0;
+	w->label = v6 && (ttl || offset) ? n->front.v6.ip.flow & bpf_htonl(FLOW_LABEL) : 0;
 	w->flags = (ttl ? FLOW_ROUTED : 0) | (dev->role == DEVICE_PORT ? FLOW_TO_PORT : 0) | (n->port ? FLOW_FROM_PORT : 0);
 	if (w->sport != n->shape.sport || w->dport != n->shape.dport || !same_address(w->src, source(&n->front, v6), v6) ||
 	    !same_address(w->dst, destination(&n->front, v6), v6))

@@ -27,7 +27,7 @@ static __always_inline enum reason check_entry(struct __sk_buff *ctx, struct run
 		return REASON_ROUTE;
 	if (!same_macs(run->front.macs, w->macs_in))
 		return REASON_FRAME;
-	if (v6 && (run->front.v6.ip.flow & bpf_htonl(FLOW_LABEL)) != w->label)
+	if (v6 && w->flags & (FLOW_ROUTED | FLOW_ENCAPSULATED) && (run->front.v6.ip.flow & bpf_htonl(FLOW_LABEL)) != w->label)
 		return REASON_CLASS;
 	if ((run->shape.tos ^ w->tos) & (w->flags & FLOW_ENCAPSULATED ? 0xff : 0xfc))
 		return REASON_CLASS;

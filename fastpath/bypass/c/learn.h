@@ -125,6 +125,9 @@ static __always_inline enum reason compare(struct __sk_buff *ctx, const struct n
 
 	if (flow->ended)
 		return REASON_ENDED;
+	/* One packet of another class does not end the flow. */
+	if ((b->flow.rewrite.label != flow->rewrite.label || b->flow.rewrite.tos != flow->rewrite.tos) && flow->lease > now)
+		return REASON_CLASS;
 	/* A packet of the flow with another hash, such as with another IPv6 flow label, has another source port. */
 	if (b->flow.rewrite.flags & FLOW_ENCAPSULATED && b->flow.rewrite.hash != flow->rewrite.hash && flow->lease > now)
 		return REASON_TUNNEL;
