@@ -139,6 +139,9 @@ func (g *gate) change(c changes.Change) {
 // concerns returns the slots of the tenants whose flows a change may concern, or that it may concern
 // everybody's: because a device is not only one tenant's, or rules have changed.
 func (g *gate) concerns(c changes.Change) (slots []uint16, everybody bool) {
+	if c.Kind == changes.Devices { // such as a new device, by which nothing goes yet
+		return nil, false
+	}
 	if c.Kind.Has(changes.All) || c.Kind.Has(changes.Rules) || len(c.Devices) == 0 {
 		return nil, true
 	}

@@ -50,6 +50,11 @@ func TestConcerns(t *testing.T) {
 	if did := p.take(); !slices.Equal(did, []string{"hold true", "changed []"}) {
 		t.Errorf("the NIC: %q", did)
 	}
+	g.take()
+	g.change(changes.Change{Kind: changes.Devices})
+	if did, d := p.take(), g.dirty; len(did) != 0 || d != dirtyDevices {
+		t.Errorf("a new device: %q, dirty %b", did, d)
+	}
 	g.change(changes.Change{})
 	if did := p.take(); len(did) != 0 {
 		t.Errorf("a sign of life: %q", did)
