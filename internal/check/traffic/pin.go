@@ -10,17 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// place says on which CPU an end of a connection runs. Where the scheduler puts two ends that wait
-// for each other changes the time of a request by more than anything that is measured here.
-type place int
-
-const (
-	together place = iota // with the other end
-	apart                 // not with the other end, if there are two CPUs
-)
-
-// pinned calls do on a thread that stays on one CPU.
-func pinned(where place, do func() error) (err error) {
+// pinned calls do on a thread that stays on one CPU, which is the same for all. Where the scheduler
+// puts two ends that wait for each other changes the time of a request, and of a stream, by more than
+// anything that is measured here.
+func pinned(do func() error) (err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	var before, one unix.CPUSet
@@ -34,10 +27,6 @@ func pinned(where place, do func() error) (err error) {
 		}
 	}
 	one.Set(cpus[len(cpus)-1])
-	if where == apart {
-		one.Zero()
-		one.Set(cpus[0])
-	}
 	if err := unix.SchedSetaffinity(0, &one); err != nil {
 		return fmt.Errorf("staying on one CPU: %w", err)
 	}

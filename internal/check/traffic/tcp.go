@@ -19,7 +19,7 @@ import (
 // connection is given to ready, before the first is sent, if that is not nil. Both ends run on one CPU.
 func Requests(from, to *netns.NS, at netip.AddrPort, n int, ready func(*Conn) error) ([]time.Duration, error) {
 	var times []time.Duration
-	err := connected(from, to, at, together, echo, func(c *Conn) (err error) {
+	err := connected(from, to, at, echo, func(c *Conn) (err error) {
 		if ready != nil {
 			if err := ready(c); err != nil {
 				return err
@@ -32,7 +32,7 @@ func Requests(from, to *netns.NS, at netip.AddrPort, n int, ready func(*Conn) er
 }
 
 // Stream sends over a TCP connection for as long as that, and returns how many bytes arrived, and
-// within what time. Like Requests, it first has ready called. The ends run on two CPUs, if there are.
+// within what time. Like Requests, it first has ready called, and both ends run on one CPU.
 func Stream(from, to *netns.NS, at netip.AddrPort, length time.Duration, ready func(*Conn) error) (uint64, time.Duration, error) {
 	var bytes uint64
 	var took time.Duration
@@ -44,7 +44,7 @@ func Stream(from, to *netns.NS, at netip.AddrPort, length time.Duration, ready f
 		bytes = n
 		return err
 	}
-	err := connected(from, to, at, apart, swallow, func(c *Conn) error {
+	err := connected(from, to, at, swallow, func(c *Conn) error {
 		if ready != nil {
 			if err := ready(c); err != nil {
 				return err
@@ -111,7 +111,7 @@ func (c *Conn) write(data []byte) error {
 }
 
 // connected serves one connection in a namespace, and uses it in another.
-func connected(from, to *netns.NS, at netip.AddrPort, client place, serve func(fd int) error, use func(*Conn) error) error {
+func connected(from, to *netns.NS, at netip.AddrPort, serve func(fd int) error, use func(*Conn) error) error {
 	addr := &unix.SockaddrInet4{Port: int(at.Port()), Addr: at.Addr().As4()}
 	server, err := tcpSocket(to)
 	if err != nil {
@@ -122,12 +122,12 @@ func connected(from, to *netns.NS, at netip.AddrPort, client place, serve func(f
 		return fmt.Errorf("listen at %v: %w", at, err)
 	}
 	served := make(chan error, 1)
-	go func() { served <- pinned(together, func() error { return accept(server, serve) }) }()
+	go func() { served <- pinned(func() error { return accept(server, serve) }) }()
 	fd, err := tcpSocket(from)
 	if err == nil {
 		err = connect(fd, addr)
 		if err == nil {
-			err = pinned(client, func() error { return use(&Conn{fd}) })
+			err = pinned(func() error { return use(&Conn{fd}) })
 		}
 		closeFD(fd)
 	}

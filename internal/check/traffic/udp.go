@@ -33,9 +33,9 @@ func Datagrams(from, to *netns.NS, at netip.AddrPort, n int, ready func(*Conn) e
 		return nil, err
 	}
 	served := make(chan error, 1)
-	go func() { served <- pinned(together, func() error { return echoDatagrams(server) }) }()
+	go func() { served <- pinned(func() error { return echoDatagrams(server) }) }()
 	var times []time.Duration
-	err = pinned(together, func() (err error) {
+	err = pinned(func() (err error) {
 		c := &Conn{client}
 		if ready != nil {
 			if err := ready(c); err != nil {

@@ -89,7 +89,7 @@ func (w *Wire) drain() {
 // next, and for so long besides. It returns the times that the pings took. One that is not answered
 // within a second is an error.
 func (w *Wire) Pings(frames [][]byte, pause time.Duration) (times []time.Duration, err error) {
-	err = pinned(together, func() error {
+	err = pinned(func() error {
 		times, err = w.pings(frames, pause)
 		return err
 	})
