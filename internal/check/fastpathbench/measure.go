@@ -24,8 +24,10 @@ const (
 	// added for each flow.
 	warmWithin = 5 * time.Second
 	warmFlow   = 300 * time.Microsecond
-	// warmShare is how many of the packets have to be fast before a side is measured.
+	// warmShare is how many of the packets have to be fast before a side is measured; of many flows
+	// it is manyShare, because leases end while the others ping.
 	warmShare = 0.9
+	manyShare = 0.5
 )
 
 // ping measures round trips of so many flows.
@@ -127,14 +129,17 @@ func (s *scene) tcpStream(ctx context.Context, d side) error {
 // warm has packets sent until most of them are fast, on dwell's fast path; on others, once. send
 // returns how many packets passed the hypervisor.
 func (s *scene) warm(ctx context.Context, d side, flows int, send func() (int, error)) error {
-	limit := warmWithin + time.Duration(flows)*warmFlow
+	limit, share := warmWithin+time.Duration(flows)*warmFlow, warmShare
+	if flows > 1 {
+		share = manyShare
+	}
 	for deadline := time.Now().Add(limit); ; {
 		packets := 0
 		what, err := d.during(func() (err error) { packets, err = send(); return err })
 		if err != nil {
 			return err
 		}
-		if d.name != fast || float64(what.fast) >= warmShare*float64(packets) {
+		if d.name != fast || float64(what.fast) >= share*float64(packets) {
 			return ctx.Err()
 		}
 		if err := errors.Join(ctx.Err(), d.accel.err()); err != nil {
