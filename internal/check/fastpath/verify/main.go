@@ -65,7 +65,7 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 	flags.IntVar(&cfg.packets, "packets", 2_000_000, "how many packets in all")
 	flags.IntVar(&cfg.size, "case", 2000, "how many packets a case has, before which all is forgotten")
 	flags.Uint64Var(&cfg.first, "first", 0, "the number of the first case: the same number is the same case")
-	flags.IntVar(&cfg.share, "share", 40, "how many of a hundred packets must take the fast path")
+	flags.IntVar(&cfg.share, "share", 15, "how many of a hundred packets must take the fast path")
 	flags.StringVar(&specs, "specs", "", "kinds of hypervisors, comma-separated; empty for all")
 	if err := flags.Parse(args); err != nil {
 		return cfg, err
