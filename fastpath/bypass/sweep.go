@@ -13,10 +13,6 @@ import (
 	"github.com/dwelltrace/dwell/fastpath/flow"
 )
 
-// unapprovedShare is which part of the time that others may be idle a flow may be that was never
-// approved.
-const unapprovedShare = 4
-
 // victim is an entry that is to go.
 type victim struct {
 	key   flow.Key
@@ -25,15 +21,13 @@ type victim struct {
 }
 
 // Sweep removes flows that have ended, that have been idle for so long, or that have been for a quarter of
-// it without ever having been approved, and returns how many.
+// it without ever having been approved, and returns how many. The fuller a tenant's share is, the sooner its
+// flows go: so nobody out there keeps it full with flows that are of no use any more.
 func (b *Bypass) Sweep(ctx context.Context, idle time.Duration) (n int, err error) {
-	n, err = b.remove(ctx, flow.Lease, func(f *flow.Flow) bool {
-		limit := idle
-		if f.Approval == 0 && f.Denied == flow.Fast {
-			limit /= unapprovedShare
-		}
-		return f.Ended != flow.Fast || f.Idle >= limit
-	})
+	room, err := b.pressures(idle)
+	if err == nil {
+		n, err = b.remove(ctx, flow.Lease, room.goes, room.more)
+	}
 	if err != nil {
 		return n, fmt.Errorf("sweep flows: %w", err)
 	}
@@ -44,7 +38,7 @@ func (b *Bypass) Sweep(ctx context.Context, idle time.Duration) (n int, err erro
 func (b *Bypass) Flush(slot uint16) (int, error) {
 	n, err := b.remove(context.Background(), flow.Changed, func(f *flow.Flow) bool {
 		return slot == 0 || f.Slot == slot || f.Other == slot
-	})
+	}, nil)
 	if err != nil {
 		return n, fmt.Errorf("flush flows: %w", err)
 	}
@@ -53,8 +47,9 @@ func (b *Bypass) Flush(slot uint16) (int, error) {
 
 // remove removes the flows of which the function says so, and returns how many. Each ends first, for
 // that reason. They are forgotten when no program can have one of them in its hands that it has found not to be
-// ended: an entry that is freed is another flow's at once.
-func (b *Bypass) remove(ctx context.Context, reason flow.Reason, is func(*flow.Flow) bool) (n int, err error) {
+// ended: an entry that is freed is another flow's at once. What further returns, when all flows were seen, goes too;
+// it may be nil.
+func (b *Bypass) remove(ctx context.Context, reason flow.Reason, is func(*flow.Flow) bool, further func() []victim) (n int, err error) {
 	var victims []victim
 	err = b.each(func(f *flow.Flow) bool {
 		if is(f) {
@@ -62,6 +57,9 @@ func (b *Bypass) remove(ctx context.Context, reason flow.Reason, is func(*flow.F
 		}
 		return ctx.Err() == nil
 	})
+	if further != nil {
+		victims = append(victims, further()...)
+	}
 	if err != nil || len(victims) == 0 || ctx.Err() != nil {
 		return 0, errors.Join(err, ctx.Err())
 	}

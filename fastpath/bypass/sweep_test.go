@@ -107,3 +107,59 @@ func TestSweepIsCancelled(t *testing.T) {
 		t.Errorf("%d went: %v", n, err)
 	}
 }
+
+// The fuller a tenant's share is, the sooner its idle flows go: those first that were never approved, and no more
+// of the others than is needed. Another tenant's stay.
+func TestSweepWhenFull(t *testing.T) {
+	const capacity, idle, flooded, other = 100, time.Minute, 3, 4
+	for _, c := range []struct {
+		name                        string
+		fresh, unapproved, approved int // flows in use, and idle ones
+		since                       int // seconds
+		left                        int
+	}{
+		{"less than half", 20, 10, 10, 14, 40},
+		{"half: unapproved", 20, 20, 20, 4, 40},
+		{"half: a quarter of the time", 20, 20, 20, 16, 20},
+		{"half: approved, not long", 20, 0, 40, 14, 60},
+		{"three quarters: unapproved are enough", 20, 40, 30, 4, 50},
+		{"three quarters: not enough", 20, 10, 70, 4, 74},
+		{"full of flows in use", 100, 0, 0, 0, 100},
+		{"full, 3 s are not over", 20, 40, 40, 2, 100},
+	} {
+		b := newLab(t, 0).open()
+		now, second := jiffies(t, b), uint64(b.kernel.hz)
+		if err := b.SetTenants([]Tenant{{Slot: flooded, Number: 1, Capacity: capacity}, {Slot: other, Number: 2, Capacity: capacity}}); err != nil {
+			t.Fatal(err)
+		}
+		number := 0
+		add := func(n int, e plainFlow) {
+			for range n {
+				number++
+				e.Id = uint64(number)
+				put(t, b, udp(true, number), e)
+			}
+		}
+		was := now - uint64(c.since)*second
+		add(c.fresh, plainFlow{Slot: flooded, Used: now})
+		add(c.unapproved, plainFlow{Slot: flooded, Used: was})
+		add(c.approved, plainFlow{Slot: flooded, Used: was, Approval: 1})
+		add(10, plainFlow{Slot: other, Used: was, Approval: 1})
+		n, err := b.Sweep(t.Context(), idle)
+		if gone := c.fresh + c.unapproved + c.approved - c.left; err != nil || n != gone {
+			t.Errorf("%s: %d went, want %d: %v", c.name, n, gone, err)
+		}
+		if diff := cmp.Diff(map[uint16]int{flooded: c.left, other: 10}, usage(t, b)); diff != "" {
+			t.Errorf("%s: usage (-want +got):\n%s", c.name, diff)
+		}
+		in := 0
+		for _, f := range all(t, b) {
+			if f.Slot == flooded && f.Idle < time.Second {
+				in++
+			}
+		}
+		if in != c.fresh {
+			t.Errorf("%s: of %d flows in use, %d are left", c.name, c.fresh, in)
+		}
+	}
+}
