@@ -44,6 +44,7 @@ type programs interface {
 	Flush(slot uint16) (int, error)
 	Counts() ([]bypass.Counts, error)
 	Usage() (map[uint16]int, error)
+	Room() (int, error)
 	SetTracing(shared map[string]*ebpf.Map) error
 	Close() error
 }
@@ -70,8 +71,8 @@ type liberator interface {
 type faces struct {
 	// supported says what the kernel lacks, or nil.
 	supported func() error
-	// open makes or adopts the programs, remove takes them out of the kernel.
-	open   func(shared map[string]*ebpf.Map) (programs, error)
+	// open makes or adopts the programs, with room for so many entries; remove takes them out of the kernel.
+	open   func(shared map[string]*ebpf.Map, room int) (programs, error)
 	remove func() error
 	// watched begins to count packets of flows.
 	watched func(p programs, keys []flow.Key) (watch, error)
@@ -90,8 +91,8 @@ type faces struct {
 func newFaces(o *Options) *faces {
 	return &faces{
 		supported: bypass.Supported,
-		open: func(shared map[string]*ebpf.Map) (programs, error) {
-			return bypass.Open(bypass.Options{Pin: o.Pin, NetNS: o.NetNS, Shared: shared})
+		open: func(shared map[string]*ebpf.Map, room int) (programs, error) {
+			return bypass.Open(bypass.Options{Pin: o.Pin, NetNS: o.NetNS, Shared: shared, Flows: room})
 		},
 		remove: func() error { return bypass.Remove(o.Pin, o.NetNS) },
 		watched: func(p programs, keys []flow.Key) (watch, error) {

@@ -92,7 +92,7 @@ func newWorld(t *testing.T) *world {
 func (w *world) faces() *faces {
 	return &faces{
 		supported: func() error { w.mu.Lock(); defer w.mu.Unlock(); return w.unsupported },
-		open:      func(map[string]*ebpf.Map) (programs, error) { w.programs.do("open"); return w.programs, nil },
+		open:      func(map[string]*ebpf.Map, int) (programs, error) { w.programs.do("open"); return w.programs, nil },
 		remove:    func() error { w.mu.Lock(); defer w.mu.Unlock(); w.removed++; return nil },
 		watched:   func(programs, []flow.Key) (watch, error) { return nil, errors.New("not here") },
 		host: func(s *tenant.Set) (*scope.Host, error) {

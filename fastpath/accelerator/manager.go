@@ -84,7 +84,9 @@ type Manager struct {
 	shared  map[string]*ebpf.Map
 	// programs are nil while there are none.
 	programs programs
-	view     view
+	// room is how many entries of each family their tables have room for.
+	room int
+	view view
 	// unsupported says what the kernel lacks, or is "".
 	unsupported string
 	problems    map[string]string // sentences, by what they are about
@@ -287,16 +289,17 @@ func (m *Manager) open() (programs, error) {
 		return nil, fmt.Errorf("%w: %w", ErrUnsupported, err)
 	}
 	m.unsupported = ""
-	p, err := m.faces.open(m.shared)
+	p, err := m.faces.open(m.shared, roomFor(len(m.active()), m.options.Capacity))
 	m.problem("open", err)
 	if err != nil {
 		return nil, err
 	}
 	counts, err := p.Counts()
-	if err = errors.Join(err, p.SetLease(m.options.Lease), p.SetAgreed(agreed)); err != nil {
+	room, lost := p.Room()
+	if err = errors.Join(err, lost, p.SetLease(m.options.Lease), p.SetAgreed(agreed)); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
 	m.meter.open(counts)
-	m.programs, m.view = p, view{}
+	m.programs, m.room, m.view = p, room, view{}
 	return p, nil
 }

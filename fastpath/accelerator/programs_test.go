@@ -32,6 +32,7 @@ type fakePrograms struct {
 	flows    map[flow.Key]*flow.Flow
 	counts   []bypass.Counts
 	usage    map[uint16]int
+	room     int
 	ask      func(bypass.Candidate)
 	asking   chan struct{}
 	failAsk  chan error
@@ -42,7 +43,7 @@ type fakePrograms struct {
 func newFakePrograms() *fakePrograms {
 	return &fakePrograms{
 		changed: make(chan struct{}, 1), flows: map[flow.Key]*flow.Flow{}, usage: map[uint16]int{}, asking: make(chan struct{}, 1),
-		failAsk: make(chan error, 1), settled: map[flow.Key]string{},
+		room: leastRoom, failAsk: make(chan error, 1), settled: map[flow.Key]string{},
 	}
 }
 
@@ -194,6 +195,12 @@ func (f *fakePrograms) Usage() (map[uint16]int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.usage, nil
+}
+
+func (f *fakePrograms) Room() (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.room, nil
 }
 func (f *fakePrograms) Unasked() (uint64, error) { return 7, nil }
 func (f *fakePrograms) SetTracing(shared map[string]*ebpf.Map) error {

@@ -117,7 +117,7 @@ func (m *Manager) mode(id string) flow.Mode {
 }
 
 func (m *Manager) tenantStatus(q Query, id string, r reading) TenantStatus {
-	t := TenantStatus{Tenant: id, Mode: m.mode(id), Slot: m.slots.of[id], Capacity: m.options.Capacity}
+	t := TenantStatus{Tenant: id, Mode: m.mode(id), Slot: m.slots.of[id], Capacity: m.capacity()}
 	t.From, t.To = CountStats{}.words(), CountStats{}.words()
 	if t.Mode == flow.Off {
 		t.Slot, t.Capacity = 0, 0
@@ -134,6 +134,9 @@ func (m *Manager) tenantStatus(q Query, id string, r reading) TenantStatus {
 	}
 	for _, text := range m.tenantProblems(id, r) {
 		t.Problems = append(t.Problems, m.redact(q, text))
+	}
+	if text := m.less(); text != "" && t.Mode != flow.Off {
+		t.Problems = append(t.Problems, text)
 	}
 	return t
 }
@@ -202,7 +205,7 @@ func (m *Manager) tenantProblems(id string, r reading) []string {
 		}
 	}
 	slot := m.slots.of[id]
-	if n := r.usage[slot]; slot != 0 && n >= m.options.Capacity {
+	if n := r.usage[slot]; slot != 0 && n >= m.capacity() {
 		all = append(all, fmt.Sprintf("The tenant has %d entries, which is all that it may have: further flows stay slow.", n))
 	}
 	for _, d := range []flow.Direction{flow.FromTenant, flow.ToTenant} {
@@ -258,7 +261,7 @@ func (m *Manager) Stats() Stats {
 		t := TenantStats{Tenant: id, Mode: m.mode(id)}
 		if slot != 0 {
 			d := m.tally.of(slot)
-			t.Flows, t.Capacity, t.Approved, t.Refused = r.usage[slot], m.options.Capacity, d.approved, d.refused
+			t.Flows, t.Capacity, t.Approved, t.Refused = r.usage[slot], m.capacity(), d.approved, d.refused
 			t.From, t.To = r.counts[countKey{slot, flow.FromTenant}], r.counts[countKey{slot, flow.ToTenant}]
 			_, t.PutOff = m.queue.of(slot)
 		}

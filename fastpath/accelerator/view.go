@@ -35,6 +35,7 @@ type reader struct {
 	slots    map[string]uint16
 	active   []string
 	capacity int
+	room     int
 	old      view
 	// alive is called now and then, because reading may take long.
 	alive func()
@@ -48,7 +49,7 @@ func (m *Manager) readerOf(active []string) *reader {
 	}
 	m.without = without
 	r := &reader{
-		set: m.set, modes: m.modes, slots: maps.Clone(m.slots.of), capacity: m.options.Capacity, old: m.view,
+		set: m.set, modes: m.modes, slots: maps.Clone(m.slots.of), capacity: m.options.Capacity, room: m.room, old: m.view,
 		alive:  func() { m.heart.sign(&m.heart.loop) },
 		active: slices.DeleteFunc(slices.Clone(active), func(id string) bool { return slices.Contains(without, id) }),
 	}
@@ -79,15 +80,15 @@ func (r *reader) read(ctx context.Context, f *faces, d dirt) (view, error) {
 		}
 		v.foreign = rules
 	}
-	v.tenants = r.tenants()
 	v.devices = r.devices(v.facts)
+	v.tenants = r.tenants(shareOf(r.capacity, r.room, v.devices))
 	return v, nil
 }
 
-func (r *reader) tenants() []bypass.Tenant {
+func (r *reader) tenants(capacity int) []bypass.Tenant {
 	list := make([]bypass.Tenant, 0, len(r.active))
 	for _, id := range r.active {
-		list = append(list, bypass.Tenant{Slot: r.slots[id], Number: r.set.Number(id), Mode: r.modes[id], Capacity: r.capacity})
+		list = append(list, bypass.Tenant{Slot: r.slots[id], Number: r.set.Number(id), Mode: r.modes[id], Capacity: capacity})
 	}
 	return list
 }

@@ -72,8 +72,8 @@ func TestAdoptAnotherSize(t *testing.T) {
 	if n := len(all(t, b)) + len(usage(t, b)); n != 0 {
 		t.Errorf("%d flows and tenants that have some", n)
 	}
-	if n := b.maps[plainMapFlows6].MaxEntries(); n != 100 {
-		t.Errorf("room for %d", n)
+	if n, err := b.Room(); n != 100 || err != nil {
+		t.Errorf("room for %d: %v", n, err)
 	}
 	l.want("adopted", b, d0.Index, both())
 	if got, err := b.Attached(); err != nil || len(got) != 0 {

@@ -82,6 +82,16 @@ func addReasons(sum map[flow.Reason]uint64, by []uint64) {
 	}
 }
 
+// Room returns how many flows of each family there can be: maps that were there keep their size.
+func (b *Bypass) Room() (int, error) {
+	release, err := b.use()
+	if err != nil {
+		return 0, err
+	}
+	defer release()
+	return int(min(b.maps[plainMapFlows4].MaxEntries(), b.maps[plainMapFlows6].MaxEntries())), nil
+}
+
 // Usage returns how many flows each tenant has by slot; slots without any are left out.
 func (b *Bypass) Usage() (map[uint16]int, error) {
 	release, err := b.use()

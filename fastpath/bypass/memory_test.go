@@ -184,9 +184,10 @@ func TestAfterClose(t *testing.T) {
 	}
 	_, errFlush := b.Flush(0)
 	_, errUsage := b.Usage()
+	_, errRoom := b.Room()
 	_, errRepin := b.Repin()
 	for name, err := range map[string]error{
-		"Beat": b.Beat(), "SetDevices": b.SetDevices(nil), "SetTenants": b.SetTenants(nil), "Flush": errFlush, "Usage": errUsage, "Repin": errRepin,
+		"Beat": b.Beat(), "SetDevices": b.SetDevices(nil), "SetTenants": b.SetTenants(nil), "Flush": errFlush, "Usage": errUsage, "Room": errRoom, "Repin": errRepin,
 	} {
 		if err == nil {
 			t.Errorf("%s gave no error", name)
