@@ -25,5 +25,7 @@ func TestRoutedByBridge(t *testing.T) {
 	// The one out there gets another MAC, which the bridge's neighbours are told of.
 	l.run(l.out, "ip link set eth0 address 02:00:00:00:0e:77")
 	l.run(l.hv, "ip neigh replace "+outAddr+" lladdr 02:00:00:00:0e:77 dev br-ext")
+	// What is sent before that is noticed still goes to the old one.
+	l.until("the new one is reached", func() bool { return said(guest, out) })
 	l.talk(guest, out)
 }
