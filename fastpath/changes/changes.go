@@ -50,8 +50,8 @@ type Change struct {
 	Kind Kind
 	// Devices are the indices of those that [Some] is about, in order: of an entry of a bridge's
 	// table the port behind which it was and the one behind which it is, of a neighbour the device by
-	// which it is reached. If that is a bridge, flows over all of its ports may be concerned, and if
-	// it is a device of no tenant, all flows.
+	// which it is reached. If that is a bridge, flows over all of its ports may be concerned, if it is
+	// a device of no tenant, all flows may be, unless it is connected with no port and no NIC.
 	Devices []int
 	// What says what changed, for people, without a full stop.
 	What string

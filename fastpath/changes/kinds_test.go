@@ -119,3 +119,20 @@ func TestBridgeCallsRules(t *testing.T) {
 		w.expect("ip link del br7", rules)
 	}
 }
+
+// Devices that come and go, such as those of containers, concern no flow: neither do their settings, until
+// somebody changes them.
+func TestComeAndGo(t *testing.T) {
+	w := watch(t, "ip link add sentinel type bridge; ip link set sentinel up; ip neigh add 192.0.2.250 dev sentinel lladdr 02:00:00:00:fe:00; ip link add br0 type bridge")
+	w.expect("ip link add here type bridge", changes.Devices)
+	script := "ip link add a0 type veth peer name b0; ip link set a0 name a1; ip link del a1; ip link add v type bridge; ip link del v"
+	for _, c := range w.until(script) {
+		if c.Kind.Has(changes.All) || c.Kind.Has(changes.Rules) {
+			t.Errorf("reported %v %v: %s", c.Kind, c.Devices, c.What)
+		}
+	}
+	const settings = changes.All | changes.Rules
+	w.expect("echo 2 >/proc/sys/net/ipv4/conf/here/rp_filter", settings)
+	w.expect("echo 2 >/proc/sys/net/ipv4/conf/all/rp_filter", settings)
+	w.expect("ip link add p7 type veth peer name g7; ip link set p7 master br0", changes.Some|changes.Devices, "br0")
+}

@@ -56,6 +56,8 @@ func (l links) set(w *watcher, body []byte) {
 		w.news.add(All|Rules|Devices, nil, "%s calls other iptables than before", d.name)
 	}
 	switch {
+	case !known && master != 0:
+		w.news.add(Some|Devices, []int{index, master}, "%s is new, and belongs to %s", d.name, w.name(master))
 	case !known:
 		w.news.add(Devices, nil, "%s is new", d.name)
 	case was.master != d.master:

@@ -66,14 +66,18 @@ func (o others) setting(w *watcher, m message) {
 	}
 	attrs := m.body[min(4, len(m.body)):]
 	index := number32(attribute(attrs, netconfIndex))
-	for kind, data := range attributes(attrs) {
-		if kind == netconfIndex || len(data) < 4 {
+	kind := All | Rules
+	if _, known := w.links[index]; index > 0 && !known {
+		kind = Devices // it is announced before the device itself: see [links.set]
+	}
+	for setting, data := range attributes(attrs) {
+		if setting == netconfIndex || len(data) < 4 {
 			continue
 		}
-		k := subject{index, unix.RTM_NEWNETCONF, string(rune(m.body[0])) + string(rune(kind))}
+		k := subject{index, unix.RTM_NEWNETCONF, string(rune(m.body[0])) + string(rune(setting))}
 		value := string(data)
 		if o[k] != value {
-			w.news.add(All|Rules, nil, "settings of %s have changed", w.settingsOf(index))
+			w.news.add(kind, nil, "settings of %s have changed", w.settingsOf(index))
 		}
 		o[k] = value
 	}
