@@ -78,7 +78,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{
 		t: t, programs: newFakePrograms(), liberal: &fakeLiberal{}, report: make(chan func(changes.Change), 1),
 		failing: make(chan error, 1), policy: &fakePolicy{},
-		facts: bystanders.Facts{Devices: []bystanders.Device{
+		facts: bystanders.Facts{Near: map[int]bool{2: true, 10: true, 11: true, 12: true, 21: true}, Devices: []bystanders.Device{
 			{Index: 2, Name: "ens3"},
 			{Index: 11, Name: "red-1", Port: true, Tenant: "red"},
 			{Index: 12, Name: "red-2", Port: true, Tenant: "red", Peer: true, PeerIndex: 5, PeerNetNS: 6},

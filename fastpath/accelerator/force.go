@@ -20,6 +20,7 @@ func (m *Manager) putInForce(p programs, next view) error {
 	}
 	old := m.view
 	anew := !slices.EqualFunc(old.tenants, next.tenants, sameMode)
+	m.gate.concern(next.concerns()) // before anything is learnt at a new device
 	if err := p.SetTenants(next.tenants); err != nil {
 		return fmt.Errorf("saying which tenants there are: %w", err)
 	}
@@ -29,7 +30,6 @@ func (m *Manager) putInForce(p programs, next view) error {
 		m.attached = err == nil
 		m.problem("devices", err)
 	}
-	m.gate.concern(next.concerns())
 	m.view = next
 	m.renewJudge(p, anew)
 	return nil

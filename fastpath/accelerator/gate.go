@@ -24,8 +24,13 @@ const (
 	dirtyAll = dirtyRules | dirtyDevices | dirtyTenants | dirtyFirewall
 )
 
-// nobody is the slot of devices of tenants that have no fast path: a change there concerns no flow.
-const nobody = bypass.MaxTenants
+const (
+	// anybody is the slot of devices that packets of several tenants may pass.
+	anybody = 0
+	// nobody is that of devices that no flow passes: because they are not connected with a port or NIC, or are
+	// of tenants that have no fast path.
+	nobody = bypass.MaxTenants
+)
 
 // stopper is what stops fast packets: words in memory that the programs read.
 type stopper interface {
@@ -42,9 +47,13 @@ type gate struct {
 
 	mu       sync.Mutex // for what follows
 	programs stopper    // nil while there are none
-	// devices and tenants have the slots of those whose changes concern one tenant only, or nobody.
+	// devices are those that there were when they were last read, nil before, with the slots of tenants if their
+	// changes concern one only, nobody, or anybody. See also joined.
 	devices map[int]uint16
 	tenants map[uint32]uint16 // by tenant.NumberOf
+	// joined are devices that are not among them yet and have been connected with one that is not nobody's;
+	// reading those of them that had been when it began to be read what there is now.
+	joined, reading map[int]bool
 	// held is set while nothing is sent fast; holds is how often something made it so.
 	held    bool
 	holds   uint64
@@ -57,7 +66,7 @@ type gate struct {
 }
 
 func newGate(wake func()) *gate {
-	return &gate{wake: wake, counts: map[string]uint64{}, dirty: dirtyAll}
+	return &gate{wake: wake, joined: map[int]bool{}, reading: map[int]bool{}, counts: map[string]uint64{}, dirty: dirtyAll}
 }
 
 // begin gives it the programs, which send nothing until [gate.release].
@@ -80,11 +89,13 @@ func (g *gate) end() {
 	}
 }
 
-// concern says which tenants' slots devices and tenants have, for changes that only concern one.
+// concern says which tenants' slots devices and tenants have, for changes that only concern one. The devices
+// must be all that there were after take returned, unless they are nil.
 func (g *gate) concern(devices map[int]uint16, tenants map[uint32]uint16) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.devices, g.tenants = devices, tenants
+	clear(g.reading)
 }
 
 // hold must be called with the lock.
@@ -139,23 +150,50 @@ func (g *gate) change(c changes.Change) {
 // concerns returns the slots of the tenants whose flows a change may concern, or that it may concern
 // everybody's: because a device is not only one tenant's, or rules have changed.
 func (g *gate) concerns(c changes.Change) (slots []uint16, everybody bool) {
-	if c.Kind == changes.Devices { // such as a new device, by which nothing goes yet
+	switch {
+	case c.Kind.Has(changes.All) || c.Kind.Has(changes.Rules) || g.devices == nil:
+		return nil, true
+	case !c.Kind.Has(changes.Some):
 		return nil, false
-	}
-	if c.Kind.Has(changes.All) || c.Kind.Has(changes.Rules) || len(c.Devices) == 0 {
+	case len(c.Devices) == 0:
 		return nil, true
 	}
 	slots = g.room[:0]
 	for _, index := range c.Devices {
-		slot := g.devices[index]
-		if slot == 0 {
-			return nil, true
-		}
-		if slot != nobody && !slices.Contains(slots, slot) {
+		switch slot := g.slot(index); {
+		case slot == anybody:
+			everybody = true
+		case slot != nobody && !slices.Contains(slots, slot):
 			slots = append(slots, slot)
 		}
 	}
-	return slots, false
+	if everybody || len(slots) > 0 {
+		g.join(c.Devices)
+	}
+	return slots, everybody
+}
+
+// slot returns whom a change of a device concerns. One that was not there when devices were last read is on no
+// flow's way, unless it was connected since with one that is.
+func (g *gate) slot(index int) uint16 {
+	slot, known := g.devices[index]
+	switch {
+	case known:
+		return slot
+	case g.joined[index] || g.reading[index]:
+		return anybody
+	}
+	return nobody
+}
+
+// join notes the devices of a change that are new, and may be connected now with the others. Until devices are read
+// again, what else happens to them may concern anybody.
+func (g *gate) join(devices []int) {
+	for _, index := range devices {
+		if _, known := g.devices[index]; !known {
+			g.joined[index] = true
+		}
+	}
 }
 
 // slow says that the flows of tenants have to be seen by the kernel again.
@@ -222,6 +260,10 @@ func (g *gate) take() (dirt, uint64) {
 	defer g.mu.Unlock()
 	d := g.dirty
 	g.dirty = 0
+	if d&dirtyDevices != 0 {
+		maps.Copy(g.reading, g.joined)
+		clear(g.joined)
+	}
 	return d, g.holds
 }
 

@@ -12,7 +12,7 @@ import (
 func testGate() (*gate, *fakePrograms) {
 	g, p := newGate(func() {}), newFakePrograms()
 	g.begin(p, "begin")
-	g.concern(map[int]uint16{11: 1, 12: 1, 21: 2, 31: nobody}, nil)
+	g.concern(map[int]uint16{2: anybody, 11: 1, 12: 1, 21: 2, 31: nobody}, nil)
 	p.take()
 	return g, p
 }
@@ -102,4 +102,38 @@ func TestRelease(t *testing.T) {
 	if p.held {
 		t.Error("programs that are closed are used")
 	}
+}
+
+// TestConcernsNobody wants devices that come and go to stop nobody, until they are connected with some that packets
+// pass.
+func TestConcernsNobody(t *testing.T) {
+	g, p := testGate()
+	_, holds := g.take()
+	g.release(holds)
+	p.take()
+	const link = changes.Some | changes.Devices
+	check := func(what string, c changes.Change, want ...string) {
+		t.Helper()
+		g.change(c)
+		if did := p.take(); !slices.Equal(did, want) || g.dirty&dirtyDevices == 0 {
+			t.Errorf("%s: %q, not %q; dirty %b", what, did, want, g.dirty)
+		}
+	}
+	everybody := []string{"hold true", "changed []"}
+	check("a new one", changes.Change{Kind: changes.Devices})
+	check("it changes", changes.Change{Kind: link, Devices: []int{99}})
+	check("it is a port of red's bridge", changes.Change{Kind: link, Devices: []int{11, 99}}, "changed [1]")
+	check("it changes then", changes.Change{Kind: link, Devices: []int{99}}, everybody...)
+	g.take()
+	check("while devices are read", changes.Change{Kind: link, Devices: []int{99}}, everybody...)
+	check("another joins meanwhile", changes.Change{Kind: link, Devices: []int{2, 98}}, everybody...)
+	g.concern(map[int]uint16{2: anybody, 11: 1, 99: 1}, nil)
+	check("it was read", changes.Change{Kind: link, Devices: []int{99}}, "changed [1]")
+	check("the other was not", changes.Change{Kind: link, Devices: []int{98}}, everybody...)
+	g.take()
+	g.concern(map[int]uint16{2: anybody, 11: 1}, nil)
+	check("it is gone", changes.Change{Kind: link, Devices: []int{98}})
+	check("nothing is said of which", changes.Change{Kind: link}, everybody...)
+	g.concern(nil, nil)
+	check("nothing is known", changes.Change{Kind: link, Devices: []int{97}}, everybody...)
 }

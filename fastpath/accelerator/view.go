@@ -72,15 +72,15 @@ func (r *reader) read(ctx context.Context, f *faces, d dirt) (view, error) {
 		}
 		v.host, v.facts = h, facts
 	}
+	v.devices = r.devices(v.facts)
 	r.alive()
-	if d&dirtyRules != 0 || v.foreign == nil {
+	if d&dirtyRules != 0 || v.foreign == nil || !slices.Equal(r.old.devices, v.devices) { // settings of a new port are rules
 		rules, err := f.rules(ctx)
 		if err != nil {
 			return v, fmt.Errorf("reading the host's rules: %w", err)
 		}
 		v.foreign = rules
 	}
-	v.devices = r.devices(v.facts)
 	v.tenants = r.tenants(shareOf(r.capacity, r.room, v.devices))
 	return v, nil
 }
@@ -140,12 +140,20 @@ func (v *view) why(id string) string {
 	return v.facts.Why(id)
 }
 
-// concerns returns the slots by device and by tenant's number, of those whose changes are only that
-// tenant's.
+// concerns returns the slots by device and by tenant's number. Devices are nil if it is not known which there are.
 func (v *view) concerns() (devices map[int]uint16, tenants map[uint32]uint16) {
 	devices, tenants = map[int]uint16{}, map[uint32]uint16{}
 	for _, t := range v.tenants {
 		tenants[t.Number] = t.Slot
+	}
+	if v.facts.Near == nil {
+		return nil, tenants
+	}
+	for index, near := range v.facts.Near {
+		devices[index] = nobody
+		if near {
+			devices[index] = anybody
+		}
 	}
 	for _, st := range v.host.Tenants {
 		slot := tenants[st.Number]

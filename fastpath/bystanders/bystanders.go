@@ -71,6 +71,9 @@ type Facts struct {
 	// Tenants says why no flow of a tenant may be fast, by ID, where that is because of a device
 	// between its ports and the NIC.
 	Tenants map[string]string
+	// Near has all devices of the namespace, and says whether one is connected with a port, a NIC, a tunnel, or
+	// what is between them. What happens to others concerns no flow.
+	Near map[int]bool
 }
 
 // Why returns why no flow of the tenant may be fast, or "".

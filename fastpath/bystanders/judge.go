@@ -39,7 +39,9 @@ func (s *snapshot) judge(host *scope.Host, names []string) *Facts {
 	if s.bridged != "" && f.Blocked == "" {
 		f.Blocked = s.bridged
 	}
-	for id, devices := range s.between(ports, nics) {
+	between := s.between(ports, nics)
+	f.Near = s.near(s.concerned(all, nics, between))
+	for id, devices := range between {
 		for _, i := range devices {
 			why := s.devices[i].bystander()
 			switch {

@@ -138,3 +138,35 @@ func TestNamed(t *testing.T) {
 		t.Errorf("%+v", f)
 	}
 }
+
+// What is connected with a port, a NIC or a tunnel is near; what only others have is not.
+func TestNear(t *testing.T) {
+	s, h := hostOf(map[string][]string{"red": {"red0"}},
+		device{name: "eth0", kind: kindHardware},
+		device{name: "br-red", kind: kindBridge},
+		device{name: "red0", kind: kindTap, master: 2},
+		device{name: "stranger", kind: kindTap, master: 2},
+		device{name: "docker0", kind: kindBridge},
+		device{name: "container", kind: kindVeth, master: 5, peer: 9, peerNS: 3},
+		device{name: "eth0.7", kind: "vlan", below: 1},
+		device{name: "vx", kind: "vxlan", master: 9},
+		device{name: "br-vx", kind: kindBridge},
+		device{name: "left", kind: kindVeth, peer: 11},
+		device{name: "right", kind: kindVeth, peer: 10},
+		device{name: "br-patch", kind: kindBridge, master: 0},
+		device{name: "p", kind: kindVeth, peer: 14, master: 12},
+		device{name: "q", kind: kindVeth, peer: 13, master: 2},
+	)
+	near := s.judge(h, []string{"eth0"}).Near
+	var is, isNot []int
+	for i := 1; i <= len(s.devices); i++ {
+		if near[i] {
+			is = append(is, i)
+		} else {
+			isNot = append(isNot, i)
+		}
+	}
+	if got := s.names(is); got != "eth0 br-red red0 stranger eth0.7 vx br-vx br-patch p q" || len(near) != len(s.devices) {
+		t.Errorf("near: %s; not: %s; %v", got, s.names(isNot), near)
+	}
+}
