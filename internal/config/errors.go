@@ -4,7 +4,9 @@ package config
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
+	"unicode"
 )
 
 // Error is one thing that is wrong with a configuration.
@@ -20,12 +22,20 @@ type Error struct {
 // place of the file.
 func (e *Error) Error() string {
 	var parts []string
-	for _, part := range []string{e.Origin.String(), e.Path, e.Problem} {
+	for _, part := range []string{e.Origin.String(), oneLine(e.Path), e.Problem} {
 		if part != "" {
 			parts = append(parts, part)
 		}
 	}
 	return strings.Join(parts, ": ")
+}
+
+// oneLine returns a path as it is, or quoted if it has lines or the like: a key of YAML may.
+func oneLine(path string) string {
+	if strings.ContainsFunc(path, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return strconv.Quote(path)
+	}
+	return path
 }
 
 // Origin is where a value was set.

@@ -177,6 +177,14 @@ func TestAnyTextIsAnswered(t *testing.T) {
 	})
 }
 
+// A key may have lines, and its mistake still is one line.
+func TestKeyOfLines(t *testing.T) {
+	got := mistakes(t, "|\n  ---\n:")
+	if len(got) != 1 || !strings.HasPrefix(got[0].Error(), `f:1:1: "---\n": there is no such setting`) {
+		t.Errorf("%v", got)
+	}
+}
+
 // Nesting that takes the parser seconds is refused before it is parsed.
 func TestDepth(t *testing.T) {
 	for text, want := range map[string]string{
