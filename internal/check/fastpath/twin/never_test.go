@@ -13,6 +13,9 @@ import (
 	"github.com/dwelltrace/dwell/internal/check/fastpath/frame"
 )
 
+// rounds is after how many rounds of a conversation of which nothing is fast it is forgotten.
+const rounds = 16
+
 // learn has two guests speak until all that they say is fast, and returns their conversation.
 func (l *lone) learn(r source, proto uint8, family int) *speech {
 	l.Helper()
@@ -22,7 +25,12 @@ func (l *lone) learn(r source, proto uint8, family int) *speech {
 	if proto == frame.ICMP || proto == frame.ICMPv6 {
 		f.echo()
 	}
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
+	for round, deadline := 1, time.Now().Add(time.Minute); time.Now().Before(deadline); round++ {
+		if round%rounds == 0 { // what was learnt first was an odd one, of which no other is alike
+			if err := l.d.Begin(); err != nil {
+				l.Fatal(err)
+			}
+		}
 		var steps []Step
 		for i := range 8 {
 			p := f.step(r, i%2)
