@@ -17,7 +17,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/dwelltrace/dwell/fastpath/internal/pinned"
-	"github.com/dwelltrace/dwell/internal/netns"
 )
 
 // hook is a place at a device where a program is.
@@ -50,15 +49,6 @@ func parseLink(name string) (hook, int, bool) {
 		}
 	}
 	return hook{}, 0, false
-}
-
-// in runs fn in a namespace, or where it is if there is none. What attaches or lists programs has to be called
-// from it.
-func in(ns *netns.NS, fn func() error) error {
-	if ns == nil {
-		return fn()
-	}
-	return ns.Do(fn)
 }
 
 // present returns what is attached to a device of this namespace, first to last. It is nothing if there is

@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 
 	"github.com/cilium/ebpf"
+
+	"github.com/dwelltrace/dwell/internal/netns"
 )
 
 // Bypass is the fast path's programs and maps. Its methods may be called from several goroutines.
@@ -91,7 +93,7 @@ func (b *Bypass) start() (err error) {
 	if err := b.beat(true); err != nil {
 		return err
 	}
-	if err := in(b.opts.NetNS, b.renewLinks); err != nil {
+	if err := netns.In(b.opts.NetNS, b.renewLinks); err != nil {
 		return err
 	}
 	return b.setTracing(b.opts.Shared)

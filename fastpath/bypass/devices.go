@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/dwelltrace/dwell/fastpath/internal/pinned"
+	"github.com/dwelltrace/dwell/internal/netns"
 )
 
 // SetDevices says which devices have the programs. What is not listed loses them, after what is
@@ -33,7 +34,7 @@ func (b *Bypass) SetDevices(list []Device) error {
 		return fmt.Errorf("set the fast path's devices: %w", err)
 	}
 	b.devices = slices.Clone(list)
-	if err := in(b.opts.NetNS, func() error { return b.setDevices(list) }); err != nil {
+	if err := netns.In(b.opts.NetNS, func() error { return b.setDevices(list) }); err != nil {
 		return fmt.Errorf("set the fast path's devices: %w", explain(err))
 	}
 	return nil
@@ -221,7 +222,7 @@ func (b *Bypass) Attached() ([]AttachedDevice, error) {
 	}
 	defer release()
 	var all []AttachedDevice
-	err = in(b.opts.NetNS, func() (err error) {
+	err = netns.In(b.opts.NetNS, func() (err error) {
 		all, err = b.listAttached()
 		return err
 	})

@@ -77,7 +77,7 @@ func removeAllStrays(ns *netns.NS) error {
 	if supported := Supported() == nil; !supported {
 		return nil // and so there are none
 	}
-	return in(ns, func() error {
+	return netns.In(ns, func() error {
 		devices, err := net.Interfaces()
 		if err != nil {
 			return err

@@ -9,6 +9,7 @@ import (
 	"os"
 
 	"github.com/dwelltrace/dwell/fastpath/internal/pinned"
+	"github.com/dwelltrace/dwell/internal/netns"
 )
 
 // Repin pins again what somebody has removed or unmounted, attaches again what was detached by that, and
@@ -21,7 +22,7 @@ func (b *Bypass) Repin() (repaired bool, err error) {
 		return false, err
 	}
 	defer release()
-	err = in(b.opts.NetNS, func() (err error) {
+	err = netns.In(b.opts.NetNS, func() (err error) {
 		repaired, err = b.repin()
 		return err
 	})

@@ -21,7 +21,7 @@ const attempts = 10
 // Read reads devices. That there is something in the way is not an error.
 func Read(ctx context.Context, o Options) (*Facts, error) {
 	var s *snapshot
-	err := in(o.NetNS, func() (err error) {
+	err := netns.In(o.NetNS, func() (err error) {
 		s, err = read(ctx, o)
 		return err
 	})
@@ -29,14 +29,6 @@ func Read(ctx context.Context, o Options) (*Facts, error) {
 		return nil, fmt.Errorf("reading what is between tenants' ports and NICs: %w", err)
 	}
 	return s.judge(o.Host, o.NICs), nil
-}
-
-// in runs fn in the namespace, nil for the process's.
-func in(ns *netns.NS, fn func() error) error {
-	if ns == nil {
-		return fn()
-	}
-	return ns.Do(fn)
 }
 
 // read reads the namespace of the calling thread.

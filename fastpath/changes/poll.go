@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/dwelltrace/dwell/fastpath/premises"
+	"github.com/dwelltrace/dwell/internal/netns"
 )
 
 // pollInterval is how often it is checked what the kernel does not announce.
@@ -58,7 +59,7 @@ func (p *poll) look() (err error) {
 	if p.print, err = p.prints.Take(); err != nil {
 		return fmt.Errorf("reading rules of legacy iptables, programs at netfilter's hooks and settings: %w", err)
 	}
-	if err := in(p.ns, p.lookAtPrograms); err != nil {
+	if err := netns.In(p.ns, p.lookAtPrograms); err != nil {
 		return fmt.Errorf("reading which programs are attached to devices: %w", err)
 	}
 	p.polled.Store(time.Now().UnixNano())

@@ -22,17 +22,9 @@ const (
 	attempts = 10
 )
 
-// in runs fn in the namespace, nil for the process's.
-func in(ns *netns.NS, fn func() error) error {
-	if ns == nil {
-		return fn()
-	}
-	return ns.Do(fn)
-}
-
 // subscribe opens a socket that receives what is announced to groups.
 func subscribe(ns *netns.NS, protocol int, groups []int) (fd int, err error) {
-	err = in(ns, func() (err error) {
+	err = netns.In(ns, func() (err error) {
 		fd, err = unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, protocol)
 		return err
 	})
@@ -58,7 +50,7 @@ func subscribe(ns *netns.NS, protocol int, groups []int) (fd int, err error) {
 // list reads devices, neighbours and tables of bridges into the mirrors. Nothing is noted.
 func (w *watcher) list() error {
 	var conn *mdl.Conn
-	err := in(w.ns, func() (err error) {
+	err := netns.In(w.ns, func() (err error) {
 		conn, err = mdl.Dial(unix.NETLINK_ROUTE, nil)
 		return err
 	})

@@ -20,7 +20,7 @@ const (
 // readBridges notes which bridges call iptables by a setting of their own (nf_call_iptables).
 func (f *Foreign) readBridges(ns *netns.NS) error {
 	var conn *mdl.Conn
-	err := inNS(ns, func() (err error) {
+	err := netns.In(ns, func() (err error) {
 		conn, err = mdl.Dial(unix.NETLINK_ROUTE, nil)
 		return err
 	})

@@ -17,14 +17,6 @@ import (
 	"github.com/dwelltrace/dwell/internal/netns"
 )
 
-// inNS runs fn in the namespace; nil is the process's.
-func inNS(ns *netns.NS, fn func() error) error {
-	if ns == nil {
-		return fn()
-	}
-	return ns.Do(fn)
-}
-
 // legacyTables returns the tables of legacy iptables that are there. To ask iptables itself
 // would make them.
 func legacyTables(ns *netns.NS, family header.Family) (names []string, err error) {
@@ -32,7 +24,7 @@ func legacyTables(ns *netns.NS, family header.Family) (names []string, err error
 	if family == header.V6 {
 		file = "ip6_tables_names"
 	}
-	err = inNS(ns, func() error {
+	err = netns.In(ns, func() error {
 		text, err := os.ReadFile("/proc/thread-self/net/" + file)
 		if os.IsNotExist(err) {
 			return nil // the kernel has none

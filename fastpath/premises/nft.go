@@ -18,7 +18,7 @@ import (
 // readNFT reads all rules of nf_tables, those of its iptables among them.
 func readNFT(ns *netns.NS) ([]*chain, error) {
 	var conn *mdl.Conn
-	err := inNS(ns, func() (err error) {
+	err := netns.In(ns, func() (err error) {
 		conn, err = mdl.Dial(unix.NETLINK_NETFILTER, nil)
 		return err
 	})

@@ -84,7 +84,7 @@ const validMark = "src/valid/mark"
 // larger of the setting for all and the device's.
 func (f *Foreign) readReverse(ns *netns.NS) error {
 	const dir = "/proc/sys/net/ipv4/conf/"
-	return inNS(ns, func() error {
+	return netns.In(ns, func() error {
 		entries, err := os.ReadDir(dir)
 		if err != nil {
 			return err

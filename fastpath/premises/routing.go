@@ -27,7 +27,7 @@ func settings() []string {
 // readSettings reads what the host does with packets at all.
 func (f *Foreign) readSettings(ns *netns.NS) error {
 	into := []*bool{&f.Forwarding4, &f.Forwarding6, &f.Bridged4, &f.Bridged6}
-	return inNS(ns, func() error {
+	return netns.In(ns, func() error {
 		for i, name := range settings() {
 			text, err := os.ReadFile("/proc/sys/net/" + name)
 			if err != nil && !errors.Is(err, os.ErrNotExist) { // without IPv6 or br_netfilter

@@ -131,7 +131,7 @@ func (f *Fingerprints) Close() { f.lister.close() }
 // (netconf) is left out.
 func (f *Fingerprints) Take() (string, error) {
 	mark := map[string]int{}
-	err := inNS(f.ns, func() error { return readNumber(mark, validMark, "/proc/sys/net/ipv4/conf/all/src_valid_mark") })
+	err := netns.In(f.ns, func() error { return readNumber(mark, validMark, "/proc/sys/net/ipv4/conf/all/src_valid_mark") })
 	if err != nil {
 		return "", err
 	}
@@ -149,7 +149,7 @@ func (f *Fingerprints) take() (text string, err error) {
 			return "", fmt.Errorf("listing tables of iptables: %w", err)
 		}
 	}
-	err = inNS(ns, func() error {
+	err = netns.In(ns, func() error {
 		for _, name := range settings() {
 			value, err := os.ReadFile("/proc/sys/net/" + name)
 			if err != nil && !errors.Is(err, os.ErrNotExist) {

@@ -68,6 +68,14 @@ func (ns *NS) Do(fn func() error) error {
 	})
 }
 
+// In runs fn in the namespace as [NS.Do] does, or where it is called if ns is nil, which is the process's.
+func In(ns *NS, fn func() error) error {
+	if ns == nil {
+		return fn()
+	}
+	return ns.Do(fn)
+}
+
 // Netlink opens a netlink handle in the namespace, of the given families or, if
 // there are none, NETLINK_ROUTE. The caller closes it. While it is open it keeps
 // the namespace alive.
