@@ -66,7 +66,7 @@ func ImportRules() []ImportRule {
 			Why:   "the kernel side knows only the event record",
 		},
 		{
-			Of:    []string{"internal/study/lab/...", "internal/netns/...", "internal/study/pinger/...", "internal/privilege/..."},
+			Of:    []string{"internal/study/lab/...", "internal/netns/...", "internal/study/pinger/...", "internal/echo/...", "internal/privilege/..."},
 			Never: []string{"correlate/...", "exporter/...", "bpf/...", "internal/agent/..."},
 			Why:   "the lab is a network and not a tracer",
 		},

@@ -6,25 +6,27 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+
+	"github.com/dwelltrace/dwell/internal/echo"
 )
 
 // Time is up before the receiver has had its turn, as on a machine that stood still: the
 // replies that are there count.
 func TestRepliesThatWaitedCount(t *testing.T) {
 	cfg := Config{NetNS: NewNS(t, "late"), Target: netip.MustParseAddr("127.0.0.1"), Count: 3, Size: DefaultSize, ID: 7}
-	witness, err := open(cfg) // the kernel serves the newest socket first
+	witness, err := echo.Open(cfg.NetNS, cfg.Target, cfg.ID) // the kernel serves the newest socket first
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer witness.Close()
-	c, err := open(cfg)
+	c, err := echo.Open(cfg.NetNS, cfg.Target, cfg.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &run{cfg: cfg, conn: c, report: &Report{}, open: map[uint16]int{}, replies: make(chan reply)}
+	r := &run{cfg: cfg, conn: c, report: &Report{}, open: map[uint16]int{}, replies: make(chan echo.Reply)}
 	for buf := make([]byte, 2000); len(r.report.Echoes) < cfg.Count; {
 		r.send()
-		if _, _, err := witness.ReadFrom(buf); err != nil {
+		if _, err := witness.Receive(buf); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,13 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package pinger sends ICMP and ICMPv6 echo requests from a network namespace
-// and times the replies.
-//
-// It is not a library's pinger because of what goes into the packets: dwell distinguishes
-// echoes by the clock that iputils ping puts at the front of the payload, and the
-// demo and the benchmarks must exercise just that. pro-bing writes a payload of its own
-// (a tracking UUID) and opens its sockets on whatever thread it happens to run. So only
-// the wire formats are borrowed, from golang.org/x/net.
+// and times the replies, as ping does: its packets are those of iputils, because the demo
+// and the benchmarks must exercise just that. The socket is that of package echo.
 package pinger
 
 import (
@@ -18,6 +13,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/dwelltrace/dwell/internal/echo"
 	"github.com/dwelltrace/dwell/internal/netns"
 )
 
@@ -29,9 +25,8 @@ const (
 	DefaultTimeout       = time.Second
 )
 
-// MaxSize is the largest payload in bytes: what an IPv4 packet of 65,535 bytes
-// holds after its own header and the 8 bytes of the echo's.
-const MaxSize = 65535 - 20 - 8
+// MaxSize is the largest payload in bytes.
+const MaxSize = echo.MaxSize
 
 // Config says what to send. Only Target must be set.
 type Config struct {
@@ -113,13 +108,13 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn, err := open(cfg)
+	conn, err := echo.Open(cfg.NetNS, cfg.Target, cfg.ID)
 	if err != nil {
 		return nil, err
 	}
 	r := &run{
 		cfg: cfg, conn: conn, report: &Report{ID: cfg.ID},
-		open: map[uint16]int{}, replies: make(chan reply, 64),
+		open: map[uint16]int{}, replies: make(chan echo.Reply, 64),
 	}
 	received := make(chan error, 1)
 	stop := make(chan struct{})

@@ -5,16 +5,21 @@ package pinger
 import (
 	"bytes"
 	"context"
+	"errors"
+	"net"
+	"os"
 	"time"
+
+	"github.com/dwelltrace/dwell/internal/echo"
 )
 
 // run is one call of Run. Only its own goroutine touches it.
 type run struct {
 	cfg     Config
-	conn    *conn
+	conn    *echo.Conn
 	report  *Report
 	open    map[uint16]int // echo by sequence number, the latest that used it
-	replies chan reply
+	replies chan echo.Reply
 	waiting int // requests without a reply
 }
 
@@ -64,7 +69,7 @@ func (r *run) send() {
 	i := len(r.report.Echoes)
 	seq := uint16(i + 1)
 	sent := time.Now()
-	err := r.conn.send(seq, payload(r.cfg.Size, sent))
+	err := r.conn.Send(seq, echo.Payload(r.cfg.Size, sent))
 	r.report.Echoes = append(r.report.Echoes, Echo{Seq: seq, Sent: sent, Err: err})
 	r.open[seq] = i
 	if err == nil {
@@ -73,21 +78,21 @@ func (r *run) send() {
 }
 
 // take notes a reply and reports whether it is the first to the latest request.
-func (r *run) take(rep reply) bool {
-	i, ok := r.open[rep.seq]
+func (r *run) take(rep echo.Reply) bool {
+	i, ok := r.open[rep.Seq]
 	if !ok {
 		return false
 	}
 	e := &r.report.Echoes[i]
 	// Another ping may use our identifier; it will not have our clock.
-	if !bytes.Equal(rep.payload, payload(r.cfg.Size, e.Sent)) {
+	if !bytes.Equal(rep.Payload, echo.Payload(r.cfg.Size, e.Sent)) {
 		return false
 	}
 	if !e.Lost() {
 		e.Duplicates++
 		return false
 	}
-	e.Received = rep.at
+	e.Received = rep.At
 	r.waiting--
 	if r.cfg.OnReply != nil {
 		r.cfg.OnReply(*e)
@@ -108,5 +113,39 @@ func (r *run) timeUp() {
 func (r *run) drain() {
 	for rep := range r.replies {
 		r.take(rep)
+	}
+}
+
+// lastLook is how long a socket is read on after its deadline. With a deadline in the past,
+// Go does not read at all; what is there is read at once.
+const lastLook = 50 * time.Millisecond
+
+// receive reads replies until the socket is closed, or is empty after its deadline, and
+// then closes the channel. After stop it throws away what nobody waits for any more.
+func receive(c *echo.Conn, replies chan<- echo.Reply, stop <-chan struct{}) error {
+	defer close(replies)
+	buf := make([]byte, 1<<16)
+	looked := false
+	for {
+		rep, err := c.Receive(buf)
+		if errors.Is(err, os.ErrDeadlineExceeded) && !looked {
+			looked, err = true, c.SetReadDeadline(time.Now().Add(lastLook))
+			if err == nil {
+				continue
+			}
+		}
+		switch {
+		case errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded):
+			return nil
+		case errors.Is(err, echo.ErrOther):
+			continue
+		case err != nil:
+			return err
+		}
+		select {
+		case replies <- rep:
+		case <-stop:
+			return nil
+		}
 	}
 }

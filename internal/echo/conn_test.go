@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package pinger
+package echo
 
 import (
 	"encoding/binary"
 	"net"
-	"net/netip"
-	"strings"
 	"testing"
 	"time"
 
@@ -31,11 +29,11 @@ func TestPayload(t *testing.T) {
 		{16, clock},
 		{19, append(clock[:16:16], 0x10, 0x11, 0x12)},
 	} {
-		if diff := cmp.Diff(tc.want, payload(tc.size, at)); diff != "" {
-			t.Errorf("payload(%d): %s", tc.size, diff)
+		if diff := cmp.Diff(tc.want, Payload(tc.size, at)); diff != "" {
+			t.Errorf("Payload(%d): %s", tc.size, diff)
 		}
 	}
-	if p := payload(300, at); p[255] != 0xff || p[256] != 0 || p[299] != 43 {
+	if p := Payload(300, at); p[255] != 0xff || p[256] != 0 || p[299] != 43 {
 		t.Errorf("the pattern does not begin anew after 0xff: % x", p[250:])
 	}
 }
@@ -81,47 +79,15 @@ func TestFilterProgram(t *testing.T) {
 }
 
 func TestParseTakesOnlyTheTarget(t *testing.T) {
-	c := &conn{dst: &net.IPAddr{IP: net.IPv4(192, 0, 2, 1)}, id: 7, protocol: protocolICMP}
+	c := &Conn{dst: &net.IPAddr{IP: net.IPv4(192, 0, 2, 1)}, id: 7, protocol: protocolICMP}
 	b, err := (&icmp.Message{Type: ipv4.ICMPTypeEchoReply, Body: &icmp.Echo{ID: 7, Seq: 9, Data: []byte("x")}}).Marshal(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if rep, ok := c.parse(b, &net.IPAddr{IP: net.IPv4(192, 0, 2, 1)}); !ok || rep.seq != 9 || string(rep.payload) != "x" {
+	if rep, ok := c.parse(b, &net.IPAddr{IP: net.IPv4(192, 0, 2, 1)}); !ok || rep.Seq != 9 || string(rep.Payload) != "x" {
 		t.Errorf("reply of the target: %+v, %v", rep, ok)
 	}
 	if _, ok := c.parse(b, &net.IPAddr{IP: net.IPv4(192, 0, 2, 2)}); ok {
 		t.Error("took the reply of another host")
-	}
-}
-
-func TestConfigErrors(t *testing.T) {
-	ok := netip.MustParseAddr("127.0.0.1")
-	for _, tc := range []struct {
-		cfg  Config
-		want string
-	}{
-		{Config{}, "no target"},
-		{Config{Target: netip.MustParseAddr("fe80::1%lo")}, "zone"},
-		{Config{Target: ok, Count: -1}, "count -1"},
-		{Config{Target: ok, Size: MaxSize + 1}, "size 65508"},
-		{Config{Target: ok, Size: -2}, "size -2"},
-		{Config{Target: ok, Interval: -1}, "must not be negative"},
-		{Config{Target: ok, Timeout: -1}, "must not be negative"},
-	} {
-		if _, err := Run(t.Context(), tc.cfg); err == nil || !strings.Contains(err.Error(), tc.want) {
-			t.Errorf("%+v: %v, want %q in it", tc.cfg, err, tc.want)
-		}
-	}
-}
-
-func TestDefaults(t *testing.T) {
-	target := netip.MustParseAddr("127.0.0.1")
-	got, err := Config{Target: target, Flood: true}.withDefaults()
-	if err != nil || got.ID == 0 || got.Size != DefaultSize || got.Interval != DefaultFloodInterval || got.Timeout != DefaultTimeout {
-		t.Errorf("flood: %+v, %v", got, err)
-	}
-	got, err = Config{Target: target, Size: NoPayload, ID: 3}.withDefaults()
-	if err != nil || got.ID != 3 || got.Size != 0 || got.Interval != DefaultInterval {
-		t.Errorf("no payload: %+v, %v", got, err)
 	}
 }

@@ -1,24 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package pinger
+package echo
 
 import (
 	"encoding/binary"
 	"time"
 )
 
-// timevalSize is sizeof(struct timeval) on 64-bit hosts.
-const timevalSize = 16
+// TimeSize is sizeof(struct timeval) on 64-bit hosts, in bytes.
+const TimeSize = 16
 
-// payload makes what iputils ping sends: every byte its own offset, and over the
+// MaxSize is the largest payload in bytes: what an IPv4 packet of 65,535 bytes
+// holds after its own header and the 8 bytes of the echo's.
+const MaxSize = 65535 - 20 - 8
+
+// Payload makes what iputils ping sends: every byte its own offset, and over the
 // first 16 a struct timeval (seconds and microseconds, native byte order) of the
 // time of sending, if there is room for one.
-func payload(size int, sent time.Time) []byte {
+func Payload(size int, sent time.Time) []byte {
 	p := make([]byte, size)
 	for i := range p {
 		p[i] = byte(i)
 	}
-	if size >= timevalSize {
+	if size >= TimeSize {
 		binary.NativeEndian.PutUint64(p, uint64(sent.Unix()))
 		binary.NativeEndian.PutUint64(p[8:], uint64(sent.Nanosecond()/int(time.Microsecond)))
 	}
