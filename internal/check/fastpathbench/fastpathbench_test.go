@@ -49,6 +49,11 @@ func TestQuick(t *testing.T) {
 			t.Errorf("the output has %q %d times, want %d", what, n, times)
 		}
 	}
+	checkNothingLeft(t)
+}
+
+func checkNothingLeft(t *testing.T) {
+	t.Helper()
 	names, err := os.ReadDir("/run/netns")
 	if err != nil {
 		t.Fatal(err)
@@ -141,6 +146,7 @@ func TestFlags(t *testing.T) {
 	for args, says := range map[string]string{
 		"-rules -1": "not a number", "-flows 0": "not a number", "-flows 1,many": "not a number", "-modes bridge,x": "not one of",
 		"-ways quick": "not one of", "-rounds 0": "at least 1", "-stream -1s": "not less than 0",
+		"-attacks tables": "not one of", "-rate -1": "not less than 0",
 	} {
 		if _, err := parseFlags(strings.Fields(args), &strings.Builder{}); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v", args, err)

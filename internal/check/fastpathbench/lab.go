@@ -40,6 +40,8 @@ type lab struct {
 	guest, hypervisor, outside *netns.NS
 	// next is the hardware address to which the guest sends, own is the guest's.
 	next, own net.HardwareAddr
+	// other is another tenant's guest on the same hypervisor, or nil: see addOther.
+	other *netns.NS
 }
 
 func newLab(ctx context.Context, name string, m mode) (l *lab, err error) {
@@ -91,7 +93,7 @@ func (l *lab) down() error {
 }
 
 func (l *lab) spaces() (all []*netns.NS) {
-	for _, ns := range []*netns.NS{l.guest, l.hypervisor, l.outside} {
+	for _, ns := range []*netns.NS{l.guest, l.hypervisor, l.outside, l.other} {
 		if ns != nil {
 			all = append(all, ns)
 		}
@@ -101,10 +103,6 @@ func (l *lab) spaces() (all []*netns.NS) {
 
 // devices makes the pairs, and connects the hypervisor's ends.
 func (l *lab) devices(ctx context.Context) error {
-	pair := func(from *netns.NS, name string, to *netns.NS) error {
-		v := &netlink.Veth{LinkAttrs: named(name), PeerName: guestDevice, PeerNamespace: netlink.NsFd(to.FD())}
-		return with(from, func(h *netlink.Handle) error { return h.LinkAdd(v) })
-	}
 	if l.direct {
 		return pair(l.guest, guestDevice, l.outside)
 	}
@@ -122,12 +120,23 @@ func (l *lab) devices(ctx context.Context) error {
 			return err
 		}
 	}
-	return with(l.hypervisor, func(h *netlink.Handle) error {
+	return bridged(l.hypervisor, bridgeDevice, ports...)
+}
+
+// pair makes a pair of devices, of which the other end is a guest's.
+func pair(from *netns.NS, name string, to *netns.NS) error {
+	v := &netlink.Veth{LinkAttrs: named(name), PeerName: guestDevice, PeerNamespace: netlink.NsFd(to.FD())}
+	return with(from, func(h *netlink.Handle) error { return h.LinkAdd(v) })
+}
+
+// bridged makes a bridge of the ports.
+func bridged(ns *netns.NS, name string, ports ...string) error {
+	return with(ns, func(h *netlink.Handle) error {
 		snooping := false
-		if err := h.LinkAdd(&netlink.Bridge{LinkAttrs: named(bridgeDevice), MulticastSnooping: &snooping}); err != nil {
+		if err := h.LinkAdd(&netlink.Bridge{LinkAttrs: named(name), MulticastSnooping: &snooping}); err != nil {
 			return err
 		}
-		bridge, err := h.LinkByName(bridgeDevice)
+		bridge, err := h.LinkByName(name)
 		if err != nil {
 			return err
 		}
@@ -164,38 +173,48 @@ func tunnel(ctx context.Context, ns *netns.NS, over, local, remote string) error
 // addresses brings all devices up, and notes the hardware addresses that are needed.
 func (l *lab) addresses() error {
 	for _, d := range l.mode.devices() {
-		err := with(d.in(l), func(h *netlink.Handle) error {
-			link, err := h.LinkByName(d.name)
-			if err != nil {
-				return err
-			}
-			if d.addr != "" {
-				a, err := netlink.ParseAddr(d.addr)
-				if err != nil {
-					return err
-				}
-				if err := h.AddrAdd(link, a); err != nil {
-					return err
-				}
-			}
-			if d.mtu != 0 {
-				if err := h.LinkSetMTU(link, d.mtu); err != nil {
-					return err
-				}
-			}
-			switch {
-			case d.next:
-				l.next = link.Attrs().HardwareAddr
-			case d.own:
-				l.own = link.Attrs().HardwareAddr
-			}
-			return h.LinkSetUp(link)
-		})
+		mac, err := up(d.in(l), d)
 		if err != nil {
-			return fmt.Errorf("%s: %w", d.name, err)
+			return err
+		}
+		switch {
+		case d.next:
+			l.next = mac
+		case d.own:
+			l.own = mac
 		}
 	}
 	return nil
+}
+
+// up brings a device up, and returns its hardware address.
+func up(ns *netns.NS, d device) (mac net.HardwareAddr, err error) {
+	err = with(ns, func(h *netlink.Handle) error {
+		link, err := h.LinkByName(d.name)
+		if err != nil {
+			return err
+		}
+		if d.addr != "" {
+			a, err := netlink.ParseAddr(d.addr)
+			if err != nil {
+				return err
+			}
+			if err := h.AddrAdd(link, a); err != nil {
+				return err
+			}
+		}
+		if d.mtu != 0 {
+			if err := h.LinkSetMTU(link, d.mtu); err != nil {
+				return err
+			}
+		}
+		mac = link.Attrs().HardwareAddr
+		return h.LinkSetUp(link)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", d.name, err)
+	}
+	return mac, nil
 }
 
 func with(ns *netns.NS, do func(*netlink.Handle) error) error {
@@ -210,14 +229,17 @@ func with(ns *netns.NS, do func(*netlink.Handle) error) error {
 // quiet lets nobody mind a packet's source, and nobody send packets of its own.
 func (l *lab) quiet() error {
 	for _, ns := range l.spaces() {
-		err := sysctl(ns, map[string]string{
-			"ipv6/conf/all/disable_ipv6": "1", "ipv4/conf/all/rp_filter": "0", "ipv4/conf/default/rp_filter": "0",
-		})
-		if err != nil {
+		if err := silence(ns); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func silence(ns *netns.NS) error {
+	return sysctl(ns, map[string]string{
+		"ipv6/conf/all/disable_ipv6": "1", "ipv4/conf/all/rp_filter": "0", "ipv4/conf/default/rp_filter": "0",
+	})
 }
 
 // settings lets the hypervisor forward.

@@ -8,6 +8,9 @@
 // of the rounds, and of the ratios of what was measured in the same round.
 //
 //	go run ./internal/check/fastpathbench -modes nat,vxlan -flows 1,1000 -rounds 20
+//	go run ./internal/check/fastpathbench -isolation -rounds 15 -pings 3000
+//
+// With -isolation, it measures instead how much longer the packets of one tenant take while another attacks.
 //
 // What is measured on the fast path is only counted once most packets are fast; the last column says
 // how many were. It fails if anything does not work, and not because a goal is missed: times are for
@@ -43,6 +46,10 @@ type config struct {
 	pacedPings    int
 	stream        time.Duration
 	quick, ratios bool
+	// isolated measures what attacks of another tenant change, and nothing else: so many packets a second.
+	isolated bool
+	attacks  []attack
+	rate     int
 }
 
 func main() {
@@ -60,7 +67,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	if err != nil {
 		return err
 	}
-	if needsDwell(cfg.ways) {
+	if needsDwell(cfg.ways) || cfg.isolated {
 		if err := bypass.Supported(); err != nil {
 			return fmt.Errorf("%w; -ways %s,%s measures the kernel alone", err, slow, bare)
 		}
@@ -80,8 +87,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	}
 	fmt.Fprintln(stdout)
 	b := &bench{config: cfg, stderr: stderr, dir: dir}
-	for _, m := range cfg.modes {
-		for _, rules := range cfg.rules {
+	if cfg.isolated {
+		return b.isolation(ctx, stdout)
+	}
+	return b.compare(ctx, stdout)
+}
+
+// compare measures the ways in all modes, with each number of rules.
+func (b *bench) compare(ctx context.Context, stdout io.Writer) error {
+	for _, m := range b.modes {
+		for _, rules := range b.rules {
 			if rules > 0 && (m.switched || m.tunnelled) {
 				continue // its packets meet no rule
 			}
@@ -108,7 +123,7 @@ func kernel() string {
 
 func parseFlags(args []string, stderr io.Writer) (config, error) {
 	var cfg config
-	var modesText, waysText, flowsText, rulesText string
+	var modesText, waysText, flowsText, rulesText, attacksText string
 	flags := flag.NewFlagSet("fastpathbench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.StringVar(&modesText, "modes", "nat,bridge,routed,vxlan", "networks")
@@ -120,6 +135,9 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 	flags.IntVar(&cfg.pacedPings, "paced", 40, fmt.Sprintf("pings of one round that are %v apart; 0: none", pace))
 	flags.DurationVar(&cfg.stream, "stream", 500*time.Millisecond, "length of one round's TCP stream; 0: none")
 	flags.BoolVar(&cfg.ratios, "ratios", false, "print ratios alone: the times of an emulated machine are of no use")
+	flags.BoolVar(&cfg.isolated, "isolation", false, "measure only how much longer a tenant's packets take while another attacks (NAT, both on the fast path)")
+	flags.StringVar(&attacksText, "attacks", "table,syn,spoof,malformed", "with -isolation: attacks")
+	flags.IntVar(&cfg.rate, "rate", 5000, "with -isolation: packets a second of an attack; 0: as many as one CPU can send")
 	flags.BoolVar(&cfg.quick, "quick", false, "only see that it works, in a few seconds: the figures are of no use")
 	if err := flags.Parse(args); err != nil {
 		return cfg, err
@@ -135,6 +153,13 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 		}
 		cfg.modes = append(cfg.modes, m)
 	}
+	for _, name := range strings.Split(attacksText, ",") {
+		a, err := findAttack(name)
+		if err != nil {
+			return cfg, err
+		}
+		cfg.attacks = append(cfg.attacks, a)
+	}
 	cfg.ways = strings.Split(waysText, ",")
 	err := checkWays(cfg.ways)
 	if err == nil {
@@ -143,8 +168,8 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 	if err == nil {
 		cfg.rules, err = numbers("-rules", rulesText, 0, 1<<16)
 	}
-	if err == nil && (cfg.rounds < 1 || cfg.pings < 1 || cfg.stream < 0 || cfg.pacedPings < 0) {
-		err = errors.New("-rounds and -pings must be at least 1, and -paced and -stream not less than 0")
+	if err == nil && (cfg.rounds < 1 || cfg.pings < 1 || cfg.stream < 0 || cfg.pacedPings < 0 || cfg.rate < 0) {
+		err = errors.New("-rounds and -pings must be at least 1, and -paced, -stream and -rate not less than 0")
 	}
 	return cfg, err
 }

@@ -22,7 +22,7 @@ const (
 	warmPings = 16
 	// warmWithin is how long it may take until most packets of a side are fast, and that is what is
 	// added for each flow.
-	warmWithin = 5 * time.Second
+	warmWithin = time.Minute
 	warmFlow   = 300 * time.Microsecond
 	// warmShare is how many of the packets have to be fast before a side is measured; of many flows
 	// it is manyShare, because leases end while the others ping.
@@ -129,20 +129,33 @@ func (s *scene) tcpStream(ctx context.Context, d side) error {
 // warm has packets sent until most of them are fast, on dwell's fast path; on others, once. send
 // returns how many packets passed the hypervisor.
 func (s *scene) warm(ctx context.Context, d side, flows int, send func() (int, error)) error {
+	if d.name != fast {
+		_, err := send()
+		return errors.Join(err, ctx.Err())
+	}
+	return untilFast(ctx, flows, d.during, func() (int, error) {
+		n, err := send()
+		return n, errors.Join(err, d.accel.err())
+	})
+}
+
+// untilFast has packets of so many flows sent until most of them are fast. during returns what became of those that
+// were sent meanwhile.
+func untilFast(ctx context.Context, flows int, during func(func() error) (counted, error), send func() (int, error)) error {
 	limit, share := warmWithin+time.Duration(flows)*warmFlow, warmShare
 	if flows > 1 {
 		share = manyShare
 	}
 	for deadline := time.Now().Add(limit); ; {
 		packets := 0
-		what, err := d.during(func() (err error) { packets, err = send(); return err })
+		what, err := during(func() (err error) { packets, err = send(); return err })
 		if err != nil {
 			return err
 		}
-		if d.name != fast || float64(what.fast) >= share*float64(packets) {
+		if float64(what.fast) >= share*float64(packets) {
 			return ctx.Err()
 		}
-		if err := errors.Join(ctx.Err(), d.accel.err()); err != nil {
+		if err := ctx.Err(); err != nil {
 			return err
 		}
 		if time.Now().After(deadline) {

@@ -100,8 +100,11 @@ func (r results) writeRatio(w io.Writer, m measure, p [2]string) {
 }
 
 // share says how many of the packets on dwell's fast path were fast.
-func (r results) share(m measure) string {
-	v := r[m][fast]
+func (r results) share(m measure) string { return r.shareOn(m, fast) }
+
+// shareOn says how many of the packets on one side were fast.
+func (r results) shareOn(m measure, side string) string {
+	v := r[m][side]
 	if v == nil || v.packets.fast+v.packets.slow == 0 {
 		return "-"
 	}

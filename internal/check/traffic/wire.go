@@ -21,6 +21,14 @@ const (
 	IPLen  = 20
 )
 
+const (
+	// answerWithin is how long an answer is waited for.
+	answerWithin = 5 * time.Second
+	// roomForFrames is how many bytes of frames that nobody has read yet the kernel keeps, so that none is lost if
+	// many come while the reader has no CPU.
+	roomForFrames = 16 << 20
+)
+
 // Wire is a packet socket on a device. The device's queue is passed over.
 type Wire struct{ fd int }
 
@@ -49,7 +57,11 @@ func Open(ns *netns.NS, device string) (*Wire, error) {
 		if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_QDISC_BYPASS, 1); err != nil {
 			return err
 		}
-		return unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 1})
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, roomForFrames); err != nil {
+			return err
+		}
+		limit := unix.NsecToTimeval(answerWithin.Nanoseconds())
+		return unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit)
 	})
 	if err != nil {
 		w.Close()
@@ -87,7 +99,7 @@ func (w *Wire) drain() {
 
 // Pings sends each of the frames, which are echo requests, and waits for the answer before the
 // next, and for so long besides. It returns the times that the pings took. One that is not answered
-// within a second is an error.
+// within 5 seconds is an error, whatever else comes meanwhile.
 func (w *Wire) Pings(frames [][]byte, pause time.Duration) (times []time.Duration, err error) {
 	err = pinned(func() error {
 		times, err = w.pings(frames, pause)
@@ -107,11 +119,14 @@ func (w *Wire) pings(frames [][]byte, pause time.Duration) ([]time.Duration, err
 		}
 		for {
 			n, err := w.receive(buf)
+			if err == nil && answers(buf[:n], frame) {
+				break
+			}
+			if err == nil && time.Since(begin) > answerWithin {
+				err = unix.ETIMEDOUT
+			}
 			if err != nil {
 				return nil, fmt.Errorf("no answer to the ping from %v to %v: %w", addrAt(frame, 12), addrAt(frame, 16), err)
-			}
-			if answers(buf[:n], frame) {
-				break
 			}
 		}
 		times = append(times, time.Since(begin))
