@@ -37,8 +37,9 @@ Markdown, CSV and JSON, and a chart as SVG and PNG. The networks are made of nam
 and removed afterwards; the host's own network is not touched. Needs root.
 
 With --fastpath, dwell bench also measures what a fast path saves: the same pings by the
-kernel's way and by the fast path in turn, in the same network; unless --modes is given,
-in all topologies that can have one, and with each number of --rules.
+kernel's way and by the fast path in turn, in the same network, at the interval and one
+after the other; unless --modes is given, in all topologies that can have one, and with
+each number of --rules.
 
 With --rules, dwell bench also measures how the spans grow with the number of rules in
 the hypervisor's FORWARD chain, none of which matches; unless --modes is given, only the

@@ -88,10 +88,10 @@ func (f *benchFlags) fast(cmd *cobra.Command, r *bench.Result, pings int) error 
 			if !f.fastPath {
 				return nil
 			}
-			err := f.part(cmd, fmt.Sprintf("fast path in %s, %d rules", mode, n), 2*pings, func() error {
-				s, err := f.FastStudy(cmd.Context(), mode, n)
+			err := f.part(cmd, fmt.Sprintf("fast path in %s, %d rules", mode, n), 4*pings, func() error {
+				s, err := f.FastStudies(cmd.Context(), mode, n)
 				f.hastened = nil
-				r.Fast = append(r.Fast, s)
+				r.Fast = append(r.Fast, s...)
 				return err
 			})
 			if err != nil {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/internal/netns"
@@ -16,6 +17,9 @@ import (
 // took turns in one lab.
 type FastStudy struct {
 	Mode string `json:"mode"`
+	// Interval is the time from one ping to the next; 0: each was sent as soon as the last was answered, and so
+	// finds the caches warm.
+	Interval time.Duration `json:"interval_ns"`
 	// Host is the role of the namespace with the fast path.
 	Host string `json:"host"`
 	// Rules is how many rules were in the hypervisor's FORWARD chain, none of which matches.
@@ -45,6 +49,15 @@ type FastPathFunc func(ctx context.Context, host *netns.NS, at lab.Shortcut) (Fa
 // so is a flow that the fast path has to learn first.
 const lead = 20
 
+// fastTurns are how batches take turns: the kernel's way and then the fast path, each at the interval and
+// then without.
+const fastTurns = 4
+
+// turn is what one of them is.
+type turn struct{ fast, flood bool }
+
+func turnOf(batch int) turn { return turn{fast: batch%fastTurns >= 2, flood: batch%2 == 1} }
+
 // FastModes are the modes in which a fast path may be.
 func FastModes() []string {
 	var names []string
@@ -67,7 +80,7 @@ func (c Config) CheckFastPath(mode string) error {
 	if _, ok := t.Shortcut(); !ok {
 		return fmt.Errorf("--fastpath: mode %s has no host that forwards the guest's packets; choose from: %v", mode, FastModes())
 	}
-	if n := 2 * c.Protocol.Batches; n > maxBatches {
+	if n := fastTurns * c.Protocol.Batches; n > maxBatches {
 		return fmt.Errorf("--fastpath: %d batches are too many: at most %d", n, maxBatches)
 	}
 	if c.Protocol.Count > 65_535-lead {
@@ -76,67 +89,81 @@ func (c Config) CheckFastPath(mode string) error {
 	return nil
 }
 
-// FastStudy measures a mode by the kernel's way and by the fast path, with so many rules.
-func (c Config) FastStudy(ctx context.Context, mode string, rules int) (f FastStudy, err error) {
-	f.Mode, f.Rules = mode, rules
+// FastStudies measures a mode by the kernel's way and by the fast path, with so many rules: at the protocol's
+// interval, and without.
+func (c Config) FastStudies(ctx context.Context, mode string, rules int) (all []FastStudy, err error) {
 	s, err := c.open(ctx, mode)
 	if err != nil {
-		return f, err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.close(ctx)) }()
 	at, ok := s.lab.Topology().Shortcut()
 	if !ok {
-		return f, c.CheckFastPath(mode)
+		return nil, c.CheckFastPath(mode)
 	}
-	f.Host = at.In
 	host, err := s.lab.Open(at.In)
 	if err != nil {
-		return f, err
+		return nil, err
 	}
 	defer host.Close()
 	if rules > 0 {
 		if _, err := SetRules(ctx, host, rules); err != nil {
-			return f, err
+			return nil, err
 		}
 	}
 	fast, err := c.FastPath(ctx, host, at)
 	if err != nil {
-		return f, fmt.Errorf("fast path in %s: %w", mode, err)
+		return nil, fmt.Errorf("fast path in %s: %w", mode, err)
 	}
 	defer func() { err = errors.Join(err, fast.Close()) }()
-	if err := s.takeTurns(ctx, fast, &f); err != nil {
-		return f, fmt.Errorf("fast path in %s: %w", mode, err)
+	all = []FastStudy{{Interval: c.Protocol.Interval}, {}}
+	if err := s.takeTurns(ctx, fast, all); err != nil {
+		return nil, fmt.Errorf("fast path in %s: %w", mode, err)
 	}
-	for _, m := range []*Mode{&f.Slow, &f.Fast} {
-		m.Name, m.Summary = mode, s.lab.Topology().Summary
-		m.Target = s.lab.Target(c.Protocol.IPv6).String()
+	for i := range all {
+		f := &all[i]
+		f.Mode, f.Rules, f.Host = mode, rules, at.In
+		for _, m := range []*Mode{&f.Slow, &f.Fast} {
+			m.Name, m.Summary = mode, s.lab.Topology().Summary
+			m.Target = s.lab.Target(c.Protocol.IPv6).String()
+		}
 	}
-	return f, nil
+	return all, nil
 }
 
-// takeTurns sends the batches, every second one by the fast path.
-func (s *session) takeTurns(ctx context.Context, fast FastPath, f *FastStudy) error {
+// takeTurns sends the batches, and fills in a study at the interval and one without.
+func (s *session) takeTurns(ctx context.Context, fast FastPath, all []FastStudy) error {
 	batches := s.cfg.Protocol.Batches
-	collectors := [2]*Collector{NewCollector(batches, s.roles), NewCollector(batches, s.roles)}
+	collectors, study := map[turn]*Collector{}, map[bool]*FastStudy{false: &all[0], true: &all[1]}
+	for i := range fastTurns {
+		collectors[turnOf(i)] = NewCollector(batches, s.roles)
+	}
 	counts, err := s.record(ctx, plan{
-		batches: 2 * batches,
+		batches: fastTurns * batches,
 		lead:    lead,
-		before:  func(ctx context.Context, batch int) error { return fast.Set(ctx, batch%2 == 1) },
-		collector: func(batch int) (*Collector, int) {
-			return collectors[batch%2], batch / 2
+		flood:   func(batch int) bool { return turnOf(batch).flood },
+		before: func(ctx context.Context, batch int) error {
+			if now := turnOf(batch); batch == 0 || now.fast != turnOf(batch-1).fast {
+				return fast.Set(ctx, now.fast)
+			}
+			return nil
 		},
+		collector: func(batch int) (*Collector, int) { return collectors[turnOf(batch)], batch / fastTurns },
 		without: func(batch int, t *trace.Trace) bool {
-			if batch%2 == 0 || t.Outcome != trace.Complete || t.TookFastPath() {
+			now := turnOf(batch)
+			if !now.fast || t.Outcome != trace.Complete || t.TookFastPath() {
 				return false
 			}
-			f.Fallen++
+			study[now.flood].Fallen++
 			return true
 		},
 	})
 	if err != nil {
 		return err
 	}
-	f.Slow, f.Fast = collectors[0].Mode(), collectors[1].Mode()
-	f.Slow.Counts.seen(counts)
+	for flood, f := range study {
+		f.Slow, f.Fast = collectors[turn{flood: flood}].Mode(), collectors[turn{fast: true, flood: flood}].Mode()
+	}
+	all[0].Slow.Counts.seen(counts) // of all
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/dwelltrace/dwell/internal/netns"
 	"github.com/dwelltrace/dwell/internal/study/bench"
@@ -41,23 +42,27 @@ func TestFastStudyTakesTurns(t *testing.T) {
 		}
 		return p, nil
 	}
-	f, err := cfg.FastStudy(t.Context(), "routed", 7)
+	all, err := cfg.FastStudies(t.Context(), "routed", 7)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if want := []bool{false, true, false, true}; !slices.Equal(p.set, want) || !p.closed || p.at.Port != "rovs-2" {
 		t.Errorf("set to %v at %+v, closed: %t", p.set, p.at, p.closed)
 	}
-	if f.Rules != 7 || f.Host != lab.Hypervisor || f.Fallen != 10 || f.Slow.Ping.Count != 10 || f.Fast.Ping.Count != 0 {
-		t.Errorf("%d fallen, pings %+v and %+v", f.Fallen, f.Slow.Ping.Figures, f.Fast.Ping.Figures)
-	}
-	for name, m := range map[string]bench.Mode{"slow": f.Slow, "fast": f.Fast} {
-		if c := m.Counts; c.Sent != 10 || c.Complete != 10 || m.RTT.Count != 10 {
-			t.Errorf("%s: %+v, %d round trips", name, c, m.RTT.Count)
+	for i, interval := range []time.Duration{cfg.Protocol.Interval, 0} {
+		f := &all[i]
+		if f.Interval != interval || f.Rules != 7 || f.Host != lab.Hypervisor || f.Fallen != 10 || f.Slow.Ping.Count != 10 || f.Fast.Ping.Count != 0 {
+			t.Errorf("every %v: %d fallen, pings %+v and %+v", f.Interval, f.Fallen, f.Slow.Ping.Figures, f.Fast.Ping.Figures)
+		}
+		for name, m := range map[string]bench.Mode{"slow": f.Slow, "fast": f.Fast} {
+			if c := m.Counts; c.Sent != 10 || c.Complete != 10 || m.RTT.Count != 10 {
+				t.Errorf("%s: %+v, %d round trips", name, c, m.RTT.Count)
+			}
 		}
 	}
-	r := bench.Result{Fast: []bench.FastStudy{f}}
-	if got := r.Troubles(); !slices.Equal(got, []string{"fast path in routed: only 0 of 10 pings took it"}) {
+	r := bench.Result{Fast: all}
+	want := []string{"fast path in routed: only 0 of 10 pings took it", "fast path in routed, one after the other: only 0 of 10 pings took it"}
+	if got := r.Troubles(); !slices.Equal(got, want) {
 		t.Errorf("troubles %q", got)
 	}
 	checkNothingLeft(t)
@@ -67,11 +72,11 @@ func TestFastStudyThatFails(t *testing.T) {
 	cfg := tiny(t)
 	p := &pretended{fails: errors.New("not today")}
 	cfg.FastPath = func(context.Context, *netns.NS, lab.Shortcut) (bench.FastPath, error) { return p, nil }
-	if _, err := cfg.FastStudy(t.Context(), "bridge", 0); !errors.Is(err, p.fails) || !p.closed {
+	if _, err := cfg.FastStudies(t.Context(), "bridge", 0); !errors.Is(err, p.fails) || !p.closed {
 		t.Errorf("%v, closed: %t", err, p.closed)
 	}
 	cfg.FastPath = func(context.Context, *netns.NS, lab.Shortcut) (bench.FastPath, error) { return nil, p.fails }
-	if _, err := cfg.FastStudy(t.Context(), "bridge", 0); !errors.Is(err, p.fails) {
+	if _, err := cfg.FastStudies(t.Context(), "bridge", 0); !errors.Is(err, p.fails) {
 		t.Error(err)
 	}
 	checkNothingLeft(t)

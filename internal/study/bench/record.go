@@ -16,11 +16,15 @@ type plan struct {
 	before func(ctx context.Context, batch int) error
 	// lead is how many pings come before those of a batch, which are not measured.
 	lead int
+	// flood says that each ping of a batch is sent as soon as the last is answered; nil: of none.
+	flood func(batch int) bool
 	// without says which traces count, but have no figures; it may be nil.
 	without func(batch int, t *trace.Trace) bool
 	// collector and column say where the figures of a batch go.
 	collector func(batch int) (c *Collector, column int)
 }
+
+func (p *plan) floods(batch int) bool { return p.flood != nil && p.flood(batch) }
 
 // record sends the batches while the lab is recorded. What is counted beyond the
 // collectors is returned.
@@ -66,7 +70,7 @@ func (s *session) send(ctx context.Context, p plan) ([]*pinger.Report, error) {
 				return all, err
 			}
 		}
-		report, err := s.pingMore(ctx, s.batchID(batch), p.lead, false)
+		report, err := s.pingMore(ctx, s.batchID(batch), p.lead, p.floods(batch))
 		if err != nil {
 			return all, err
 		}

@@ -132,9 +132,13 @@ func (r *Result) Troubles() []string {
 		say("rules in "+s.Mode, s.Counts)
 	}
 	for _, f := range r.Fast {
-		say("fast path in "+f.Mode, f.Slow.Counts.plus(f.Fast.Counts))
+		where := "fast path in " + f.Mode
+		if f.Interval == 0 {
+			where += ", one after the other"
+		}
+		say(where, f.Slow.Counts.plus(f.Fast.Counts))
 		if n := f.Fast.Counts.Complete; f.Fallen*2 > n {
-			out = append(out, fmt.Sprintf("fast path in %s: only %d of %d pings took it", f.Mode, n-f.Fallen, n))
+			out = append(out, fmt.Sprintf("%s: only %d of %d pings took it", where, n-f.Fallen, n))
 		}
 	}
 	for _, c := range r.Calibration {

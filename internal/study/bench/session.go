@@ -141,11 +141,11 @@ func (s *session) ping(ctx context.Context, id uint16, flood bool) (*pinger.Repo
 	return s.pingMore(ctx, id, 0, flood)
 }
 
-// pingMore sends one batch, and so many pings before it.
+// pingMore sends one batch, and so many pings before it, which are never a flood.
 func (s *session) pingMore(ctx context.Context, id uint16, before int, flood bool) (*pinger.Report, error) {
 	report, err := pinger.Run(ctx, pinger.Config{
 		NetNS: s.guest, Target: s.lab.Target(s.cfg.Protocol.IPv6), ID: id,
-		Count: before + s.cfg.Protocol.Count, Interval: s.cfg.interval(flood), Flood: flood,
+		Count: before + s.cfg.Protocol.Count, Interval: s.cfg.interval(flood), Flood: flood, FloodAfter: before,
 		OnReply: func(e pinger.Echo) {
 			if int(e.Seq) > before {
 				s.cfg.step()

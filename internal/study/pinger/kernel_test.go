@@ -138,6 +138,30 @@ func TestFlood(t *testing.T) {
 	}
 }
 
+func TestFloodAfter(t *testing.T) {
+	ns := pinger.NewNS(t, "after")
+	const interval, before = 100 * time.Millisecond, 3
+	rep, err := pinger.Run(t.Context(), pinger.Config{
+		NetNS: ns, Target: loopback4, Count: 100, Interval: interval, Flood: true, FloodAfter: before, Timeout: patience,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	shortest := time.Hour
+	for i := 1; i < len(rep.Echoes); i++ {
+		gap := rep.Echoes[i].Sent.Sub(rep.Echoes[i-1].Sent)
+		if i < before && gap < interval*9/10 {
+			t.Errorf("request %d was sent after %v, before the flood", i+1, gap)
+		}
+		if i >= before {
+			shortest = min(shortest, gap)
+		}
+	}
+	if shortest > interval/2 || rep.Received() != 100 {
+		t.Errorf("%d received; in the flood, the shortest time between requests is %v", rep.Received(), shortest)
+	}
+}
+
 func TestLost(t *testing.T) {
 	ns := pinger.NewNS(t, "lost")
 	ignoreEchoes(t, ns)

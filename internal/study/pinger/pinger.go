@@ -43,6 +43,8 @@ type Config struct {
 	// Flood sends the next request as soon as the reply to the last is there, or
 	// after Interval if there is none.
 	Flood bool
+	// FloodAfter is how many requests are Interval apart before the flood begins.
+	FloodAfter int
 	// Size is the length of the payload in bytes. Default: DefaultSize. NoPayload
 	// stands for 0.
 	Size int

@@ -46,7 +46,7 @@ func (r *run) loop(ctx context.Context) {
 			if r.sentAll() && r.waiting == 0 {
 				return
 			}
-			if r.cfg.Flood && last && !r.sentAll() {
+			if r.cfg.Flood && last && len(r.report.Echoes) >= r.cfg.FloodAfter && !r.sentAll() {
 				timer.Reset(0)
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -33,7 +34,7 @@ func fastStudy() bench.FastStudy {
 		c.AddRTT(0, 100_000)
 		return c.Mode()
 	}
-	return bench.FastStudy{Mode: "bridge", Rules: 100, Host: "hypervisor", Slow: mode(benchtest.Way(1000)), Fast: mode(short(1000)), Fallen: 3}
+	return bench.FastStudy{Mode: "bridge", Interval: 10 * time.Millisecond, Rules: 100, Host: "hypervisor", Slow: mode(benchtest.Way(1000)), Fast: mode(short(1000)), Fallen: 3}
 }
 
 func TestFastTables(t *testing.T) {
@@ -51,7 +52,7 @@ func TestFastTables(t *testing.T) {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 	if diff := cmp.Diff([]string{
-		"bridge", "100", "100.000", "100.000", "1.00", "51.000", "33.000", "0.65", "24.000", "9.000", "0.38", "17.000", "8.000", "0.47", "3",
+		"bridge", "every 10ms", "100", "100.000", "100.000", "1.00", "51.000", "33.000", "0.65", "24.000", "9.000", "0.38", "23.000", "8.000", "0.35", "3",
 	}, tables[0].Rows[0].Cells); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
@@ -93,6 +94,19 @@ func TestFastTableOfOtherDevices(t *testing.T) {
 	}
 	if len(got) != 10 || got[1] != "link guest0 -> port0" || got[2] != "device br" || got[3] != "hypervisor" {
 		t.Errorf("%q", got)
+	}
+}
+
+// A study of pings that follow each other at once is told from the one at an interval.
+func TestFastTableOfFlood(t *testing.T) {
+	f := fastStudy()
+	f.Interval = 0
+	tables := fastTables(&bench.Result{Fast: []bench.FastStudy{f}})
+	if got := tables[0].Rows[0].Cells[1]; got != "one after the other" {
+		t.Errorf("pings %q", got)
+	}
+	if got := tables[1].Title; got != "bridge with 100 rules, one after the other: what the fast path saves" {
+		t.Errorf("title %q", got)
 	}
 }
 
