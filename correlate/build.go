@@ -150,7 +150,6 @@ func (b *builder) addRoot() {
 	p := b.trace.Ping
 	s := b.newSpan(trace.KindPing, b.earliest(), b.lastEvent())
 	s.ID = b.opts.Key.rootID(b.trace.ID, b.passedHost())
-	s.Title = p.String()
 	s.Packet.Src, s.Packet.Dst = p.Src, p.Dst
 	b.trace.Add(trace.NoParent, s)
 }

@@ -27,7 +27,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func render(t *trace.Trace) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s %s%s id=%s local=%v duplicates=%d\n",
-		t.Root().Name(), t.Outcome, t.Cause, t.DropReason, t.ID, t.Local, t.Duplicates)
+		t.Ping, t.Outcome, t.Cause, t.DropReason, t.ID, t.Local, t.Duplicates)
 	for i := range t.Spans {
 		s := &t.Spans[i]
 		indent := strings.Repeat("  ", int(s.Depth))

@@ -296,8 +296,9 @@ type Span struct {
 	Events       []Event
 	// Error is the value of error.type, or "".
 	Error string
-	// Title is the name if Kind and devices do not give it: that of a root, of a
-	// duplicate reply, and of a device that is a whole namespace.
+	// Title is the name if Kind and devices do not give it: that of a duplicate reply, and
+	// of a device that is a whole namespace. A root has none: backends count and index by
+	// the names of roots, and one with addresses and sequence number is as good as none.
 	Title string
 }
 

@@ -18,7 +18,7 @@ func Example() {
 	start := time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC).UnixNano()
 	t := &trace.Trace{ID: trace.ID{15: 1}, Outcome: trace.Complete}
 	t.Add(trace.NoParent, trace.Span{
-		ID: trace.SpanID{7: 1}, Kind: trace.KindPing, Title: "ping 10.0.0.2 -> 10.0.0.1",
+		ID: trace.SpanID{7: 1}, Kind: trace.KindPing,
 		NetNS: &trace.NetNS{Name: "guest"}, Start: start, End: start + 14_000,
 	})
 	encoder := otlp.NewEncoder(otlp.Options{})
@@ -39,5 +39,5 @@ func Example() {
 	// Output:
 	// service: guest
 	// trace:   00000000000000000000000000000001
-	// span:    ping 10.0.0.2 -> 10.0.0.1 14000 ns
+	// span:    ping 14000 ns
 }

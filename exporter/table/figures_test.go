@@ -22,7 +22,7 @@ import (
 func ping(name, service string, ns int64) *trace.Trace {
 	tr := &trace.Trace{Outcome: trace.Complete}
 	netns := &trace.NetNS{Name: service}
-	root := tr.Add(trace.NoParent, trace.Span{Kind: trace.KindPing, Title: "ping a -> b", End: ns, NetNS: netns})
+	root := tr.Add(trace.NoParent, trace.Span{Kind: trace.KindPing, End: ns, NetNS: netns})
 	tr.Add(root, trace.Span{Kind: trace.KindTransmit, End: ns, NetNS: netns, Leaf: true, Device: &trace.Device{NetNS: netns, Name: name}})
 	return tr
 }

@@ -87,8 +87,8 @@ func (t *Table) add(tr *trace.Trace) {
 	}
 }
 
-// nameOf leaves the addresses out of the root's name: pings between different
-// hosts are summed up too.
+// nameOf leaves out the addresses that earlier versions put into the name of a root: pings
+// between different hosts are summed up too.
 func nameOf(s *trace.Span) string {
 	if s.Kind == trace.KindPing {
 		return s.Kind.String()

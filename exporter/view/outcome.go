@@ -38,7 +38,6 @@ func (b *builder) complete(request, reply int) {
 		t.Ping = b.ping()
 	}
 	r.Packet = trace.Packet{Src: t.Ping.Src, Dst: t.Ping.Dst}
-	r.Title = t.Ping.String()
 }
 
 // wholeTrace reports whether no leaf is left out.

@@ -116,7 +116,7 @@ func drawTrace(t *rapid.T, w *world) *trace.Trace {
 	d.at = d.next()
 	d.packet = d.headers()
 	d.t.Ping = trace.Ping{Src: d.packet.Src, Dst: d.packet.Dst, ID: 54321, Seq: 7, PayloadLen: 56}
-	d.t.Add(trace.NoParent, trace.Span{ID: d.id(), Kind: trace.KindPing, Start: d.now, NetNS: d.at.NetNS, Title: d.t.Ping.String(), Packet: d.packet})
+	d.t.Add(trace.NoParent, trace.Span{ID: d.id(), Kind: trace.KindPing, Start: d.now, NetNS: d.at.NetNS, Packet: d.packet})
 	d.journey(trace.KindRequest)
 	if rapid.Bool().Draw(t, "replied") {
 		d.jump()

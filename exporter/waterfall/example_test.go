@@ -37,15 +37,15 @@ func Example() {
 	// ping 10.0.0.2 -> 10.0.0.1  seq 1  rtt 14.000 µs  complete
 	// trace 00000000000000000000000000000001
 	//
-	// SPAN                       SERVICE  0               14.000 µs      DWELL
+	// SPAN                             SERVICE  0         14.000 µs      DWELL
 	// ────────────────────────────────────────────────────────────────────────
-	// ping                       guest    █████████████████████████  14.000 µs
-	// ├─ echo request            guest    ██████████████▎             8.000 µs
-	// │  ├─ transmit veth0       guest    ▋                             400 ns
-	// │  ├─ link veth0 -> veth1  guest    ▐██▊                        1.700 µs
-	// │  └─ deliver              host        ▐██████████▎             5.900 µs
-	// └─ echo reply              host                   ███████████   6.000 µs
-	//    ├─ transmit veth1       host                   ▌               300 ns
-	//    ├─ link veth1 -> veth0  host                   ▐██▌          1.500 µs
-	//    └─ deliver              guest                     ▐███████   4.200 µs
+	// ping 10.0.0.2 -> 10.0.0.1 seq 1  guest    ███████████████████  14.000 µs
+	// ├─ echo request                  guest    ██████████▊           8.000 µs
+	// │  ├─ transmit veth0             guest    ▌                       400 ns
+	// │  ├─ link veth0 -> veth1        guest    ▐█▊                   1.700 µs
+	// │  └─ deliver                    host       ▐███████▊           5.900 µs
+	// └─ echo reply                    host               ▐████████   6.000 µs
+	//    ├─ transmit veth1             host               ▐▎            300 ns
+	//    ├─ link veth1 -> veth0        host                ██▎        1.500 µs
+	//    └─ deliver                    guest                 ██████   4.200 µs
 }

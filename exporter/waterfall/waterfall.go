@@ -66,7 +66,7 @@ func newDrawing(t *trace.Trace, o Options) *drawing {
 func (d *drawing) addSpan(i int, tree, below string) {
 	s := &d.t.Spans[i]
 	d.rows = append(d.rows, row{
-		tree: tree, name: d.clean(s.Name()), service: d.clean(serviceOf(s)),
+		tree: tree, name: d.clean(d.nameOf(i)), service: d.clean(serviceOf(s)),
 		start: s.Start, end: s.End, failed: s.Error != "", dwell: text.Nanoseconds(s.Duration(), d.micro),
 	})
 	after := d.t.After(i)
@@ -84,6 +84,16 @@ func (d *drawing) addSpan(i int, tree, below string) {
 		}
 		child = next
 	}
+}
+
+// nameOf returns the name of span i for people. The name of a root is the same for all pings; here
+// it says which one it is.
+func (d *drawing) nameOf(i int) string {
+	s := &d.t.Spans[i]
+	if s.Kind == trace.KindPing && s.Title == "" {
+		return d.t.Ping.String()
+	}
+	return s.Name()
 }
 
 func serviceOf(s *trace.Span) string {

@@ -34,7 +34,7 @@ with ` + "`dwell.`" + `. Units are [UCUM](https://ucum.org) codes.
 // sections in the order of the page.
 var sections = []struct{ on, title, text string }{
 	{trace.OnResource, "Resource", "There is one resource per network namespace; each is a service."},
-	{trace.OnRoot, "Root span", "The root span, which represents the whole ping, has these attributes in addition to those of every span."},
+	{trace.OnRoot, "Root span", "The root span, which represents the whole ping, is named `ping`. Which one it is, its attributes say: the addresses, and these, in addition to those of every span."},
 	{trace.OnSpan, "Span", "Spans have these attributes where they apply."},
 	{trace.OnEvent, "Span event", "Span events are named `" + trace.EventDrop + "`, `" + trace.EventNAT + "` or `" + trace.EventCopy + "`."},
 }

@@ -76,7 +76,7 @@ func (g *grower) root() {
 	p := g.packet()
 	p.Tunnel, p.TunnelID, p.Depth, p.OuterSrc, p.OuterDst = "", 0, 0, netip.Addr{}, netip.Addr{}
 	g.trace.Ping.Src, g.trace.Ping.Dst = p.Src, p.Dst
-	s := trace.Span{Kind: trace.KindPing, Title: g.trace.Ping.String(), NetNS: g.nets[0], Start: begin, End: begin + 1_000, Packet: p}
+	s := trace.Span{Kind: trace.KindPing, NetNS: g.nets[0], Start: begin, End: begin + 1_000, Packet: p}
 	if g.trace.Outcome == trace.Dropped {
 		s.Error = "NETFILTER_DROP"
 		g.trace.DropReason = s.Error

@@ -159,7 +159,7 @@ func TestRefused(t *testing.T) {
 		"objects and lists":               "[" + strings.Repeat("{},", 1<<18) + "{}]",
 		"not an address":                  strings.Replace(line, "192.168.0.10\"", "192.168.0.\"", 1),
 		"not a whole number from 0":       strings.Replace(line, `"dwell.icmp.seq","value":{"intValue":"1"}`, `"dwell.icmp.seq","value":{"intValue":"65536"}`, 1),
-		"has no parent and is not a ping": strings.Replace(line, `"ping"`, `"pong"`, 1),
+		"has no parent and is not a ping": strings.ReplaceAll(line, `"ping"`, `"pong"`),
 		"two spans have the ID":           strings.Replace(line, `"spanId":"0000000200000002"`, `"spanId":"0000000200000001"`, 1),
 		"a span without an ID":            strings.Replace(line, `"spanId":"0000000200000001"`, `"spanId":""`, 1),
 		"around themselves":               strings.Replace(line, `"spanId":"0000000200000001",`, `"spanId":"0000000200000001","parentSpanId":"0000000200000003",`, 1),

@@ -24,7 +24,7 @@ func (s *scene) containers() string {
 // between chooses the complete traces of pings from one address to another.
 func between(from, to string) func(*journey) bool {
 	return func(j *journey) bool {
-		return j.outcome == "complete" && strings.HasPrefix(j.root, "ping "+from+" -> "+to+" ")
+		return j.outcome == "complete" && j.from == from && j.to == to
 	}
 }
 

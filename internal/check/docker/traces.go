@@ -17,7 +17,7 @@ import (
 
 // journey is one trace as a backend would show it.
 type journey struct {
-	root      string // the root span's name
+	from, to  string // the root span's addresses
 	outcome   string
 	resources []map[string]any
 	devices   []string // network.interface.name of the spans
@@ -67,7 +67,7 @@ func readJourneys(path string) ([]*journey, error) {
 func (j *journey) add(resource pcommon.Resource, span ptrace.Span) {
 	j.resources = append(j.resources, resource.Attributes().AsRaw())
 	if span.ParentSpanID().IsEmpty() {
-		j.root = span.Name()
+		j.from, j.to = text(span.Attributes(), "source.address"), text(span.Attributes(), "destination.address")
 		j.outcome = text(span.Attributes(), "dwell.outcome")
 	}
 	if device := text(span.Attributes(), "network.interface.name"); device != "" {
@@ -103,6 +103,6 @@ func (j *journey) String() string {
 			names = append(names, name)
 		}
 	}
-	return fmt.Sprintf("%s (%s): services %s; devices %s; tenants %s", j.root, j.outcome,
+	return fmt.Sprintf("%s -> %s (%s): services %s; devices %s; tenants %s", j.from, j.to, j.outcome,
 		strings.Join(names, " "), strings.Join(slices.Compact(j.devices), " "), strings.Join(j.tenants, " "))
 }

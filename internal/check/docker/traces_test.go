@@ -25,6 +25,8 @@ func TestReadJourneys(t *testing.T) {
 		span.SetParentSpanID([8]byte{parent})
 		span.SetName(name)
 		span.Attributes().PutStr("dwell.outcome", "complete")
+		span.Attributes().PutStr("source.address", "a")
+		span.Attributes().PutStr("destination.address", "b")
 		span.Attributes().PutStr("network.interface.name", "eth0")
 		span.Attributes().PutStr("dwell.tenant.id", "of "+service)
 		span.Events().AppendEmpty().SetName(event)
@@ -38,7 +40,7 @@ func TestReadJourneys(t *testing.T) {
 	if got, err := readJourneys(path); err != nil || got != nil {
 		t.Errorf("before there is a file: %v, %v", got, err)
 	}
-	text := line("red", "ping a -> b seq 1", 0, "copy") + line("blue", "deliver", 2, "nat")
+	text := line("red", "ping", 0, "copy") + line("blue", "deliver", 2, "nat")
 	text += strings.TrimSuffix(line("green", "unfinished", 2, "copy"), "}\n")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)

@@ -87,7 +87,8 @@ func (t *tree) title() string {
 	if len(t.roots) == 0 {
 		return "nothing"
 	}
-	return t.roots[0].name
+	a := t.roots[0].attrs
+	return fmt.Sprintf("ping %s -> %s seq %s", a["source.address"], a["destination.address"], a["dwell.icmp.seq"])
 }
 
 // assign finds the ping that a trace is of.

@@ -29,7 +29,6 @@ func newBuilder(seq uint16) *builder {
 	binary.BigEndian.PutUint16(b.t.ID[8:], seq)
 	b.begin(trace.KindPing, guestEnd)
 	b.t.Spans[0].Device = nil
-	b.t.Spans[0].Title = "ping " + guestAddr.String() + " -> " + outsideAddr.String()
 	return b
 }
 

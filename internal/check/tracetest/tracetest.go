@@ -90,7 +90,6 @@ func NoReply(seq uint16) *trace.Trace {
 func Tunnelled(seq uint16) *trace.Trace {
 	b := newBuilder(seq)
 	b.t.Ping.Src, b.t.Ping.Dst = netip.MustParseAddr("2001:db8::10"), netip.MustParseAddr("2001:db8::8")
-	b.t.Root().Title = "ping 2001:db8::10 -> 2001:db8::8"
 	b.packet = trace.Packet{Src: b.t.Ping.Src, Dst: b.t.Ping.Dst, OuterSrc: natAddr, OuterDst: outsideAddr, Tunnel: "vxlan", TunnelID: 42, Depth: 1}
 	b.t.Root().Packet = b.packet
 	b.begin(trace.KindRequest, uplink)

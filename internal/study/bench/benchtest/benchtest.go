@@ -34,7 +34,6 @@ func Trace(id, seq uint16, request, reply []Node) *trace.Trace {
 		{Kind: trace.KindRequest, NetNS: 1, Children: request},
 		{Kind: trace.KindReply, NetNS: 3, Children: reply},
 	}})
-	b.t.Spans[0].Title = b.t.Ping.String()
 	return b.t
 }
 
