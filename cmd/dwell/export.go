@@ -105,6 +105,7 @@ func (f *exportFlags) queue(wait time.Duration) exporter.Queue {
 // was lost.
 func (f *exportFlags) openEndpoint(ctx context.Context, opts otlp.Options, log *slog.Logger) (exporter.Exporter, error) {
 	warnOfProtocol(log)
+	opts.Graph = true
 	e, err := otlpgrpc.New(otlpgrpc.Options{Endpoint: f.endpoint, OTLP: opts, Queue: f.queue(0), Logger: log})
 	if err != nil {
 		return nil, err

@@ -66,6 +66,7 @@ const (
 	AttrNetworkTransport  = "network.transport"
 	AttrSourceAddress     = "source.address"
 	AttrDestinationAddr   = "destination.address"
+	AttrServerAddress     = "server.address"
 	AttrErrorType         = "error.type"
 	AttrRuleName          = "security_rule.name"
 	AttrRuleUUID          = "security_rule.uuid"
@@ -160,6 +161,7 @@ var Attributes = []Attribute{
 	{AttrNetworkType, OnSpan, "string", "", "\"ipv4\" or \"ipv6\".", true},
 	{AttrNetworkTransport, OnSpan, "string", "", "\"icmp\" or \"icmpv6\".", true},
 	{AttrNetworkInterface, OnSpan, "string", "", "The network device where the span begins.", true},
+	{AttrServerAddress, OnSpan, "string", "", "On the span `beyond` of traces that are sent to an endpoint: where the request went when it left this host. A service graph may use it as the name of what is there.", true},
 	{AttrErrorType, OnSpan, "string", "", "The kernel's drop reason, if the packet was dropped in this span; \"icmp_unreachable\" on the root of a ping with that outcome.", true},
 	{AttrRuleName, OnSpan, "string", "", "The rule of a tenant's firewall that dropped the packet in this span, see the span event; on the root, that dropped the ping's.", true},
 	{AttrRuleUUID, OnSpan, "string", "", "The UUID of that rule.", true},

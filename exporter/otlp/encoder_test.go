@@ -22,7 +22,7 @@ import (
 // used again writes what a new one does.
 func TestEncodingIsWhatTheLibraryWrites(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		o := otlp.Options{Version: text.Draw(t, "version"), Host: otlp.Host{ID: text.Draw(t, "host")}}
+		o := otlp.Options{Version: text.Draw(t, "version"), Host: otlp.Host{ID: text.Draw(t, "host")}, Graph: rapid.Bool().Draw(t, "graph")}
 		for range rapid.IntRange(0, 2).Draw(t, "attributes") {
 			o.Environment = append(o.Environment, otlp.Attribute{Key: text.Draw(t, "key"), Value: text.Draw(t, "value")})
 		}

@@ -5,6 +5,7 @@ package otlp
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"go.opentelemetry.io/otel/sdk/resource"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -20,6 +21,10 @@ type Options struct {
 	Host    Host
 	// Environment overrides attributes of all resources.
 	Environment Environment
+	// Graph has spans hang and be of such kinds that backends draw which namespace leads to
+	// which: what a journey passes in the next namespace hangs below the leaf that led there,
+	// and no longer below the journey. Package otlpread reads what was written without it.
+	Graph bool
 }
 
 // Host is the machine whose namespaces are traced.
@@ -48,6 +53,11 @@ func FromEnvironment(ctx context.Context) (Environment, error) {
 		env = append(env, Attribute{string(kv.Key), kv.Value.AsString()})
 	}
 	return env, err
+}
+
+// oneService reports whether all namespaces are the same service.
+func (o *Options) oneService() bool {
+	return slices.ContainsFunc(o.Environment, func(a Attribute) bool { return a.Key == trace.AttrServiceName && a.Value != "" })
 }
 
 // resource returns the attributes of one namespace, which may be nil. The namespace's

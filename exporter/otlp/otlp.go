@@ -40,6 +40,7 @@ type Encoder struct {
 	places    memo[place, placeFields]
 	packets   memo[trace.Packet, []byte]
 	resources memo[*trace.NetNS, []byte]
+	graph     graph
 
 	// What follows is empty between two calls.
 
@@ -64,6 +65,7 @@ type link struct{ start, end, next int }
 
 // NewEncoder returns an encoder for traces of these options.
 func NewEncoder(o Options) *Encoder {
+	o.Graph = o.Graph && !o.oneService()
 	var scope []byte
 	scope = appendText(scope, scopeName, ScopeName)
 	scope = appendText(scope, scopeVersion, o.Version)

@@ -46,8 +46,12 @@ func (e *Encoder) span(b []byte, t *trace.Trace, i int) []byte {
 	b = appendBytes(b, spanTraceID, t.ID[:])
 	b = appendBytes(b, spanID, s.ID[:])
 	b = appendText(b, spanTraceState, t.State)
-	if s.Parent != trace.NoParent {
-		b = appendBytes(b, spanParentID, t.Spans[s.Parent].ID[:])
+	parent, kind := s.Parent, tracepb.Span_SPAN_KIND_INTERNAL
+	if e.options.Graph {
+		parent, kind = e.graph.next(t, i)
+	}
+	if parent != trace.NoParent {
+		b = appendBytes(b, spanParentID, t.Spans[parent].ID[:])
 	} else if t.Remote != (trace.SpanID{}) {
 		b = appendBytes(b, spanParentID, t.Remote[:])
 	}
@@ -57,7 +61,7 @@ func (e *Encoder) span(b []byte, t *trace.Trace, i int) []byte {
 		b = append(b, place.name...)
 	}
 	b = protowire.AppendTag(b, spanKind, protowire.VarintType)
-	b = protowire.AppendVarint(b, uint64(tracepb.Span_SPAN_KIND_INTERNAL))
+	b = protowire.AppendVarint(b, uint64(kind))
 	b = appendFixed64(b, spanStart, uint64(s.Start))
 	b = appendFixed64(b, spanEnd, uint64(s.End))
 	b = append(b, place.attributes...)
@@ -76,6 +80,9 @@ func (e *Encoder) ownAttributes(b []byte, t *trace.Trace, i int) []byte {
 	s := &t.Spans[i]
 	a := attributes{b: append(b, e.packets.get(s.Packet)...), field: spanAttributes}
 	a.int(trace.AttrDwellNS, s.Duration())
+	if e.options.Graph && s.Kind == trace.KindBeyond && s.Packet.Dst.IsValid() {
+		a.string(trace.AttrServerAddress, s.Packet.Dst.String())
+	}
 	a.some(trace.AttrErrorType, errorType(t, i))
 	if e := droppedBy(t, i); e != nil {
 		a.some(trace.AttrRuleName, e.Text(trace.AttrRuleName))

@@ -133,10 +133,16 @@ func (p *plan) endpointOptions() otlpgrpc.Options {
 	return otlpgrpc.Options{
 		Endpoint: to, Source: "export.otlp.endpoint",
 		Headers: headers(c.OTLP), TLS: p.tls,
-		OTLP: p.sinks.resource, Queue: queue(c.Queue, 0),
+		OTLP: drawn(p.sinks.resource), Queue: queue(c.Queue, 0),
 		Spool:   exporter.Spool{Dir: c.Spool.Dir, MaxBytes: int64(c.Spool.MaxBytes)},
 		Timeout: time.Duration(c.OTLP.Timeout), Logger: p.sinks.log,
 	}
+}
+
+// drawn is for backends, which draw a graph of services.
+func drawn(o otlp.Options) otlp.Options {
+	o.Graph = true
+	return o
 }
 
 func (p *plan) openFile() (exporter.Exporter, error) {

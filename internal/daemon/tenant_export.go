@@ -175,7 +175,7 @@ func (t *tenantExport) options(w *tenantWish, i int) otlpgrpc.Options {
 	o := otlpgrpc.Options{
 		Endpoint: e.to, Source: "export.otlp.endpoint", Pool: &t.all.pool,
 		Headers: headers(e.otlp), TLS: w.tls[i],
-		OTLP: t.all.resource, Queue: queue(w.queue, 0),
+		OTLP: drawn(t.all.resource), Queue: queue(w.queue, 0),
 		Timeout: time.Duration(e.otlp.Timeout), Logger: t.log,
 	}
 	if e.spool != "" {
