@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package collectortest runs a real OpenTelemetry Collector for tests: it receives
-// OTLP and writes what it received to files, one for each signal.
+// OTLP and writes what it received to files, one for each signal, and one for the graph of
+// services that it draws of the traces.
 package collectortest
 
 import (
@@ -30,8 +31,8 @@ type Collector struct {
 
 	cmd *exec.Cmd
 	log *bytes.Buffer
-	// traces and metrics are the files to which it writes.
-	traces, metrics string
+	// traces, metrics and graph are the files to which it writes.
+	traces, metrics, graph string
 	// logged is closed when the log has ended.
 	logged chan struct{}
 }
@@ -45,12 +46,16 @@ receivers:
 exporters:
   file/traces: {path: %q}
   file/metrics: {path: %q}
+  file/graph: {path: %q}
+connectors:
+  servicegraph: {metrics_flush_interval: 0s} # after each request
 service:
   telemetry:
     metrics: {level: none}
     logs: {encoding: json}
   pipelines:
-    traces: {receivers: [otlp], exporters: [file/traces]}
+    traces: {receivers: [otlp], exporters: [file/traces, servicegraph]}
+    metrics/graph: {receivers: [servicegraph], exporters: [file/graph]}
     metrics: {receivers: [otlp], exporters: [file/metrics]}
 `
 
@@ -62,9 +67,10 @@ func Start(t testing.TB) *Collector {
 	c := &Collector{
 		log: new(bytes.Buffer), logged: make(chan struct{}),
 		traces: filepath.Join(dir, "traces.jsonl"), metrics: filepath.Join(dir, "metrics.jsonl"),
+		graph: filepath.Join(dir, "graph.jsonl"),
 	}
 	file := filepath.Join(dir, "config.yaml")
-	if err := os.WriteFile(file, fmt.Appendf(nil, config, c.traces, c.metrics), 0o600); err != nil {
+	if err := os.WriteFile(file, fmt.Appendf(nil, config, c.traces, c.metrics, c.graph), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	c.cmd = exec.Command(otelcoltest.Binary(t), "--config", file)
@@ -134,6 +140,22 @@ func (c *Collector) StopMetrics(t testing.TB) []*metricspb.ResourceMetrics {
 		all = append(all, decodeMetrics(t, line)...)
 	}
 	return all
+}
+
+// Edge leads from one service to another in the graph of services.
+type Edge struct{ Client, Server string }
+
+// StopGraph is Stop for the graph of services: how many requests went along each edge.
+func (c *Collector) StopGraph(t testing.TB) map[Edge]int64 {
+	t.Helper()
+	c.end(t)
+	edges := make(map[Edge]int64)
+	for _, line := range lines(t, c.graph) {
+		for _, rm := range decodeMetrics(t, line) {
+			addEdges(edges, rm) // counts grow, so that the last one stays
+		}
+	}
+	return edges
 }
 
 func (c *Collector) end(t testing.TB) {

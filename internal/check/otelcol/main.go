@@ -2,7 +2,7 @@
 
 // Command otelcol is a small OpenTelemetry Collector for the acceptance tests of
 // dwell's exporters and alerts: it receives OTLP over gRPC and HTTP, writes what it
-// received to a file, and shows metrics to Prometheus.
+// received to a file, shows metrics to Prometheus, and draws the graph of services.
 //
 // It is put together from the Collector's own modules, as the Collector's builder
 // would do it, and is a module of its own so that their dependencies do not
@@ -12,11 +12,13 @@ package main
 import (
 	"os"
 
+	"github.com/open-telemetry/opentelemetry-collector-contrib/connector/servicegraphconnector"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/exporter/fileexporter"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/exporter/prometheusexporter"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/confmap/provider/fileprovider"
+	"go.opentelemetry.io/collector/connector"
 	"go.opentelemetry.io/collector/exporter"
 	"go.opentelemetry.io/collector/otelcol"
 	"go.opentelemetry.io/collector/receiver"
@@ -52,9 +54,14 @@ func factories() (otelcol.Factories, error) {
 	if err != nil {
 		return otelcol.Factories{}, err
 	}
+	connectors, err := otelcol.MakeFactoryMap[connector.Factory](servicegraphconnector.NewFactory())
+	if err != nil {
+		return otelcol.Factories{}, err
+	}
 	return otelcol.Factories{
-		Telemetry: otelconftelemetry.NewFactory(),
-		Receivers: receivers,
-		Exporters: exporters,
+		Telemetry:  otelconftelemetry.NewFactory(),
+		Receivers:  receivers,
+		Exporters:  exporters,
+		Connectors: connectors,
 	}, nil
 }
