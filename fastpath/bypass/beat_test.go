@@ -3,6 +3,7 @@
 package bypass
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -17,6 +18,10 @@ func attended(t testing.TB, b *Bypass) (until uint64) {
 	return until
 }
 
+// slack is how many jiffies the kernel's time may be another than what is worked out. A CPU that does not run for
+// a while has them counted late, and so it is looked at again if it is more.
+const slack = 2
+
 // User space is there for 3 seconds from the last heartbeat on, and not before the first or after the end.
 func TestBeat(t *testing.T) {
 	l := newLab(t, 0)
@@ -24,15 +29,17 @@ func TestBeat(t *testing.T) {
 	if until := attended(t, b); until != 0 {
 		t.Errorf("before the first heartbeat: attended until %d", until)
 	}
-	before := jiffies(t, b)
-	if err := b.Beat(); err != nil {
-		t.Fatal(err)
-	}
-	after := jiffies(t, b)
-	const slack = 2
-	if until, length := attended(t, b), uint64(3*b.kernel.hz); until+slack < before+length || until > after+length+slack {
-		t.Errorf("attended until %d, want %d to %d", until, before+length, after+length)
-	}
+	eventually(t, "it is 3 seconds", func() []string {
+		before := jiffies(t, b)
+		if err := b.Beat(); err != nil {
+			t.Fatal(err)
+		}
+		after := jiffies(t, b)
+		if until, length := attended(t, b), uint64(3*b.kernel.hz); until+slack < before+length || until > after+length+slack {
+			return []string{fmt.Sprintf("attended until %d, want %d to %d", until, before+length, after+length)}
+		}
+		return nil
+	})
 	attends := func(want bool) {
 		t.Helper()
 		if got, err := Attended(l.pin); err != nil || got != want {
@@ -40,7 +47,7 @@ func TestBeat(t *testing.T) {
 		}
 	}
 	attends(true)
-	if err := b.maps[plainMapAttended].Put(uint32(0), jiffies(t, b)-slack); err != nil { // as if 3 seconds were over
+	if err := b.maps[plainMapAttended].Put(uint32(0), jiffies(t, b)-uint64(b.kernel.hz)); err != nil { // as if 4 seconds were over
 		t.Fatal(err)
 	}
 	attends(false)
@@ -61,24 +68,22 @@ func TestJiffies(t *testing.T) {
 	b := newLab(t, 0).open()
 	first := *b.clock.Load()
 	const moved = 100
-	for {
+	known := false
+	eventually(t, "jiffies are as long as they should be", func() []string {
 		last := jiffies(t, b)
 		var args plainBeatArgs
 		if _, err := b.programs[plainProgBeat].Run(&ebpf.RunOptions{Context: args, ContextOut: &args}); err != nil {
 			t.Fatal(err)
 		}
-		// A machine that has much to do may stop anywhere here.
-		next := jiffies(t, b)
-		if args.Jiffies+2 < last || args.Jiffies > next+2 {
-			t.Fatalf("it is %d jiffies, and was taken for %d to %d", args.Jiffies, last, next)
-		}
-		if args.Jiffies < first.jiffies+moved {
-			continue
+		next := jiffies(t, b) // a machine that has much to do may stop anywhere here
+		known = known || args.Jiffies+slack >= last && args.Jiffies <= next+slack
+		if args.Jiffies < first.jiffies+moved || !known {
+			return []string{fmt.Sprintf("it is %d jiffies, and was taken for %d to %d, since %d", args.Jiffies, last, next, first.jiffies)}
 		}
 		hz := float64(args.Jiffies-first.jiffies) * 1e9 / float64(args.Ns-first.ns)
 		if want := float64(b.kernel.hz); hz < want*0.95 || hz > want*1.05 {
-			t.Errorf("%.1f jiffies a second, want %v", hz, want)
+			return []string{fmt.Sprintf("%.1f jiffies a second, want %v", hz, want)}
 		}
-		return
-	}
+		return nil
+	})
 }

@@ -156,10 +156,11 @@ func eventually(t testing.TB, what string, but func() []string) {
 	t.Helper()
 	ticks := time.NewTicker(5 * time.Millisecond)
 	defer ticks.Stop()
-	deadline := time.Now().Add(2 * time.Minute)
+	const patience = 2 * time.Minute
+	deadline := time.Now().Add(patience)
 	for left := but(); left != nil; left = but() {
 		if time.Now().After(deadline) {
-			t.Fatalf("after 30 seconds, %s but for %q", what, left)
+			t.Fatalf("after %v, %s but for %q", patience, what, left)
 		}
 		<-ticks.C
 	}

@@ -111,40 +111,42 @@ func TestSweepIsCancelled(t *testing.T) {
 // The fuller a tenant's share is, the sooner its idle flows go: those first that were never approved, and no more
 // of the others than is needed. Another tenant's stay.
 func TestSweepWhenFull(t *testing.T) {
-	const capacity, idle, flooded, other = 100, time.Minute, 3, 4
+	const capacity, idle, flooded, other = 100, time.Hour, 3, 4
+	// A flow that is used then is in use, however slow this machine is.
+	const never = -time.Minute
 	for _, c := range []struct {
 		name                        string
 		fresh, unapproved, approved int // flows in use, and idle ones
-		since                       int // seconds
+		since                       time.Duration
 		left                        int
 	}{
-		{"less than half", 20, 10, 10, 14, 40},
-		{"half: unapproved", 20, 20, 20, 4, 40},
-		{"half: a quarter of the time", 20, 20, 20, 16, 20},
-		{"half: approved, not long", 20, 0, 40, 14, 60},
-		{"three quarters: unapproved are enough", 20, 40, 30, 4, 50},
-		{"three quarters: not enough", 20, 10, 70, 4, 74},
-		{"full of flows in use", 100, 0, 0, 0, 100},
-		{"full, 3 s are not over", 20, 40, 40, 2, 100},
+		{"less than half", 20, 10, 10, 14 * time.Minute, 40},
+		{"half: unapproved", 20, 20, 20, 4 * time.Minute, 40},
+		{"half: a quarter of the time", 20, 20, 20, 16 * time.Minute, 20},
+		{"half: approved, not long", 20, 0, 40, 14 * time.Minute, 60},
+		{"three quarters: unapproved are enough", 20, 40, 30, 4 * time.Minute, 50},
+		{"three quarters: some unapproved are enough", 20, 40, 30, 4 * time.Second, 74},
+		{"three quarters: not enough", 20, 10, 70, 4 * time.Second, 74},
+		{"full of flows in use", 100, 0, 0, never, 100},
+		{"full, 3 s are not over", 20, 40, 40, never, 100},
 	} {
 		b := newLab(t, 0).open()
-		now, second := jiffies(t, b), uint64(b.kernel.hz)
 		if err := b.SetTenants([]Tenant{{Slot: flooded, Number: 1, Capacity: capacity}, {Slot: other, Number: 2, Capacity: capacity}}); err != nil {
 			t.Fatal(err)
 		}
+		now := jiffies(t, b)
 		number := 0
-		add := func(n int, e plainFlow) {
+		add := func(n int, since time.Duration, e plainFlow) {
 			for range n {
 				number++
-				e.Id = uint64(number)
+				e.Id, e.Used = uint64(number), now-uint64(int64(since/time.Second)*int64(b.kernel.hz))
 				put(t, b, udp(true, number), e)
 			}
 		}
-		was := now - uint64(c.since)*second
-		add(c.fresh, plainFlow{Slot: flooded, Used: now})
-		add(c.unapproved, plainFlow{Slot: flooded, Used: was})
-		add(c.approved, plainFlow{Slot: flooded, Used: was, Approval: 1})
-		add(10, plainFlow{Slot: other, Used: was, Approval: 1})
+		add(c.fresh, never, plainFlow{Slot: flooded})
+		add(c.unapproved, c.since, plainFlow{Slot: flooded})
+		add(c.approved, c.since, plainFlow{Slot: flooded, Approval: 1})
+		add(10, c.since, plainFlow{Slot: other, Approval: 1})
 		n, err := b.Sweep(t.Context(), idle)
 		if gone := c.fresh + c.unapproved + c.approved - c.left; err != nil || n != gone {
 			t.Errorf("%s: %d went, want %d: %v", c.name, n, gone, err)
@@ -154,7 +156,7 @@ func TestSweepWhenFull(t *testing.T) {
 		}
 		in := 0
 		for _, f := range all(t, b) {
-			if f.Slot == flooded && f.Idle < time.Second {
+			if f.ID <= uint64(c.fresh) {
 				in++
 			}
 		}
