@@ -218,7 +218,7 @@ func (w *world) await(what string) []string {
 // until is await for something that may have been done already.
 func (w *world) until(did []string, what string) []string {
 	w.t.Helper()
-	timeout := time.After(10 * time.Second)
+	timeout := time.After(time.Minute)
 	for {
 		did = append(did, w.programs.take()...)
 		if slices.Contains(did, what) {

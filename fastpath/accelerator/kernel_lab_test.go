@@ -34,6 +34,9 @@ type lab struct {
 	stop                   func()
 }
 
+// patience is how long something may take that has to happen: a machine may have much else to do.
+const patience = 2 * time.Minute
+
 const (
 	guestAddr  = "192.168.0.10"
 	secondAddr = "192.168.0.11"
@@ -158,7 +161,7 @@ func (l *lab) status() *Status {
 // until waits until something is so.
 func (l *lab) until(what string, is func() bool) {
 	l.Helper()
-	for limit := time.Now().Add(20 * time.Second); !is(); {
+	for limit := time.Now().Add(patience); !is(); {
 		if time.Now().After(limit) {
 			l.Fatalf("not %s; status %+v; rules:\n%s", what, l.status(), l.run(l.hv, "nft list ruleset"))
 		}
@@ -168,9 +171,11 @@ func (l *lab) until(what string, is func() bool) {
 // conversation is a flow between two sockets, one of which answers.
 type conversation struct {
 	*lab
-	say    func() error // sends and receives one packet
-	packet string
-	local  netip.AddrPort
+	say func() error // sends and receives one packet
+	// patient is how long say waits for an answer.
+	patient time.Duration
+	packet  string
+	local   netip.AddrPort
 }
 
 // udp begins a conversation with a socket out there.
@@ -198,20 +203,21 @@ func (l *lab) udp() *conversation {
 	}()
 	l.Cleanup(func() { client.Close(); server.Close() })
 	buf := make([]byte, 2048)
-	return &conversation{
+	c := &conversation{
 		lab: l, packet: fmt.Sprintf("udp %s > %s", client.LocalAddr(), client.RemoteAddr()),
-		local: netip.MustParseAddrPort(client.LocalAddr().String()),
-		say: func() error {
-			if _, err := client.Write([]byte("0123456789")); err != nil && !errors.Is(err, unix.ECONNREFUSED) {
-				return err
-			}
-			if err := client.SetReadDeadline(time.Now().Add(200 * time.Millisecond)); err != nil {
-				return err
-			}
-			_, err := client.Read(buf)
-			return err
-		},
+		local: netip.MustParseAddrPort(client.LocalAddr().String()), patient: patience,
 	}
+	c.say = func() error {
+		if _, err := client.Write([]byte("0123456789")); err != nil && !errors.Is(err, unix.ECONNREFUSED) {
+			return err
+		}
+		if err := client.SetReadDeadline(time.Now().Add(c.patient)); err != nil {
+			return err
+		}
+		_, err := client.Read(buf)
+		return err
+	}
+	return c
 }
 
 // tcp begins a conversation over TCP.
@@ -251,7 +257,7 @@ func (l *lab) tcp() *conversation {
 			if _, err := client.Write([]byte("0123456789")); err != nil {
 				return err
 			}
-			if err := client.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+			if err := client.SetReadDeadline(time.Now().Add(patience)); err != nil {
 				return err
 			}
 			_, err := client.Read(buf)
