@@ -24,6 +24,13 @@ import (
 )
 
 const (
+	// patience is how long something may take that has to happen: a machine may have much else to do.
+	patience = 2 * time.Minute
+	// moment is how long is waited for a packet that may be lost.
+	moment = time.Second
+)
+
+const (
 	guestAddr = "192.168.0.10"
 	outAddr   = "203.0.113.8"
 )
@@ -157,7 +164,7 @@ func (l *lab) fast() (from, to uint64) {
 // until waits until something is so.
 func (l *lab) until(what string, is func() bool) {
 	l.Helper()
-	for limit := time.Now().Add(20 * time.Second); !is(); {
+	for limit := time.Now().Add(patience); !is(); {
 		if time.Now().After(limit) {
 			l.Fatalf("not %s; status %+v", what, l.status())
 		}
@@ -181,10 +188,11 @@ func (l *lab) sockets(addr string) (guest, out *net.UDPConn) {
 }
 
 // said sends a packet out and has it answered. It reports whether the answer came.
-func said(guest, out *net.UDPConn) bool {
-	const patience = time.Second
+func said(guest, out *net.UDPConn) bool { return saidWithin(guest, out, patience) }
+
+func saidWithin(guest, out *net.UDPConn, most time.Duration) bool {
 	buf := make([]byte, 2048)
-	limit := time.Now().Add(patience)
+	limit := time.Now().Add(most)
 	if errors.Join(out.SetReadDeadline(limit), guest.SetReadDeadline(limit)) != nil {
 		return false
 	}

@@ -41,7 +41,7 @@ func TestLongerThanBridge(t *testing.T) {
 	buf := make([]byte, 1<<16)
 	read := func() int {
 		t.Helper()
-		if err := out.SetReadDeadline(time.Now().Add(2 * time.Second)); err != nil {
+		if err := out.SetReadDeadline(time.Now().Add(patience)); err != nil {
 			t.Fatal(err)
 		}
 		n, err := out.Read(buf)

@@ -26,6 +26,6 @@ func TestRoutedByBridge(t *testing.T) {
 	l.run(l.out, "ip link set eth0 address 02:00:00:00:0e:77")
 	l.run(l.hv, "ip neigh replace "+outAddr+" lladdr 02:00:00:00:0e:77 dev br-ext")
 	// What is sent before that is noticed still goes to the old one.
-	l.until("the new one is reached", func() bool { return said(guest, out) })
+	l.until("the new one is reached", func() bool { return saidWithin(guest, out, moment) })
 	l.talk(guest, out)
 }

@@ -66,7 +66,7 @@ const numbered = 200
 // overtaken reads so many datagrams and returns how many have been overtaken.
 func overtaken(t *testing.T, guest *net.UDPConn, n int) (times int) {
 	t.Helper()
-	if err := guest.SetReadDeadline(time.Now().Add(2 * time.Second)); err != nil {
+	if err := guest.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
 	last, buf := uint32(0), make([]byte, 2048)
@@ -125,7 +125,7 @@ func (l *lab) whence(guest, out *net.UDPConn) netip.AddrPort {
 	if _, err := guest.Write([]byte("x")); err != nil {
 		l.Fatal(err)
 	}
-	if err := out.SetReadDeadline(time.Now().Add(2 * time.Second)); err != nil {
+	if err := out.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		l.Fatal(err)
 	}
 	_, from, err := out.ReadFromUDPAddrPort(make([]byte, 16))
