@@ -80,6 +80,7 @@ func conntrackNames() []string {
 const (
 	tupleHashSize = 56
 	tupleAt       = 16
+	tcpConnSize   = 32 // of struct tcp_conn
 )
 
 // readConntrack returns what a description says of connections, or nil unless it says all that is
@@ -112,6 +113,9 @@ func readConntrack(spec *btf.Spec) map[string]uint32 {
 	}
 	found[plainVarNfConnTcpFlags0] += flags
 	found[plainVarNfConnTcpFlags1] = found[plainVarNfConnTcpFlags0] + size
+	if size >= tcpConnSize || found[plainVarNfConnTcpState]-found[plainVarNfConnTcpFlags0] >= tcpConnSize {
+		return nil
+	}
 	for name, kind := range map[string]string{
 		plainVarExtHelper: "NF_CT_EXT_HELPER", plainVarExtSeqadj: "NF_CT_EXT_SEQADJ", plainVarExtSynproxy: "NF_CT_EXT_SYNPROXY",
 	} {

@@ -152,8 +152,16 @@ func TestConntrack(t *testing.T) {
 		"tuples apart":    func(conn, _ *btf.Struct, _ *btf.Enum) { conn.Members[1].Offset += 64; conn.Members[2].Offset += 64 },
 		"no timeout":      func(conn, _ *btf.Struct, _ *btf.Enum) { conn.Members[0].Name = "x" },
 		"no TCP":          func(conn, _ *btf.Struct, _ *btf.Enum) { conn.Members[4].Name = "x" },
-		"no extensions":   func(_, _ *btf.Struct, kinds *btf.Enum) { kinds.Name = "x" },
-		"no connections":  func(conn, _ *btf.Struct, _ *btf.Enum) { conn.Name = "x" },
+		"TCP's state is apart": func(conn, _ *btf.Struct, _ *btf.Enum) {
+			tcp := conn.Members[4].Type.(*btf.Union).Members[0].Type.(*btf.Struct)
+			tcp.Members[1].Offset += 64 * 8
+		},
+		"TCP's state is before": func(conn, _ *btf.Struct, _ *btf.Enum) {
+			tcp := conn.Members[4].Type.(*btf.Union).Members[0].Type.(*btf.Struct)
+			tcp.Members[1].Offset = 0
+		},
+		"no extensions":  func(_, _ *btf.Struct, kinds *btf.Enum) { kinds.Name = "x" },
+		"no connections": func(conn, _ *btf.Struct, _ *btf.Enum) { conn.Name = "x" },
 	} {
 		if got := readConntrack(described(t, conntrack(change)...)); got != nil {
 			t.Errorf("%s: %v", name, got)

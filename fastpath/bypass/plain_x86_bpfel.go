@@ -163,6 +163,10 @@ type plainBench struct {
 		}
 		Status uint64
 	}
+	Tcp struct {
+		_  structs.HostLayout
+		At [32]uint8
+	}
 	Made uint64
 }
 
@@ -347,13 +351,12 @@ type plainNote struct {
 	Master   uint32
 	Hash     uint32
 	Slot     uint16
-	Reason   uint16
 	Foretold uint8
 	Partial  uint8
 	V6       uint8
 	Port     uint8
 	Tunneled uint8
-	_        [3]byte
+	_        [1]byte
 	Shape    struct {
 		_       structs.HostLayout
 		Proto   uint32
@@ -427,6 +430,7 @@ type plainNote struct {
 		Flags  uint32
 		Vni    uint32
 	}
+	_ [4]byte
 }
 
 type plainReason uint32
@@ -589,6 +593,10 @@ type plainRun struct {
 			}
 		}
 		Status uint64
+	}
+	Tcp struct {
+		_  structs.HostLayout
+		At [32]uint8
 	}
 }
 

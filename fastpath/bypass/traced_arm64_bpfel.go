@@ -156,6 +156,10 @@ type tracedBench struct {
 		}
 		Status uint64
 	}
+	Tcp struct {
+		_  structs.HostLayout
+		At [32]uint8
+	}
 	Made uint64
 }
 
@@ -286,13 +290,12 @@ type tracedNote struct {
 	Master   uint32
 	Hash     uint32
 	Slot     uint16
-	Reason   uint16
 	Foretold uint8
 	Partial  uint8
 	V6       uint8
 	Port     uint8
 	Tunneled uint8
-	_        [3]byte
+	_        [1]byte
 	Shape    struct {
 		_       structs.HostLayout
 		Proto   uint32
@@ -366,6 +369,7 @@ type tracedNote struct {
 		Flags  uint32
 		Vni    uint32
 	}
+	_ [4]byte
 }
 
 type tracedRewriteRecord struct {
@@ -556,6 +560,10 @@ type tracedRun struct {
 			}
 		}
 		Status uint64
+	}
+	Tcp struct {
+		_  structs.HostLayout
+		At [32]uint8
 	}
 }
 

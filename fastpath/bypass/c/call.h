@@ -69,11 +69,12 @@ static __always_inline int settle_flow(const struct flow_args *args)
 	bool v6 = narrow_key(&k, args);
 	struct flow *flow = named(&k, args, v6);
 	struct device *dev;
+	struct tcp_conn tcp;
 
 	if (!flow)
 		return -ENOENT;
 	if (!args->reason && (args->key.vni_proto & 0xff) == IPPROTO_TCP && flow->conn && mode_of(flow->slot) == MODE_ON &&
-	    !is_liberal(flow->conn))
+	    (!read_tcp_conn(&tcp, flow->conn) || !is_liberal(&tcp)))
 		return -EAGAIN;
 	dev = bpf_map_lookup_elem(&devices, &flow->rewrite.out);
 	flow->peer_netns = dev ? dev->peer_netns : 0;

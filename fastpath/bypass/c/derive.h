@@ -16,6 +16,7 @@ struct bench {
 	union key back;
 	struct outer outer;
 	struct conn conn;
+	struct tcp_conn tcp; /* of a packet of TCP that is tracked */
 	__u64 made; /* entries that this CPU has made */
 };
 
@@ -186,7 +187,7 @@ static __always_inline enum reason read_track(const struct note *n, struct bench
 	reason = check_extensions(tracked);
 	if (reason)
 		return reason;
-	if (n->shape.proto == IPPROTO_TCP && !is_established(tracked))
+	if (n->shape.proto == IPPROTO_TCP && (!read_tcp_conn(&b->tcp, tracked) || !is_established(&b->tcp)))
 		return REASON_STATE;
 	f->zone = nf_conn_zoned ? b->conn.zone : 0;
 	left = conn_left(&b->conn);

@@ -148,7 +148,7 @@ static __always_inline enum reason read_tcp(const struct transport *t, struct sh
 	return FAST;
 }
 
-static __always_inline enum reason read_udp(const struct transport *t, struct shape *s, __u32 header, bool gso)
+static __always_inline enum reason read_udp(const struct transport *t, struct shape *s, __u32 header)
 {
 	s->sport = t->sport;
 	s->dport = t->dport;
@@ -206,7 +206,7 @@ static __always_inline enum reason read_transport(struct __sk_buff *ctx, struct 
 	if (s->proto == IPPROTO_TCP)
 		reason = s->length < header + TCP_HLEN ? REASON_TRANSPORT : read_tcp(t, s, header);
 	else if (s->proto == IPPROTO_UDP)
-		reason = read_udp(t, s, header, gso);
+		reason = read_udp(t, s, header);
 	else if (s->proto == (v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP))
 		reason = read_echo(t, s, header, v6);
 	else

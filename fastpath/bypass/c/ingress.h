@@ -12,8 +12,43 @@
 
 static __noinline int from_tunnel(struct __sk_buff *ctx);
 
+/* Both directions. */
+static __always_inline void end_flow(struct flow *flow, __u32 proto, bool v6)
+{
+	union key back;
+	struct flow *other;
+
+	flow->ended = REASON_ENDED;
+	back_key(&back, &flow->rewrite, proto, v6);
+	other = find_flow(&back, v6);
+	if (other)
+		other->ended = REASON_ENDED;
+}
+
+/* Whether the connection is as it was when it was learnt. It will never be again if it is not. */
+static __always_inline enum reason check_conn(struct run *run, struct flow *flow, bool v6)
+{
+	enum reason reason = REASON_CONNECTION;
+	__s64 left = 0;
+
+	if (read_conn(&run->conn, flow->conn) && conn_is(&run->conn, source(&run->front, v6), destination(&run->front, v6), &run->shape, &flow->rewrite, v6))
+		left = conn_left(&run->conn);
+	if (left > 0)
+		reason = FAST;
+	if (!reason && run->shape.proto == IPPROTO_TCP && (!read_tcp_conn(&run->tcp, flow->conn) || !is_established(&run->tcp)))
+		reason = REASON_ENDED;
+	if (reason) {
+		end_flow(flow, run->shape.proto, v6);
+		return reason;
+	}
+	/* It had three times as long as the lease. Less is left if its timeout was cut, as by a reset, which may be forged:
+	 * then connection tracking has to see that it goes on (net/netfilter/nf_conntrack_proto_tcp.c).
+	 */
+	return left < 2 * (__s64)(*(volatile __u64 *)&flow->lease - run->now) ? REASON_LEASE : FAST;
+}
+
 /* Whether the entry says what the kernel would do with this packet now. */
-static __always_inline enum reason check_entry(struct __sk_buff *ctx, struct run *run, const struct flow *flow, bool v6)
+static __always_inline enum reason check_entry(struct __sk_buff *ctx, struct run *run, struct flow *flow, bool v6)
 {
 	const struct rewrite *w = &flow->rewrite;
 
@@ -33,12 +68,7 @@ static __always_inline enum reason check_entry(struct __sk_buff *ctx, struct run
 		return REASON_CLASS;
 	if (ctx->mark != w->mark_in)
 		return REASON_MARK;
-	if (!(w->flags & FLOW_TRACKED))
-		return FAST;
-	if (!read_conn(&run->conn, flow->conn) || !conn_is(&run->conn, source(&run->front, v6), destination(&run->front, v6), &run->shape, w, v6) ||
-	    conn_left(&run->conn) <= 0)
-		return REASON_CONNECTION;
-	return FAST;
+	return w->flags & FLOW_TRACKED ? check_conn(run, flow, v6) : FAST;
 }
 
 /* Whether the entry may be used for this packet, which it describes. */
@@ -51,6 +81,9 @@ static __always_inline enum reason check_use(const struct setting *set, const st
 	if (flow->agreed < set->agreed)
 		return REASON_UNCONFIRMED;
 	if (*(volatile __u32 *)&flow->approval != *(volatile __u32 *)&set->approval)
+		return REASON_UNAPPROVED;
+	/* A connection that was opened anew in the midst of it is not. */
+	if (!reason && flow->rewrite.flags & FLOW_TRACKED && run->shape.proto == IPPROTO_TCP && !is_liberal(&run->tcp))
 		return REASON_UNAPPROVED;
 	if (*(volatile __u32 *)&flow->denied)
 		return REASON_FORBIDDEN;
@@ -150,19 +183,6 @@ static __always_inline int send_fast(struct __sk_buff *ctx, struct run *run, str
 	return action;
 }
 
-/* A packet that opens or closes the connection ends both directions. */
-static __always_inline void end_flow(struct flow *flow, __u32 proto, bool v6)
-{
-	union key back;
-	struct flow *other;
-
-	flow->ended = REASON_ENDED;
-	back_key(&back, &flow->rewrite, proto, v6);
-	other = find_flow(&back, v6);
-	if (other)
-		other->ended = REASON_ENDED;
-}
-
 /* Notes a packet that the kernel will treat now. */
 static __always_inline void take_note(struct __sk_buff *ctx, const struct run *run, const struct device *dev, bool v6)
 {
@@ -184,7 +204,6 @@ static __always_inline void take_note(struct __sk_buff *ctx, const struct run *r
 	n->master = dev->master;
 	n->slot = dev->slot;
 	n->port = dev->role == DEVICE_PORT;
-	n->reason = run->reason;
 	n->foretold = run->foretold;
 	n->partial = run->partial;
 	n->v6 = v6;
@@ -266,8 +285,8 @@ static __always_inline int handle(struct __sk_buff *ctx, struct run *run, const 
 	}
 	if (!flow)
 		run->reason = run->reason ?: REASON_UNKNOWN;
-	else if (run->shape.closes)
-		end_flow(flow, run->shape.proto, v6);
+	else if (run->shape.closes && flow->rewrite.flags & FLOW_TRACKED)
+		check_conn(run, flow, v6); /* if it opens another, what was learnt of the one before is not true of it */
 	if (flow && understood && (offset || !(flow->rewrite.flags & FLOW_ROUTED)) && ctx->len - offset > ETH_HLEN + run->shape.length) {
 		/* A bridge may cut off what is behind the IP packet, or count it. In a tunnel it is rare. */
 		run->reason = REASON_LENGTH;
@@ -279,13 +298,16 @@ static __always_inline int handle(struct __sk_buff *ctx, struct run *run, const 
 	run->foretold = !run->reason;
 	if (!run->reason)
 		run->reason = check_use(set, run, flow);
-	if (!run->reason && flow->rewrite.flags & FLOW_TRACKED && !run->partial && !is_verified(ctx, run, offset, v6))
-		run->reason = REASON_CHECKSUM;
+	/* A wrong one says nothing of the others: connection tracking has nothing to do with it. */
+	if (flow->rewrite.flags & FLOW_TRACKED && !run->partial && !is_verified(ctx, run, offset, v6)) {
+		run->reason = run->reason ?: REASON_CHECKSUM;
+		understood = false;
+	}
 	/* Last, because it writes to the packet what the kernel would work out later, and maybe otherwise. */
 	if (!run->reason && flow->rewrite.flags & FLOW_ENCAPSULATED && bpf_get_hash_recalc(ctx) != flow->rewrite.hash)
 		run->reason = REASON_TUNNEL;
 	if (run->reason)
-		return send_slow(ctx, run, flow, set, true, v6);
+		return send_slow(ctx, run, flow, set, understood, v6);
 	run->recorded = record_found(ctx);
 	if (!(offset ? decapsulate(ctx, run, flow, v6)
 		     : flow->rewrite.flags & FLOW_ENCAPSULATED ? encapsulate(ctx, run, flow, v6)

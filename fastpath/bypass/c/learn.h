@@ -106,6 +106,17 @@ static __always_inline bool same_rewrite(const struct rewrite *a, const struct r
 	return !differ;
 }
 
+static __always_inline bool same_outer(const struct rewrite *a, const struct rewrite *b)
+{
+	const __u32 *x = (void *)a->outer, *y = (void *)b->outer;
+	__u32 differ = 0;
+
+#pragma unroll
+	for (__u32 i = 0; i < sizeof(a->outer) / sizeof(*x); i++)
+		differ |= x[i] ^ y[i];
+	return !differ;
+}
+
 /* The kernel has cut the packet into segments on its way, because a device cannot. Of the first is learnt how
  * long they may be.
  */
@@ -117,20 +128,43 @@ static __always_inline enum reason learn_segment(const struct note *n, const str
 	return REASON_OFFLOAD;
 }
 
+/* Whether a packet that came in another way than those of the entry says nothing of it: anybody may have sent it. But an
+ * entry may have been made of the one that is not like the others, or those may have changed.
+ */
+static __always_inline bool stands(const struct flow *flow, const struct flow *is, const struct setting *set, __u64 now)
+{
+	if (flow->agreed < set->agreed && flow->slow > 2 * (__u64)flow->agreed + 1)
+		return false;
+	/* Others of the flow have a second to renew it. */
+	return now < flow->lease + hz && flow->route == is->route && flow->epoch == is->epoch;
+}
+
+/* Why a packet came in another way than those of the entry, or FAST. */
+static __always_inline enum reason differs_before(const struct rewrite *a, const struct rewrite *b)
+{
+	if (!same_macs(a->macs_in, b->macs_in))
+		return REASON_FRAME;
+	if (a->label != b->label || a->tos != b->tos)
+		return REASON_CLASS;
+	/* A packet with another hash, such as with another IPv6 flow label, has another source port. */
+	if (a->flags & b->flags & FLOW_ENCAPSULATED && a->hash != b->hash)
+		return REASON_TUNNEL;
+	if (a->flags & b->flags & FLOW_DECAPSULATED && !same_outer(a, b))
+		return REASON_TUNNEL;
+	return FAST;
+}
+
 /* Compares with the entry that there is. */
 static __always_inline enum reason compare(struct __sk_buff *ctx, const struct note *n, struct bench *b, struct flow *flow,
 					   const struct setting *set, __u32 lease, __u64 now, bool v6)
 {
+	enum reason reason = differs_before(&b->flow.rewrite, &flow->rewrite);
 	struct flow *back;
 
 	if (flow->ended)
 		return REASON_ENDED;
-	/* One packet of another class does not end the flow. */
-	if ((b->flow.rewrite.label != flow->rewrite.label || b->flow.rewrite.tos != flow->rewrite.tos) && flow->lease > now)
-		return REASON_CLASS;
-	/* A packet of the flow with another hash, such as with another IPv6 flow label, has another source port. */
-	if (b->flow.rewrite.flags & FLOW_ENCAPSULATED && b->flow.rewrite.hash != flow->rewrite.hash && flow->lease > now)
-		return REASON_TUNNEL;
+	if (reason && stands(flow, &b->flow, set, now))
+		return reason;
 	if (!same_rewrite(&b->flow.rewrite, &flow->rewrite) || flow->conn != b->flow.conn) {
 		flow->ended = REASON_MOVED;
 		if (n->foretold && flow->conn == b->flow.conn && b->flow.rewrite.out == flow->rewrite.out)
@@ -140,7 +174,7 @@ static __always_inline enum reason compare(struct __sk_buff *ctx, const struct n
 	renew(flow, n, &b->flow, lease, now);
 	if (flow->agreed < set->agreed)
 		return FAST;
-	if (n->shape.proto == IPPROTO_TCP && flow->conn && mode_of(flow->slot) == MODE_ON && !is_liberal(flow->conn))
+	if (n->shape.proto == IPPROTO_TCP && flow->conn && mode_of(flow->slot) == MODE_ON && !is_liberal(&b->tcp))
 		flow->approval = 0;
 	if (flow->approval == set->approval)
 		return FAST;

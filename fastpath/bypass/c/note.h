@@ -25,7 +25,6 @@ struct note {
 	__u32 master; /* of the device */
 	__u32 hash; /* as it was where it was put into a tunnel */
 	__u16 slot;
-	__u16 reason;  /* enum reason why it was not sent fast */
 	__u8 foretold; /* an entry said what the kernel would do, and all that it depends on held */
 	__u8 partial;
 	__u8 v6;

@@ -22,6 +22,7 @@ struct run {
 	union key key;
 	struct outer outer;
 	struct conn conn;
+	struct tcp_conn tcp;
 };
 
 /* Too large for the stack. Nothing interrupts a program and runs another of these on its CPU. */

@@ -128,24 +128,27 @@ static __always_inline enum reason check_extensions(__u64 address)
 	return FAST;
 }
 
-static __always_inline bool is_established(__u64 address)
-{
-	__u8 state = 0;
+/* What connection tracking knows of TCP, from the flags of the first direction to the state. */
+struct tcp_conn {
+	__u8 at[32];
+};
 
-	return !bpf_probe_read_kernel(&state, 1, (void *)(address + nf_conn_tcp_state)) && state == CT_TCP_ESTABLISHED;
+static __always_inline bool read_tcp_conn(struct tcp_conn *t, __u64 address)
+{
+	return !bpf_probe_read_kernel(t, sizeof(*t), (void *)(address + nf_conn_tcp_flags0));
+}
+
+static __always_inline bool is_established(const struct tcp_conn *t)
+{
+	return t->at[(nf_conn_tcp_state - nf_conn_tcp_flags0) & 31] == CT_TCP_ESTABLISHED;
 }
 
 /* Whether sequence numbers outside of the windows that connection tracking knows are no matter to it:
  * it does not see those that it would need to know them.
  */
-static __always_inline bool is_liberal(__u64 address)
+static __always_inline bool is_liberal(const struct tcp_conn *t)
 {
-	__u8 a = 0, b = 0;
-
-	if (bpf_probe_read_kernel(&a, 1, (void *)(address + nf_conn_tcp_flags0)) ||
-	    bpf_probe_read_kernel(&b, 1, (void *)(address + nf_conn_tcp_flags1)))
-		return false;
-	return a & b & CT_TCP_BE_LIBERAL;
+	return t->at[0] & t->at[(nf_conn_tcp_flags1 - nf_conn_tcp_flags0) & 31] & CT_TCP_BE_LIBERAL;
 }
 
 #endif
