@@ -81,10 +81,10 @@ func (n *Network) addNeighbours() error {
 		device, routers, mac := n.Spec.way()
 		add(device, routers[0], mac)
 		add(device, routers[1], mac)
-		if device == Uplink { // or packets that are not translated wait for nobody
-			add(device, service4, mac)
-			add(device, service6, mac)
-		}
+		// Packets that are not translated, or they wait until the kernel says that there is nobody. It is at
+		// the uplink even if the way outside is a tunnel.
+		add(Uplink, service4, frame.MAC(ports[Outside].far))
+		add(Uplink, service6, frame.MAC(ports[Outside].far))
 	}
 	if n.Spec.Overlay != Plain {
 		add(Uplink, router4, frame.MAC(ports[Outside].far))

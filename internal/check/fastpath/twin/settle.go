@@ -146,8 +146,8 @@ func (n *Network) arrives(end int, timeout time.Duration) bool {
 }
 
 // noise reports whether a frame is what the kernel says of its own accord, of neighbours, routers and
-// multicast groups, or only so often in a second: that there is no route; or that it waited for fragments in
-// vain, which may come half a minute later.
+// multicast groups, or only so often in a second: that there is no route; or that it waited in vain: for a
+// neighbour, which takes seconds, or for fragments, which may come half a minute later.
 func noise(b []byte) bool {
 	p := frame.Parse(b)
 	if inner, _ := p.Inner(); inner != nil {
@@ -163,7 +163,7 @@ func noise(b []byte) bool {
 	case p.Proto == frame.ICMP && len(t) > 1:
 		return t[0] == 3 && t[1] <= 1 && p.TOS&0xc0 == 0xc0 || t[0] == 11 && t[1] == 1
 	case p.Proto == frame.ICMPv6 && len(t) > 1:
-		return t[0] == 3 && t[1] == 1 || t[0] >= 130 && t[0] <= 137 || t[0] == 143
+		return t[0] == 3 && t[1] == 1 || t[0] == 1 && t[1] == 3 || t[0] >= 130 && t[0] <= 137 || t[0] == 143
 	case p.Proto == 0 && len(t) > 8: // MLD has a hop-by-hop header
 		return t[0] == frame.ICMPv6 && (t[8] >= 130 && t[8] <= 132 || t[8] == 143)
 	}
