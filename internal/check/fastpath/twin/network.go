@@ -93,6 +93,8 @@ func (s *Spec) prepareHost() error {
 		"net/ipv6/conf/default/router_solicitations=0", "net/ipv6/conf/default/mldv1_unsolicited_report_interval=100000",
 		"net/ipv4/conf/all/rp_filter=0", "net/ipv4/conf/default/rp_filter=0",
 		"net/ipv4/icmp_ratelimit=0", "net/ipv4/icmp_ratemask=0", "net/ipv6/icmp/ratelimit=0", "net/ipv6/icmp/ratemask=255",
+		// What it is told in IPv6 of the way to somebody must not outlive a case: it would hold for 10 minutes.
+		"net/ipv6/route/mtu_expires=-1",
 		"net/ipv4/conf/all/send_redirects=0", "net/ipv4/conf/default/send_redirects=0", "net/ipv4/conf/all/log_martians=0",
 	}
 	if !s.Windows {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/dwelltrace/dwell/internal/check/fastpath/frame"
+	"github.com/dwelltrace/dwell/internal/privilege/privilegetest"
 )
 
 // message returns a frame with an ICMP message.
@@ -50,5 +51,39 @@ func TestNoise(t *testing.T) {
 				t.Errorf("noise: %t", got)
 			}
 		})
+	}
+}
+
+// The kernel does the same again: nothing that a case has taught it outlives the case. In these, somebody tells the hypervisor
+// itself that packets are too long.
+func TestKernelAgrees(t *testing.T) {
+	privilegetest.NetNS(t)
+	spec, err := SpecNamed("vxlan-routed-nat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := NewNetwork("dwelltest-fastagain", spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := n.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	alone := &Twin{n, Alone{}}
+	for _, seed := range []uint64{17, 20} {
+		c := NewCase(spec, seed, 2000)
+		first, err := alone.Run(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := alone.Run(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d, _ := first.Compare(again); d != "" {
+			t.Errorf("seed %d: %s", seed, d)
+		}
 	}
 }

@@ -167,7 +167,7 @@ func (p *Pair) Run(c *Case) (Result, error) {
 		return Result{}, fmt.Errorf("the kernel alone, again: %w", err)
 	}
 	if d, _ := want.Compare(again); d != "" {
-		return Result{}, fmt.Errorf("%w: %s", ErrUndetermined, d)
+		return Result{}, fmt.Errorf("%w: %s\nand the fast path not with it: %s", ErrUndetermined, d, r.Difference)
 	}
 	return r, nil
 }
