@@ -44,7 +44,7 @@ func TestQuick(t *testing.T) {
 			t.Errorf("the output lacks mode %s", m.name)
 		}
 	}
-	for what, times := range map[string]int{"ping, 1 flow": 6, "ping, 50 flows": 4, "ping every": 6, "TCP_RR": 6, "UDP_RR": 6, "TCP stream": 4, "CPU per Gbit": 4, ", 10 rules": 2} {
+	for what, times := range map[string]int{"ping, 1 flow": 6, "ping, 50 flows": 4, "ping every": 6, "TCP_RR": 6, "UDP_RR": 6, "TCP stream": 8, "CPU per Gbit": 8, "single segments": 8, ", 10 rules": 2} {
 		if n := strings.Count(out.String(), what); n != times {
 			t.Errorf("the output has %q %d times, want %d", what, n, times)
 		}

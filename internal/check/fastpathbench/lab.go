@@ -263,6 +263,21 @@ func sysctl(ns *netns.NS, values map[string]string) error {
 	})
 }
 
+// maxSegments is how many segments the kernel lets a device cut out of one packet, if nobody says otherwise.
+const maxSegments = 65535
+
+// maxSegments bounds how many segments TCP has the guest's device cut out of one packet. It is for connections that
+// begin afterwards.
+func (l *lab) maxSegments(n int) error {
+	return with(l.guest, func(h *netlink.Handle) error {
+		link, err := h.LinkByName(guestDevice)
+		if err != nil {
+			return err
+		}
+		return h.LinkSetGSOMaxSegs(link, n)
+	})
+}
+
 // routes leads the guest's packets out, and back.
 func (l *lab) routes() error {
 	if err := route(l.outside, many, "", "lo", unix.RTN_LOCAL); err != nil {

@@ -100,6 +100,20 @@ func (s *scene) warmConn(ctx context.Context, d side, c *traffic.Conn) error {
 
 // tcpStream measures how much arrives of a stream, and what it costs of the CPUs.
 func (s *scene) tcpStream(ctx context.Context, d side) error {
+	return s.streamAs(ctx, d, throughput, cpuPerGbit)
+}
+
+// singleSegments is tcpStream where the guest sends one segment at a time: as many packets as on a wire have to be
+// forwarded, and not one of 64 KiB for all of them.
+func (s *scene) singleSegments(ctx context.Context, d side) error {
+	if err := d.lab.maxSegments(1); err != nil {
+		return err
+	}
+	err := s.streamAs(ctx, d, singleThroughput, singleCPU)
+	return errors.Join(err, d.lab.maxSegments(maxSegments))
+}
+
+func (s *scene) streamAs(ctx context.Context, d side, much, costs measure) error {
 	at := netip.AddrPortFrom(d.lab.target(), port)
 	var spent, begun time.Duration
 	var bytes uint64
@@ -121,8 +135,8 @@ func (s *scene) tcpStream(ctx context.Context, d side) error {
 		return err
 	}
 	gbit := float64(bytes) * 8 / 1e9
-	s.results.add(throughput, d.name, gbit/took.Seconds(), why)
-	s.results.add(cpuPerGbit, d.name, float64((spent-begun).Microseconds())/1000/gbit, why)
+	s.results.add(much, d.name, gbit/took.Seconds(), why)
+	s.results.add(costs, d.name, float64((spent-begun).Microseconds())/1000/gbit, why)
 	return nil
 }
 

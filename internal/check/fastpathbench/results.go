@@ -53,6 +53,9 @@ var (
 	udpRequests = measure{name: "UDP_RR", unit: "1/s", order: 2}
 	throughput  = measure{name: "TCP stream", unit: "Gbit/s", digits: 1, order: 3, toSlow: goal{1.12, true}}
 	cpuPerGbit  = measure{name: "CPU per Gbit", unit: "ms", digits: 1, order: 4, toSlow: goal{ratio: 1}}
+	// Of a stream whose segments leave the guest one by one, as if no device could cut them.
+	singleThroughput = measure{name: "single segments, TCP stream", unit: "Gbit/s", digits: 2, order: 5, toSlow: goal{1.12, true}}
+	singleCPU        = measure{name: "single segments, CPU per Gbit", unit: "ms", digits: 1, order: 6, toSlow: goal{ratio: 1}}
 )
 
 // pingOf is the ping of so many flows. What is to be reached was set for one.

@@ -132,7 +132,7 @@ func (s *scene) steps() (all []step) {
 		all = append(all, step{r.name, func(ctx context.Context, d side) error { return s.ask(ctx, d, r.measure, r.over) }})
 	}
 	if s.rules == 0 && s.stream > 0 {
-		all = append(all, step{"TCP stream", s.tcpStream})
+		all = append(all, step{throughput.name, s.tcpStream}, step{singleThroughput.name, s.singleSegments})
 	}
 	return all
 }
