@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package probe
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+)
+
+// jitter is by which part of its interval the time of a ping varies at most, up and down, so
+// that pings of many hosts do not keep in step, nor with what happens periodically.
+const jitter = 0.05
+
+// pair pings one target from one namespace.
+type pair struct {
+	key pairKey
+	*Prober
+	stop context.CancelFunc
+	// id is the echo identifier, seq the last sequence number. It begins anywhere: pings that
+	// are sent in the same microsecond with the same number would be one to the tracer.
+	id, seq uint16
+	last    atomic.Uint32 // an Outcome
+	// problem is why the last ping could not be sent, or nil.
+	problem atomic.Pointer[string]
+}
+
+func (p *Prober) newPair(key pairKey) *pair {
+	n := &pair{key: key, Prober: p, seq: uint16(rand.Uint32())}
+	for n.id == 0 {
+		n.id = uint16(rand.Uint32())
+	}
+	return n
+}
+
+// run pings until ctx is done.
+func (n *pair) run(ctx context.Context, where Namespaces) {
+	interval := n.key.interval
+	// Pairs that begin together are spread over an interval.
+	next := time.Now().Add(time.Duration(n.options.random() * float64(interval)))
+	for {
+		off := time.Duration((2*n.options.random() - 1) * jitter * float64(interval))
+		if !pause(ctx, time.Until(next.Add(off))) {
+			return
+		}
+		n.once(ctx, where)
+		next = next.Add(interval)
+		if late := time.Since(next); late > 0 {
+			n.skipped.Add(uint64(late / interval))
+			next = next.Add(late)
+		}
+	}
+}
+
+// pause waits, and reports whether ctx is not done.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return ctx.Err() == nil // both may be over
+	}
+}
+
+// once pings once.
+func (n *pair) once(ctx context.Context, where Namespaces) {
+	ns, err := where.Open(n.key.inode)
+	if err != nil { // it is gone, as the next plan will notice
+		n.skipped.Add(1)
+		return
+	}
+	defer ns.Close()
+	// The namespace is open, so it is this one that is asked about.
+	if n.key.Tenant != "" && where.NetNS(n.key.inode).Tenant != n.key.Tenant {
+		n.skipped.Add(1)
+		return
+	}
+	n.seq++
+	p := ping{
+		target: n.key.Target, id: n.id, seq: n.seq, timeout: n.key.timeout, payload: payload(n.key.size, time.Now()),
+	}
+	id := identify(n.options.Key, p.seq, p.payload)
+	awaited := n.traces.begin(id, n.key.Series)
+	rtt, err := n.options.send(ctx, ns, p)
+	n.end(ctx, err)
+	n.traces.end(id, awaited, outcome(ctx, err), rtt)
+}
+
+// outcome says how a ping ended.
+func outcome(ctx context.Context, err error) Outcome {
+	switch {
+	case err == nil:
+		return Answered
+	case ctx.Err() != nil:
+		return Aborted
+	case errors.Is(err, errLost):
+		return Lost
+	}
+	return Failed
+}
+
+// end notes how a ping ended, unless it was aborted.
+func (n *pair) end(ctx context.Context, err error) {
+	o := outcome(ctx, err)
+	if o == Aborted {
+		return
+	}
+	n.last.Store(uint32(o))
+	n.problem.Store(nil)
+	if o == Failed {
+		text := err.Error()
+		n.problem.Store(&text)
+	}
+}

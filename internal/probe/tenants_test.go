@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package probe
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// of makes a probe a tenant's.
+func of(tenant string, p Probe) Probe {
+	p.Tenant = tenant
+	return p
+}
+
+// A tenant's probe is sent from the tenant's own namespaces only, whatever it names, and not a
+// ping later than they are the tenant's.
+func TestTenantsProbeFromTheirOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld("host", "nobodys")
+		w.add("reds", "red")
+		w.add("blues", "blue")
+		r := begin(t, w, plenty, of("red", gateway("*", "host", "blues")))
+		r.after(3 * time.Second)
+		if s := r.Stats(); !slices.Equal(r.names(), []string{"reds"}) || s.NotOwned != 3 {
+			t.Fatalf("probed from %v: %+v", r.names(), s)
+		}
+		w.give("reds", "")
+		if pings, _ := r.after(3 * time.Second); len(pings) > 0 {
+			t.Errorf("%d pings from what is nobody's", len(pings))
+		}
+		w.give("reds", "blue")
+		w.give("nobodys", "red")
+		pings, results := r.after(5 * time.Second)
+		if !slices.Equal(r.names(), []string{"nobodys"}) || len(pings) == 0 || r.Stats().Skipped == 0 {
+			t.Errorf("probed from %v, %d pings, %+v", r.names(), len(pings), r.Stats())
+		}
+		for _, result := range results {
+			if result.Tenant != "red" || result.NetNS == "blues" || result.NetNS == "host" {
+				t.Errorf("result %+v", result)
+			}
+		}
+	})
+}
+
+// The same name, of one tenant, of another and of none, is that of three probes.
+func TestNamesOfOwners(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.add("reds", "red")
+		w.add("blues", "blue")
+		r := begin(t, w, plenty, gateway("reds", "blues"), of("red", gateway("reds")), of("blue", gateway("blues")))
+		r.after(2 * time.Second)
+		if got := r.Stats().States; len(got) != 4 {
+			t.Errorf("states %+v", got)
+		}
+	})
+}
+
+// No plan exceeds a limit, no tenant gets less because of others than its share, and what is left
+// out is counted.
+func TestLimits(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		limits := Limits{
+			Rate:       float64(rapid.IntRange(1, 50).Draw(t, "rate")),
+			TenantRate: float64(rapid.IntRange(1, 50).Draw(t, "tenant rate")),
+			Pairs:      rapid.IntRange(1, 60).Draw(t, "pairs"),
+		}
+		tenants := rapid.IntRange(0, 4).Draw(t, "tenants")
+		w := newWorld()
+		var probes []Probe
+		asked := map[string]int{}
+		for i := range tenants + 1 {
+			id := ""
+			if i > 0 {
+				id = fmt.Sprint("t", i)
+			}
+			for n := range rapid.IntRange(0, 3).Draw(t, "probes") {
+				p := of(id, gateway(id+"ns"))
+				p.Name, p.Interval = fmt.Sprint(n), time.Duration(rapid.IntRange(100, 5000).Draw(t, "interval"))*time.Millisecond
+				probes = append(probes, p)
+			}
+			many := rapid.IntRange(0, 40).Draw(t, "namespaces")
+			for range many {
+				w.add(id+"ns", id)
+			}
+			for _, p := range probes {
+				if p.Tenant == id {
+					asked[id] += many
+				}
+			}
+		}
+		plan := makePlan(probes, limits, w)
+		rate, pairs := map[string]float64{}, map[string]int{}
+		for _, key := range plan.pairs {
+			rate[key.Tenant] += float64(time.Second) / float64(key.interval)
+			pairs[key.Tenant]++
+		}
+		total, sum := 0, 0.0
+		with := 0
+		for id := range limits.budgets(probes) {
+			if id != "" {
+				with++
+			}
+		}
+		for id, n := range asked {
+			total += n
+			share := limits.Rate
+			if id != "" {
+				share = min(limits.TenantRate, limits.Rate/float64(with))
+				sum += rate[id]
+			}
+			if rate[id] > share+2*rounding || pairs[id] > limits.Pairs {
+				t.Errorf("%q sends %v a second to %d, of %v", id, rate[id], pairs[id], share)
+			}
+			if left := n - pairs[id]; left > 0 && rate[id]+10 <= share && pairs[id]+1 <= limits.Pairs/max(with, 1) {
+				t.Errorf("%q could send more: %v of %v a second, %d left out", id, rate[id], share, left)
+			}
+		}
+		if len(plan.pairs)+plan.overLimit != total || plan.notOwned > 0 || sum > limits.Rate+float64(with)*2*rounding {
+			t.Errorf("%d planned and %d left out of %d; tenants send %v", len(plan.pairs), plan.overLimit, total, sum)
+		}
+	})
+}
+
+// Which pairs are left out does not change from one look to the next.
+func TestLimitsAreSteady(t *testing.T) {
+	w := newWorld("d", "b", "a", "c", "e")
+	first := makePlan([]Probe{gateway("*")}, Limits{Rate: 3, TenantRate: 1, Pairs: 9}, w)
+	for range 20 {
+		again := makePlan([]Probe{gateway("*")}, Limits{Rate: 3, TenantRate: 1, Pairs: 9}, w)
+		if !slices.Equal(first.pairs, again.pairs) || again.overLimit != 2 || again.pairs[0].NetNS != "a" {
+			t.Fatalf("planned %+v, then %+v", first.pairs, again.pairs)
+		}
+	}
+}
