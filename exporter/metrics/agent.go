@@ -64,6 +64,8 @@ type AgentStats struct {
 	Tenants TenantStats
 	// Firewalls are those of tenants that have one.
 	Firewalls []TenantFirewall
+	// Probes are the agent's own.
+	Probes ProbeStats
 	// FastPath is nil if no tenant has one.
 	FastPath *FastPath
 }

@@ -25,7 +25,7 @@ func agentDefinitions() []Definition {
 
 // agentMetrics lists what is read from a snapshot, in the order of the page.
 func agentMetrics() []agentMetric {
-	return slices.Concat(eventMetrics(), lossMetrics(), exportMetrics(), tenantExportMetrics(), controlMetrics(), nameMetrics(), apiMetrics(), tenantMetrics(), firewallMetrics(), fastPathMetrics())
+	return slices.Concat(eventMetrics(), lossMetrics(), exportMetrics(), tenantExportMetrics(), controlMetrics(), nameMetrics(), apiMetrics(), tenantMetrics(), probeMetrics(), firewallMetrics(), fastPathMetrics())
 }
 
 func eventMetrics() []agentMetric {

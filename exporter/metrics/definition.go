@@ -91,7 +91,7 @@ var (
 
 // Definitions returns every metric of dwell, those of pings first.
 func Definitions() []Definition {
-	return append([]Definition{defDevice, defPing, defPings, defDrops, defOverflowed, defExpired, defSeries},
+	return append([]Definition{defDevice, defPing, defPings, defDrops, defProbe, defProbeResults, defOverflowed, defExpired, defSeries},
 		agentDefinitions()...)
 }
 

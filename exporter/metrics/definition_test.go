@@ -25,6 +25,7 @@ func everything(t *testing.T, read func() AgentStats) []*dto.MetricFamily {
 	for _, tr := range tracetest.All() {
 		r.Record(tr, true)
 	}
+	r.Probe(someProbe(), ProbeSuccess, time.Millisecond, ProbeTrace{})
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(r, NewAgentCollector(Options{HostName: "node-1", HostID: "5b0b", Version: "1.2.3"}, read))
 	families, err := registry.Gather()
@@ -51,7 +52,7 @@ func TestEveryMetricIsDefined(t *testing.T) {
 		want[d.Prometheus()] = metric{types[d.Instrument], labels}
 	}
 	for _, f := range everything(t, func() AgentStats {
-		return AgentStats{FastPath: someFastPath(), TenantExports: []TenantExport{{Tenant: "red"}}, Firewalls: []TenantFirewall{{
+		return AgentStats{FastPath: someFastPath(), TenantExports: []TenantExport{{Tenant: "red"}}, Probes: someProbes(), Firewalls: []TenantFirewall{{
 			Tenant: "red", Ports: []FirewallPort{{Port: "tap-red", Deferred: map[string]uint64{"fragment": 1}, Seconds: 1e-7}},
 		}}}
 	}) {
@@ -95,8 +96,8 @@ func TestLint(t *testing.T) {
 
 func TestAttributesAreKnown(t *testing.T) {
 	known := map[string]bool{AttrParentKind: true, AttrMetric: true, "cause": true, "result": true, "operation": true, "version": true, "reason": true}
-	for _, key := range []string{AttrFastPathDirection, AttrFastPathPath, AttrFastPathReason} {
-		known[key] = true // docs/fastpath.md
+	for _, key := range []string{AttrFastPathDirection, AttrFastPathPath, AttrFastPathReason, AttrProbeName, AttrProbeResult} {
+		known[key] = true // docs/fastpath.md, docs/probes.md
 	}
 	for _, a := range trace.Attributes {
 		known[a.Key] = true
@@ -123,7 +124,7 @@ func TestAgentCollector(t *testing.T) {
 			Requests: 25, Refused: map[string]uint64{"not_yours": 26, "bad_certificate": 27}, Connections: 28, Streams: 29, LinesSent: 30, LinesLost: 31,
 		},
 		Tenants:    TenantStats{InForce: 32, Refused: 33, Conflicts: 34, Unmatched: 35, Doubtful: 36},
-		PingsGated: 37, GatesClosed: 38,
+		PingsGated: 37, GatesClosed: 38, Probes: someProbes(),
 	}
 	for i, l := range loss.Table() {
 		*l.Of(&stats.Losses) = uint64(100 + i)
@@ -163,6 +164,11 @@ func TestAgentCollector(t *testing.T) {
 		"dwell_agent_tenants_conflicts":        {"": 34},
 		"dwell_agent_tenants_unmatched":        {"": 35},
 		"dwell_agent_tenants_doubtful_total":   {"": 36},
+		"dwell_agent_probes":                   {"": 3},
+		"dwell_agent_probes_unresolved":        {"": 4},
+		"dwell_agent_probes_refused":           {"reason=limit": 5, "reason=not_owned": 6},
+		"dwell_agent_probes_skipped_total":     {"": 7},
+		"dwell_probe_success":                  {"destination_address=192.0.2.1 dwell_netns_name=web dwell_probe_name=gateway dwell_tenant_id=red network_type=ipv4": 1},
 		"dwell_build_info":                     {"host_id=5b0b version=1.2.3": 1},
 	}
 	for i, l := range loss.Table() {

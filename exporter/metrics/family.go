@@ -80,6 +80,7 @@ type account struct {
 // anyFamily is a family of any metric.
 type anyFamily interface {
 	describe(chan<- *prometheus.Desc)
+	expire(before int64)
 	// shown appends the metrics that there are now.
 	shown([]prometheus.Metric) []prometheus.Metric
 	account() account

@@ -87,13 +87,17 @@ func (m *measurement) drops(s *trace.Span) {
 			continue
 		}
 		labels := labelValues{reason(e), device(s.Device), s.Direction.String(), namespace(s.NetNS), m.tenant}
-		series := m.recorder.drops.byLabels(labels, m.now)
-		if m.exemplarDue(&series.exemplars[0]) {
-			series.metric.(prometheus.ExemplarAdder).AddWithExemplar(1, m.exemplar(s))
-			continue
-		}
-		series.metric.Inc()
+		m.count(m.recorder.drops.byLabels(labels, m.now), s)
 	}
+}
+
+// count adds one, with s as the exemplar if the series is due for one.
+func (m *measurement) count(to *series[prometheus.Counter], s *trace.Span) {
+	if m.exemplarDue(&to.exemplars[0]) {
+		to.metric.(prometheus.ExemplarAdder).AddWithExemplar(1, m.exemplar(s))
+		return
+	}
+	to.metric.Inc()
 }
 
 // observe adds a duration in nanoseconds, with s as the exemplar if its bucket is due for one.

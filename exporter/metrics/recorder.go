@@ -25,6 +25,9 @@ type Recorder struct {
 	drops   *family[prometheus.Counter]
 	pings   *family[prometheus.Counter]
 	sweepAt time.Time
+
+	probe        *family[prometheus.Histogram]
+	probeResults *family[prometheus.Counter]
 }
 
 var _ prometheus.Collector = (*Recorder)(nil)
@@ -42,6 +45,9 @@ func New(o Options) (*Recorder, error) {
 		ping:    newHistograms(o, defPing),
 		drops:   newCounters(o, defDrops),
 		pings:   newCounters(o, defPings),
+
+		probe:        newHistograms(o, defProbe),
+		probeResults: newCounters(o, defProbeResults),
 	}
 	now := o.now()
 	r.epoch, r.sweepAt = now.Add(-o.ExemplarInterval), now.Add(o.Expire)
@@ -94,10 +100,9 @@ func (r *Recorder) sweep(now time.Time) {
 	}
 	r.sweepAt = now.Add(r.options.Expire / 8)
 	before := r.age(now.Add(-r.options.Expire))
-	r.device.expire(before)
-	r.ping.expire(before)
-	r.drops.expire(before)
-	r.pings.expire(before)
+	for _, f := range r.families() {
+		f.expire(before)
+	}
 }
 
 // Describe implements [prometheus.Collector]. Overflow series have another label and
@@ -132,5 +137,5 @@ func (r *Recorder) snapshot() (shown []prometheus.Metric, accounts []account) {
 
 // families lists all, whatever their metrics are.
 func (r *Recorder) families() []anyFamily {
-	return []anyFamily{r.device, r.ping, r.drops, r.pings}
+	return []anyFamily{r.device, r.ping, r.drops, r.pings, r.probe, r.probeResults}
 }

@@ -38,7 +38,7 @@ func main() {
 
 // facts is what the page says of the code.
 type facts struct {
-	Pings, Firewall, FastPath, Agent           []metrics.Definition
+	Pings, Probes, Firewall, FastPath, Agent   []metrics.Definition
 	ParentKind, ParentKindLabel, OverflowLabel string
 	TenantID                                   string
 	Buckets                                    string
@@ -65,6 +65,8 @@ func page() (string, error) {
 	}
 	for _, d := range metrics.Definitions() {
 		switch {
+		case strings.HasPrefix(d.Name, "dwell.probe."):
+			f.Probes = append(f.Probes, d)
 		case strings.HasPrefix(d.Name, "dwell.firewall."):
 			f.Firewall = append(f.Firewall, d)
 		case strings.HasPrefix(d.Name, "dwell.fastpath."):
