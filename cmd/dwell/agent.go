@@ -35,6 +35,9 @@ endpoint, and serve metrics to Prometheus. It is configured by one YAML file, wh
 settings can be overridden by environment variables (docs/configuration.md lists every
 setting). Needs root, or at least CAP_BPF and CAP_PERFMON; see dwell doctor.
 
+With probes (docs/probes.md), the agent also pings by itself, from namespaces and
+containers, so that there is something to trace and to alert on where nobody pings.
+
 On SIGHUP the agent reloads the file without losing a trace. If the new file is invalid,
 the agent reports the errors and keeps its current configuration. On SIGTERM or SIGINT it
 shuts down cleanly: queued traces are sent, or stay in the spool. Besides /metrics, the
@@ -46,6 +49,7 @@ otherwise 1.`,
 		Example: `  dwell agent --print-defaults > /etc/dwell/dwell.yaml   # start from a file with every setting
   dwell agent --config dwell.yaml --check                # validate it, and show what would run
   dwell agent --config dwell.yaml
+  dwell agent --config <(echo 'probes: [{name: gw, netns: [host], targets: [192.0.2.1]}]')
   DWELL_EXPORT_OTLP_ENDPOINT=collector:4317 dwell agent --config /dev/null
   systemctl reload dwell                                 # apply a changed file, or send SIGHUP`,
 		Args: cobra.NoArgs,

@@ -8,6 +8,7 @@ import (
 
 	"github.com/dwelltrace/dwell/correlate"
 	"github.com/dwelltrace/dwell/internal/inventory"
+	"github.com/dwelltrace/dwell/internal/probe"
 	"github.com/dwelltrace/dwell/internal/tenant"
 )
 
@@ -78,6 +79,9 @@ func (a *Agent) SetScope(s Scope) error { return a.watcher.set(s) }
 // nobody's for as long as packets may be asked about that passed before; see
 // [inventory.Inventory.SetTenants].
 func (a *Agent) SetTenants(tenants *tenant.Set) { a.inventory.SetTenants(tenants) }
+
+// Namespaces finds, describes and opens network namespaces, as the agent itself does.
+func (a *Agent) Namespaces() probe.Namespaces { return a.inventory }
 
 // report is what the loop publishes after each chunk. It is immutable.
 type report struct {

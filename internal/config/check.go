@@ -38,6 +38,7 @@ func check(c *Config, bad report) {
 	if c.Export.File != "-" {
 		absolute("export.file", c.Export.File, bad)
 	}
+	checkProbing(c, bad)
 	checkTenancy(c, bad)
 	checkAPI(&c.API, bad)
 	checkFirewall(&c.Firewall, bad)

@@ -20,6 +20,8 @@ type Config struct {
 	Export     Export     `yaml:"export"`
 	Metrics    Metrics    `yaml:"metrics"`
 	HTTP       HTTP       `yaml:"http"`
+	Probes     []Probe    `yaml:"probes"`
+	Probing    Probing    `yaml:"probing"`
 	Tenancy    Tenancy    `yaml:"tenancy"`
 	Tenants    []Tenant   `yaml:"tenants"`
 	API        API        `yaml:"api"`

@@ -245,6 +245,8 @@ func (d *decoder) element(n ast.Node, v reflect.Value, path string) {
 	switch section := v.Addr().Interface().(type) {
 	case *OTLP:
 		*section = defaultOTLP()
+	case *Probe:
+		*section = defaultProbe()
 	case *Tenant:
 		*section = d.tenancy.defaults()
 	}

@@ -40,6 +40,7 @@ func Default() Config {
 			Operators:  Access{UIDs: []UserID{0}},
 			StreamsMax: 32, ClientStreamsMax: 4, ClientRate: 20,
 		},
+		Probing:    defaultProbing(),
 		Firewall:   defaultFirewall(),
 		FastPath:   defaultFastPath(),
 		HTTP:       HTTP{Listen: "127.0.0.1:9464"},

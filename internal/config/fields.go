@@ -18,7 +18,7 @@ type Field struct {
 func Fields() []Field {
 	var all []Field
 	for _, section := range [][]Field{
-		hostFields(), traceFields(), samplingFields(), exportFields(), queueFields(), metricsFields(), httpFields(),
+		hostFields(), traceFields(), samplingFields(), exportFields(), queueFields(), metricsFields(), httpFields(), probingFields(),
 		tenancyFields(), apiFields(), firewallFields(), fastPathFields(), otherFields(),
 	} {
 		all = append(all, section...)
@@ -28,7 +28,7 @@ func Fields() []Field {
 
 // Elements returns the documentation of the settings that each element of a list has;
 // their paths have [] after the list's.
-func Elements() []Field { return tenantFields() }
+func Elements() []Field { return append(probeFields(), tenantFields()...) }
 
 func hostFields() []Field {
 	return []Field{

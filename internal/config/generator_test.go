@@ -29,6 +29,8 @@ func anyConfig(t *rapid.T) config.Config {
 		Export:     anyExport(t),
 		Metrics:    anyMetrics(t),
 		HTTP:       config.HTTP{Listen: rapid.SampledFrom([]string{"", ":0", "127.0.0.1:9464", "[::1]:65535"}).Draw(t, "http.listen")},
+		Probes:     anyProbes(t, "host"),
+		Probing:    config.Probing{MaxRate: rapid.IntRange(1, 1000).Draw(t, "probing.max_rate"), TenantMaxRate: rapid.IntRange(1, 1000).Draw(t, "probing.tenant_max_rate")},
 		Tenancy:    anyTenancy(t),
 		Tenants:    anyTenants(t),
 		API:        anyAPI(t),

@@ -104,6 +104,7 @@ func TestEverySetting(t *testing.T) {
 		API:        config.Default().API,
 		Firewall:   config.Default().Firewall,
 		FastPath:   config.Default().FastPath,
+		Probing:    config.Default().Probing,
 		Containers: config.Containers{Sockets: []string{"/run/s.sock"}},
 		Log:        config.Log{Level: config.Level(slog.LevelDebug), Format: config.JSON},
 		Shutdown:   config.Shutdown{Timeout: config.Duration(time.Minute)},

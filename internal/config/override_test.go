@@ -22,7 +22,7 @@ type example struct {
 }
 
 // lists are the settings that no variable can give.
-var lists = []string{"tenancy.export.otlp", "tenants"}
+var lists = []string{"tenancy.export.otlp", "tenants", "probes"}
 
 // examples has one for every setting that a variable can give.
 func examples() []example {

@@ -139,6 +139,7 @@ func typeName(t reflect.Type) string {
 		reflect.TypeFor[Rate]():      "`auto` or number",
 		reflect.TypeFor[Prefix]():    "prefix",
 		reflect.TypeFor[Ref]():       "namespace",
+		reflect.TypeFor[Target]():    "address",
 		reflect.TypeFor[Interface](): "interface",
 		reflect.TypeFor[Port]():      "port",
 		reflect.TypeFor[Pattern]():   "name",
@@ -161,6 +162,9 @@ func typeName(t reflect.Type) string {
 func plural(name string) string {
 	if stem, ok := strings.CutSuffix(name, "prefix"); ok {
 		return stem + "prefixes"
+	}
+	if name == "address" {
+		return "addresses"
 	}
 	return name + "s"
 }

@@ -42,10 +42,10 @@ const exampleHead = `# SPDX-License-Identifier: Apache-2.0
 
 // plainText makes Markdown what a comment says.
 var plainText = strings.NewReplacer("`", "", "[metrics.md](metrics.md)", "docs/metrics.md",
-	"[Tenants in a directory](#tenants-in-a-directory)", "docs/configuration.md", "[fastpath.md](fastpath.md)", "docs/fastpath.md")
+	"[Tenants in a directory](#tenants-in-a-directory)", "docs/configuration.md", "[fastpath.md](fastpath.md)", "docs/fastpath.md", "[probes.md](probes.md)", "docs/probes.md")
 
 // width is where comments are wrapped.
-const width = 90
+const width = 110
 
 type yamlWriter struct {
 	b bytes.Buffer

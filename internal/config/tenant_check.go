@@ -33,6 +33,7 @@ func checkTenant(before string, t *Tenant, bad report) {
 	checkAccess(before+"readers", t.Readers, bad)
 	checkTenantExport(before+"export", &t.Export, bad)
 	checkSampling(before+"sampling", t.Sampling, bad)
+	checkTenantProbes(before+"probes", t.Probes, bad)
 }
 
 func checkTenantExport(path string, e *TenantExport, bad report) {

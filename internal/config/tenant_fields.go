@@ -51,6 +51,7 @@ func tenantFields() []Field {
 		{Path: "tenants[].fastpath", Example: "shadow", Doc: "Whether packets of the tenant's flows take a short way from its ports to the network card and back, once the kernel has shown what it does to them: `off`, the default; `shadow`, which only works out what would be done and compares it with what the kernel does; or `on`. [fastpath.md](fastpath.md) says what it needs."},
 		{Path: "tenants[].export", Example: `{queue: {spans: 4096}}`, Doc: "Where this tenant's traces go. Has the settings of tenancy.export, which apply where one is left out; a list of endpoints replaces the one there, and `otlp: []` means none."},
 		{Path: "tenants[].sampling", Example: `{ratio: 0.5}`, Doc: "Which of its traces this tenant gets by export. Has the settings of tenancy.sampling, which apply where one is left out."},
+		{Path: "tenants[].probes", Example: `[{name: web, netns: ["red-web"], targets: ["192.0.2.1"]}]`, Doc: "Pings that the agent sends for this tenant, from its own network namespaces and containers only. Has the settings of `probes[]`. At most 32."},
 	}
 }
 

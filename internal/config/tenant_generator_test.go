@@ -39,6 +39,7 @@ func anyTenants(t *rapid.T) []config.Tenant {
 			FastPath:   rapid.SampledFrom([]flow.Mode{flow.Off, flow.Shadow, flow.On}).Draw(t, "fastpath"),
 			Export:     anyTenantExport(t),
 			Sampling:   anySampling(t),
+			Probes:     anyProbes(t, "guest"),
 		}
 	}
 	return tenants

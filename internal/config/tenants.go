@@ -43,6 +43,7 @@ type Tenant struct {
 	FastPath     flow.Mode    `yaml:"fastpath"`
 	Export       TenantExport `yaml:"export"`
 	Sampling     Sampling     `yaml:"sampling"`
+	Probes       []Probe      `yaml:"probes"`
 }
 
 // Access lists who may ask for something: processes by their user or group, or clients by

@@ -177,7 +177,10 @@ func TestListsOfBlocksHaveNoVariable(t *testing.T) {
 // Each setting of the elements of a list has a type and an example that can be set.
 func TestElementsAreDocumented(t *testing.T) {
 	var want []string
-	for name := range strings.FieldsSeq("id ports bridges prefixes netns containers vms neutron_ports access access.uids access.gids access.certificates readers readers.uids readers.gids readers.certificates fastpath export sampling") {
+	for name := range strings.FieldsSeq("name netns targets interval timeout size") {
+		want = append(want, "probes[]."+name)
+	}
+	for name := range strings.FieldsSeq("id ports bridges prefixes netns containers vms neutron_ports access access.uids access.gids access.certificates readers readers.uids readers.gids readers.certificates fastpath export sampling probes") {
 		want = append(want, "tenants[]."+name)
 	}
 	var got []string
@@ -185,6 +188,11 @@ func TestElementsAreDocumented(t *testing.T) {
 		got = append(got, f.Path)
 		if !strings.HasSuffix(f.Doc, ".") {
 			t.Errorf("%s: %q is not a sentence", f.Path, f.Doc)
+		}
+		if name, of := strings.CutPrefix(f.Path, "probes[]."); of {
+			rest, _, _ := cutSetting(someProbe, name)
+			parse(t, "probes: [{"+rest+", "+name+": "+f.Example+"}]")
+			continue
 		}
 		parts := strings.Split(strings.TrimPrefix(f.Path, "tenants[]."), ".")
 		if f.Example == "" {

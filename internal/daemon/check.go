@@ -37,6 +37,7 @@ func Check(o Options) ([]string, error) {
 		"sampling: "+sampled(l.Sampling),
 		"export:   "+exported(l.Export),
 		"metrics:  "+measured(l.Config),
+		"probes:   "+probed(l.Config, state),
 		"tenants:  "+who,
 		"api:      "+answered(l.API),
 		"firewall: "+guarded(l.Config.Firewall),

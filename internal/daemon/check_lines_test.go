@@ -27,6 +27,12 @@ func TestCheckSaysWhatWouldRun(t *testing.T) {
 		"no firewall":  {"", []string{"firewall: none"}, []string{"kept in"}},
 		"firewall":     {"firewall: {enabled: true, state_dir: /s}", []string{"firewall: rules of tenants in this network namespace, kept in /s"}, nil},
 		"no fast path": {"tenants: [{id: red, ports: [a], fastpath: off}]", []string{"fastpath: none: no tenant has one"}, nil},
+		"no probes":    {"", []string{"probes:   none"}, nil},
+		"probes": {
+			"probes: [{name: a, netns: [host], targets: [192.0.2.1]}]\nprobing: {max_rate: 7}\ntenants: [{id: red, ports: [a], probes: [{name: a, netns: [x], targets: [192.0.2.1]}]}]",
+			[]string{"probes:   1 of the operator, at most 7 pings a second; 1 of tenants, at most 10 for each"},
+			nil,
+		},
 		"fast path": {
 			"tenants: [{id: red, ports: [a], fastpath: on}, {id: blue, ports: [b], fastpath: shadow}, {id: green, ports: [c]}]\nfastpath: {lease: 3s, pin: /p}",
 			[]string{"fastpath: on for 1, shadow for 1 of 3 tenants, lease 3s, programs in /p"},

@@ -19,6 +19,7 @@ import (
 	"github.com/dwelltrace/dwell/fastpath/firewall"
 	"github.com/dwelltrace/dwell/internal/agent"
 	"github.com/dwelltrace/dwell/internal/config"
+	"github.com/dwelltrace/dwell/internal/probe"
 	"github.com/dwelltrace/dwell/internal/ruletrace"
 	"github.com/dwelltrace/dwell/internal/tally"
 	"github.com/dwelltrace/dwell/internal/tenant"
@@ -52,9 +53,11 @@ type daemon struct {
 	// newFastPath makes it, and is another one in tests.
 	fastPath    atomic.Pointer[fastPath]
 	newFastPath func(accelerator.Options) (fastPath, error)
-	agent       atomic.Pointer[tracing]
-	phase       atomic.Int32
-	began       time.Time
+	// prober sends pings of its own.
+	prober *probe.Prober
+	agent  atomic.Pointer[tracing]
+	phase  atomic.Int32
+	began  time.Time
 	// startAgent is [agent.Start], but for tests.
 	startAgent func(agent.Options) (tracing, error)
 
@@ -65,9 +68,9 @@ type daemon struct {
 	troubles   agent.Unresolved
 	conflicts  map[string]bool
 	unmatched  []tenant.Ref
-	// rulesTroubles and fastPathTroubles are problems that are logged.
-	rulesTroubles, fastPathTroubles map[string]bool
-	losses                          lossLog // the beat's
+	// These are problems that are logged.
+	rulesTroubles, fastPathTroubles, probeTroubles map[string]bool
+	losses                                         lossLog // the beat's
 }
 
 // tracing is what the daemon needs of an [agent.Agent].
@@ -76,6 +79,7 @@ type tracing interface {
 	Status() agent.Status
 	SetScope(agent.Scope) error
 	SetTenants(*tenant.Set)
+	Namespaces() probe.Namespaces
 }
 
 func startAgent(o agent.Options) (tracing, error) { return agent.Start(o) }
@@ -123,6 +127,7 @@ func newDaemon(o Options, loaded *config.Loaded) (*daemon, error) {
 	d.api = newAPI(d.config.API, resource, d.log)
 	d.router = tenants.New(append(d.api.sink(), d.sinks.tenants)...)
 	d.telemetry = &telemetry{resource: resource, log: d.log, read: d.stats}
+	d.prober = d.newProber()
 	var err error
 	d.sampler, err = sampling.New(samplingOptions(d.config.Sampling), d.sinks)
 	if err != nil {
@@ -185,7 +190,9 @@ func (d *daemon) agentOptions(loaded *config.Loaded) agent.Options {
 	opts.Tenants = d.tenancy.state.Set
 	d.tracedBy(&opts)
 	opts.OnTrace = func(t *trace.Trace) {
-		d.telemetry.record(t, d.sinks.open() && d.sampler.Keeps(t))
+		kept := d.sinks.open() && d.sampler.Keeps(t)
+		d.telemetry.record(t, kept)
+		d.prober.Traced(t, kept)
 	}
 	opts.OnTraces = func(traces []*trace.Trace) {
 		d.api.take(traces)
@@ -223,6 +230,7 @@ func (d *daemon) trace(ctx context.Context) error {
 		background.Go(func() { d.logIfAny(m.Run(over)) })
 	}
 	background.Go(func() { d.runFastPath(over) })
+	background.Go(func() { d.prober.Run(over, (*d.agent.Load()).Namespaces()) })
 	if d.sinks.endpoint.open() {
 		background.Go(func() { d.checkEndpoint(over) })
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/internal/agent"
 	"github.com/dwelltrace/dwell/internal/config"
+	"github.com/dwelltrace/dwell/internal/probe"
 	"github.com/dwelltrace/dwell/internal/tenant"
 )
 
@@ -34,6 +35,8 @@ type fakeAgent struct {
 	scopes   []agent.Scope
 	scopeErr error
 	tenants  *tenant.Set
+	// namespaces are those that probes are sent from, nil if there are none.
+	namespaces probe.Namespaces
 }
 
 func (f *fakeAgent) start(o agent.Options) (tracing, error) {
@@ -79,6 +82,13 @@ func (f *fakeAgent) SetTenants(s *tenant.Set) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.tenants = s
+}
+
+// Namespaces implements tracing.
+func (f *fakeAgent) Namespaces() probe.Namespaces {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.namespaces
 }
 
 // set changes what the agent says of itself and does.

@@ -57,6 +57,7 @@ func (d *daemon) statsOf(s agent.Status) metrics.AgentStats {
 		RefusedNetfilter: len(s.Refused.Netfilter),
 		NamesUnknown:     s.Inventory.Unknown, Lookups: s.Inventory.Looks, LookupsFailed: s.Inventory.Failed,
 		MetricPushes: pushes.Pushed, MetricPushesFailed: pushes.Failed,
+		Probes:    d.probeStats(),
 		API:       d.api.stats(),
 		Firewalls: d.firewallStats(),
 		FastPath:  d.fastPathStats(),
@@ -102,6 +103,7 @@ func (d *daemon) logTroubles() {
 	d.logUnmatched(status.Tenants.Unmatched)
 	d.logFirewall()
 	d.logFastPath()
+	d.logProbes()
 }
 
 // logUnresolved logs the references of one kind, unless they are the same as before.

@@ -68,6 +68,11 @@ func (t *telemetry) Gather() ([]*dto.MetricFamily, error) { return t.counter.Loa
 // record counts a ping.
 func (t *telemetry) record(tr *trace.Trace, kept bool) { t.counter.Load().recorder.Record(tr, kept) }
 
+// probe counts a probe of the agent's own.
+func (t *telemetry) probe(s metrics.ProbeSeries, result string, rtt time.Duration, of metrics.ProbeTrace) {
+	t.counter.Load().recorder.Probe(s, result, rtt, of)
+}
+
 // telemetryPlan is a change that is ready to be made.
 type telemetryPlan struct {
 	telemetry *telemetry

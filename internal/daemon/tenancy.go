@@ -103,6 +103,7 @@ func (d *daemon) carryOutTenants(p *tenantsPlan) {
 		setFirewallTenants(d.rules(), p.state)
 		d.setFastPathTenants(p.state)
 	}
+	d.setProbes()
 	d.logTenants(before)
 }
 

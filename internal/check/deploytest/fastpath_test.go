@@ -35,6 +35,17 @@ func checkFastPathAgent(t *testing.T, c container) {
 	}
 }
 
+// The drop-in for probes adds the one capability, and leaves the agent what it is.
+func TestSystemdDropInOfProbes(t *testing.T) {
+	var got []string
+	for _, found := range regexp.MustCompile(`(?m)^(\w+=.*)$`).FindAllStringSubmatch(read(t, "examples/systemd/probes.conf"), -1) {
+		got = append(got, found[1])
+	}
+	if want := []string{"CapabilityBoundingSet=" + rawSockets, "AmbientCapabilities=" + rawSockets}; !slices.Equal(got, want) {
+		t.Errorf("probes.conf has %q, want %q", got, want)
+	}
+}
+
 // The drop-ins for firewall and fast path make the agent root, because what is pinned belongs to root,
 // and add one capability to those of the unit.
 func TestSystemdDropIns(t *testing.T) {
