@@ -24,7 +24,7 @@ const (
 
 // The shipped files.
 var (
-	ruleFiles    = []string{root + "/examples/alerts/recording.rules.yml", root + "/examples/alerts/alerts.rules.yml", root + "/examples/alerts/fastpath.rules.yml"}
+	ruleFiles    = []string{root + "/examples/alerts/recording.rules.yml", root + "/examples/alerts/alerts.rules.yml", root + "/examples/alerts/fastpath.rules.yml", root + "/examples/alerts/probes.rules.yml"}
 	readme       = root + "/examples/alerts/README.md"
 	alertmanager = root + "/examples/alerts/alertmanager.yml"
 	dashboard    = root + "/examples/grafana/dwell.json"
