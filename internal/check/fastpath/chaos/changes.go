@@ -16,15 +16,14 @@ import (
 	"github.com/dwelltrace/dwell/internal/check/fastpath/wire"
 )
 
-// prompt is how long after a change that the kernel tells of what it forbids may still be seen.
-const prompt = 10 * time.Millisecond
-
 // disorder changes the world.
 type disorder struct {
 	*world
 	judge *judge
 	rand  *rand.Rand
 	lease time.Duration
+	// prompt is how long after a change that the kernel tells of what it forbids may still be seen.
+	prompt time.Duration
 	// unattended is until when nobody may have noticed that the agent is gone; zero if it is there.
 	unattended time.Time
 	count      map[string]int
@@ -36,21 +35,21 @@ type disorder struct {
 	link   string // of guest0
 }
 
-func newDisorder(w *world, j *judge, seed uint64, lease time.Duration) *disorder {
+func newDisorder(w *world, j *judge, seed uint64, lease, prompt time.Duration) *disorder {
 	return &disorder{
-		world: w, judge: j, rand: rand.New(rand.NewPCG(seed, 1)), lease: lease, count: map[string]int{}, lifts: map[string]func(){},
+		world: w, judge: j, rand: rand.New(rand.NewPCG(seed, 1)), lease: lease, prompt: prompt, count: map[string]int{}, lifts: map[string]func(){},
 		route: routerA, mac: map[string]string{routerA: macA, routerB: macB}, public: publicA, link: "g0",
 	}
 }
 
 // grace is how long what a change forbids may still be seen.
 func (d *disorder) grace(notified bool) time.Duration {
-	grace := prompt
+	grace := d.prompt
 	if !notified {
-		grace = d.lease + prompt
+		grace = d.lease + d.prompt
 	}
 	if left := time.Until(d.unattended); left > 0 {
-		grace = max(grace, left+prompt)
+		grace = max(grace, left+d.prompt)
 	}
 	return grace
 }

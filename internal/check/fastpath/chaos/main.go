@@ -35,6 +35,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags.DurationVar(&r.duration, "duration", time.Minute, "how long")
 	flags.DurationVar(&r.lease, "lease", 2*time.Second, "how long the fast path believes what it has learnt")
 	flags.DurationVar(&r.pause, "pause", 100*time.Millisecond, "how long to wait between two changes, on average")
+	flags.DurationVar(&r.prompt, "prompt", 10*time.Millisecond, "how long after a change that the kernel announces what it forbids may be seen")
 	flags.Uint64Var(&r.seed, "seed", 1, "which changes: the same number is the same changes")
 	flags.StringVar(&r.only, "only", "", "make only changes of this kind")
 	if err := flags.Parse(args); err != nil {

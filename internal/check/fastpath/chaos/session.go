@@ -32,9 +32,9 @@ const (
 
 // session is one run.
 type session struct {
-	duration, lease, pause time.Duration
-	seed                   uint64
-	only                   string
+	duration, lease, pause, prompt time.Duration
+	seed                           uint64
+	only                           string
 
 	world    *world
 	judge    judge
@@ -132,7 +132,7 @@ func (r *session) watch(device string, e wire.End, stop <-chan struct{}) error {
 
 // disturb makes changes until the time is over.
 func (r *session) disturb(ctx context.Context) error {
-	d := newDisorder(r.world, &r.judge, r.seed, r.lease)
+	d := newDisorder(r.world, &r.judge, r.seed, r.lease, r.prompt)
 	r.disorder = d
 	over := time.After(r.duration)
 	for n := 1; ; n++ {
