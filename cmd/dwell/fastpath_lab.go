@@ -19,8 +19,9 @@ import (
 	"github.com/dwelltrace/dwell/internal/tenant"
 )
 
-// labFastPathWait is how long to wait until the fast path of a lab is in force, at most.
-const labFastPathWait = 5 * time.Second
+// labFastPathWait is how long to wait until the fast path of a lab is in force, at most: its programs have to be
+// verified, which on a busy machine takes more than a few seconds.
+const labFastPathWait = time.Minute
 
 // labFastPath is the fast path of one tenant in the hypervisor of a lab, which is not the host.
 type labFastPath struct {
