@@ -330,11 +330,24 @@ static __always_inline struct run *begin(struct __sk_buff *ctx)
 	return run;
 }
 
+/* Whether the first bytes, if they are there to be looked at, are those of ICMP. */
+static __always_inline bool looks_like_echo(struct __sk_buff *ctx, bool v6)
+{
+	const __u8 *proto = (void *)(long)ctx->data + ETH_HLEN + (v6 ? __builtin_offsetof(struct ipv6, next) : __builtin_offsetof(struct ipv4, proto));
+
+	return (void *)(proto + 1) <= (void *)(long)ctx->data_end && is_echo(*proto);
+}
+
 static __always_inline int at_ingress(struct __sk_buff *ctx, bool v6)
 {
-	const struct setting *set = settings_now();
-	struct run *run = begin(ctx);
+	const struct setting *set;
+	struct run *run;
 
+	/* Before anything is read twice: at a ping a second all of it has to come from memory. */
+	if (!TRACED && looks_like_echo(ctx, v6))
+		bpf_tail_call(ctx, &traced, SLOT_INGRESS);
+	set = settings_now();
+	run = begin(ctx);
 	return set && run ? handle(ctx, run, set, 0, v6) : TC_NEXT;
 }
 
