@@ -4,6 +4,7 @@ package probe
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -14,6 +15,8 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/net/icmp"
+	"golang.org/x/net/ipv4"
 
 	"github.com/dwelltrace/dwell/internal/inventory"
 	"github.com/dwelltrace/dwell/internal/netns"
@@ -248,8 +251,9 @@ func hasLink(t *testing.T, ns *netns.NS, name string) bool {
 	return err == nil
 }
 
-// Replies that are not to the last ping are nobody's: a duplicate, or what somebody else sends.
-func TestOnlyTheReplyCounts(t *testing.T) {
+// Both kinds of ping, small and large, are answered by the kernel; what nobody answers is lost, and
+// what is called off does not wait for its timeout.
+func TestSendOnTheKernel(t *testing.T) {
 	ns := makeNS(t, "loop")
 	up(t, ns)
 	p := ping{target: netip.MustParseAddr("127.0.0.1"), id: 7, seq: 9, payload: payload(MinSize, time.Now()), timeout: patience}
@@ -260,21 +264,99 @@ func TestOnlyTheReplyCounts(t *testing.T) {
 	if rtt, err := send(t.Context(), ns, p); err != nil || rtt <= 0 {
 		t.Errorf("large, IPv6: %v, %v", rtt, err)
 	}
-	err := ns.Do(func() error {
-		return os.WriteFile("/proc/sys/net/ipv4/icmp_echo_ignore_all", []byte("1"), 0)
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	ignoreEchoes(t, ns)
 	p.target, p.timeout = netip.MustParseAddr("127.0.0.1"), 10*time.Millisecond
-	if _, err := send(t.Context(), ns, p); err != errLost { //nolint:errorlint // this very one
+	if _, err := send(t.Context(), ns, p); !errors.Is(err, errLost) {
 		t.Errorf("nobody answers: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	p.timeout = patience
 	go cancel()
-	if _, err := send(ctx, ns, p); outcome(ctx, err) != Aborted {
+	if _, err := send(ctx, ns, p); outcome(ctx, err) != Aborted || errors.Is(err, errLost) {
 		t.Errorf("canceled: %v", err)
+	}
+}
+
+// A reply must have all that was sent: numbers can be guessed, and what is random in the payload
+// cannot.
+func TestForgedRepliesDoNotCount(t *testing.T) {
+	ns := makeNS(t, "forged")
+	up(t, ns)
+	ignoreEchoes(t, ns)
+	p := ping{target: netip.MustParseAddr("127.0.0.1"), id: 7, seq: 9, payload: payload(MinSize, time.Now()), timeout: 300 * time.Millisecond}
+	reply := func(with ping) error {
+		stop := forge(t, ns, with)
+		defer stop()
+		_, err := send(t.Context(), ns, p)
+		return err
+	}
+	other := p
+	other.payload = payload(MinSize, time.Now())
+	copy(other.payload, p.payload[:28]) // all but the random number
+	if err := reply(other); !errors.Is(err, errLost) {
+		t.Errorf("another payload: %v", err)
+	}
+	other = p
+	other.seq++
+	if err := reply(other); !errors.Is(err, errLost) {
+		t.Errorf("another number: %v", err)
+	}
+	p.timeout = patience
+	if err := reply(p); err != nil {
+		t.Errorf("the same: %v", err)
+	}
+}
+
+// forge sends replies to a ping again and again until it is stopped.
+func forge(t *testing.T, ns *netns.NS, p ping) (stop func()) {
+	t.Helper()
+	var conn *icmp.PacketConn
+	err := ns.Do(func() (err error) {
+		conn, err = icmp.ListenPacket("ip4:icmp", "0.0.0.0")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := icmp.Message{Type: ipv4.ICMPTypeEchoReply, Body: &icmp.Echo{ID: int(p.id), Seq: int(p.seq), Data: p.payload}}
+	packet, err := m.Marshal(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	over, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for {
+			if _, err := conn.WriteTo(packet, &net.IPAddr{IP: p.target.AsSlice()}); err != nil {
+				t.Error(err)
+				return
+			}
+			select {
+			case <-over:
+				return
+			case <-tick.C:
+			}
+		}
+	}()
+	return func() {
+		close(over)
+		<-done
+		if err := conn.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// ignoreEchoes has the kernel answer nobody.
+func ignoreEchoes(t *testing.T, ns *netns.NS) {
+	t.Helper()
+	err := ns.Do(func() error {
+		return os.WriteFile("/proc/sys/net/ipv4/icmp_echo_ignore_all", []byte("1"), 0)
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
