@@ -4,6 +4,7 @@ package probe
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -110,15 +111,16 @@ func TestLimits(t *testing.T) {
 		}
 		for id, n := range asked {
 			total += n
-			share := limits.Rate
+			share, most := limits.Rate, limits.Pairs
 			if id != "" {
+				most /= with
 				share = min(limits.TenantRate, limits.Rate/float64(with))
 				sum += rate[id]
 			}
-			if rate[id] > share+2*rounding || pairs[id] > limits.Pairs {
-				t.Errorf("%q sends %v a second to %d, of %v", id, rate[id], pairs[id], share)
+			if rate[id] > share+2*rounding || pairs[id] > most {
+				t.Errorf("%q sends %v a second to %d, of %v to %d", id, rate[id], pairs[id], share, most)
 			}
-			if left := n - pairs[id]; left > 0 && rate[id]+10 <= share && pairs[id]+1 <= limits.Pairs/max(with, 1) {
+			if left := n - pairs[id]; left > 0 && rate[id]+10 <= share && pairs[id] < most {
 				t.Errorf("%q could send more: %v of %v a second, %d left out", id, rate[id], share, left)
 			}
 		}
@@ -126,6 +128,15 @@ func TestLimits(t *testing.T) {
 			t.Errorf("%d planned and %d left out of %d; tenants send %v", len(plan.pairs), plan.overLimit, total, sum)
 		}
 	})
+}
+
+// A target that is written twice is one, for the limits as well.
+func TestTargetsCountOnce(t *testing.T) {
+	p := gateway("web")
+	p.Targets = []netip.Addr{one, one, two, one}
+	if plan := makePlan([]Probe{p}, Limits{Rate: 2, TenantRate: 1, Pairs: 2}, newWorld("web")); len(plan.pairs) != 2 || plan.overLimit != 0 {
+		t.Errorf("planned %+v, %d left out", plan.pairs, plan.overLimit)
+	}
 }
 
 // Which pairs are left out does not change from one look to the next.
