@@ -14,11 +14,19 @@ import (
 
 // Secret is a text that may refer to what is kept elsewhere: ${env:NAME} and
 // ${file:PATH} are replaced when the configuration is read, so that a reload takes a
-// secret that was renewed. Line ends at the end of a file are left out; $$ is a dollar
+// secret that was renewed, as does Again without one. Line ends at the end of a file are left out; $$ is a dollar
 // sign. Where it is of a tenant, ${tenant} is the tenant's ID.
 //
 // What it stands for is not printed, see Value.
-type Secret struct{ written, value string }
+type Secret struct {
+	written, value string
+	// pieces make up the value.
+	pieces []piece
+}
+
+// piece is a part of a secret: a text, or the content of a file, which ref names as it is
+// written.
+type piece struct{ text, file, ref string }
 
 var (
 	_ fmt.Stringer   = Secret{}
@@ -72,45 +80,73 @@ func (r references) getenv(name string) (string, bool) {
 
 // resolve replaces the references by what they stand for.
 func (s Secret) resolve(to references) (Secret, error) {
+	s.pieces = nil
 	var errs []error
-	s.value = reference.ReplaceAllStringFunc(s.written, func(ref string) string {
-		if ref == "$$" || ref == "$" {
-			return "$"
-		}
-		value, err := to.look(ref)
+	start := 0
+	for _, at := range reference.FindAllStringIndex(s.written, -1) {
+		p, err := to.look(s.written[at[0]:at[1]])
 		errs = append(errs, err)
-		return value
-	})
-	if err := errors.Join(errs...); err != nil {
+		s.pieces = append(s.pieces, piece{text: s.written[start:at[0]]}, p)
+		start = at[1]
+	}
+	s.pieces = append(s.pieces, piece{text: s.written[start:]})
+	value, err := s.Again()
+	if err := errors.Join(append(errs, err)...); err != nil {
 		return s, err
 	}
-	if strings.ContainsFunc(s.value, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		return s, errors.New("a secret cannot contain line breaks or control characters")
-	}
+	s.value = value
 	return s, nil
 }
 
-func (r references) look(ref string) (string, error) {
+// Again returns what the secret is now: its files are read again. What is of the environment
+// does not change.
+func (s Secret) Again() (string, error) {
+	var value strings.Builder
+	var errs []error
+	for _, p := range s.pieces {
+		text, err := p.read()
+		errs = append(errs, err)
+		value.WriteString(text)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return "", err
+	}
+	if strings.ContainsFunc(value.String(), func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return "", errors.New("a secret cannot contain line breaks or control characters")
+	}
+	return value.String(), nil
+}
+
+func (p piece) read() (string, error) {
+	if p.file == "" {
+		return p.text, nil
+	}
+	data, err := os.ReadFile(p.file)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", p.ref, err)
+	}
+	return strings.TrimRight(string(data), "\r\n"), nil
+}
+
+func (r references) look(ref string) (piece, error) {
 	kind, name, _ := strings.Cut(strings.TrimSuffix(strings.TrimPrefix(ref, "${"), "}"), ":")
 	switch {
+	case ref == "$$" || ref == "$":
+		return piece{text: "$"}, nil
 	case !strings.HasSuffix(ref, "}"): // what follows may be all of a password
-		return "", errors.New("a ${ is not closed; use ${env:NAME} or ${file:PATH}, and $$ for a dollar sign")
+		return piece{}, errors.New("a ${ is not closed; use ${env:NAME} or ${file:PATH}, and $$ for a dollar sign")
 	case ref == "${tenant}" && r.tenants:
-		return r.tenant, nil
+		return piece{text: r.tenant}, nil
 	case ref == "${tenant}":
-		return "", errors.New("${tenant} stands for a tenant only in tenancy.export and in the export of a tenant; use $$ for a dollar sign")
+		return piece{}, errors.New("${tenant} stands for a tenant only in tenancy.export and in the export of a tenant; use $$ for a dollar sign")
 	case name == "" || kind != "env" && kind != "file":
-		return "", fmt.Errorf("%q is not a valid reference; use ${env:NAME} or ${file:PATH}, and $$ for a dollar sign", ref)
+		return piece{}, fmt.Errorf("%q is not a valid reference; use ${env:NAME} or ${file:PATH}, and $$ for a dollar sign", ref)
 	case kind == "env":
 		value, ok := r.getenv(name)
 		if !ok {
-			return "", fmt.Errorf("%s: the environment variable %s is not set", ref, name)
+			return piece{}, fmt.Errorf("%s: the environment variable %s is not set", ref, name)
 		}
-		return value, nil
+		return piece{text: value}, nil
 	}
-	data, err := os.ReadFile(name)
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", ref, err)
-	}
-	return strings.TrimRight(string(data), "\r\n"), nil
+	return piece{file: name, ref: ref}, nil
 }

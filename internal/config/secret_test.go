@@ -58,6 +58,32 @@ func TestReferences(t *testing.T) {
 	}
 }
 
+// A secret is read again without a reload: its files, and the texts around them.
+func TestAgain(t *testing.T) {
+	token := filepath.Join(t.TempDir(), "token")
+	write := func(content string) {
+		if err := os.WriteFile(token, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("old\n")
+	secret := parse(t, header("$$${env:A} ${file:"+token+"}."), "A=a").Export.OTLP.Headers["x"]
+	write("new\n")
+	if got, err := secret.Again(); got != "$a new." || err != nil || secret.Value() != "$a old." {
+		t.Errorf("%q (%v), at first %q", got, err, secret.Value())
+	}
+	write("a\nb")
+	if got, err := secret.Again(); err == nil || got != "" {
+		t.Errorf("a secret of two lines is %q", got)
+	}
+	if err := os.Remove(token); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := secret.Again(); err == nil || got != "" || !strings.Contains(err.Error(), token) {
+		t.Errorf("a secret without its file is %q: %v", got, err)
+	}
+}
+
 func TestNoReferences(t *testing.T) {
 	dir := t.TempDir()
 	lines := filepath.Join(dir, "lines")
