@@ -14,6 +14,8 @@ const (
 	// (OTLP's partial success). It does not say to which traces these belong, so
 	// that only their spans are counted, unless all spans were rejected.
 	CauseRejected Cause = "rejected"
+	// CauseTooLarge: one trace alone was larger than the receiver's limit.
+	CauseTooLarge Cause = "too_large"
 	// CauseShutdown: they were not yet sent when the time for Shutdown was over,
 	// or came after it.
 	CauseShutdown Cause = "shutdown"
@@ -66,6 +68,10 @@ func Causes() []KnownCause {
 		{
 			CauseRejected, "backend", "the backend accepted a request, but not all spans in it",
 			"The log shows the backend's reason.",
+		},
+		{
+			CauseTooLarge, "backend", "a single trace was larger than the backend's limit for a message",
+			"Raise the limit in the backend (`max_recv_msg_size_mib` in a Collector).",
 		},
 		{
 			CauseWrite, "file", "the file could not be written",

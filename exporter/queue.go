@@ -12,6 +12,9 @@ type Queue struct {
 	// BatchSpans is how many spans are sent at once; default 2,048, and no more
 	// than half of the queue. A batch may be larger by less than one trace.
 	BatchSpans int
+	// Senders is how many batches may be on their way at the same time; default 4. Each
+	// waits for its answer, so that no more than so many are sent in a round trip.
+	Senders int
 	// Delay is how long a span may wait for its batch to fill; default 200 ms.
 	Delay time.Duration
 	// Wait is how long Export may wait for room before it drops traces; default 0,
@@ -31,6 +34,9 @@ func (q Queue) WithDefaults() Queue {
 		q.BatchSpans = 2048
 	}
 	q.BatchSpans = min(q.BatchSpans, max(q.Spans/2, 1))
+	if q.Senders <= 0 {
+		q.Senders = 4
+	}
 	if q.Delay <= 0 {
 		q.Delay = 200 * time.Millisecond
 	}

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -25,11 +24,11 @@ func (e *Exporter) Check(ctx context.Context) error {
 		ctx, cancel = context.WithTimeout(ctx, CheckTimeout)
 		defer cancel()
 	}
-	client := e.newClient(otlptracegrpc.RetryConfig{Enabled: false})
+	client := e.client.newClient()
 	if err := client.Start(ctx); err != nil {
-		return fmt.Errorf("OTLP endpoint %s: %w", e.endpoint.Display, err)
+		return fmt.Errorf("OTLP endpoint %s: %w", e.client.endpoint.Display, err)
 	}
-	err := client.UploadTraces(ctx, nil)
+	err := client.UploadTraces(e.client.withHeaders(ctx), nil)
 	stopErr := client.Stop(context.WithoutCancel(ctx))
 	if err != nil {
 		return e.explain(err)
@@ -38,18 +37,18 @@ func (e *Exporter) Check(ctx context.Context) error {
 }
 
 func (e *Exporter) explain(err error) error {
-	at := e.endpoint.Display
+	at := e.client.endpoint.Display
 	switch status.Code(err) {
 	case codes.OK:
 		return nil // a partial success of no spans
 	case codes.DeadlineExceeded:
-		return fmt.Errorf("the OTLP endpoint %s does not answer; is it a gRPC endpoint, and does a firewall let it through? (%s)", at, e.endpoint.Source)
+		return fmt.Errorf("the OTLP endpoint %s does not answer; is it a gRPC endpoint, and does a firewall let it through? (%s)", at, e.client.endpoint.Source)
 	case codes.Unimplemented:
-		return fmt.Errorf("the endpoint %s does not accept traces over OTLP/gRPC: %s; is it the OTLP/HTTP port? (%s)", at, reason(err), e.endpoint.Source)
+		return fmt.Errorf("the endpoint %s does not accept traces over OTLP/gRPC: %s; is it the OTLP/HTTP port? (%s)", at, reason(err), e.client.endpoint.Source)
 	case codes.Unauthenticated, codes.PermissionDenied:
 		return fmt.Errorf("the OTLP endpoint %s denies access: %s; are the credentials right? (OTEL_EXPORTER_OTLP_HEADERS)", at, reason(err))
 	}
-	return fmt.Errorf("cannot reach the OTLP endpoint %s: %s; %s (%s)", at, reason(err), advice(err), e.endpoint.Source)
+	return fmt.Errorf("cannot reach the OTLP endpoint %s: %s; %s (%s)", at, reason(err), advice(err), e.client.endpoint.Source)
 }
 
 func advice(err error) string {

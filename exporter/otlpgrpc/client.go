@@ -11,58 +11,117 @@ import (
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/metadata"
+
+	"github.com/dwelltrace/dwell/exporter/internal/delivery"
+	"github.com/dwelltrace/dwell/exporter/internal/endpoint"
 )
 
-func (e *Exporter) connect(retry otlptracegrpc.RetryConfig) error {
-	if e.options.Pool != nil {
-		e.link.lease = e.options.Pool.lease(e.endpoint, e.options.TLS, sendOption(), e.reconnectOption())
-	}
-	e.link.make = func() (otlptrace.Client, error) { return e.startClient(retry) }
-	var err error
-	if e.link.client, err = e.link.make(); err != nil {
-		e.link.leave()
-		return fmt.Errorf("OTLP endpoint %s: %w", e.endpoint.Display, err)
-	}
-	return nil
+// client is the transport: OpenTelemetry's client, and what it leaves to do.
+type client struct {
+	endpoint endpoint.Endpoint
+	options  Options
+	lease    *lease // nil if the connection is our own
+	link     link
+	headers  headers
 }
 
-// startClient makes a client that is ready, with a connection of its own or a new one of the
+var _ delivery.Transport = (*client)(nil)
+
+func connect(to endpoint.Endpoint, o Options) (*client, error) {
+	c := &client{endpoint: to, options: o}
+	c.headers.set(o.Headers)
+	if o.Pool != nil {
+		c.lease = o.Pool.lease(to, o.TLS, sendOption(), c.reconnectOption())
+	}
+	c.link.make = c.start
+	var err error
+	if c.link.current, err = c.start(); err != nil {
+		return nil, fmt.Errorf("OTLP endpoint %s: %w", to.Display, err)
+	}
+	return c, nil
+}
+
+// start makes a client that is ready, with a connection of its own or another one of the
 // pool.
-func (e *Exporter) startClient(retry otlptracegrpc.RetryConfig) (otlptrace.Client, error) {
+func (c *client) start() (*station, error) {
+	s := &station{}
 	var shared []otlptracegrpc.Option
-	if e.link.lease != nil {
-		if err := e.link.lease.renew(); err != nil {
+	if c.lease != nil {
+		conn, err := c.lease.renew()
+		if err != nil {
 			return nil, err
 		}
-		shared = append(shared, otlptracegrpc.WithGRPCConn(e.link.lease.conn.ClientConn))
+		s.leave = func() { c.lease.release(conn) }
+		shared = append(shared, otlptracegrpc.WithGRPCConn(conn.ClientConn))
 	}
-	client := e.newClient(retry, shared...)
-	return client, client.Start(context.Background())
+	s.Client = c.newClient(shared...)
+	if err := s.Start(context.Background()); err != nil {
+		if s.leave != nil {
+			s.leave()
+		}
+		return nil, err
+	}
+	return s, nil
 }
 
-func (e *Exporter) newClient(retry otlptracegrpc.RetryConfig, shared ...otlptracegrpc.Option) otlptrace.Client {
+// newClient makes a client that tries once: the other tries are package delivery's.
+func (c *client) newClient(shared ...otlptracegrpc.Option) otlptrace.Client {
 	opts := []otlptracegrpc.Option{
-		otlptracegrpc.WithRetry(retry),
-		otlptracegrpc.WithDialOption(sendOption(), e.reconnectOption()),
+		otlptracegrpc.WithRetry(otlptracegrpc.RetryConfig{Enabled: false}),
+		otlptracegrpc.WithDialOption(sendOption(), c.reconnectOption()),
 	}
 	opts = append(opts, shared...)
-	if e.endpoint.URL != "" {
-		opts = append(opts, otlptracegrpc.WithEndpointURL(e.endpoint.URL))
+	if c.endpoint.URL != "" {
+		opts = append(opts, otlptracegrpc.WithEndpointURL(c.endpoint.URL))
 	}
-	if e.options.Timeout > 0 {
-		opts = append(opts, otlptracegrpc.WithTimeout(e.options.Timeout))
+	if c.options.Timeout > 0 {
+		opts = append(opts, otlptracegrpc.WithTimeout(c.options.Timeout))
 	}
-	return otlptracegrpc.NewClient(append(opts, e.options.transport(e.endpoint)...)...)
+	return otlptracegrpc.NewClient(append(opts, c.options.transport(c.endpoint)...)...)
 }
 
 // reconnectOption keeps gRPC from waiting longer before it connects again than we wait
 // before a try: its own limit is two minutes.
-func (e *Exporter) reconnectOption() grpc.DialOption {
+func (c *client) reconnectOption() grpc.DialOption {
 	config := backoff.DefaultConfig
-	config.BaseDelay = min(config.BaseDelay, e.options.Backoff.First)
-	config.MaxDelay = e.options.Backoff.Max
+	config.BaseDelay = min(config.BaseDelay, c.options.Backoff.First)
+	config.MaxDelay = c.options.Backoff.Max
 	return grpc.WithConnectParams(grpc.ConnectParams{Backoff: config, MinConnectTimeout: minConnect})
 }
 
 // minConnect is how long gRPC gives one attempt to connect, its own default.
 const minConnect = 20 * time.Second
+
+// Send implements [delivery.Transport]. The client takes only messages, which it would encode
+// once more, and differently from what lies in a spool; so it is given an empty one, which
+// the interceptor of sendOption replaces. A partial success is an error, too.
+func (c *client) Send(ctx context.Context, payload []byte) delivery.Answer {
+	r := &encodedRequest{payload: payload}
+	s := c.link.enter()
+	err := s.UploadTraces(context.WithValue(c.withHeaders(ctx), requestKey{}, r), nil)
+	c.link.exit(s, err)
+	return answer(r, err)
+}
+
+func (c *client) withHeaders(ctx context.Context) context.Context {
+	if h := c.headers.get(); len(h) > 0 {
+		return metadata.NewOutgoingContext(ctx, metadata.New(h))
+	}
+	return ctx
+}
+
+// Renew implements [delivery.Transport].
+func (c *client) Renew() error {
+	if c.options.RenewHeaders == nil {
+		return nil
+	}
+	h, err := c.options.RenewHeaders()
+	if err == nil {
+		c.headers.set(h)
+	}
+	return err
+}
+
+// Close implements [delivery.Transport].
+func (c *client) Close(ctx context.Context) error { return c.link.stop(ctx) }

@@ -18,59 +18,74 @@ import (
 // are probed more often than every five minutes.
 type link struct {
 	// make returns a client that is started.
-	make func() (otlptrace.Client, error)
-	// lease is the share in a connection of a pool, nil if the client has its own.
-	lease *lease
+	make func() (*station, error)
 
-	mu     sync.Mutex
-	client otlptrace.Client
+	mu      sync.Mutex
+	current *station
 	// silent counts the requests since the last answer.
 	silent  int
 	stopped bool
 }
 
+// station is a client with its connection.
+type station struct {
+	otlptrace.Client
+	// leave gives a share in a connection back, nil if the client has its own.
+	leave func()
+	// requests are under way. left is set when there will be no more.
+	requests int
+	left     bool
+}
+
 // deadAfter is how many requests without an answer make a connection seem dead.
 const deadAfter = 3
 
-// get returns the client to use.
-func (l *link) get() otlptrace.Client {
+// enter returns the client to use for one request. exit must be called after that.
+func (l *link) enter() *station {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.client
+	l.current.requests++
+	return l.current
 }
 
-// note takes the outcome of a request, and connects anew if there was no answer for too
-// long. It is not called while a request is under way.
-func (l *link) note(err error) {
+// exit takes the outcome of a request, and connects anew if there was no answer for too
+// long. Other requests that are under way by the same client are not cut short: they may be
+// answered.
+func (l *link) exit(s *station, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	s.requests--
+	if s == l.current && l.dead(err) && !l.stopped {
+		if fresh, err := l.make(); err == nil { // otherwise it is about settings, which were good before
+			s.left, l.current, l.silent = true, fresh, 0
+		}
+	}
+	if s.left && s.requests == 0 {
+		_ = s.end(context.Background()) // nothing is under way
+	}
+}
+
+// dead takes the outcome of a request of the current client.
+func (l *link) dead(err error) bool {
 	if status.Code(err) != codes.DeadlineExceeded {
 		l.silent = 0
-		return
+		return false
 	}
-	if l.silent++; l.silent < deadAfter || l.stopped {
-		return
-	}
-	fresh, err := l.make()
-	if err != nil {
-		return // it is about settings, which were good for the old one
-	}
-	_ = l.client.Stop(context.Background()) // nothing is under way
-	l.client, l.silent = fresh, 0
+	l.silent++
+	return l.silent >= deadAfter
 }
 
-// stop closes the connection.
+// stop closes the connection. No request is under way.
 func (l *link) stop(ctx context.Context) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.stopped = true
-	defer l.leave()
-	return l.client.Stop(ctx)
+	return l.current.end(ctx)
 }
 
-// leave gives the share in a connection back, if there is one.
-func (l *link) leave() {
-	if l.lease != nil {
-		l.lease.release()
+func (s *station) end(ctx context.Context) error {
+	if s.leave != nil {
+		defer s.leave()
 	}
+	return s.Stop(ctx)
 }

@@ -41,8 +41,8 @@ func pings(n int) []*trace.Trace {
 	return traces
 }
 
-// one is a queue that sends every trace in a request of its own.
-var one = exporter.Queue{BatchSpans: 1}
+// one is a queue that sends every trace in a request of its own, one after the other.
+var one = exporter.Queue{BatchSpans: 1, Senders: 1}
 
 func TestShutdownFlushes(t *testing.T) {
 	s := serve(t, accept)

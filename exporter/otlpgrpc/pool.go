@@ -18,8 +18,8 @@ import (
 // Pool lets exporters share connections: many senders to one endpoint, each with headers of
 // its own, need few. The zero value is ready for use.
 //
-// An exporter has at most one request under way, so that a connection carries at most
-// [UsersPerConnection] at a time, which is below the limits that servers and proxies set. One whose
+// A connection carries few enough requests at a time to be below the limits that servers and
+// proxies set, 100 mostly, as long as exporters have two or three under way. One whose
 // requests are not answered leaves its connection to the others, and gets another one.
 type Pool struct {
 	mu    sync.Mutex
@@ -29,7 +29,7 @@ type Pool struct {
 }
 
 // UsersPerConnection is how many exporters share a connection at most.
-const UsersPerConnection = 64
+const UsersPerConnection = 32
 
 // poolKey says what exporters must have in common.
 type poolKey struct {
@@ -62,6 +62,7 @@ type lease struct {
 	pool *Pool
 	key  poolKey
 	dial []grpc.DialOption
+	// conn is what it took last.
 	conn *pooled
 }
 
@@ -74,9 +75,9 @@ func (p *Pool) lease(to endpoint.Endpoint, config *tls.Config, dial ...grpc.Dial
 	return l
 }
 
-// renew takes a connection, in place of the one before if there was one: one that is made
-// later than that.
-func (l *lease) renew() error {
+// renew takes a connection, and another one next time: one that is made later than that. What
+// it returns must be released.
+func (l *lease) renew() (*pooled, error) {
 	l.pool.mu.Lock()
 	defer l.pool.mu.Unlock()
 	after := uint64(0)
@@ -85,20 +86,18 @@ func (l *lease) renew() error {
 	}
 	next, err := l.pool.pick(l, after)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	l.pool.drop(l.key, l.conn)
 	next.users++
 	l.conn = next
-	return nil
+	return next, nil
 }
 
-// release gives the share back.
-func (l *lease) release() {
+// release gives the share in a connection back.
+func (l *lease) release(conn *pooled) {
 	l.pool.mu.Lock()
 	defer l.pool.mu.Unlock()
-	l.pool.drop(l.key, l.conn)
-	l.conn = nil
+	l.pool.drop(l.key, conn)
 }
 
 // pick returns a connection that has room and a higher number than after, and makes one if
@@ -122,12 +121,8 @@ func (p *Pool) pick(l *lease, after uint64) (*pooled, error) {
 	return c, nil
 }
 
-// drop takes one user from a connection, nil for none, and closes it after the last one.
-// p.mu is held.
+// drop takes one user from a connection, and closes it after the last one. p.mu is held.
 func (p *Pool) drop(key poolKey, c *pooled) {
-	if c == nil {
-		return
-	}
 	if c.users--; c.users > 0 {
 		return
 	}

@@ -26,16 +26,6 @@ type encodedRequest struct {
 
 type requestKey struct{}
 
-// send makes one request. The client takes only messages, which it would encode
-// once more, and differently from what lies in a spool; so it is given an empty one,
-// which the interceptor of sendOption replaces. A partial success is an error, too.
-func (e *Exporter) send(ctx context.Context, payload []byte) (*encodedRequest, error) {
-	r := &encodedRequest{payload: payload}
-	err := e.link.get().UploadTraces(context.WithValue(ctx, requestKey{}, r), nil)
-	e.link.note(err)
-	return r, err
-}
-
 func sendOption() grpc.DialOption {
 	return grpc.WithChainUnaryInterceptor(func(ctx context.Context, method string, request, reply any,
 		cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption,

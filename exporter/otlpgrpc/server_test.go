@@ -34,12 +34,13 @@ type server struct {
 	mu     sync.Mutex
 	calls  int
 	spans  map[string]string // span ID -> trace ID
+	times  map[string]int    // span ID -> how often it has arrived
 	header metadata.MD
 }
 
 func serve(t *testing.T, a answer, opts ...grpc.ServerOption) *server {
 	t.Helper()
-	s := &server{answer: a, spans: make(map[string]string)}
+	s := &server{answer: a, spans: make(map[string]string), times: make(map[string]int)}
 	s.address = serveGRPC(t, func(g *grpc.Server) { coltracepb.RegisterTraceServiceServer(g, s) }, opts...)
 	return s
 }
@@ -112,10 +113,24 @@ func (s *server) note(r *coltracepb.ExportTraceServiceRequest) {
 	for _, rs := range r.ResourceSpans {
 		for _, ss := range rs.ScopeSpans {
 			for _, span := range ss.Spans {
-				s.spans[hex.EncodeToString(span.SpanId)] = hex.EncodeToString(span.TraceId)
+				id := hex.EncodeToString(span.SpanId)
+				s.spans[id] = hex.EncodeToString(span.TraceId)
+				s.times[id]++
 			}
 		}
 	}
+}
+
+// twice returns how many spans have arrived more than once.
+func (s *server) twice() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, times := range s.times {
+		if times > 1 {
+			n++
+		}
+	}
+	return n
 }
 
 // received returns how many spans the server accepted.

@@ -3,11 +3,9 @@
 package otlpgrpc
 
 import (
-	"context"
 	"strings"
 	"time"
 
-	coltracepb "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"google.golang.org/genproto/googleapis/rpc/code"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
@@ -15,41 +13,55 @@ import (
 
 	"github.com/dwelltrace/dwell/exporter"
 	"github.com/dwelltrace/dwell/exporter/internal/batch"
-	"github.com/dwelltrace/dwell/exporter/internal/spool"
+	"github.com/dwelltrace/dwell/exporter/internal/delivery"
 )
 
-// upload sends one batch and says what became of it. Whether it may be tried again
-// only matters to who tries again.
-func (e *Exporter) upload(ctx context.Context, b spool.Batch) batch.Verdict {
-	r, err := e.send(ctx, b.Payload)
-	v := batch.Verdict{Kept: r.kept}
-	switch {
-	case err == nil:
-		e.recovered()
-	case r.partial != nil:
-		v.Result = e.rejected(r.partial, b.Count)
-	default:
-		e.failed(err)
-		v.Result = batch.Result{Lost: b.Count, Cause: causeOf(err)}
-		v.Again, v.After = retryable(err)
+// answer says what became of a request.
+func answer(r *encodedRequest, err error) delivery.Answer {
+	a := delivery.Answer{Err: err, Kept: r.kept}
+	if r.partial != nil {
+		a.Partial, a.Rejected, a.Message = true, r.partial.GetRejectedSpans(), r.partial.GetErrorMessage()
+		return a
 	}
-	return v
+	if err != nil {
+		a.Text, a.Cause = reason(err), causeOf(err)
+		a.Fault, a.After = faultOf(err)
+	}
+	return a
 }
 
-// retryable reports whether the protocol lets a request be sent again after err, and
-// for how long the server asks to be left alone
-// (https://opentelemetry.io/docs/specs/otlp/#failures and #otlpgrpc-throttling):
-// RESOURCE_EXHAUSTED is final unless the server says when to come back.
-func retryable(err error) (again bool, after time.Duration) {
+// faultOf says whether a request may be sent again after err, and for how long the server
+// asks to be left alone (https://opentelemetry.io/docs/specs/otlp/#failures and
+// #otlpgrpc-throttling). The protocol has RESOURCE_EXHAUSTED final unless the server says when
+// to come back; but quotas are renewed, and a message that is too large can be cut.
+func faultOf(err error) (batch.Fault, time.Duration) {
 	s := status.Convert(err)
 	info := retryInfo(s)
+	after := info.GetRetryDelay().AsDuration()
 	switch s.Code() {
 	case codes.Canceled, codes.DeadlineExceeded, codes.Aborted, codes.OutOfRange, codes.Unavailable, codes.DataLoss:
-		return true, info.GetRetryDelay().AsDuration()
+		return batch.Passing, after
+	case codes.Unauthenticated, codes.PermissionDenied:
+		return batch.Denied, after
 	case codes.ResourceExhausted:
-		return info != nil, info.GetRetryDelay().AsDuration()
+		switch {
+		case tooLarge(s.Message()):
+			return batch.TooLarge, 0
+		case info == nil:
+			return batch.Exhausted, 0
+		}
+		return batch.Passing, after
 	}
-	return false, 0
+	return batch.Final, 0
+}
+
+// tooLarge reports whether a message of RESOURCE_EXHAUSTED is about the size of the request.
+// Nothing but the text says so: that of grpc-go and of the C++ library is "received message
+// larger than max", that of Java "gRPC message exceeds maximum size", and that of .NET
+// "Received message exceeds the maximum configured message size".
+func tooLarge(message string) bool {
+	m := strings.ToLower(message)
+	return strings.Contains(m, "larger than max") || strings.Contains(m, "message exceeds")
 }
 
 func retryInfo(s *status.Status) *errdetails.RetryInfo {
@@ -59,47 +71,6 @@ func retryInfo(s *status.Status) *errdetails.RetryInfo {
 		}
 	}
 	return nil
-}
-
-func (e *Exporter) recovered() {
-	if e.failing.Set(false) {
-		e.log.Info("export recovered", "lost", e.Stats().LostString())
-	}
-	if e.rejecting.Set(false) {
-		e.log.Info("the endpoint accepts all spans again", "lost", e.Stats().LostString())
-	}
-}
-
-func (e *Exporter) failed(err error) {
-	e.mu.Lock()
-	e.lastErr = err
-	e.mu.Unlock()
-	if e.failing.Set(true) {
-		e.log.Warn("export is failing; "+e.consequence(err), "error", reason(err))
-	}
-}
-
-func (e *Exporter) consequence(err error) string {
-	if again, _ := retryable(err); again && e.spool != nil {
-		return "traces are kept and retried"
-	}
-	return "undeliverable traces are dropped and counted"
-}
-
-// rejected is for a request that was taken in part. A message without rejected
-// spans is a warning of the endpoint's.
-func (e *Exporter) rejected(p *coltracepb.ExportTracePartialSuccess, sent exporter.Count) batch.Result {
-	if e.failing.Set(false) {
-		e.log.Info("export recovered", "lost", e.Stats().LostString())
-	}
-	if e.rejecting.Set(true) {
-		e.log.Warn("the endpoint rejects some spans", "rejected_spans", p.RejectedSpans, "message", p.ErrorMessage)
-	}
-	lost := exporter.Count{Spans: min(max(p.RejectedSpans, 0), sent.Spans)}
-	if lost.Spans == sent.Spans {
-		lost = sent
-	}
-	return batch.Result{Lost: lost, Cause: exporter.CauseRejected}
 }
 
 // causeOf returns the name of the error's gRPC status code.

@@ -23,6 +23,7 @@ const (
 	maxRing       = 1 << 30
 	maxVXLANPorts = 8
 	minSpool      = 1 << 20
+	maxSenders    = 64
 	minInterval   = Duration(100 * time.Millisecond)
 )
 
@@ -77,6 +78,9 @@ func checkTrace(t *Trace, bad report) {
 func checkQueue(at string, q Queue, bad report) {
 	atLeastOne(at+".spans", q.Spans, bad)
 	atLeastOne(at+".batch_spans", q.BatchSpans, bad)
+	if q.Senders < 1 || q.Senders > maxSenders {
+		bad(at+".senders", "%d is not between 1 and %d", q.Senders, maxSenders)
+	}
 	positive(at+".delay", q.Delay, bad)
 }
 

@@ -87,6 +87,7 @@ type TLS struct {
 type Queue struct {
 	Spans      int      `yaml:"spans"`
 	BatchSpans int      `yaml:"batch_spans"`
+	Senders    int      `yaml:"senders"`
 	Delay      Duration `yaml:"delay"`
 }
 

@@ -20,7 +20,7 @@ func Default() Config {
 		Sampling: Sampling{Ratio: 1},
 		Export: Export{
 			OTLP:  defaultOTLP(),
-			Queue: Queue{Spans: 1 << 18, BatchSpans: 2048, Delay: Duration(200 * time.Millisecond)},
+			Queue: Queue{Spans: 1 << 18, BatchSpans: 2048, Senders: 4, Delay: Duration(200 * time.Millisecond)},
 			Spool: Spool{MaxBytes: 256 << 20},
 		},
 		Metrics: Metrics{
@@ -31,7 +31,7 @@ func Default() Config {
 		},
 		Tenancy: Tenancy{
 			Export: TenantExport{
-				Queue: Queue{Spans: 1 << 14, BatchSpans: 1024, Delay: Duration(200 * time.Millisecond)},
+				Queue: Queue{Spans: 1 << 14, BatchSpans: 1024, Senders: 2, Delay: Duration(200 * time.Millisecond)},
 				Spool: Spool{MaxBytes: 64 << 20},
 			},
 			Sampling: Sampling{Ratio: 1},

@@ -75,7 +75,8 @@ func anyExport(t *rapid.T) config.Export {
 		OTLP: otlp,
 		Queue: config.Queue{
 			Spans: rapid.IntRange(1, math.MaxInt32).Draw(t, "spans"), BatchSpans: rapid.IntRange(1, math.MaxInt32).Draw(t, "batch"),
-			Delay: duration(t, 1, "export.queue.delay"),
+			Senders: rapid.IntRange(1, 64).Draw(t, "senders"),
+			Delay:   duration(t, 1, "export.queue.delay"),
 		},
 		Spool: config.Spool{
 			Dir:      rapid.SampledFrom([]string{"", "/spool", "/s: #\"'é"}).Draw(t, "export.spool.dir"),

@@ -44,7 +44,7 @@ export:
       x-price: 5$$
     timeout: 30s
     tls: {ca_file: /ca.pem, insecure: false}
-  queue: {spans: 1000, batch_spans: 100, delay: 1s}
+  queue: {spans: 1000, batch_spans: 100, senders: 8, delay: 1s}
   spool: {dir: /spool, max_bytes: 2GB}
   file: /traces
 metrics:
@@ -91,7 +91,7 @@ func TestEverySetting(t *testing.T) {
 				Endpoint: "https://collector:4317", Timeout: config.Duration(30 * time.Second),
 				TLS: config.TLS{CAFile: "/ca.pem", Insecure: config.Off},
 			},
-			Queue: config.Queue{Spans: 1000, BatchSpans: 100, Delay: config.Duration(time.Second)},
+			Queue: config.Queue{Spans: 1000, BatchSpans: 100, Senders: 8, Delay: config.Duration(time.Second)},
 			Spool: config.Spool{Dir: "/spool", MaxBytes: 2e9}, File: "/traces",
 		},
 		Metrics: config.Metrics{

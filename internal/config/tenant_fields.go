@@ -16,6 +16,7 @@ func tenancyFields() []Field {
 		{Path: "tenancy.export.queue", Doc: "The queue in memory of each tenant. When it is full, traces of this tenant are dropped and counted; those of others are not."},
 		{Path: "tenancy.export.queue.spans", Example: "4096", Doc: "How many spans may be queued for one endpoint of a tenant, including those being sent; at least 1."},
 		{Path: "tenancy.export.queue.batch_spans", Example: "256", Doc: "How many spans to send in one batch; at least 1, and never more than half of tenancy.export.queue.spans."},
+		{Path: "tenancy.export.queue.senders", Example: "4", Doc: "How many batches may be on their way to an endpoint at the same time, from 1 to 64."},
 		{Path: "tenancy.export.queue.delay", Example: "1s", Doc: "How long a span may wait for its batch to fill; more than 0."},
 		{Path: "tenancy.export.spool", Doc: "A queue on disk for each tenant."},
 		{Path: "tenancy.export.spool.dir", Example: "/var/lib/dwell/tenants", Doc: "Each tenant has a directory below this one, named by its ID. It must not overlap with export.spool.dir. Default: no spool."},

@@ -74,7 +74,7 @@ func TestTenants(t *testing.T) {
 	if len(red.Export.OTLP) != 1 || red.Export.OTLP[0].Headers["tenant"].Value() != "<red>" || red.Export.OTLP[0].TLS.Insecure != config.Auto {
 		t.Errorf("red's endpoints: %+v", red.Export.OTLP)
 	}
-	wantQueue := config.Queue{Spans: 7, BatchSpans: 3, Delay: config.Duration(time.Second)}
+	wantQueue := config.Queue{Spans: 7, BatchSpans: 3, Senders: 2, Delay: config.Duration(time.Second)}
 	if red.Export.Queue != wantQueue || red.Export.Spool != loaded.Tenancy.Export.Spool || red.Export.Spool.Dir != "/tenants" {
 		t.Errorf("red's queue %+v, spool %+v", red.Export.Queue, red.Export.Spool)
 	}

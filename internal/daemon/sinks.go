@@ -132,7 +132,7 @@ func (p *plan) endpointOptions() otlpgrpc.Options {
 	}
 	return otlpgrpc.Options{
 		Endpoint: to, Source: "export.otlp.endpoint",
-		Headers: headers(c.OTLP), TLS: p.tls,
+		Headers: headers(c.OTLP), RenewHeaders: func() (map[string]string, error) { return renewedHeaders(c.OTLP) }, TLS: p.tls,
 		OTLP: drawn(p.sinks.resource), Queue: queue(c.Queue, 0),
 		Spool:   exporter.Spool{Dir: c.Spool.Dir, MaxBytes: int64(c.Spool.MaxBytes)},
 		Timeout: time.Duration(c.OTLP.Timeout), Logger: p.sinks.log,
@@ -261,6 +261,19 @@ func headers(o config.OTLP) map[string]string {
 	return out
 }
 
+// renewedHeaders is headers with files that are read again.
+func renewedHeaders(o config.OTLP) (map[string]string, error) {
+	out := make(map[string]string, len(o.Headers))
+	for name, secret := range o.Headers {
+		value, err := secret.Again()
+		if err != nil {
+			return nil, err
+		}
+		out[strings.ToLower(name)] = value
+	}
+	return out, nil
+}
+
 func queue(q config.Queue, wait time.Duration) exporter.Queue {
-	return exporter.Queue{Spans: q.Spans, BatchSpans: q.BatchSpans, Delay: time.Duration(q.Delay), Wait: wait}
+	return exporter.Queue{Spans: q.Spans, BatchSpans: q.BatchSpans, Senders: q.Senders, Delay: time.Duration(q.Delay), Wait: wait}
 }

@@ -188,7 +188,7 @@ func TestEndpointOptions(t *testing.T) {
 		if o.Endpoint != to || o.Timeout != 3*time.Second || o.Headers["a"] != "b" || o.OTLP.Host.ID != "id" || o.Source != "export.otlp.endpoint" {
 			t.Errorf("%+v", o)
 		}
-		if diff := cmp.Diff(exporter.Queue{Spans: 100, BatchSpans: 10, Delay: 5 * time.Millisecond}, o.Queue); diff != "" {
+		if diff := cmp.Diff(exporter.Queue{Spans: 100, BatchSpans: 10, Senders: 4, Delay: 5 * time.Millisecond}, o.Queue); diff != "" {
 			t.Errorf("queue (-want +got):\n%s", diff)
 		}
 		if diff := cmp.Diff(exporter.Spool{Dir: "/d", MaxBytes: 2 << 20}, o.Spool); diff != "" {

@@ -174,7 +174,7 @@ func (t *tenantExport) options(w *tenantWish, i int) otlpgrpc.Options {
 	e := &w.endpoints[i]
 	o := otlpgrpc.Options{
 		Endpoint: e.to, Source: "export.otlp.endpoint", Pool: &t.all.pool,
-		Headers: headers(e.otlp), TLS: w.tls[i],
+		Headers: headers(e.otlp), RenewHeaders: func() (map[string]string, error) { return renewedHeaders(e.otlp) }, TLS: w.tls[i],
 		OTLP: drawn(t.all.resource), Queue: queue(w.queue, 0),
 		Timeout: time.Duration(e.otlp.Timeout), Logger: t.log,
 	}

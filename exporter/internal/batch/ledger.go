@@ -19,6 +19,8 @@ type ledger interface {
 	Lose(exporter.Cause, exporter.Count)
 	// Settle ends a sending: of the batch, lost was lost and all else was received.
 	Settle(batch, lost exporter.Count, cause exporter.Cause)
+	// SettleAll is Settle for losses of several causes.
+	SettleAll(batch exporter.Count, lost map[exporter.Cause]exporter.Count)
 	Stats() exporter.Stats
 }
 
@@ -52,12 +54,19 @@ func (m *memory) Refuse(cause exporter.Cause, c exporter.Count) {
 func (m *memory) Lose(cause exporter.Cause, c exporter.Count) { m.Settle(c, c, cause) }
 
 func (m *memory) Settle(batch, lost exporter.Count, cause exporter.Cause) {
+	m.SettleAll(batch, map[exporter.Cause]exporter.Count{cause: lost})
+}
+
+func (m *memory) SettleAll(batch exporter.Count, lost map[exporter.Cause]exporter.Count) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.stats.Queued = m.stats.Queued.Minus(batch)
-	m.stats.Sent = m.stats.Sent.Plus(batch.Minus(lost))
-	if lost != (exporter.Count{}) {
-		m.stats.Lost[cause] = m.stats.Lost[cause].Plus(lost)
+	m.stats.Sent = m.stats.Sent.Plus(batch)
+	for cause, c := range lost {
+		m.stats.Sent = m.stats.Sent.Minus(c)
+		if c != (exporter.Count{}) {
+			m.stats.Lost[cause] = m.stats.Lost[cause].Plus(c)
+		}
 	}
 }
 

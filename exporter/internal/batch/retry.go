@@ -4,7 +4,6 @@ package batch
 
 import (
 	"context"
-	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
@@ -13,49 +12,48 @@ import (
 	"github.com/dwelltrace/dwell/exporter/internal/spool"
 )
 
-// Verdict says what became of one try to send a batch.
-type Verdict struct {
-	Result
-	// Again is set if the batch may be tried again; then Result means nothing.
-	Again bool
-	// After is how long the receiver asks to wait before that, of which five minutes are
-	// granted at most.
-	After time.Duration
-	// Kept is set if the payload may still be in use.
-	Kept bool
-}
-
 // Encoder appends encoded traces. It is used by one goroutine.
 type Encoder func(b []byte, traces []*trace.Trace) []byte
 
-// SpoolOptions is what a batcher with a spool needs.
-type SpoolOptions struct {
+// SendOptions is what a batcher needs that sends.
+type SendOptions struct {
+	// Spool is nil if there is none.
 	Spool *spool.Spool
-	// NewEncoder makes an encoder; there are two goroutines that encode.
+	// NewEncoder makes an encoder; each goroutine that encodes has its own.
 	NewEncoder func() Encoder
-	// Try sends one batch once. It returns soon after ctx is done. It is called from
-	// one goroutine.
+	// Try sends one batch once. It returns soon after ctx is done. It may be called
+	// concurrently.
 	Try func(ctx context.Context, b spool.Batch) Verdict
-	// Backoff is the time between tries.
-	Backoff Backoff
+	// Halve cuts a batch in two by its traces. It reports false for a batch of one. nil cuts
+	// nothing.
+	Halve func(b spool.Batch) (first, second spool.Batch, ok bool)
+	// Senders is how many requests may be under way at the same time; default 1.
+	Senders int
+	// Backoff is the time between tries, and Slow that between tries that are denied;
+	// default Backoff.
+	Backoff, Slow Backoff
+	// Patience is how long a batch is tried that is refused as too much.
+	Patience time.Duration
+	// Timeout is how long a batch is tried if there is no spool.
+	Timeout time.Duration
 }
 
-// Backoff grows by half with each try from First to Max. Each wait is drawn from half
-// of it to one and a half, so that clients that failed together do not retry together.
-type Backoff struct{ First, Max time.Duration }
-
-func (b Backoff) after(tries int) time.Duration {
-	d := b.First
-	for ; tries > 0 && d < b.Max; tries-- {
-		d += d / 2
+func (o SendOptions) withDefaults() SendOptions {
+	o.Senders = max(o.Senders, 1)
+	if o.Slow == (Backoff{}) {
+		o.Slow = o.Backoff
 	}
-	d = min(d, b.Max)
-	return d/2 + rand.N(d+1)
+	return o
 }
 
-// maxAfter bounds Verdict.After: a typing error or a clock that jumped looks like a
-// request to wait for days, and one request in five minutes does no harm.
-const maxAfter = 5 * time.Minute
+// delay returns how long to wait before the next try, after so many without success.
+func (o *SendOptions) delay(tries int, out outcome) time.Duration {
+	b := o.Backoff
+	if out.fault == Denied {
+		b = o.Slow
+	}
+	return max(b.after(tries-1), granted(out.after))
+}
 
 // baseTries is how many tries a batch gets before others get theirs; at the default
 // back-off that is some 20 s.
@@ -70,11 +68,12 @@ const stashGrace = 10 * time.Second
 
 // retrySender sends batches from memory and from the spool.
 //
-// One goroutine sends. It alternates between what is new and what is oldest in the spool:
-// while a backlog drains, new traces arrive at once, and the backlog gets at least half
-// of the requests. The other goroutine spills: it moves what waits in memory to the
-// spool, all of it while every send fails, and what is above half of the queue while
-// traces arrive faster than they are sent.
+// One goroutine decides what is sent, up to SendOptions.Senders requests at a time. It
+// alternates between what is new and what is oldest in the spool: while a backlog drains,
+// new traces arrive at once, and the backlog gets at least half of the requests. While
+// sending fails, it is one request at a time. The other goroutine spills: it moves what
+// waits in memory to the spool, all of it while every send fails, and what is above half of
+// the queue while traces arrive faster than they are sent.
 //
 // A batch that is refused again and again does not block all others forever: after
 // [baseTries] attempts it goes behind them. If the next one fares no better, the fault is
@@ -82,7 +81,7 @@ const stashGrace = 10 * time.Second
 // keeps its order through the backend's absence, except for a few batches.
 type retrySender struct {
 	*Batcher
-	SpoolOptions
+	SendOptions
 	encode Encoder
 	// failing is set while every send fails.
 	failing atomic.Bool
@@ -95,7 +94,7 @@ type retrySender struct {
 
 // NewSpooled starts a batcher with a spool behind its queue. It must be ended with
 // Shutdown, after which what could not be sent is in the spool.
-func NewSpooled(q exporter.Queue, o SpoolOptions) *Batcher {
+func NewSpooled(q exporter.Queue, o SendOptions) *Batcher {
 	b, ctx := prepare(q, o.Spool)
 	b.full = func() exporter.Cause {
 		if o.Spool.Failing() {
@@ -104,7 +103,7 @@ func NewSpooled(q exporter.Queue, o SpoolOptions) *Batcher {
 		return exporter.CauseQueueFull
 	}
 	b.grace = stashGrace
-	s := &retrySender{Batcher: b, SpoolOptions: o, encode: o.NewEncoder(), allowed: baseTries}
+	s := &retrySender{Batcher: b, SendOptions: o.withDefaults(), encode: o.NewEncoder(), allowed: baseTries}
 	spilled := make(chan struct{})
 	go func() {
 		defer close(spilled)
@@ -119,122 +118,57 @@ func NewSpooled(q exporter.Queue, o SpoolOptions) *Batcher {
 	return b
 }
 
-// inflight is a batch on its way.
-type inflight struct {
-	spool.Batch
-	// traces is what it was made of, if it came from memory.
-	traces []*trace.Trace
-	// held is set if it is on disk.
-	held bool
-}
-
 // work sends until the queue is closed and empty, or ctx is done.
 func (s *retrySender) work(ctx context.Context) {
-	l := inflight{Batch: s.Spool.Left(), held: true}
-	for l.Payload != nil || s.fetch(ctx, &l) {
-		if !s.deliver(ctx, &l) {
-			s.keep(&l)
+	l := s.left()
+	for l.parts != nil || s.fetch(ctx, l) {
+		if !s.deliver(ctx, l) {
+			s.keep(l)
 			return
 		}
-		l = inflight{}
+		l = &shipment{}
 	}
 }
 
-// fetch waits for the next batch. It reports false when there will be none.
-func (s *retrySender) fetch(ctx context.Context, l *inflight) bool {
-	for {
-		due, closed := s.pick(l)
-		if l.Payload != nil {
-			return ctx.Err() == nil || s.giveBack(l)
-		}
-		if closed || ctx.Err() != nil {
-			return false
-		}
-		s.wait(ctx, s.wake, due)
-	}
-}
-
-// giveBack keeps a batch that was picked too late to be sent.
-func (s *retrySender) giveBack(l *inflight) bool {
-	s.keep(l)
-	return false
-}
-
-// pick takes the next batch if there is one, and says otherwise when there may be.
-func (s *retrySender) pick(l *inflight) (due time.Duration, closed bool) {
-	if s.old && s.pickOld(l) {
-		return 0, false
-	}
-	traces, due, closed := s.take(false)
-	if len(traces) > 0 {
-		s.old = true
-		s.pack(l, traces)
-		return 0, closed
-	}
-	if !closed && !s.pickOld(l) && due == 0 && !s.Spool.Empty() {
-		due = diskPause // it cannot be read now
-	}
-	return due, closed
-}
-
-// pickOld takes the oldest batch out of the spool, unless time is short.
-func (s *retrySender) pickOld(l *inflight) bool {
-	if s.isClosing() {
-		return false
-	}
-	s.old = false
-	l.Batch, l.held = s.Spool.Take(), true
-	return l.Payload != nil
-}
-
-func (s *retrySender) isClosing() bool {
-	select {
-	case <-s.closing:
-		return true
-	default:
-		return false
-	}
-}
-
-// pack encodes a batch from memory and puts it on disk before it is sent.
-func (s *retrySender) pack(l *inflight, traces []*trace.Trace) {
-	if s.buf = s.encode(s.buf[:0], traces); s.buf == nil {
-		s.buf = []byte{} // of traces without spans; they are a batch, too
-	}
-	l.Batch = spool.Batch{Payload: s.buf, Count: exporter.CountOf(traces...)}
-	l.traces = traces
-	l.held = s.Spool.Hold(l.Batch) == nil
-}
-
-// deliver tries until the batch is settled. It reports false if it must give up.
-func (s *retrySender) deliver(ctx context.Context, l *inflight) bool {
-	for tries := 1; ; tries++ {
-		v := s.Try(ctx, l.Batch)
-		if v.Kept {
+// deliver tries until all is settled. It reports false if it must give up.
+func (s *retrySender) deliver(ctx context.Context, l *shipment) bool {
+	n := s.Senders
+	for tries := 0; ; {
+		out := l.send(ctx, &s.SendOptions, n)
+		if out.kept {
 			s.buf = nil
 		}
-		if !v.Again {
+		if out.progress {
+			n, tries = s.Senders, 0
 			s.failing.Store(false)
 			s.allowed = baseTries
-			s.Spool.Settle(l.Count, v.Lost, v.Cause)
+		}
+		switch {
+		case len(l.parts) == 0:
+			s.Spool.SettleAll(l.count, l.lost)
 			s.release(l.traces)
 			return true
+		case out.fault == Final: // what was cut in two is sent now
+			continue
+		case !out.progress:
+			n = 1
+			tries++
+			s.failing.Store(true)
+			signal(s.spill)
 		}
-		s.failing.Store(true)
-		signal(s.spill)
-		if !s.pause(ctx, max(s.Backoff.after(tries-1), min(v.After, maxAfter))) {
+		if !s.pause(ctx, s.delay(max(tries, 1), out)) {
 			return false
 		}
-		if tries >= s.allowed && s.postpone(l) {
+		if tries >= s.allowed && out.fault == Passing && s.postpone(l) {
 			return true
 		}
 	}
 }
 
-// postpone puts a batch behind all others, if there are any. It reports false if the
-// batch must be tried again now.
-func (s *retrySender) postpone(l *inflight) bool {
-	if s.empty() && s.Spool.Empty() || s.Spool.Postpone(l.Batch) != nil {
+// postpone puts what is left behind all others, if there are any. It reports false if it
+// must be tried again now.
+func (s *retrySender) postpone(l *shipment) bool {
+	if s.empty() && s.Spool.Empty() || s.Spool.PostponeRest(l.settled, l.lost, l.rest()) != nil {
 		return false
 	}
 	s.release(l.traces)
@@ -256,12 +190,20 @@ func (s *retrySender) pause(ctx context.Context, d time.Duration) bool {
 	return false
 }
 
-// keep leaves a batch that was not settled on disk.
-func (s *retrySender) keep(l *inflight) {
+// keep leaves what was not settled on disk.
+func (s *retrySender) keep(l *shipment) {
 	defer s.release(l.traces)
-	if !l.held && s.Spool.Append(l.Batch) != nil {
-		s.Spool.Lose(exporter.CauseSpoolWrite, l.Count)
+	if l.settled == (exporter.Count{}) {
+		if !l.held && s.Spool.Append(l.rest()) != nil {
+			s.Spool.Lose(exporter.CauseSpoolWrite, l.count)
+		}
+		return
 	}
+	if s.Spool.PostponeRest(l.settled, l.lost, l.rest()) == nil || l.held {
+		return // if it could not be written, all of it is sent once more
+	}
+	l.giveUp(func(Result) exporter.Cause { return exporter.CauseSpoolWrite })
+	s.Spool.SettleAll(l.count, l.lost)
 }
 
 // stash moves all that is left in memory to the spool, at the end.
@@ -272,6 +214,8 @@ func (s *retrySender) stash() {
 			return
 		}
 		s.buf = s.encode(s.buf[:0], traces)
-		s.keep(&inflight{Batch: spool.Batch{Payload: s.buf, Count: exporter.CountOf(traces...)}, traces: traces})
+		l := &shipment{traces: traces}
+		l.add(spool.Batch{Payload: s.buf, Count: exporter.CountOf(traces...)})
+		s.keep(l)
 	}
 }

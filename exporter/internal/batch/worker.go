@@ -41,6 +41,7 @@ func (b *Batcher) next(ctx context.Context) []*trace.Trace {
 	for {
 		traces, due, closed := b.take(ctx.Err() != nil)
 		if len(traces) > 0 || closed {
+			signal(b.wake) // another worker may have something to do, too
 			return traces
 		}
 		b.wait(ctx, b.wake, due)

@@ -10,7 +10,9 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // Signal is one of OpenTelemetry's signals, as the names of variables have it.
@@ -38,6 +40,16 @@ func (s Signal) Environment() (endpoint, variable string) {
 		}
 	}
 	return "", ""
+}
+
+// Timeout returns how long one request may take, as the environment says in milliseconds, or 0.
+func (s Signal) Timeout() time.Duration {
+	for _, name := range []string{prefix + string(s) + "_TIMEOUT", prefix + "TIMEOUT"} {
+		if ms, err := strconv.Atoi(strings.TrimSpace(os.Getenv(name))); err == nil && ms > 0 {
+			return time.Duration(ms) * time.Millisecond
+		}
+	}
+	return 0
 }
 
 // Endpoint is where to send to.

@@ -57,6 +57,15 @@ func (a *account) lose(cause exporter.Cause, c exporter.Count) {
 	a.lost[cause] = a.lost[cause].Plus(c)
 }
 
+// settle counts a batch, of which some may be lost.
+func (a *account) settle(batch exporter.Count, lost map[exporter.Cause]exporter.Count) {
+	a.sent = a.sent.Plus(batch)
+	for cause, c := range lost {
+		a.sent = a.sent.Minus(c)
+		a.lose(cause, c)
+	}
+}
+
 // waiting returns what is neither sent nor lost.
 func (a *account) waiting() exporter.Count {
 	c := a.accepted.Minus(a.sent)

@@ -61,7 +61,7 @@ func (c *machine) run(t *rapid.T) {
 	t.Repeat(map[string]func(*rapid.T){
 		"accept": c.accept, "refuse": c.refuse, "lose": c.lose, "flood": c.flood,
 		"append": c.append, "append more": c.append, "hold": c.hold, "take": c.take,
-		"settle": c.settle, "postpone": c.postpone,
+		"settle": c.settle, "postpone": c.postpone, "take some": c.takeSome, "postpone the rest": c.postponeRest,
 		"restart": c.restart, "kill": c.killDuring, "": c.check,
 	})
 	c.drain(t)
@@ -128,7 +128,7 @@ func (c *machine) flood(t *rapid.T) {
 
 func (c *machine) put(size int) {
 	c.last++
-	i := item{c.last, size}
+	i := item{number: c.last, size: size}
 	c.s.Accept(i.count())
 	c.written()
 	c.m.accepted = c.m.accepted.Plus(i.count())
@@ -238,25 +238,60 @@ func (c *machine) hold(t *rapid.T) {
 	}
 }
 
-func (c *machine) take(t *rapid.T) {
+func (c *machine) take(t *rapid.T) { c.takeUpTo(t, 1) }
+
+// takeSome takes several at a time, if there are, and they fit.
+func (c *machine) takeSome(t *rapid.T) { c.takeUpTo(t, rapid.IntRange(2, 5).Draw(t, "at once")) }
+
+func (c *machine) takeUpTo(t *rapid.T, most int) {
 	if c.m.flight != nil {
 		t.Skip()
 	}
-	b := c.s.Take()
-	if len(c.m.queue) == 0 {
-		if b.Payload != nil {
-			t.Fatalf("%v was taken from an empty spool", b.Count)
-		}
+	got := c.s.TakeSome(most)
+	if n := len(got); n > most || n > len(c.m.queue) || n == 0 && len(c.m.queue) > 0 {
+		t.Fatalf("%d batches were taken of %d, and %d were asked for", n, len(c.m.queue), most)
+	}
+	if len(got) == 0 {
 		return
 	}
-	i := c.m.queue[0]
-	if !i.equal(b) {
-		t.Fatalf("took %v of %d bytes, want batch %d", b.Count, len(b.Payload), i.number)
+	for k, b := range got {
+		if i := c.m.queue[k]; !i.equal(b) {
+			t.Fatalf("took %v of %d bytes, want batch %d", b.Count, len(b.Payload), i.number)
+		}
 	}
-	c.m.queue, c.m.flight, c.m.place, c.m.older = c.m.queue[1:], &i, held, 0
-	if c.small || 48+i.size > limit/4 {
+	c.m.records = slices.Clone(c.m.queue[:len(got)])
+	i := join(c.m.records)
+	c.m.queue, c.m.flight, c.m.place, c.m.older = c.m.queue[len(got):], &i, held, 0
+	if fits := 48+i.size <= limit/4; c.small || !fits {
 		c.m.place = pinned
+		if !fits && len(got) > 1 {
+			t.Fatalf("%d batches of %d bytes are too much for the slot", len(got), i.size)
+		}
 	}
+}
+
+// postponeRest settles one of several batches in flight, and puts the others behind all.
+func (c *machine) postponeRest(t *rapid.T) {
+	if c.m.flight == nil || c.m.flight.parts == nil {
+		t.Skip()
+	}
+	done, rest, size := c.m.flight.parts[0], join(c.m.flight.parts[1:]), c.s.Stats().SpoolBytes
+	lost := exporter.Count{Traces: rapid.Int64Range(0, done.count().Traces).Draw(t, "lost")}
+	err := c.s.PostponeRest(done.count(), map[exporter.Cause]exporter.Count{"refused": lost}, rest.batch())
+	c.mayFail(t, err)
+	dropped, itself := c.dropped(t, rest, size)
+	c.m.drop(dropped)
+	if err != nil {
+		return
+	}
+	c.m.sent = c.m.sent.Plus(done.count().Minus(lost))
+	c.m.lose("refused", lost)
+	c.m.flight = nil
+	if itself {
+		c.m.lose(exporter.CauseSpoolFull, rest.count())
+		return
+	}
+	c.wrote(t, rest)
 }
 
 func (c *machine) settle(t *rapid.T) {
@@ -315,7 +350,7 @@ func (c *machine) killDuring(t *rapid.T) {
 	before, files := c.m.clone(), snap(t, c.dir)
 	moment := rapid.IntRange(0, 5).Draw(t, "moment")
 	c.kill.arm(moment)
-	actions := []func(*rapid.T){c.accept, c.append, c.hold, c.take, c.settle, c.postpone}
+	actions := []func(*rapid.T){c.accept, c.append, c.hold, c.take, c.takeSome, c.settle, c.postpone}
 	actions[rapid.IntRange(0, len(actions)-1).Draw(t, "action")](t)
 	taken := c.kill.disarm()
 	if taken == nil { // was done before the moment came

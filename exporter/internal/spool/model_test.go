@@ -24,6 +24,8 @@ type model struct {
 	// flight is the batch that is being sent, if any.
 	flight *item
 	place  place
+	// records are what it was in the queue, if it is pinned.
+	records []item
 	// older is how many at the head of the queue came before it.
 	older int
 
@@ -40,18 +42,43 @@ const (
 	pinned              // in the queue or in flight, depending on whether the disk had room for a copy
 )
 
-// item is a batch, known by its number.
-type item struct{ number, size int }
+// item is a batch, known by its number, or several in one.
+type item struct {
+	number, size int
+	parts        []item
+}
+
+// join makes one of several.
+func join(items []item) item {
+	if len(items) == 1 {
+		return items[0]
+	}
+	all := item{parts: slices.Clone(items)}
+	for _, i := range items {
+		all.size += i.size
+	}
+	return all
+}
 
 // count is unlike that of any other batch, and of any sum of some.
 func (i item) count() exporter.Count {
+	if i.parts != nil {
+		return countOf(i.parts...)
+	}
 	r := rand.New(rand.NewPCG(uint64(i.number), 1))
-	return exporter.Count{Traces: r.Int64N(1<<20) + 1, Spans: r.Int64N(1<<28) + 1}
+	return exporter.Count{Traces: r.Int64N(1<<20) + 1, Spans: r.Int64N(1<<24) + 1}
 }
 
 // batch returns the batch: bytes that are unlike those of any other. Some contain what
 // begins a record.
 func (i item) batch() spool.Batch {
+	if i.parts != nil {
+		all := spool.Batch{Count: i.count()}
+		for _, p := range i.parts {
+			all.Payload = append(all.Payload, p.batch().Payload...)
+		}
+		return all
+	}
 	source := rand.NewChaCha8([32]byte{byte(i.number), byte(i.number >> 8)})
 	payload := make([]byte, max(i.size, 16))
 	_, _ = source.Read(payload) // never fails
@@ -107,7 +134,7 @@ func (m model) killed() []model {
 		return []model{m}
 	}
 	again := m.clone()
-	again.queue = append([]item{*m.flight}, again.queue...)
+	again.queue = append(slices.Clone(m.records), again.queue...)
 	again.flight, again.place = nil, held
 	m.place = held
 	return []model{again, m}

@@ -14,25 +14,32 @@ import (
 //
 // A kill in the middle leaves it both in flight and as a record that is not counted
 // yet, which recovery detects by their checksums.
-func (s *Spool) Postpone(b Batch) error {
+func (s *Spool) Postpone(b Batch) error { return s.PostponeRest(exporter.Count{}, nil, b) }
+
+// PostponeRest is Postpone for a batch of which only the rest is left: settled was taken,
+// or lost as lost says. A kill in the middle leaves all of it in flight, and the rest once
+// more behind the others: some is then received twice.
+func (s *Spool) PostponeRest(settled exporter.Count, lost map[exporter.Cause]exporter.Count, rest Batch) error {
 	s.io.Lock()
 	defer s.io.Unlock()
 	defer s.measure()
 	if s.read.pinned {
 		return ErrDisk // there was no room to move it before
 	}
-	h := s.nextRecord(b)
+	h := s.nextRecord(rest)
 	if !s.makeRoomOfOlder(segmentHeader + h.size()) {
 		s.update(func(a *account) {
-			a.lose(exporter.CauseSpoolFull, b.Count)
+			a.settle(settled, lost)
+			a.lose(exporter.CauseSpoolFull, rest.Count)
 			a.inflight, s.held = 0, exporter.Count{}
 		})
 		return nil
 	}
-	if err := s.disk(s.writeRecord(&h, b.Payload)); err != nil {
+	if err := s.disk(s.writeRecord(&h, rest.Payload)); err != nil {
 		return fmt.Errorf("%w: %w", ErrDisk, err)
 	}
 	s.update(func(a *account) {
+		a.settle(settled, lost)
 		a.next++
 		a.written = h.end()
 		a.inflight, s.held = 0, exporter.Count{}

@@ -179,12 +179,16 @@ func (s *Spool) Lose(cause exporter.Cause, c exporter.Count) {
 
 // Settle ends a sending: of its batch, lost was lost and all else was received.
 func (s *Spool) Settle(batch, lost exporter.Count, cause exporter.Cause) {
+	s.SettleAll(batch, map[exporter.Cause]exporter.Count{cause: lost})
+}
+
+// SettleAll is Settle for losses of several causes.
+func (s *Spool) SettleAll(batch exporter.Count, lost map[exporter.Cause]exporter.Count) {
 	s.io.Lock()
 	defer s.io.Unlock()
 	defer s.measure()
 	s.update(func(a *account) {
-		a.sent = a.sent.Plus(batch.Minus(lost))
-		a.lose(cause, lost)
+		a.settle(batch, lost)
 		a.inflight, s.held = 0, exporter.Count{}
 		s.release(a)
 	})

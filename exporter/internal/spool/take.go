@@ -37,13 +37,21 @@ func (c *cursor) close() {
 // is nil if there is none, or none that can be read now. What will never be readable is
 // skipped and counted.
 func (s *Spool) Take() Batch {
+	if some := s.TakeSome(1); len(some) > 0 {
+		return some[0]
+	}
+	return Batch{}
+}
+
+// TakeSome is Take for up to n batches, which are in flight together.
+func (s *Spool) TakeSome(n int) []Batch {
 	s.io.Lock()
 	defer s.io.Unlock()
 	defer s.measure()
 	for s.account.written != s.account.taken {
 		h, payload, ok := s.readRecord()
 		if s.unreadable(s.read.err) {
-			return Batch{}
+			return nil
 		}
 		if !ok {
 			s.corrupt(s.account.written.Minus(s.account.taken), s.account.next, s.account.written)
@@ -54,12 +62,35 @@ func (s *Spool) Take() Batch {
 			s.corrupt(h.count, h.number+1, h.end())
 			continue
 		}
+		s.place = h.number
+		batches := []Batch{{Payload: payload, Count: h.count}}
+		payload, batches = s.readMore(&h, payload, batches, n)
 		s.takeOut(&h, payload)
 		s.removeRead()
-		return Batch{Payload: payload, Count: h.count}
+		return batches
 	}
 	s.removeRead()
-	return Batch{}
+	return nil
+}
+
+// readMore adds the batches that follow h in its segment and are good, up to n in all and
+// not more than the slot takes. h becomes the header of them all.
+func (s *Spool) readMore(h *header, payload []byte, batches []Batch, n int) ([]byte, []Batch) {
+	for len(batches) < n {
+		next, ok := s.nextHeader()
+		if !ok || next.number != h.number+1 || next.before != h.end() || recordHeader+int64(len(payload))+int64(next.length) > s.max/4 {
+			break
+		}
+		more := make([]byte, next.length)
+		if _, err := s.read.file.ReadAt(more, s.read.at+recordHeader); err != nil || sum(more) != next.sum {
+			break // whoever takes the next one counts it
+		}
+		s.read.at += next.size()
+		payload = append(payload, more...)
+		batches = append(batches, Batch{Payload: more, Count: next.count})
+		h.number, h.count, h.length = next.number, h.count.Plus(next.count), uint32(len(payload))
+	}
+	return payload, batches
 }
 
 // unreadable notes that the oldest segment cannot be opened now, or can.
@@ -88,7 +119,6 @@ func (s *Spool) corrupt(c exporter.Count, first uint64, taken exporter.Count) {
 // takeOut moves a record into the slot. When the disk is so full that not even that
 // works, the record stays where it is until it is settled.
 func (s *Spool) takeOut(h *header, payload []byte) {
-	s.place = h.number
 	number := s.sending()
 	if err := s.putSlot(number, payload, h.count); err != nil {
 		s.read.pinned, s.read.after = true, *h
