@@ -25,6 +25,7 @@ import (
 	"github.com/dwelltrace/dwell/exporter/otlp"
 	"github.com/dwelltrace/dwell/exporter/otlpfile"
 	"github.com/dwelltrace/dwell/exporter/otlpgrpc"
+	"github.com/dwelltrace/dwell/exporter/otlphttp"
 	"github.com/dwelltrace/dwell/internal/check/collectortest"
 	"github.com/dwelltrace/dwell/internal/check/tracetest"
 )
@@ -53,6 +54,24 @@ func TestCollectorReceivesWhatWasSent(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // more than Check's own
+	defer cancel()
+	if err := e.Check(ctx); err != nil {
+		t.Error(err)
+	}
+	traces := acceptanceTraces()
+	exportAll(t, e, traces)
+	compare(t, traces, c.Stop(t))
+}
+
+// TestCollectorReceivesOverHTTP is the same over HTTP, compressed.
+func TestCollectorReceivesOverHTTP(t *testing.T) {
+	t.Setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")
+	c := collectortest.Start(t)
+	e, err := otlphttp.New(otlphttp.Options{Endpoint: c.HTTP, OTLP: acceptance})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := e.Check(ctx); err != nil {
 		t.Error(err)
