@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,6 +18,7 @@ import (
 	"github.com/dwelltrace/dwell/exporter/otlp"
 	"github.com/dwelltrace/dwell/exporter/otlpfile"
 	"github.com/dwelltrace/dwell/exporter/otlpgrpc"
+	"github.com/dwelltrace/dwell/exporter/otlphttp"
 )
 
 // liveFileWait is how long tracing waits, each time it has traces, for room in the queue
@@ -38,7 +38,8 @@ type exportFlags struct {
 
 func (f *exportFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.endpoint, "otlp-endpoint", "",
-		"send traces to this OTLP/gRPC `endpoint`: host:4317, http://... or https://...\n"+
+		"send traces to this OTLP `endpoint`: host:4317, http://... or https://...; over gRPC, unless\n"+
+			"OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf\n"+
 			"(default: OTEL_EXPORTER_OTLP_ENDPOINT, if set)")
 	cmd.Flags().StringVar(&f.file, "otlp-file", "",
 		"write traces to this `file` as lines of OTLP/JSON, as a Collector's otlpjsonfile receiver\n"+
@@ -54,7 +55,16 @@ func (f *exportFlags) check() error {
 	if !f.toEndpoint() {
 		return nil
 	}
+	if overHTTP() {
+		return otlphttp.CheckEndpoint(f.endpoint)
+	}
 	return otlpgrpc.CheckEndpoint(f.endpoint)
+}
+
+// overHTTP reports whether the environment asks for OTLP over HTTP.
+func overHTTP() bool {
+	named, _ := otlphttp.EnvironmentProtocol()
+	return named == otlphttp.ProtocolHTTP
 }
 
 // toEndpoint reports whether the flags or the environment name an endpoint.
@@ -106,7 +116,7 @@ func (f *exportFlags) queue(wait time.Duration) exporter.Queue {
 func (f *exportFlags) openEndpoint(ctx context.Context, opts otlp.Options, log *slog.Logger) (exporter.Exporter, error) {
 	warnOfProtocol(log)
 	opts.Graph = true
-	e, err := otlpgrpc.New(otlpgrpc.Options{Endpoint: f.endpoint, OTLP: opts, Queue: f.queue(0), Logger: log})
+	e, err := f.newEndpoint(opts, log)
 	if err != nil {
 		return nil, err
 	}
@@ -118,16 +128,26 @@ func (f *exportFlags) openEndpoint(ctx context.Context, opts otlp.Options, log *
 	return e, nil
 }
 
+// checkable is an exporter that can tell whether its endpoint answers.
+type checkable interface {
+	exporter.Exporter
+	Check(ctx context.Context) error
+}
+
+func (f *exportFlags) newEndpoint(opts otlp.Options, log *slog.Logger) (checkable, error) {
+	if overHTTP() {
+		return otlphttp.New(otlphttp.Options{Endpoint: f.endpoint, OTLP: opts, Queue: f.queue(0), Logger: log})
+	}
+	return otlpgrpc.New(otlpgrpc.Options{Endpoint: f.endpoint, OTLP: opts, Queue: f.queue(0), Logger: log})
+}
+
 // warnOfProtocol says so if the environment asks for a protocol that dwell does not
 // speak; the endpoint that it names is then probably not for gRPC either.
 func warnOfProtocol(log *slog.Logger) {
-	for _, name := range []string{"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"} {
-		if v := strings.TrimSpace(os.Getenv(name)); v != "" {
-			if v != "grpc" {
-				log.Warn(name + "=" + v + ": dwell supports only grpc, whose port is 4317")
-			}
-			return // the first one that is set wins
-		}
+	switch named, variable := otlphttp.EnvironmentProtocol(); named {
+	case "", otlphttp.ProtocolGRPC, otlphttp.ProtocolHTTP:
+	default:
+		log.Warn(variable + "=" + named + ": dwell has " + otlphttp.ProtocolGRPC + " and " + otlphttp.ProtocolHTTP + ", and sends over grpc")
 	}
 }
 

@@ -92,7 +92,7 @@ func checkSpool(at string, s Spool, bad report) {
 }
 
 func checkMetrics(m *Metrics, bad report) {
-	checkEndpoint("metrics.otlp.endpoint", m.OTLP.Endpoint, bad)
+	checkEndpoint("metrics.otlp.endpoint", m.OTLP.Endpoint, GRPC, bad)
 	if m.OTLP.Interval < minInterval {
 		bad("metrics.otlp.interval", "%v is less than %v", time.Duration(m.OTLP.Interval), time.Duration(minInterval))
 	}

@@ -28,6 +28,23 @@ func (s *Switch) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
+// Protocol is that by which traces are sent.
+type Protocol string
+
+// The protocols.
+const (
+	// AutoProtocol: the one for which OpenTelemetry's variables ask, or GRPC.
+	AutoProtocol Protocol = "auto"
+	GRPC         Protocol = "grpc"
+	HTTPProtobuf Protocol = "http/protobuf"
+)
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (p *Protocol) UnmarshalText(text []byte) (err error) {
+	*p, err = oneOf(string(text), AutoProtocol, GRPC, HTTPProtobuf)
+	return err
+}
+
 // Root says whose the root span of a ping is that this host only passes on.
 type Root string
 

@@ -70,6 +70,7 @@ type Export struct {
 // OTLP is an endpoint for traces.
 type OTLP struct {
 	Endpoint string            `yaml:"endpoint"`
+	Protocol Protocol          `yaml:"protocol"`
 	Headers  map[string]Secret `yaml:"headers"`
 	Timeout  Duration          `yaml:"timeout"`
 	TLS      TLS               `yaml:"tls"`

@@ -84,13 +84,14 @@ func exportFields() []Field {
 		{Path: "export.otlp", Doc: "The OpenTelemetry endpoint. Settings that are left out here are taken from the standard `OTEL_EXPORTER_OTLP_*` variables."},
 		{
 			Path: "export.otlp.endpoint", Example: "https://collector.example.net:4317",
-			Doc: "Address of an OTLP/gRPC endpoint: `host:port`, `http://host:port`, or `https://host:port` for TLS. The port defaults to 4317. Default: `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`, then `OTEL_EXPORTER_OTLP_ENDPOINT`; if neither is set, traces are not sent.",
+			Doc: "Address of an OTLP endpoint: `host:port`, `http://host:port`, or `https://host:port` for TLS. The port defaults to 4317. Default: `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`, then `OTEL_EXPORTER_OTLP_ENDPOINT`; if neither is set, traces are not sent.",
 		},
+		{Path: "export.otlp.protocol", Example: "http/protobuf", Doc: "`auto`: as `OTEL_EXPORTER_OTLP_PROTOCOL` says, else and for tenants `grpc`."},
 		{
 			Path: "export.otlp.headers", Example: `{authorization: "Bearer ${file:/etc/dwell/token}"}`,
 			Doc: "Headers to add to each request; capitals in their names are sent as small letters. In a value, `${env:NAME}` is replaced by an environment variable and `${file:PATH}` by the content of a file, which is read again on each reload and whenever the endpoint denies access; `$$` is a dollar sign. Default: `OTEL_EXPORTER_OTLP_HEADERS`.",
 		},
-		{Path: "export.otlp.timeout", Example: "30s", Doc: "How long to try to send one batch. Without a spool this includes all retries, after which the batch is dropped; with a spool it limits each attempt, and there are as many attempts as needed, less often while access is denied; only what is refused as too much (`RESOURCE_EXHAUSTED`) without a word about when it will be less is dropped after two minutes. A batch that is larger than the endpoint's limit is sent in halves. With 0s, `OTEL_EXPORTER_OTLP_TIMEOUT` applies or, if it is not set, 10s."},
+		{Path: "export.otlp.timeout", Example: "30s", Doc: "How long to try to send one batch. Without a spool this includes all retries, after which the batch is dropped; with a spool it limits each attempt, and there are as many attempts as needed, less often while access is denied; what is refused as too much (`RESOURCE_EXHAUSTED`), without a time to come back, is dropped after two minutes. With 0s, `OTEL_EXPORTER_OTLP_TIMEOUT` applies or, if it is not set, 10s."},
 		{Path: "export.otlp.tls", Doc: "TLS settings of the endpoint. The files are read again on each reload."},
 		{Path: "export.otlp.tls.ca_file", Example: "/etc/dwell/ca.pem", Doc: "PEM file with the CA certificates used to verify the endpoint. Default: the system's."},
 		{Path: "export.otlp.tls.cert_file", Example: "/etc/dwell/agent.pem", Doc: "PEM file with the agent's client certificate, for endpoints that require one. Needs key_file."},

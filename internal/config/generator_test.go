@@ -63,6 +63,7 @@ func anyTrace(t *rapid.T) config.Trace {
 func anyExport(t *rapid.T) config.Export {
 	otlp := config.OTLP{
 		Endpoint: rapid.SampledFrom([]string{"", "a:1", "https://a"}).Draw(t, "export.otlp.endpoint"),
+		Protocol: rapid.SampledFrom([]config.Protocol{config.AutoProtocol, config.GRPC, config.HTTPProtobuf}).Draw(t, "export.otlp.protocol"),
 		Timeout:  duration(t, 0, "export.otlp.timeout"),
 		TLS:      config.TLS{Insecure: rapid.SampledFrom([]config.Switch{config.Auto, config.Off}).Draw(t, "insecure")},
 	}

@@ -39,6 +39,7 @@ sampling:
 export:
   otlp:
     endpoint: https://collector:4317
+    protocol: http/protobuf
     headers:
       authorization: Bearer ${env:TOKEN}
       x-price: 5$$
@@ -88,7 +89,7 @@ func TestEverySetting(t *testing.T) {
 		Sampling: config.Sampling{Ratio: 0.25, KeepSlowerThan: config.Duration(time.Millisecond)},
 		Export: config.Export{
 			OTLP: config.OTLP{
-				Endpoint: "https://collector:4317", Timeout: config.Duration(30 * time.Second),
+				Endpoint: "https://collector:4317", Protocol: config.HTTPProtobuf, Timeout: config.Duration(30 * time.Second),
 				TLS: config.TLS{CAFile: "/ca.pem", Insecure: config.Off},
 			},
 			Queue: config.Queue{Spans: 1000, BatchSpans: 100, Senders: 8, Delay: config.Duration(time.Second)},

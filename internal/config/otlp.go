@@ -17,7 +17,7 @@ var headerName = regexp.MustCompile(`^[0-9A-Za-z_.-]+$`)
 
 // checkOTLP checks an endpoint, which is the setting or the element of a list at path.
 func checkOTLP(path string, o *OTLP, bad report) {
-	checkEndpoint(path+".endpoint", o.Endpoint, bad)
+	checkEndpoint(path+".endpoint", o.Endpoint, o.Protocol, bad)
 	notNegative(path+".timeout", o.Timeout, bad)
 	given := map[string]string{}
 	for _, name := range slices.Backward(slices.Sorted(maps.Keys(o.Headers))) { // small letters first

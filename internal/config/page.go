@@ -147,6 +147,7 @@ func typeName(t reflect.Type) string {
 		reflect.TypeFor[Switch]():    "`auto`, `true` or `false`",
 		reflect.TypeFor[Secret]():    "secret",
 		reflect.TypeFor[Root]():      "`sender` or `host`",
+		reflect.TypeFor[Protocol]():  "`auto`, `grpc` or `http/protobuf`",
 		reflect.TypeFor[IPTables]():  "`auto`, `legacy` or `nft`",
 		reflect.TypeFor[flow.Mode](): "`off`, `shadow` or `on`",
 		reflect.TypeFor[Level]():     "string",

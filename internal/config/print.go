@@ -156,7 +156,7 @@ func flowStyle(v reflect.Value) string {
 // bare reports whether values of a type need no quotes, whatever they are.
 func bare(v reflect.Value) bool {
 	switch v.Interface().(type) {
-	case Duration, Size, Rate, Port, Level, Format, Switch, Root, IPTables, UserID, bool, int, float64:
+	case Duration, Size, Rate, Port, Level, Format, Switch, Root, Protocol, IPTables, UserID, bool, int, float64:
 		return true
 	}
 	return false

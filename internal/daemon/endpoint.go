@@ -42,7 +42,7 @@ func checkEndpoint(l *config.Loaded) error {
 	if o.Endpoint != "" || named == "" {
 		return nil
 	}
-	if err := otlpgrpc.CheckEndpoint(""); err != nil {
+	if err := checkForm(protocolOf(o), ""); err != nil {
 		return l.Error("export.otlp.endpoint", err)
 	}
 	plain, secure := strings.HasPrefix(named, "http://"), strings.HasPrefix(named, "https://")

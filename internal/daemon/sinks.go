@@ -118,7 +118,7 @@ func (p *plan) openEndpoint() (exporter.Exporter, error) {
 	if err := writable(p.loaded.Export.Spool.Dir); err != nil {
 		return nil, p.loaded.Error("export.spool.dir", err)
 	}
-	e, err := otlpgrpc.New(p.endpointOptions())
+	e, err := openOTLP(protocolOf(p.loaded.Export.OTLP), p.endpointOptions())
 	if err != nil {
 		return nil, p.loaded.Error("export", err)
 	}

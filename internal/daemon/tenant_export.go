@@ -152,14 +152,15 @@ func (t *tenantExport) open(w *tenantWish) exporter.Exporter {
 	out := &fanOut{}
 	for i := range w.endpoints {
 		o := t.options(w, i)
-		e, err := otlpgrpc.New(o)
+		protocol := w.endpoints[i].otlp.Protocol
+		e, err := openOTLP(protocol, o)
 		if err != nil && o.Spool.Enabled() {
 			t.log.Error("sending without the spool; fix this and reload", "error", err)
 			t.mu.Lock()
 			t.patched = true
 			t.mu.Unlock()
 			o.Spool = exporter.Spool{}
-			e, err = otlpgrpc.New(o)
+			e, err = openOTLP(protocol, o)
 		}
 		if err != nil {
 			t.log.Error("not sending to an endpoint", "error", err)

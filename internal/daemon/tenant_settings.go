@@ -12,7 +12,6 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/dwelltrace/dwell/exporter/otlpgrpc"
 	"github.com/dwelltrace/dwell/exporter/sampling"
 	"github.com/dwelltrace/dwell/internal/config"
 )
@@ -90,7 +89,7 @@ func newTenantWish(t *config.Tenant, known credentials) (*tenantWish, error) {
 			return fmt.Errorf("%stls.%s: %w", at, setting, err)
 		})
 		err = errors.Join(err, tlsErr)
-		if wrong := otlpgrpc.CheckEndpoint(one.to); wrong != nil {
+		if wrong := checkForm(one.otlp.Protocol, one.to); wrong != nil {
 			err = errors.Join(err, fmt.Errorf("%sendpoint: %w", at, wrong))
 		}
 		if credentials != nil && known[sum] == nil {
