@@ -4,10 +4,12 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -98,9 +100,21 @@ func (d *agentProcess) awaitNoMetric(line string) {
 // ask asks the API as its operator, which the agent's own user is.
 func ask(t *testing.T, socket, path string) string {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "curl", "-sS", "--unix-socket", socket, "http://dwell"+path).CombinedOutput()
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+	}}}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://dwell"+path, http.NoBody)
 	if err != nil {
-		t.Fatalf("%v: %s", err, out)
+		t.Fatal(err)
 	}
-	return string(out)
+	answer, err := client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
 }
