@@ -38,7 +38,7 @@ func asksForErrors(t *testing.T, c *net.UDPConn, v6 bool) {
 // toldLength waits until the socket is told how long packets may be, in bytes.
 func toldLength(t *testing.T, c *net.UDPConn) uint32 {
 	t.Helper()
-	if err := c.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
 	raw, err := c.SyscallConn()
