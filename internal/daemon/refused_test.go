@@ -19,7 +19,7 @@ import (
 )
 
 // patience is how long a test waits for what mostly takes a second.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // traceWith runs a daemon on a kernel side until the test ends.
 func traceWith(t *testing.T, kernel *agenttest.Refusing, config string) (*daemon, *logBuffer) {

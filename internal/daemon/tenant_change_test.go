@@ -50,6 +50,7 @@ func TestTenantsChangeUnderLoad(t *testing.T) {
 					}
 					if i%10 == 0 {
 						backend.await(t, "blue", spansOf(taken["blue"])-200)
+						backend.await(t, "red", spansOf(taken["red"])-400) // whose spool must not be full
 					}
 				}
 			})
