@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 }
 
 // A few seconds of what the command does for an hour. What is forbidden may be seen for longer, because this machine may
-// have much else to do, but not until a lease ends.
+// have much else to do, but not until a lease ends; and few may be fast, because it takes longer to see what a change means.
 func TestChaos(t *testing.T) {
 	privilegetest.BPF(t)
 	s := session{duration: 12 * time.Second, lease: 2 * time.Second, pause: 150 * time.Millisecond, prompt: time.Second, seed: uint64(time.Now().UnixNano())}

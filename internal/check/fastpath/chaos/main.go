@@ -31,7 +31,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	flags := flag.NewFlagSet("chaos", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	r := &session{}
+	r := &session{share: 0.1}
 	flags.DurationVar(&r.duration, "duration", time.Minute, "how long")
 	flags.DurationVar(&r.lease, "lease", 2*time.Second, "how long the fast path believes what it has learnt")
 	flags.DurationVar(&r.pause, "pause", 100*time.Millisecond, "how long to wait between two changes, on average")

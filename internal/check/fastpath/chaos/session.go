@@ -35,6 +35,8 @@ type session struct {
 	duration, lease, pause, prompt time.Duration
 	seed                           uint64
 	only                           string
+	// share is which part of the packets that are seen must be fast.
+	share float64
 
 	world    *world
 	judge    judge
@@ -222,7 +224,7 @@ func (r *session) report(out io.Writer, t tracked) error {
 	if last.Differ > 0 {
 		errs = append(errs, fmt.Errorf("%d packets were foretold wrong", last.Differ))
 	}
-	if fast < uint64(r.judge.count)/10 {
+	if fast == 0 || float64(fast) < r.share*float64(r.judge.count) {
 		errs = append(errs, fmt.Errorf("only %d packets were fast: nothing is shown", fast))
 	}
 	return errors.Join(errs...)
