@@ -324,13 +324,14 @@ type kernelSignature struct {
 }
 
 type kernelTrial struct {
-	_      structs.HostLayout
-	Record kernelRecord
-	Found  uint32
-	Len    uint32
-	Proto  uint16
-	Pad    [3]uint16
-	Packet [1024]uint8
+	_       structs.HostLayout
+	Record  kernelRecord
+	Found   uint32
+	Len     uint32
+	Proto   uint16
+	Foreign uint16
+	Pad     [2]uint16
+	Packet  [1024]uint8
 }
 
 type kernelTunnel struct {

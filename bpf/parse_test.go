@@ -21,6 +21,9 @@ import (
 // parser runs the programs' parser on bytes.
 type parser struct {
 	program *ebpf.Program
+	// encrypted has the echoes that are found by what is encrypted, once seen is set.
+	encrypted *ebpf.Map
+	seen      *ebpf.Variable
 }
 
 func newParser(t *testing.T) *parser {
@@ -41,12 +44,12 @@ func newParser(t *testing.T) *parser {
 		t.Fatalf("%+v", err)
 	}
 	t.Cleanup(loaded.Close)
-	return &parser{loaded.Programs["parse_trial"]}
+	return &parser{loaded.Programs["parse_trial"], loaded.Maps[kernelMapEncrypted], loaded.Variables[kernelVarEncryptionSeen]}
 }
 
-// parse returns what the parser makes of a packet of an Ethernet type, of which so many bytes
-// are linear.
-func (p *parser) parse(t rapid.TB, kind layers.EthernetType, packet []byte, linear int) (event.Event, bool) {
+// try runs the parser on a packet of an Ethernet type, of which so many bytes are linear. What has
+// an echo must not have been dismissed before.
+func (p *parser) try(t rapid.TB, kind layers.EthernetType, packet []byte, linear int) kernelTrial {
 	t.Helper()
 	trial := kernelTrial{Len: uint32(linear), Proto: bits.ReverseBytes16(uint16(kind))}
 	// What is behind the packet would be a payload, if it was read.
@@ -59,11 +62,21 @@ func (p *parser) parse(t rapid.TB, kind layers.EthernetType, packet []byte, line
 	if _, err := p.program.Run(&ebpf.RunOptions{Context: raw, ContextOut: raw}); err != nil {
 		t.Fatalf("run the parser: %v", err)
 	}
+	if trial.Foreign != 0 && trial.Found != 0 {
+		t.Fatalf("an echo is dismissed before it is parsed: type %#x, % x", kind, packet[:min(linear, len(packet))])
+	}
+	return trial
+}
+
+// parse returns what the parser makes of a packet; see try.
+func (p *parser) parse(t rapid.TB, kind layers.EthernetType, packet []byte, linear int) (event.Event, bool) {
+	t.Helper()
+	trial := p.try(t, kind, packet, linear)
 	if trial.Found == 0 {
 		return event.Event{}, false
 	}
 	trial.Record.Head.Hook = uint8(event.NetifRx)
-	raw = packed(&trial.Record)
+	raw := packed(&trial.Record)
 	if event.Flags(trial.Record.Head.Flags).Has(event.LaterFragment) {
 		raw[unsafe.Offsetof(kernelRecordHead{}.Type)] = uint8(event.EchoRequest)
 	}

@@ -18,8 +18,7 @@ static __always_inline bool recognized(struct record *r, struct sk_buff *skb, st
 	if (is_foreign(&l3))
 		return false;
 	if (!parse_echo(r, skb, l3))
-		return encryption_seen && is_ip(l3.proto) &&
-		       recognize(r, (__u64)skb, l3.start, l3.len);
+		return recognize(r, (__u64)skb, l3);
 	return !is_fragment(&r->head) || follow_fragment(r, hook);
 }
 

@@ -182,7 +182,7 @@ static __always_inline void fill_hidden(struct record *r, const struct hidden_ec
 /* As parse_echo, for an echo that is encrypted: its flags have ENCRYPTED, and its one tunnel
  * says by what. IP options and extension headers are not stepped over.
  */
-static __noinline bool recognize(struct record *r, __u64 skb, const __u8 *start, __u32 len)
+static __noinline bool recognize_hidden(struct record *r, __u64 skb, const __u8 *start, __u32 len)
 {
 	struct l3 l3 = {.start = start, .len = len};
 	const struct hidden_echo *e;
@@ -216,6 +216,11 @@ static __noinline bool recognize(struct record *r, __u64 skb, const __u8 *start,
 	set_tunnel(&r->tunnels[0], type, id);
 	fill_hidden(r, e);
 	return true;
+}
+
+static __always_inline bool recognize(struct record *r, __u64 skb, struct l3 l3)
+{
+	return encryption_seen && is_ip(l3.proto) && recognize_hidden(r, skb, l3.start, l3.len);
 }
 
 #endif

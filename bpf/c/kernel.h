@@ -191,17 +191,8 @@ struct sk_buff {
 	unsigned char *data;
 };
 
-struct iphdr {
-	__u8 ihl; /* a bit-field: of 4 bytes each */
-	__u8 protocol;
-};
-
-struct ipv6hdr {
-	__u8 nexthdr;
-};
-
-struct udphdr {
-	__be16 dest;
+struct in6_addr {
+	__u8 bytes[16];
 };
 
 struct nf_hook_state {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
 /* Finding an ICMP echo in a packet: bare, in tunnels, quoted by an ICMP error.
  *
- * Packet bytes are read with bpf_probe_read_kernel, which cannot fault; what is read past
- * the end of the packet's linear part is never used. Most packets are not for us, and cost
- * one read of 24 bytes.
+ * Packet bytes are read in a way that cannot fault (cast.h); what is read past the end of the
+ * packet's linear part is never used. Most packets are not for us, and cost one read.
  */
 #ifndef DWELL_PARSE_H
 #define DWELL_PARSE_H
 
+#include "cast.h"
 #include "parse_walk.h"
 
 /* Where a packet begins, how many linear bytes there are from there on, and the Ethernet
@@ -19,9 +19,7 @@ struct l3 {
 	__be16 proto;
 };
 
-/* The beginning of an IP packet, as far as is needed to tell most others from an echo, and
- * then the rest of a bare echo without options.
- */
+/* The beginning of an IP packet: as much as a bare echo without options has to be looked at. */
 union bare {
 	struct {
 		struct wire_ip4 ip;
@@ -35,10 +33,16 @@ union bare {
 		struct wire_ip6 ip;
 		struct wire_icmp icmp;
 	} v6;
+	struct {
+		struct wire_ip6 ip;
+		__be16 source, dest;
+	} v6_udp;
+	__u64 words[8];
 };
 
+_Static_assert(sizeof(union bare) == 64, "whole words");
+
 enum {
-	GLANCE = 24, /* IPv4 and the ports; IPv6 up to the source's end */
 	IP4_PLAIN = 0x45,
 	IP4_FRAGMENT = IP4_OFFSET | IP4_MORE,
 };
@@ -65,18 +69,13 @@ static __always_inline enum glance glance4(const union bare *b)
 	return NOT_FOR_US;
 }
 
-static __always_inline enum glance glance6(const union bare *b, const __u8 *start)
+static __always_inline enum glance glance6(const union bare *b)
 {
-	__be16 dest;
-
 	switch (b->v6.ip.nexthdr) {
 	case IPPROTO_ICMPV6:
 		return BARE;
 	case IPPROTO_UDP:
-		return !bpf_probe_read_kernel(&dest, sizeof(dest), start + IP6_HEADER + 2) &&
-				       port_kind(dest)
-			       ? WALK
-			       : NOT_FOR_US;
+		return port_kind(b->v6_udp.dest) ? WALK : NOT_FOR_US;
 	case IPPROTO_TCP:
 		return NOT_FOR_US;
 	case IPPROTO_IPIP:
@@ -90,13 +89,13 @@ static __always_inline enum glance glance6(const union bare *b, const __u8 *star
 }
 
 /* Completes an echo without options or tunnels. If it is not one, an ICMP error may be. */
-static __always_inline enum glance bare4(struct record *r, union bare *b, const struct l3 *l3)
+static __always_inline enum glance bare4(struct record *r, const union bare *b,
+					 const struct l3 *l3)
 {
 	__u32 total = bpf_ntohs(b->v4.ip.tot_len);
 	__u8 type;
 
-	if (l3->len < IP4_HEADER + ICMP_HEADER || total < IP4_HEADER + ICMP_HEADER ||
-	    bpf_probe_read_kernel(&b->v4.icmp, sizeof(b->v4.icmp), l3->start + IP4_HEADER))
+	if (l3->len < IP4_HEADER + ICMP_HEADER || total < IP4_HEADER + ICMP_HEADER)
 		return NOT_FOR_US;
 	type = echo_type(&b->v4.icmp, false);
 	if (!type)
@@ -111,13 +110,13 @@ static __always_inline enum glance bare4(struct record *r, union bare *b, const 
 	return BARE;
 }
 
-static __always_inline enum glance bare6(struct record *r, union bare *b, const struct l3 *l3)
+static __always_inline enum glance bare6(struct record *r, const union bare *b,
+					 const struct l3 *l3)
 {
 	__u32 len = bpf_ntohs(b->v6.ip.payload_len);
 	__u8 type;
 
-	if (l3->len < IP6_HEADER + ICMP_HEADER || len < ICMP_HEADER ||
-	    bpf_probe_read_kernel((__u8 *)b + GLANCE, sizeof(b->v6) - GLANCE, l3->start + GLANCE))
+	if (l3->len < IP6_HEADER + ICMP_HEADER || len < ICMP_HEADER)
 		return NOT_FOR_US;
 	type = echo_type(&b->v6.icmp, true);
 	if (!type)
@@ -152,7 +151,8 @@ static __always_inline enum glance look(struct record *r, const struct l3 *l3)
 
 	if (!is_ip(l3->proto))
 		return may_carry_ip(l3->proto) ? WALK : NOT_FOR_US;
-	if (l3->len <= IP4_HEADER || bpf_probe_read_kernel(&b, GLANCE, l3->start))
+	if (l3->len <= IP4_HEADER ||
+	    !read_words(b.words, l3->start, sizeof(b) / sizeof(*b.words)))
 		return NOT_FOR_US;
 	if (b.v4.ip.ihl >> 4 == 4) {
 		seen = glance4(&b);
@@ -160,7 +160,7 @@ static __always_inline enum glance look(struct record *r, const struct l3 *l3)
 	}
 	if (b.v4.ip.ihl >> 4 != 6)
 		return NOT_FOR_US;
-	seen = glance6(&b, l3->start);
+	seen = glance6(&b);
 	return seen == BARE ? bare6(r, &b, l3) : seen;
 }
 

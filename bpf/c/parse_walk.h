@@ -3,6 +3,7 @@
 #ifndef DWELL_PARSE_WALK_H
 #define DWELL_PARSE_WALK_H
 
+#include "cast.h"
 #include "parse_gre.h"
 #include "parse_icmp.h"
 #include "parse_ip.h"
@@ -71,7 +72,7 @@ __noinline int parse_step(struct record *r, struct cursor *c)
 {
 	union window w;
 
-	if (!r || !c || bpf_probe_read_kernel(&w, sizeof(w), (void *)c->at))
+	if (!r || !c || !read_words(w.words, (void *)c->at, sizeof(w) / sizeof(*w.words)))
 		return STEP_STOP;
 	return c->next < NEXT_INTERNAL ? step_above_ip(r, c, &w) : step_below_ip(r, c, &w);
 }

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
 /* The parser on bytes that a test gives, without a packet. */
-#include "parse.h"
+#include "foreign.h"
 
 struct trial {
 	struct record record; /* the result; found is 0 if there is none */
 	__u32 found;
 	__u32 len;
 	__be16 proto;
-	__u16 _pad[3];
+	__u16 foreign; /* the packet is dismissed before it is parsed */
+	__u16 _pad[2];
 	__u8 packet[1024];
 };
 
@@ -17,7 +18,8 @@ int parse_trial(struct trial *t)
 	struct l3 l3 = {.start = t->packet, .len = t->len, .proto = t->proto};
 	struct record r;
 
-	if (!parse_echo(&r, NULL, l3))
+	t->foreign = is_foreign(&l3);
+	if (!parse_echo(&r, NULL, l3) && !recognize(&r, 0, l3))
 		return 0;
 	t->found = 1;
 	t->record.head.flags = r.head.flags;
