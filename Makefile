@@ -103,7 +103,7 @@ generated: ## Fail if generated files are not what `make generate` makes
 	$(BPF_ENV) .ci/generated
 
 .PHONY: bench
-bench: bench-go bench-export bench-overhead bench-fairness bench-firewall bench-fastpath ## Run all benchmarks
+bench: bench-go bench-export bench-overhead bench-bystander bench-fairness bench-firewall bench-fastpath ## Run all benchmarks
 
 .PHONY: bench-go
 bench-go: ## Run the benchmarks of the packages
@@ -118,6 +118,11 @@ bench-overhead: $(if $(ROOT),build) ## Measure what tracing costs a flood ping, 
 	$(need_root)
 	.ci/install bench
 	$(GO) run ./internal/check/overhead --dwell bin/dwell $(ARGS)
+
+.PHONY: bench-bystander
+bench-bystander: ## Measure what tracing costs the packets that ping does not send (root)
+	$(need_root)
+	$(GO) run ./internal/check/bystanderbench $(ARGS)
 
 .PHONY: bench-fairness
 bench-fairness: ## Measure what one tenant's flood takes from another's traced pings (root)

@@ -166,3 +166,23 @@ func TestQuartiles(t *testing.T) {
 		t.Errorf("%v", q)
 	}
 }
+
+// All datagrams of a burst arrive before the next is sent.
+func TestBursts(t *testing.T) {
+	a, b, _ := pair(t)
+	at := netip.AddrPortFrom(there.Addr(), 5201)
+	// What is sent before the devices are ready is lost; TCP sends it again.
+	if _, err := traffic.Requests(a, b, at, 1, nil); err != nil {
+		t.Fatal(err)
+	}
+	n, took, err := traffic.Bursts(a, b, at, 64, time.Millisecond)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n == 0 || took < time.Millisecond {
+		t.Errorf("%d datagrams in %v", n, took)
+	}
+	if _, _, err := traffic.Bursts(a, b, netip.AddrPortFrom(netip.MustParseAddr("192.0.2.3"), 1), 64, time.Millisecond); err == nil {
+		t.Error("datagrams to nobody: want an error")
+	}
+}
