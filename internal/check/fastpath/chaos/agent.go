@@ -85,7 +85,7 @@ func attend(ctx context.Context, namespace, pin string, lease time.Duration, out
 func tell(m *accelerator.Manager, lines *json.Encoder, done <-chan struct{}) error {
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
-	last, counted := time.Now(), time.Now()
+	last, counted, waited := time.Now(), time.Now(), map[string]time.Duration{}
 	for {
 		select {
 		case <-done:
@@ -93,7 +93,8 @@ func tell(m *accelerator.Manager, lines *json.Encoder, done <-chan struct{}) err
 		case <-ticker.C:
 		}
 		now, line := time.Now(), said{}
-		if late := now.Sub(last) - tick; late > stall {
+		// Another thread than this one may have waited for a CPU.
+		if late := max(now.Sub(last)-tick, waits(os.Getpid(), waited)); late > stall {
 			line.Stalled = late
 		}
 		if now.Sub(counted) > countEvery {

@@ -38,7 +38,7 @@ type disorder struct {
 func newDisorder(w *world, j *judge, seed uint64, lease, prompt time.Duration) *disorder {
 	return &disorder{
 		world: w, judge: j, rand: rand.New(rand.NewPCG(seed, 1)), lease: lease, prompt: prompt, count: map[string]int{}, lifts: map[string]func(){},
-		route: routerA, mac: map[string]string{routerA: macA, routerB: macB}, public: publicA, link: "g0",
+		route: w.routerA, mac: map[string]string{w.routerA: macA, w.routerB: macB}, public: w.publicA, link: "g0",
 	}
 }
 
@@ -77,8 +77,8 @@ func (d *disorder) changes() []change {
 	return []change{
 		{"route", d.changeRoute},
 		{"neighbour", d.changeNeighbour},
-		{"legacy rule", func() error { return d.changeRule("iptables-legacy", false) }},
-		{"nft rule", func() error { return d.changeRule("iptables-nft", true) }},
+		{"legacy rule", func() error { return d.changeRule(d.iptables+"-legacy", false) }},
+		{"nft rule", func() error { return d.changeRule(d.iptables+"-nft", true) }},
 		{"NAT", d.changeNAT},
 		{"NIC's MTU", func() error { return d.changeMTU("ens3", 1400) }},
 		{"bridge's MTU", func() error { return d.changeMTU("br-red", 1300) }},
@@ -100,25 +100,25 @@ func (d *disorder) step() error {
 	return nil
 }
 
-func toServers(s *seen) bool {
-	return s.device == "o0" && netip.MustParsePrefix("203.0.113.0/24").Contains(s.p.To)
+func (d *disorder) toServers(s *seen) bool {
+	return s.device == "o0" && d.servers.Contains(s.p.To)
 }
 
 // forbidRouters forbids Ethernet addresses that routed packets do not have now.
 func (d *disorder) forbidRouters() {
 	right := d.mac[d.route]
 	d.forbid("router", "packets to another router than "+right, true, func(s *seen) bool {
-		return toServers(s) && s.p.Dst.String() != right
+		return d.toServers(s) && s.p.Dst.String() != right
 	})
 }
 
 func (d *disorder) changeRoute() error {
-	next := routerA
-	if d.route == routerA {
-		next = routerB
+	next := d.routerA
+	if d.route == d.routerA {
+		next = d.routerB
 	}
 	d.allow("router")
-	if err := d.run(hypervisor, "ip route replace 203.0.113.0/24 via "+next); err != nil {
+	if err := d.run(hypervisor, "ip route replace {servers} via "+next); err != nil {
 		return err
 	}
 	d.route = next
@@ -157,24 +157,24 @@ func (d *disorder) changeRule(program string, notified bool) error {
 }
 
 func (d *disorder) changeNAT() error {
-	next := publicA
-	if d.public == publicA {
-		next = publicB
+	next := d.publicA
+	if d.public == d.publicA {
+		next = d.publicB
 	}
 	d.allow("NAT")
 	for _, command := range []string{
-		"iptables-nft -w -t nat -I POSTROUTING -o ens3 -s " + guest1 + " -p udp -j SNAT --to-source " + next,
-		"iptables-nft -w -t nat -D POSTROUTING -o ens3 -s " + guest1 + " -p udp -j SNAT --to-source " + d.public,
+		"{iptables}-nft -w -t nat -I POSTROUTING -o ens3 -s {guest1} -p udp -j SNAT --to-source " + next,
+		"{iptables}-nft -w -t nat -D POSTROUTING -o ens3 -s {guest1} -p udp -j SNAT --to-source " + d.public,
 	} {
 		if err := d.run(hypervisor, command); err != nil {
 			return err
 		}
 	}
-	if err := d.forget(netlink.ConntrackOrigSrcIP, guest1); err != nil {
+	if err := d.forget(netlink.ConntrackOrigSrcIP, d.guest1); err != nil {
 		return err
 	}
 	d.public = next
-	old := map[string]string{publicA: publicB, publicB: publicA}[next]
+	old := map[string]string{d.publicA: d.publicB, d.publicB: d.publicA}[next]
 	d.forbid("NAT", "packets with a source that was given up", true, func(s *seen) bool {
 		return s.device == "o0" && s.p.From.String() == old && s.p.Proto == frame.UDP
 	})
@@ -195,7 +195,7 @@ func (d *disorder) forget(kind netlink.ConntrackFilterType, addr string) error {
 	if err := f.AddProtocol(unix.IPPROTO_UDP); err != nil {
 		return err
 	}
-	_, err = h.ConntrackDeleteFilters(netlink.ConntrackTable, unix.AF_INET, f)
+	_, err = h.ConntrackDeleteFilters(netlink.ConntrackTable, netlink.InetFamily(d.family), f)
 	return err
 }
 
@@ -227,10 +227,10 @@ func (d *disorder) changeMTU(device string, small int) error {
 }
 
 func (d *disorder) changeAddress() error {
-	if err := d.run(hypervisor, "ip addr add 192.0.2.50/24 dev ens3"); err != nil {
+	if err := d.run(hypervisor, "ip addr add {spare}/{net} dev ens3{nodad}"); err != nil {
 		return err
 	}
-	return d.run(hypervisor, "ip addr del 192.0.2.50/24 dev ens3")
+	return d.run(hypervisor, "ip addr del {spare}/{net} dev ens3")
 }
 
 // portDown takes guest1's port down for a moment.
@@ -253,8 +253,8 @@ func (d *disorder) move() error {
 	}
 	d.allow("move")
 	for _, command := range []string{
-		"ip route replace default via 192.168.0.1 dev " + next + " onlink src " + guest0,
-		"ip route replace 192.168.0.0/24 dev " + next + " src " + guest0,
+		"ip route replace {reds} dev " + next + " src {guest0}",
+		"ip route replace default via {red} dev " + next + " onlink src {guest0}",
 	} {
 		if err := d.run(space0, command); err != nil {
 			return err
@@ -262,7 +262,7 @@ func (d *disorder) move() error {
 	}
 	d.link = next
 	hello := frame.Ethernet(frame.MAC("ff:ff:ff:ff:ff:ff"), frame.MAC(mac0), 0, (&frame.IP{
-		Src: netip.MustParseAddr(guest0), Dst: netip.MustParseAddr("192.168.0.255"), Proto: frame.Other, TTL: sentTTL,
+		Src: netip.MustParseAddr(d.guest0), Dst: netip.MustParseAddr(d.everybody), Proto: frame.Other, TTL: sentTTL,
 	}).Bytes())
 	if err := d.ends[next].Send(wire.Frame{Bytes: hello}); err != nil {
 		return err

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"fmt"
 	"net/netip"
 	"os"
 	"strings"
@@ -27,12 +28,19 @@ func TestMain(m *testing.M) {
 // have much else to do, but not until a lease ends; and few may be fast, because it takes longer to see what a change means.
 func TestChaos(t *testing.T) {
 	privilegetest.BPF(t)
-	s := session{duration: 12 * time.Second, lease: 2 * time.Second, pause: 150 * time.Millisecond, prompt: time.Second, seed: uint64(time.Now().UnixNano())}
-	var out strings.Builder
-	err := s.run(t.Context(), &out)
-	t.Logf("seed %d\n%s", s.seed, out.String())
-	if err != nil {
-		t.Fatal(err)
+	for ip := range plans() {
+		t.Run(fmt.Sprintf("IPv%d", ip), func(t *testing.T) {
+			s := session{
+				duration: 12 * time.Second, lease: 2 * time.Second, pause: 150 * time.Millisecond, prompt: time.Second,
+				seed: uint64(time.Now().UnixNano()), ip: ip, name: "dwelltestchaos",
+			}
+			var out strings.Builder
+			err := s.run(t.Context(), &out)
+			t.Logf("seed %d\n%s", s.seed, out.String())
+			if err != nil {
+				t.Fatal(err)
+			}
+		})
 	}
 }
 
@@ -44,24 +52,31 @@ func packetAt(device, src, dst, srcMAC, dstMAC string, ttl uint8, size int) *see
 }
 
 func TestImpossible(t *testing.T) {
+	v4, v6 := plan4(), plan6()
 	for _, c := range []struct {
 		name string
+		plan *plan
 		s    *seen
 		want string
 	}{
-		{"translated", packetAt("o0", uplink, echoer, uplinkMAC, macA, 63, 8), ""},
-		{"not translated", packetAt("o0", guest0, echoer, uplinkMAC, macA, 63, 8), "a private source"},
-		{"not routed", packetAt("o0", uplink, echoer, uplinkMAC, macA, 64, 8), "a TTL of 64"},
-		{"routed twice", packetAt("o0", uplink, echoer, uplinkMAC, macA, 62, 8), "a TTL of 62"},
-		{"from a guest's MAC", packetAt("o0", uplink, echoer, mac0, macA, 63, 8), "a source that is not the NIC"},
-		{"to nobody", packetAt("o0", uplink, echoer, uplinkMAC, mac0, 63, 8), "not a router"},
-		{"into a guest", packetAt("g0", echoer, guest0, redMAC, mac0, 63, 8), ""},
-		{"into a guest, not routed", packetAt("g0", echoer, guest0, redMAC, mac0, 64, 8), "a TTL of 64"},
-		{"over the bridge", packetAt("g0", guest1, guest0, mac1, mac0, 64, 8), ""},
-		{"over the bridge, routed", packetAt("g0", guest1, guest0, mac1, mac0, 63, 8), "a TTL of 63"},
+		{"translated", v4, packetAt("o0", v4.uplink, v4.echoer, uplinkMAC, macA, 63, 8), ""},
+		{"not translated", v4, packetAt("o0", v4.guest0, v4.echoer, uplinkMAC, macA, 63, 8), "a private source"},
+		{"not routed", v4, packetAt("o0", v4.uplink, v4.echoer, uplinkMAC, macA, 64, 8), "a TTL of 64"},
+		{"routed twice", v4, packetAt("o0", v4.uplink, v4.echoer, uplinkMAC, macA, 62, 8), "a TTL of 62"},
+		{"from a guest's MAC", v4, packetAt("o0", v4.uplink, v4.echoer, mac0, macA, 63, 8), "a source that is not the NIC"},
+		{"to nobody", v4, packetAt("o0", v4.uplink, v4.echoer, uplinkMAC, mac0, 63, 8), "not a router"},
+		{"into a guest", v4, packetAt("g0", v4.echoer, v4.guest0, redMAC, mac0, 63, 8), ""},
+		{"into a guest, not routed", v4, packetAt("g0", v4.echoer, v4.guest0, redMAC, mac0, 64, 8), "a TTL of 64"},
+		{"over the bridge", v4, packetAt("g0", v4.guest1, v4.guest0, mac1, mac0, 64, 8), ""},
+		{"over the bridge, routed", v4, packetAt("g0", v4.guest1, v4.guest0, mac1, mac0, 63, 8), "a TTL of 63"},
+		{"translated in IPv6", v6, packetAt("o0", v6.publicA, v6.echoer, uplinkMAC, macA, 63, 8), ""},
+		{"not translated in IPv6", v6, packetAt("o0", v6.guest1, v6.echoer, uplinkMAC, macA, 63, 8), "a private source"},
+		{"routed as it is", v6, packetAt("o0", v6.guest0, v6.echoer, uplinkMAC, macA, 63, 8), ""},
+		{"not routed in IPv6", v6, packetAt("o0", v6.guest0, v6.echoer, uplinkMAC, macA, 64, 8), "a TTL of 64"},
+		{"of a link", v6, packetAt("o0", "fe80::1", "ff02::1", mac0, "33:33:00:00:00:01", 255, 8), ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := c.s.impossible()
+			got := (&judge{plan: c.plan}).impossible(c.s)
 			if (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
 				t.Errorf("said %q, want %q", got, c.want)
 			}
@@ -71,10 +86,11 @@ func TestImpossible(t *testing.T) {
 
 // What is forbidden may be seen for its grace, and for as long as the agent did not run.
 func TestBan(t *testing.T) {
+	v4 := plan4()
 	var stalled time.Duration
-	j := judge{latest: map[string]time.Duration{}, stalls: func(_, _ time.Time) time.Duration { return stalled }}
+	j := judge{plan: v4, latest: map[string]time.Duration{}, stalls: func(_, _ time.Time) time.Duration { return stalled }}
 	lift := j.forbid("datagrams to 9000", 10*time.Millisecond, func(s *seen) bool { return s.p.Dport == 9000 })
-	s := packetAt("o0", uplink, echoer, uplinkMAC, macA, 63, 8)
+	s := packetAt("o0", v4.uplink, v4.echoer, uplinkMAC, macA, 63, 8)
 	began := j.bans[0].from
 	see := func(after time.Duration) int {
 		s.at = began.Add(after)
@@ -99,7 +115,8 @@ func TestBan(t *testing.T) {
 
 // The length that counts is that of segments.
 func TestSegmentLength(t *testing.T) {
-	p := frame.IP{Src: netip.MustParseAddr(uplink), Dst: netip.MustParseAddr(server), Proto: frame.TCP, TTL: 63}
+	v4 := plan4()
+	p := frame.IP{Src: netip.MustParseAddr(v4.uplink), Dst: netip.MustParseAddr(v4.server), Proto: frame.TCP, TTL: 63}
 	p.Payload = (&frame.Segment{Sport: 1, Dport: 2, Flags: frame.ACK, Data: make([]byte, 5000)}).Bytes()
 	f := wire.Frame{Bytes: frame.Ethernet(frame.MAC(macA), frame.MAC(uplinkMAC), 0, p.Bytes()), Offload: wire.Offload{GSO: wire.GSOTCPv4, Size: 1360}}
 	if got := see("o0", &f).length; got != 1400 {

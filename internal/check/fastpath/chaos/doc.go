@@ -13,4 +13,9 @@
 // The agent is a process of its own, which is stopped, killed and started again.
 //
 //	go run ./internal/check/fastpath/chaos --duration 1h
+//	go run ./internal/check/fastpath/chaos --duration 1h --ip 6
+//
+// or dwell agent itself, with tracing, while a guest pings:
+//
+//	go run ./internal/check/fastpath/chaos --duration 1h --agent bin/dwell
 package main

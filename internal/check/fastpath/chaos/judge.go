@@ -4,7 +4,6 @@ package main
 
 import (
 	"fmt"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -46,6 +45,7 @@ type ban struct {
 
 // judge looks at what is seen.
 type judge struct {
+	*plan
 	mu         sync.Mutex
 	bans       []*ban
 	violations []string
@@ -74,7 +74,7 @@ func (j *judge) examine(s *seen) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.count++
-	if wrong := s.impossible(); wrong != "" {
+	if wrong := j.impossible(s); wrong != "" {
 		j.violate("%s at %s: %s", wrong, s.device, s.p)
 	}
 	for _, b := range j.bans {
@@ -110,15 +110,14 @@ func (j *judge) forget(now time.Time) {
 }
 
 // impossible says what about the packet can never be right, or "".
-func (s *seen) impossible() string {
+func (j *judge) impossible(s *seen) string {
 	p := s.p
-	if p.IP == nil || !p.From.Is4() {
+	if p.IP == nil || !j.speaks(p.From) || p.To.IsMulticast() {
 		return ""
 	}
-	private := netip.MustParsePrefix("192.168.0.0/16")
 	if s.device == "o0" {
 		switch {
-		case private.Contains(p.From):
+		case j.hidden.Contains(p.From):
 			return "a private source outside"
 		case p.Src.String() != uplinkMAC:
 			return "a source that is not the NIC"
@@ -130,15 +129,15 @@ func (s *seen) impossible() string {
 		if p.Src.String() == redMAC || p.Src.String() == blueMAC {
 			return ""
 		}
-		if !private.Contains(p.From) {
+		if !j.guests.Contains(p.From) {
 			return "a destination that is not the guest"
 		}
 	}
-	if p.Proto == frame.ICMP || p.From.String() == uplink && p.Proto != frame.TCP && p.Proto != frame.UDP {
+	if p.Proto == frame.ICMP || p.Proto == frame.ICMPv6 || p.From.String() == j.uplink && p.Proto != frame.TCP && p.Proto != frame.UDP {
 		return ""
 	}
 	want := uint8(sentTTL - 1)
-	if s.device != "o0" && netip.MustParsePrefix("192.168.0.0/24").Contains(p.From) && netip.MustParsePrefix("192.168.0.0/24").Contains(p.To) {
+	if s.device != "o0" && j.reds.Contains(p.From) && j.reds.Contains(p.To) {
 		want = sentTTL
 	}
 	if p.TTL != want {

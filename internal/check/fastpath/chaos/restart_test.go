@@ -28,7 +28,7 @@ func newCalm(t *testing.T) *calm {
 	privilegetest.BPF(t)
 	c := &calm{T: t, session: session{lease: 2 * time.Second, pin: filepath.Join(t.TempDir(), "bpf")}}
 	var err error
-	if c.world, err = newWorld("dwelltestcalm"); err != nil {
+	if c.world, err = newWorld("dwelltestcalm", plan4()); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

@@ -26,8 +26,8 @@ const (
 	unattendedAfter = 3 * time.Second
 	// delay is how much later packets are judged, so that all that was forbidden is known.
 	delay = 2 * time.Second
-	// agentEvery is after how many changes something is done to the agent.
-	agentEvery = 25
+	// agentEvery is after how many changes something is done to the agent. The real one takes seconds to start.
+	agentEvery, realAgentEvery = 25, 100
 )
 
 // session is one run.
@@ -35,8 +35,11 @@ type session struct {
 	duration, lease, pause, prompt time.Duration
 	seed                           uint64
 	only                           string
-	// share is which part of the packets that are seen must be fast.
+	// share is which part of the packets that are seen must be fast. After each change flows are slow for a while.
 	share float64
+	ip    int    // the version
+	dwell string // the program dwell, or "" for a process of this one
+	name  string // what names of namespaces begin with
 
 	world    *world
 	judge    judge
@@ -49,13 +52,17 @@ type session struct {
 }
 
 func (r *session) run(ctx context.Context, out io.Writer) (err error) {
+	p := plans()[r.ip]
+	if p == nil {
+		return fmt.Errorf("--ip is %d: it must be 4 or 6", r.ip)
+	}
 	dir, err := os.MkdirTemp("", "dwell-chaos-")
 	if err != nil {
 		return err
 	}
 	r.pin = filepath.Join(dir, "bpf")
-	r.judge = judge{latest: map[string]time.Duration{}, stalls: r.stalled}
-	if r.world, err = newWorld("dwellchaos"); err != nil {
+	r.judge = judge{plan: p, latest: map[string]time.Duration{}, stalls: r.stalled}
+	if r.world, err = newWorld(r.name, p); err != nil {
 		return errors.Join(err, os.RemoveAll(dir))
 	}
 	defer func() {
@@ -64,7 +71,10 @@ func (r *session) run(ctx context.Context, out io.Writer) (err error) {
 	if err := r.begin(); err != nil {
 		return err
 	}
-	if r.traffic, err = r.world.traffic(); err != nil {
+	if r.traffic, err = r.world.traffic(); err == nil && r.dwell != "" {
+		err = r.world.ping(r.traffic)
+	}
+	if err != nil {
 		return errors.Join(err, r.traffic.end(), r.agents[0].end(unix.SIGTERM))
 	}
 	stop, done := make(chan struct{}), make(chan error, len(r.world.ends))
@@ -86,7 +96,11 @@ func (r *session) run(ctx context.Context, out io.Writer) (err error) {
 
 // begin starts an agent.
 func (r *session) begin() error {
-	a, err := r.world.start(r.pin, r.lease)
+	start := r.world.start
+	if r.dwell != "" {
+		start = func(pin string, lease time.Duration) (*agent, error) { return r.world.startReal(r.dwell, pin, lease) }
+	}
+	a, err := start(r.pin, r.lease)
 	if err != nil {
 		return err
 	}
@@ -136,7 +150,10 @@ func (r *session) watch(device string, e wire.End, stop <-chan struct{}) error {
 func (r *session) disturb(ctx context.Context) error {
 	d := newDisorder(r.world, &r.judge, r.seed, r.lease, r.prompt)
 	r.disorder = d
-	over := time.After(r.duration)
+	over, every := time.After(r.duration), agentEvery
+	if r.dwell != "" {
+		every = realAgentEvery
+	}
 	for n := 1; ; n++ {
 		wait := time.After(time.Duration(rand.ExpFloat64() * float64(r.pause)))
 		select {
@@ -146,7 +163,7 @@ func (r *session) disturb(ctx context.Context) error {
 			return nil
 		case <-wait:
 		}
-		if n%agentEvery == 0 {
+		if n%every == 0 {
 			if err := r.replaceAgent(d); err != nil {
 				return err
 			}

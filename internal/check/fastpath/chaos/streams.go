@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os/exec"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -47,11 +49,11 @@ func (w *world) traffic() (*traffic, error) {
 		name, from, to, addr, listen string
 		down                         bool
 	}{
-		{"guest to server", space0, outside, server + ":5001", server + ":5001", false},
-		{"server to guest", space0, outside, server + ":5002", server + ":5002", true},
-		{"outside to a guest's port", outside, space1, uplink + ":2200", guest1 + ":22", false},
-		{"guest to guest", space0, space1, guest1 + ":5003", guest1 + ":5003", false},
-		{"tenant to tenant", space0, space2, guest2 + ":5004", guest2 + ":5004", false},
+		{"guest to server", space0, outside, at(w.server, 5001), at(w.server, 5001), false},
+		{"server to guest", space0, outside, at(w.server, 5002), at(w.server, 5002), true},
+		{"outside to a guest's port", outside, space1, at(w.uplink, 2200), at(w.guest1, 22), false},
+		{"guest to guest", space0, space1, at(w.guest1, 5003), at(w.guest1, 5003), false},
+		{"tenant to tenant", space0, space2, at(w.guest2, 5004), at(w.guest2, 5004), false},
 	} {
 		st := &stream{name: s.name}
 		t.streams = append(t.streams, st)
@@ -60,11 +62,11 @@ func (w *world) traffic() (*traffic, error) {
 		}
 	}
 	for _, e := range []struct{ name, from, to, addr string }{
-		{"echo by guest0", space0, outside, echoer + ":7000"},
-		{"echo that is forbidden at times", space0, outside, echoer + ":9000"},
-		{"echo by guest1", space1, outside, echoer + ":7001"},
-		{"echo of guest0 by guest1", space1, space0, guest0 + ":7002"},
-		{"echo across tenants", space2, space1, guest1 + ":7003"},
+		{"echo by guest0", space0, outside, at(w.echoer, 7000)},
+		{"echo that is forbidden at times", space0, outside, at(w.echoer, 9000)},
+		{"echo by guest1", space1, outside, at(w.echoer, 7001)},
+		{"echo of guest0 by guest1", space1, space0, at(w.guest0, 7002)},
+		{"echo across tenants", space2, space1, at(w.guest1, 7003)},
 	} {
 		ec := &echo{name: e.name}
 		t.echoes = append(t.echoes, ec)
@@ -74,6 +76,9 @@ func (w *world) traffic() (*traffic, error) {
 	}
 	return t, nil
 }
+
+// at is a port of an address, as the library for networks writes it.
+func at(addr string, port int) string { return net.JoinHostPort(addr, strconv.Itoa(port)) }
 
 // end stops all and returns what went wrong with connections.
 func (t *traffic) end() error {
@@ -120,7 +125,7 @@ func (w *world) stream(ctx context.Context, t *traffic, s *stream, from, to, add
 	err = w.spaces[from].Do(func() (err error) {
 		d := net.Dialer{Timeout: patience}
 		if from == outside { // its default is the router's own address
-			d.LocalAddr = &net.TCPAddr{IP: net.ParseIP(server)}
+			d.LocalAddr = &net.TCPAddr{IP: net.ParseIP(w.server)}
 		}
 		caller, err = d.DialContext(ctx, "tcp", addr)
 		return err
@@ -215,6 +220,22 @@ func (s *stream) receive(c net.Conn) error {
 			return err
 		}
 	}
+}
+
+// ping has guest0 ping a server all the time, so that there is something to be traced.
+func (w *world) ping(t *traffic) error {
+	ctx, stop := context.WithCancel(context.Background())
+	all := t.stop
+	t.stop = func() {
+		stop()
+		all()
+	}
+	cmd := exec.CommandContext(ctx, "nsenter", "--net=/run/netns/"+w.prefix+space0, "ping", "-n", "-q", "-i", "0.02", w.server)
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	t.work.Go(func() { _ = cmd.Wait() }) // it is ended by a signal
+	return nil
 }
 
 // echo sends numbered datagrams to who answers them.
