@@ -10,14 +10,13 @@ package otlpfile
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
-	"os"
 	"sync"
 
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/exporter"
 	"github.com/dwelltrace/dwell/exporter/internal/batch"
+	"github.com/dwelltrace/dwell/exporter/internal/notice"
 	"github.com/dwelltrace/dwell/exporter/otlp"
 )
 
@@ -29,13 +28,29 @@ const writeSpans = 512
 
 // Options of an exporter.
 type Options struct {
-	// Path of the file, or "-" for standard output. An existing file is replaced.
-	Path  string
-	OTLP  otlp.Options
-	Queue exporter.Queue
+	// Path of the file, or "-" for standard output. An existing file is replaced, unless
+	// Append is set.
+	Path string
+	// Append writes behind what is in the file.
+	Append bool
+	// Rotate says when the file gets another name.
+	Rotate Rotation
+	OTLP   otlp.Options
+	Queue  exporter.Queue
 	// Logger gets the first error, and a warning when the queue is full; nil discards.
 	Logger *slog.Logger
 }
+
+// Rotation bounds a file: before it gets longer than MaxBytes, it is renamed by appending .1, and
+// that which had this name before gets .2, and so on. A single trace may be longer. The zero
+// value is no bound.
+type Rotation struct {
+	MaxBytes int64
+	// Keep is how many older files are kept; at least 1.
+	Keep int
+}
+
+func (r Rotation) keep() int { return max(r.Keep, 1) }
 
 // Exporter writes traces to a file.
 type Exporter struct {
@@ -49,6 +64,8 @@ type Exporter struct {
 
 	mu  sync.Mutex
 	err error
+	// failing is what was logged of it.
+	failing notice.State
 	// closing closes the file once.
 	closing sync.Once
 }
@@ -56,14 +73,10 @@ type Exporter struct {
 var _ exporter.Exporter = (*Exporter)(nil)
 
 // New creates the file, or empties it if it exists, as tcpdump -w does: what is in
-// the file afterwards is of one run. The queue of a file waits rather than drops
-// unless Options.Queue.Wait says otherwise: a disk is slow for a moment, and not
-// gone.
+// the file afterwards is of one run. With Options.Append it is of all runs. The queue of a file
+// waits rather than drops unless Options.Queue.Wait says otherwise: a disk is slow for a moment,
+// and not gone.
 func New(o Options) (*Exporter, error) {
-	file, err := create(o.Path)
-	if err != nil {
-		return nil, err
-	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -73,27 +86,19 @@ func New(o Options) (*Exporter, error) {
 	if o.Queue.BatchSpans == 0 {
 		o.Queue.BatchSpans = writeSpans
 	}
-	e := &Exporter{path: o.Path, log: o.Logger, encoder: NewEncoder(o.OTLP), lines: lineWriter{file: file}}
+	e := &Exporter{path: o.Path, log: o.Logger, encoder: NewEncoder(o.OTLP)}
+	e.lines.path, e.lines.rotate, e.lines.log = o.Path, o.Rotate, o.Logger
+	if err := e.lines.begin(o.Append); err != nil {
+		return nil, fmt.Errorf("cannot write the OTLP file: %w (--otlp-file)", err)
+	}
 	e.overflow = batch.NewOverflow(o.Logger.With("path", o.Path), o.Queue)
 	e.batcher = batch.New(o.Queue, e.write)
 	return e, nil
 }
 
-func create(path string) (io.WriteCloser, error) {
-	if path == Stdout {
-		return nopCloser{os.Stdout}, nil
-	}
-	f, err := os.Create(path)
-	if err != nil {
-		return nil, fmt.Errorf("cannot write the OTLP file: %w (--otlp-file)", err)
-	}
-	return f, nil
-}
-
-// nopCloser keeps standard output open for others.
-type nopCloser struct{ io.Writer }
-
-func (nopCloser) Close() error { return nil }
+// Reopen opens the file by its name again, for somebody may have given it another one, as
+// logrotate(8) does. It does not wait for what is just being written.
+func (e *Exporter) Reopen() { e.lines.reopen() }
 
 // Export queues the traces and waits for room in the queue as Options.Queue says.
 func (e *Exporter) Export(ctx context.Context, traces []*trace.Trace) error {
@@ -111,7 +116,7 @@ func (e *Exporter) Stats() exporter.Stats { return e.batcher.Stats() }
 func (e *Exporter) Shutdown(ctx context.Context) error {
 	e.batcher.Shutdown(ctx)
 	e.closing.Do(func() {
-		if err := e.lines.file.Close(); err != nil {
+		if err := e.lines.close(); err != nil {
 			e.failed(err)
 		}
 	})
@@ -147,6 +152,9 @@ func (e *Exporter) write(_ context.Context, traces []*trace.Trace) batch.Result 
 		e.failed(err)
 		return batch.Result{Lost: exporter.CountOf(traces...), Cause: exporter.CauseWrite}
 	}
+	if e.failing.Set(false) {
+		e.log.Info("writes to the OTLP file recovered", "path", e.path, "lost", e.Stats().LostString())
+	}
 	return batch.Result{}
 }
 
@@ -170,6 +178,8 @@ func (e *Exporter) failed(err error) {
 	defer e.mu.Unlock()
 	if e.err == nil {
 		e.err = err
+	}
+	if e.failing.Set(true) {
 		e.log.Warn("the OTLP file cannot be written; traces are dropped and counted", "path", e.path, "error", err)
 	}
 }

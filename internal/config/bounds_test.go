@@ -20,6 +20,8 @@ func TestBounds(t *testing.T) {
 		"export.otlp.timeout":       {[]string{"0s", "1ns"}, []string{"-1ns"}},
 		"export.queue.spans":        {[]string{"1", "2147483647"}, []string{"0", "-1", "2147483648"}},
 		"export.queue.batch_spans":  {[]string{"1"}, []string{"0", "-2147483648"}},
+		"export.rotate.keep":        {[]string{"1"}, []string{"0"}},
+		"export.rotate.max_bytes":   {[]string{"0B", "1"}, []string{"-1"}},
 		"export.queue.senders":      {[]string{"1", "64"}, []string{"0", "65"}},
 		"export.queue.delay":        {[]string{"1ns"}, []string{"0s", "-1h"}},
 		"export.spool.max_bytes":    {[]string{"1MiB", "1TiB"}, []string{"1048575", "1MB"}},

@@ -40,6 +40,7 @@ func check(c *Config, bad report) {
 		absolute("export.file", c.Export.File, bad)
 	}
 	checkProbing(c, bad)
+	atLeastOne("export.rotate.keep", c.Export.Rotate.Keep, bad)
 	checkTenancy(c, bad)
 	checkAPI(&c.API, bad)
 	checkFirewall(&c.Firewall, bad)

@@ -61,10 +61,11 @@ type Sampling struct {
 
 // Export says where traces go.
 type Export struct {
-	OTLP  OTLP   `yaml:"otlp"`
-	Queue Queue  `yaml:"queue"`
-	Spool Spool  `yaml:"spool"`
-	File  string `yaml:"file"`
+	OTLP   OTLP   `yaml:"otlp"`
+	Queue  Queue  `yaml:"queue"`
+	Spool  Spool  `yaml:"spool"`
+	File   string `yaml:"file"`
+	Rotate Rotate `yaml:"rotate"`
 }
 
 // OTLP is an endpoint for traces.
@@ -96,6 +97,12 @@ type Queue struct {
 type Spool struct {
 	Dir      string `yaml:"dir"`
 	MaxBytes Size   `yaml:"max_bytes"`
+}
+
+// Rotate bounds the file.
+type Rotate struct {
+	MaxBytes Size `yaml:"max_bytes"`
+	Keep     int  `yaml:"keep"`
 }
 
 // Metrics says what is counted and who gets it.

@@ -19,9 +19,10 @@ func Default() Config {
 		},
 		Sampling: Sampling{Ratio: 1},
 		Export: Export{
-			OTLP:  defaultOTLP(),
-			Queue: Queue{Spans: 1 << 18, BatchSpans: 2048, Senders: 4, Delay: Duration(200 * time.Millisecond)},
-			Spool: Spool{MaxBytes: 256 << 20},
+			OTLP:   defaultOTLP(),
+			Queue:  Queue{Spans: 1 << 18, BatchSpans: 2048, Senders: 4, Delay: Duration(200 * time.Millisecond)},
+			Spool:  Spool{MaxBytes: 256 << 20},
+			Rotate: Rotate{Keep: 5},
 		},
 		Metrics: Metrics{
 			Prometheus: Prometheus{Enabled: true},

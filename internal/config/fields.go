@@ -105,12 +105,15 @@ func queueFields() []Field {
 		{Path: "export.queue", Doc: "The queue in memory. When it is full, whole traces are dropped and counted in `dwell_agent_export_spans_lost_total`."},
 		{Path: "export.queue.spans", Example: "65536", Doc: "How many spans may be queued, including those being sent; at least 1. A span takes about 300 bytes."},
 		{Path: "export.queue.batch_spans", Example: "512", Doc: "How many spans to send in one batch; at least 1, and never more than half of export.queue.spans."},
-		{Path: "export.queue.senders", Example: "16", Doc: "How many batches may be on their way to the endpoint at the same time, from 1 to 64; to a file, it is one. Each waits for its answer, so that no more than this many are sent in one round trip: increase it where the endpoint is far away and the queue fills. Batches may then arrive in another order."},
+		{Path: "export.queue.senders", Example: "16", Doc: "How many batches may be under way at the same time, from 1 to 64; more help if it is far away."},
 		{Path: "export.queue.delay", Example: "1s", Doc: "How long a span may wait for its batch to fill; more than 0."},
 		{Path: "export.spool", Doc: "A queue on disk that holds traces while the endpoint is unavailable."},
 		{Path: "export.spool.dir", Example: "/var/lib/dwell/spool", Doc: "The spool's directory, which is created if it does not exist. Only one agent at a time can use it. Default: no spool."},
 		{Path: "export.spool.max_bytes", Example: "4GiB", Doc: "How large the spool may grow; at least 1MiB. When it is full, the oldest traces are dropped and counted."},
-		{Path: "export.file", Example: "/var/log/dwell/traces.jsonl", Doc: "A file to write traces to as lines of OTLP/JSON, the format that a Collector's otlpjsonfile receiver reads. An existing file is overwritten; `-` means standard output. Default: none."},
+		{Path: "export.file", Example: "/var/log/dwell/traces.jsonl", Doc: "A file to append traces to as lines of OTLP/JSON, which a Collector's otlpjsonfile receiver reads; opened anew on SIGHUP; `-` means standard output. Default: none."},
+		{Path: "export.rotate", Doc: "Rotation of export.file, for hosts without logrotate(8)."},
+		{Path: "export.rotate.max_bytes", Example: "1GiB", Doc: "Size at which the file is renamed to `.1`, an older `.1` to `.2`, and so on; 0B means never."},
+		{Path: "export.rotate.keep", Example: "10", Doc: "How many renamed files to keep; at least 1. What is deleted is not counted as lost."},
 	}
 }
 

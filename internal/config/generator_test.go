@@ -83,6 +83,10 @@ func anyExport(t *rapid.T) config.Export {
 			Dir:      rapid.SampledFrom([]string{"", "/spool", "/s: #\"'é"}).Draw(t, "export.spool.dir"),
 			MaxBytes: config.Size(rapid.Int64Range(1<<20, math.MaxInt64).Draw(t, "export.spool.max_bytes")),
 		},
+		Rotate: config.Rotate{
+			MaxBytes: config.Size(rapid.Int64Range(0, math.MaxInt64).Draw(t, "export.rotate.max_bytes")),
+			Keep:     rapid.IntRange(1, math.MaxInt32).Draw(t, "export.rotate.keep"),
+		},
 		File: rapid.OneOf(rapid.Just(""), rapid.Just("-"), absolute()).Draw(t, "export.file"),
 	}
 }

@@ -48,6 +48,7 @@ export:
   queue: {spans: 1000, batch_spans: 100, senders: 8, delay: 1s}
   spool: {dir: /spool, max_bytes: 2GB}
   file: /traces
+  rotate: {max_bytes: 1MiB, keep: 2}
 metrics:
   prometheus: {enabled: false}
   otlp: {enabled: true, endpoint: "other:4317", interval: 15s}
@@ -93,7 +94,7 @@ func TestEverySetting(t *testing.T) {
 				TLS: config.TLS{CAFile: "/ca.pem", Insecure: config.Off},
 			},
 			Queue: config.Queue{Spans: 1000, BatchSpans: 100, Senders: 8, Delay: config.Duration(time.Second)},
-			Spool: config.Spool{Dir: "/spool", MaxBytes: 2e9}, File: "/traces",
+			Spool: config.Spool{Dir: "/spool", MaxBytes: 2e9}, File: "/traces", Rotate: config.Rotate{MaxBytes: 1 << 20, Keep: 2},
 		},
 		Metrics: config.Metrics{
 			OTLP:      config.MetricsOTLP{Enabled: true, Endpoint: "other:4317", Interval: config.Duration(15 * time.Second)},

@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -94,6 +95,23 @@ func TestWritable(t *testing.T) {
 		err := writable(path)
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", path, err)
+		}
+	}
+}
+
+// logrotate(8) renames the file and sends SIGHUP. The file is opened anew even if the
+// configuration has a mistake that nobody has noticed yet.
+func TestReloadOpensTheFileAnew(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "traces")
+	l := live(t, "export: {file: "+path+"}\n")
+	for i, text := range []string{"export: {file: " + path + "}\n", "nonsense: 1\n"} {
+		old := fmt.Sprintf("%s.%d", path, i)
+		if err := os.Rename(path, old); err != nil {
+			t.Fatal(err)
+		}
+		l.reload(text)
+		if _, err := os.Stat(path); err != nil {
+			t.Errorf("after reloading %q: %v", text, err)
 		}
 	}
 }

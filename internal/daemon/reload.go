@@ -17,6 +17,7 @@ import (
 func (d *daemon) reload(ctx context.Context) {
 	d.service.reloading()
 	defer func() { d.service.ready(d.status()) }()
+	d.sinks.reopenFile() // whatever is wrong with the configuration, logrotate has renamed it
 	loaded, err := config.Load(d.opts.File, d.opts.Environ)
 	if err == nil {
 		err = d.take(ctx, loaded)

@@ -36,7 +36,7 @@ type sinks struct {
 
 	endpoint, file swappable
 	endpointIs     endpointSettings
-	fileIs         string
+	fileIs         fileSettings
 	// leaving is the spool of the exporter that was exchanged last, unless it was taken
 	// over.
 	leaving    string
@@ -57,6 +57,12 @@ type endpointSettings struct {
 	tls   digest
 }
 
+// fileSettings are the same for a file.
+type fileSettings struct {
+	path   string
+	rotate config.Rotate
+}
+
 func newSinks(resource otlp.Options, log *slog.Logger) *sinks {
 	return &sinks{
 		resource: resource, log: log, endpoint: swappable{log: log}, file: swappable{log: log},
@@ -69,6 +75,7 @@ type plan struct {
 	sinks      *sinks
 	loaded     *config.Loaded
 	endpointIs endpointSettings
+	fileIs     fileSettings
 	tls        *tls.Config
 	// What could be opened beforehand. An endpoint whose spool is in use cannot.
 	endpoint, file       exporter.Exporter
@@ -89,7 +96,8 @@ func (s *sinks) prepare(l *config.Loaded) (*plan, error) {
 		endpointIs: endpointSettings{endpoint(e.OTLP), e.OTLP, e.Queue, e.Spool, sum},
 	}
 	p.newEndpoint = !reflect.DeepEqual(p.endpointIs, s.endpointIs)
-	p.newFile = e.File != s.fileIs
+	p.fileIs = fileSettings{e.File, e.Rotate}
+	p.newFile = p.fileIs != s.fileIs
 	spool := e.Spool.Dir
 	p.handOver = p.newEndpoint && spool != "" && spool == s.endpointIs.spool.Dir && s.endpointIs.to != "" && p.endpointIs.to != ""
 	if p.newEndpoint && !p.handOver {
@@ -100,7 +108,6 @@ func (s *sinks) prepare(l *config.Loaded) (*plan, error) {
 			return nil, err
 		}
 	}
-	// The file comes last: nothing may fail after an existing one was emptied.
 	if p.newFile && e.File != "" {
 		if p.file, err = p.openFile(); err != nil {
 			p.drop()
@@ -147,7 +154,9 @@ func drawn(o otlp.Options) otlp.Options {
 
 func (p *plan) openFile() (exporter.Exporter, error) {
 	e, err := otlpfile.New(otlpfile.Options{
-		Path: p.loaded.Export.File, OTLP: p.sinks.resource, Queue: queue(p.loaded.Export.Queue, fileWait), Logger: p.sinks.log,
+		Path: p.fileIs.path, Append: true,
+		Rotate: otlpfile.Rotation{MaxBytes: int64(p.fileIs.rotate.MaxBytes), Keep: p.fileIs.rotate.Keep},
+		OTLP:   p.sinks.resource, Queue: queue(p.loaded.Export.Queue, fileWait), Logger: p.sinks.log,
 	})
 	if err != nil {
 		return nil, p.loaded.Error("export.file", err)
@@ -171,7 +180,7 @@ func (p *plan) drop() {
 func (p *plan) carryOut(limit time.Duration) (err error) {
 	s, old := p.sinks, p.sinks.endpointIs
 	if p.newFile {
-		s.fileIs = p.loaded.Export.File
+		s.fileIs = p.fileIs
 		ctx, stop := context.WithTimeout(context.Background(), limit)
 		s.file.retireLater(ctx, stop, s.file.swap(p.file))
 	}
@@ -216,6 +225,13 @@ func (p *plan) openAnyhow() (exporter.Exporter, error) {
 		return nil, errors.Join(err, again)
 	}
 	return e, err
+}
+
+// reopenFile opens the file by its name again, for somebody may have renamed it.
+func (s *sinks) reopenFile() {
+	if f, ok := s.file.now().(interface{ Reopen() }); ok {
+		f.Reopen()
+	}
 }
 
 // Export implements [exporter.Exporter].

@@ -44,6 +44,13 @@ func (s *swappable) Export(ctx context.Context, traces []*trace.Trace) error {
 	return s.current.Export(ctx, traces)
 }
 
+// now returns the exporter that takes traces, nil if there is none.
+func (s *swappable) now() exporter.Exporter {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.current
+}
+
 // open reports whether there is an exporter.
 func (s *swappable) open() bool {
 	s.mu.RLock()
