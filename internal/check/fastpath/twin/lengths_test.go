@@ -54,3 +54,22 @@ func TestLengthsThatAreNotThere(t *testing.T) {
 		})
 	}
 }
+
+// A packet that is longer than all that the kernel let pass is not fast, even if everything else is right.
+func TestLongerIsNotFast(t *testing.T) {
+	l := newLone(t, "routed")
+	l.forget()
+	f := l.outward(frame.UDP, 0)
+	if !l.becomesFast(f) {
+		t.Fatalf("it is not fast: %v", l.last())
+	}
+	longer := l.said(f, 0, func(p *packet) { p.Payload = frame.Datagram(p.from.sport, p.from.dport, make([]byte, 65)) })
+	for i, want := range []uint64{0, 1} { // the kernel has let the first one pass
+		if err := l.d.programs.Beat(); err != nil {
+			t.Fatal(err)
+		}
+		if fast := l.more(longer); fast != want {
+			t.Errorf("%d: %d were fast, want %d", i, fast, want)
+		}
+	}
+}

@@ -320,6 +320,20 @@ func TestTimeoutIsCut(t *testing.T) {
 	}
 }
 
+// Nor does one with a wrong checksum that leaves nonetheless, without having been translated.
+func TestWrongChecksumEndsNothing(t *testing.T) {
+	l := newLone(t, "nat-windows")
+	l.forget()
+	f := l.outward(frame.UDP, 0)
+	if !l.becomesFast(f) {
+		t.Fatalf("it is not fast: %v", l.last())
+	}
+	l.more(l.said(f, 0, func(p *packet) { p.Payload[len(p.Payload)-1] ^= 0x5a }))
+	if fast := l.next(f); fast != 2 {
+		t.Errorf("then %d of 2 packets were fast: %v", fast, l.last())
+	}
+}
+
 // Nor does a packet in a tunnel that comes from somebody else's end of it.
 func TestTunnelOfAnother(t *testing.T) {
 	l := newLone(t, "vxlan-routed")
