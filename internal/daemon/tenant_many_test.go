@@ -44,7 +44,8 @@ func TestManyTenants(t *testing.T) {
 			connections := x.pool.Connections()
 			t.Logf("%d tenants: %d B each before the first trace, %d B each after it; %.1f goroutines each, %d connections",
 				many, asleep/many, awake/many, float64(more2)/many, connections)
-			if most := many/otlpgrpc.UsersPerConnection + 1; connections > most {
+			// One that is not answered on a slow machine is left for another.
+			if most := many/otlpgrpc.UsersPerConnection + 8; connections > most {
 				t.Errorf("%d connections, want at most %d", connections, most)
 			}
 			if more2 > 5*many {
