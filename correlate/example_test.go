@@ -50,7 +50,7 @@ func Example() {
 	c.Advance(60e9) // a minute later on the events' clock: every ping is over
 
 	// Output:
-	// ping 10.0.0.2 -> 10.0.0.1 seq 1 (netns-4026532201) 14000 ns
+	// ping (netns-4026532201) 14000 ns
 	//   echo request (netns-4026532201) 8000 ns
 	//     transmit if2 (netns-4026532201) 400 ns
 	//     link if2 -> if7 (netns-4026532201) 1700 ns
