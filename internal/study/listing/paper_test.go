@@ -224,13 +224,13 @@ ping 192.168.4.1 -> 192.168.4.2 seq 2
 	}
 }
 
-// outlines returns what each trace's spans are about, indented.
+// outlines returns what each trace's ping is and its spans are about, indented.
 func outlines(traces []*trace.Trace) []string {
 	var all []string
 	for _, tr := range traces {
-		out := ""
-		for i := range tr.Spans {
-			s := &tr.Spans[i]
+		out := "\n" + tr.Ping.String()
+		for i := range tr.Spans[1:] {
+			s := &tr.Spans[1+i]
 			out += "\n" + strings.Repeat(" ", int(s.Depth)) + outline(s)
 		}
 		all = append(all, out)
