@@ -63,7 +63,7 @@ func (d drawn) tempo(t rapid.TB) []string {
 		}
 		client := d.parent(s)
 		if client.GetKind() != tracepb.Span_SPAN_KIND_CLIENT {
-			t.Fatalf("the server %q is below %q, which is no client", s.Name, client.GetName())
+			t.Fatalf("the server %q is below %q, which is not a client", s.Name, client.GetName())
 		}
 		servers[client]++
 		edges = append(edges, d.place(client)+" -> "+d.place(s))

@@ -122,7 +122,7 @@ func (e environment) tls() (*tls.Config, error) {
 		}
 		config.RootCAs = x509.NewCertPool()
 		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("%s: there is no certificate in %s", variable, path)
+			return nil, fmt.Errorf("%s: %s does not contain a certificate", variable, path)
 		}
 	}
 	cert, variable := e.get("CLIENT_CERTIFICATE")

@@ -18,8 +18,8 @@ func attended(t testing.TB, b *Bypass) (until uint64) {
 	return until
 }
 
-// slack is how many jiffies the kernel's time may be another than what is worked out. A CPU that does not run for
-// a while has them counted late, and so it is looked at again if it is more.
+// slack is by how many jiffies the kernel's time may differ from what is worked out. A CPU that has not run for a
+// while counts them late, so tests look again if the difference is larger.
 const slack = 2
 
 // User space is there for 3 seconds from the last heartbeat on, and not before the first or after the end.

@@ -22,7 +22,7 @@ import (
 	"github.com/dwelltrace/dwell/internal/netns"
 )
 
-// patience is how long something is waited for that must happen, on a machine that is busy.
+// patience is how long to wait for what must happen, on a busy machine.
 const patience = time.Minute
 
 var (

@@ -22,7 +22,7 @@ const (
 )
 
 const (
-	// answerWithin is how long an answer is waited for.
+	// answerWithin is how long to wait for an answer.
 	answerWithin = 5 * time.Second
 	// roomForFrames is how many bytes of frames that nobody has read yet the kernel keeps, so that none is lost if
 	// many come while the reader has no CPU.

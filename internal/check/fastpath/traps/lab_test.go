@@ -26,7 +26,7 @@ import (
 const (
 	// patience is how long something may take that has to happen: a machine may have much else to do.
 	patience = 2 * time.Minute
-	// moment is how long is waited for a packet that may be lost.
+	// moment is how long to wait for a packet that may be lost.
 	moment = time.Second
 )
 
