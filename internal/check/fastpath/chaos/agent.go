@@ -148,15 +148,20 @@ func (w *world) start(pin string, lease time.Duration) (*agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &agent{done: make(chan struct{})}
-	a.cmd = exec.Command(self, "attend", "--namespace", w.prefix+hypervisor, "--pin", pin, "--lease", lease.String())
-	a.cmd.Env = append(os.Environ(), attendVariable+"=1")
-	a.cmd.Stderr = os.Stderr
-	out, err := a.cmd.StdoutPipe()
+	cmd := exec.Command(self, "attend", "--namespace", w.prefix+hypervisor, "--pin", pin, "--lease", lease.String())
+	cmd.Env = append(os.Environ(), attendVariable+"=1")
+	return startAgent(cmd)
+}
+
+// startAgent starts a command that is an agent, and listens to what it prints.
+func startAgent(cmd *exec.Cmd) (*agent, error) {
+	a := &agent{cmd: cmd, done: make(chan struct{})}
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
 	}
-	if err := a.cmd.Start(); err != nil {
+	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
 	go a.listen(out)

@@ -36,17 +36,10 @@ func (w *world) startReal(dwell, pin string, lease time.Duration) (*agent, error
 	if err := os.WriteFile(config, fmt.Appendf(nil, configuration, dir, pin, lease), 0o600); err != nil {
 		return nil, err
 	}
-	a := &agent{done: make(chan struct{})}
-	a.cmd = exec.Command("nsenter", "--net=/run/netns/"+w.prefix+hypervisor, dwell, "agent", "--config", config)
-	a.cmd.Stderr = os.Stderr
-	out, err := a.cmd.StdoutPipe()
+	a, err := startAgent(exec.Command("nsenter", "--net=/run/netns/"+w.prefix+hypervisor, dwell, "agent", "--config", config))
 	if err != nil {
 		return nil, err
 	}
-	if err := a.cmd.Start(); err != nil {
-		return nil, err
-	}
-	go a.listen(out)
 	go a.observe(filepath.Join(dir, "agent.sock"))
 	return a, nil
 }
