@@ -64,7 +64,9 @@ type spaceOwner struct {
 	role   string
 	unsure bool
 	judged bool
-	doubt  time.Time
+	// derived is set if the role follows from the ports through which it is reached.
+	derived bool
+	doubt   time.Time
 }
 
 // roleOf returns whose a namespace is, by its names.
@@ -165,14 +167,15 @@ func (j *judge) space() string {
 	}
 	if role == "" && !conflict {
 		after.role, after.unsure = j.derive()
+		after.derived = after.role != ""
 	}
 	switch {
 	case j.snap.found:
 	case j.snap.thorough && j.now.Sub(j.snap.gone) < j.v.cfg.Settle:
-		after.role, after.unsure = before.role, before.unsure // what is gone stays whose it was
+		after.role, after.unsure, after.derived = before.role, before.unsure, before.derived // what is gone stays whose it was
 		j.check(j.snap.gone.Add(j.v.cfg.Settle))
 	case !j.v.isHypervisor(j.inode):
-		after.role, after.unsure = "", true
+		after.role, after.unsure, after.derived = "", true, false
 	}
 	// A namespace that was another's may be another namespace, with the same number.
 	if before.judged && before.role != after.role && (before.role != "" || j.snap.reused) {

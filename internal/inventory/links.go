@@ -42,19 +42,38 @@ type linkSocket struct {
 type touched struct {
 	any atomic.Bool
 	mu  sync.Mutex
+	notified
+	// taken are those that the look that is under way takes into account: until it has an
+	// answer, they are still what nobody has looked at.
+	taken notified
+}
+
+// notified are devices that notifications were about.
+type notified struct {
 	all bool
 	// some says of devices whether they had another name or bridge than at the last look:
 	// those may be back before the next.
 	some map[uint32]bool
 }
 
+func (n *notified) empty() bool { return !n.all && len(n.some) == 0 }
+
+func (n *notified) add(index uint32, moved bool) {
+	if n.some == nil {
+		n.some = map[uint32]bool{}
+	}
+	n.some[index] = n.some[index] || moved
+}
+
+func (n *notified) has(index uint32) bool {
+	_, ok := n.some[index]
+	return n.all || ok
+}
+
 func (t *touched) add(index uint32, moved bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.some == nil {
-		t.some = map[uint32]bool{}
-	}
-	t.some[index] = t.some[index] || moved
+	t.notified.add(index, moved)
 	t.any.Store(true)
 }
 
@@ -65,35 +84,36 @@ func (t *touched) addAll() {
 	t.any.Store(true)
 }
 
-// has reports whether the device may be another one than at the last look.
+// has reports whether the device may be another one than at the last look that has ended.
 func (t *touched) has(index uint32) bool {
 	if !t.any.Load() {
 		return false
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	_, ok := t.some[index]
-	return t.all || ok
+	return t.notified.has(index) || t.taken.has(index)
 }
 
-// take empties t and returns what was in it.
-func (t *touched) take() (all bool, some map[uint32]bool) {
+// take returns what a look that begins takes into account.
+func (t *touched) take() notified {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	all, some = t.all, t.some
-	t.all, t.some = false, nil
-	t.any.Store(false)
-	return all, some
+	t.taken, t.notified = t.notified, notified{}
+	return t.taken
 }
 
-// giveBack is the opposite of take, after a look that failed.
-func (t *touched) giveBack(all bool, some map[uint32]bool) {
-	for index, moved := range some {
-		t.add(index, moved)
+// done notes that the look has ended, and whether it has seen what was taken.
+func (t *touched) done(seen bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !seen {
+		for index, moved := range t.taken.some {
+			t.notified.add(index, moved)
+		}
+		t.all = t.all || t.taken.all
 	}
-	if all {
-		t.addAll()
-	}
+	t.taken = notified{}
+	t.any.Store(!t.empty())
 }
 
 // watch begins to read notifications about the namespace, whose socket open makes, or reads

@@ -61,14 +61,14 @@ func (v *Inventory) scan(s *space) listing {
 	var l listing
 	var err error
 	watched := !found || v.watchLinks(s, where.path)
-	touched, some := s.touched.take()
+	taken := s.touched.take()
 	if found {
 		l, err = v.list(s, where.path)
 	}
-	if found && err == nil {
+	seen := found && err == nil
+	if seen {
 		v.complete.Add(1)
 	} else {
-		s.touched.giveBack(touched, some)
 		v.failed.Add(1)
 	}
 	if !watched {
@@ -78,7 +78,7 @@ func (v *Inventory) scan(s *space) listing {
 	rest := now.Add(max(v.cfg.MinInterval, restFactor*now.Sub(start)))
 	l.bridges = bridgesOf(l.links, v.switches.known())
 	l.unplaced = unplaced(l, v.switches.known())
-	s.unask(l, touched, some)
+	s.unask(l, taken)
 	for { // until the namespace's role has not changed meanwhile
 		old := s.snapshot.Load()
 		snap := &snapshot{
@@ -101,12 +101,13 @@ func (v *Inventory) scan(s *space) listing {
 			}
 			snap.devices, snap.listed = merge(snap, old, l, now), now
 		}
-		snap.moved = some
+		snap.moved = taken.some
 		v.attribute(s.inode, snap, now)
 		if s.snapshot.CompareAndSwap(old, snap) {
 			break
 		}
 	}
+	s.touched.done(seen)
 	if found {
 		s.lived.Store(start.UnixNano())
 	}

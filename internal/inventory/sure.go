@@ -61,7 +61,30 @@ func (v *Inventory) sureNetNS(s *space, snap *snapshot) *trace.NetNS {
 
 func (v *Inventory) sure(s *space, snap *snapshot) bool {
 	ns := snap.netns
-	return ns.Tenant == "" && !ns.Shared || !snap.found || v.alive(s, snap, v.cfg.Now())
+	return ns.Tenant == "" && !ns.Shared || !snap.found ||
+		v.alive(s, snap, v.cfg.Now()) && !(snap.owner.derived && v.waysTouched(s.inode))
+}
+
+// waysTouched reports whether one of the ports through which a namespace is reached may be
+// somebody else's by now.
+func (v *Inventory) waysTouched(inode uint32) bool {
+	t := v.tenancy.Load()
+	if t == nil {
+		return false
+	}
+	for _, there := range v.naming(t).common {
+		c := v.space(there)
+		if !c.touched.any.Load() {
+			continue
+		}
+		devices := c.snapshot.Load().devices
+		for index, k := range devices {
+			if k.device.Lower.NetNS == inode && hangsOn(devices, index, c.touched.has) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // sureDevice returns a device of the snapshot, or one that no tenant sees if it may be another
@@ -133,15 +156,14 @@ func unplaced(l listing, known *ovsdb.Bridges) map[int]bool {
 
 // unask notes the ports of Open vSwitch about which there were notifications: the database
 // must be asked about them again before it is known on which bridges they are.
-func (s *space) unask(l listing, all bool, some map[uint32]bool) {
+func (s *space) unask(l listing, taken notified) {
 	if len(l.ports) == 0 {
 		return
 	}
 	system := datapathOf(l.links)
 	for _, link := range l.links {
 		index := link.Attrs().Index
-		_, touched := some[uint32(index)]
-		if isPort(link, system) && (all || touched) {
+		if isPort(link, system) && taken.has(uint32(index)) {
 			if s.unasked == nil {
 				s.unasked = map[int]bool{}
 			}

@@ -203,7 +203,7 @@ func TestMovedSwitchPort(t *testing.T) {
 		for _, index := range touched {
 			some[index] = false
 		}
-		s.unask(l, false, some)
+		s.unask(l, notified{all: false, some: some})
 		return l.unplaced
 	}
 	for _, test := range []struct {

@@ -86,6 +86,59 @@ func TestRenamedPortBeforeTheNextLook(t *testing.T) {
 	expectOwner(t, w.v, at, "blue")
 }
 
+// A namespace that is reached through a port is nobody's, too, while it is too early for another
+// look at the port; one that is reached through another port is as it was.
+func TestGuestOfARenamedPortBeforeTheNextLook(t *testing.T) {
+	w := newWorld(t, Config{MinInterval: 10 * time.Second, MaxAge: time.Hour})
+	w.clock.advance(time.Hour)
+	guest, _, there := w.guest("guest", "red-1")
+	other, _, _ := w.guest("other", "red-2")
+	w.v.SetTenants(setOf(t, nil, tenant.Tenant{ID: "red", Ports: []string{"red-*"}}))
+	for _, ns := range []*netns.NS{w.hyp, guest, other} {
+		w.v.NetNS(ns.Inode())
+	}
+	expectSpace(t, w.v, guest.Inode(), "red")
+	expectSpace(t, w.v, other.Inode(), "red")
+	rename(t, w.hyp, "red-1", "nic-1")
+	w.clock.advance(linksInterval)
+	expectSpace(t, w.v, guest.Inode(), "private")
+	expectOwner(t, w.v, there, unsure)
+	expectSpace(t, w.v, other.Inode(), "red")
+	w.clock.advance(10 * time.Second)
+	expectSpace(t, w.v, guest.Inode(), "private")
+}
+
+// So they are while a look takes its time that knows of the change.
+func TestRenamedPortDuringALook(t *testing.T) {
+	w := newWorld(t, Config{MinInterval: time.Microsecond, MaxAge: time.Hour})
+	w.clock.advance(time.Hour)
+	guest, at, _ := w.guest("guest", "red-1")
+	w.v.SetTenants(setOf(t, nil, tenant.Tenant{ID: "red", Ports: []string{"red-*"}}))
+	expectOwner(t, w.v, at, "red")
+	expectSpace(t, w.v, guest.Inode(), "red")
+	s := w.v.space(w.hyp.Inode())
+	w.v.links.read(w.clock.now())
+	s.mu.Lock()
+	s.underway, s.deadline = make(chan struct{}), w.clock.now() // which nobody waits for any more
+	s.mu.Unlock()
+	rename(t, w.hyp, "red-1", "nic-1")
+	w.soon()
+	w.v.links.read(w.clock.now())
+	s.touched.take()
+	for range 3 {
+		expectOwner(t, w.v, at, unsure)
+		expectSpace(t, w.v, guest.Inode(), "private")
+		w.clock.advance(w.v.cfg.Settle)
+	}
+	s.touched.done(false)
+	s.mu.Lock()
+	s.underway = nil
+	s.mu.Unlock()
+	if d := expectOwner(t, w.v, at, unsure); d.Name != "nic-1" {
+		t.Errorf("%+v", d)
+	}
+}
+
 func TestPortIsMovedToAnotherBridge(t *testing.T) {
 	w := newWorld(t, Config{MinInterval: time.Microsecond})
 	w.device("br-red", &netlink.Bridge{})
