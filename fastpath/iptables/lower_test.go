@@ -63,7 +63,9 @@ func TestLowerIsWhatTheKernelDoes(t *testing.T) {
 			t.Fatalf("%s: %v", d.text, err)
 		}
 		lowered, reason := r.Lower(devices)
-		if reason != "" && !strings.Contains(reason, "a decision diagram") {
+		// What the rule says is known; what nf_tables makes of it is left to nf_tables.
+		quirk := strings.Contains(reason, "iptables of nf_tables takes")
+		if reason != "" && !quirk && !strings.Contains(reason, "a decision diagram") {
 			t.Fatalf("%s: %s", d.text, reason)
 		}
 		for i := range lowered.Boxes {
