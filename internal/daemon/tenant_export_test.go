@@ -134,6 +134,7 @@ func TestOneTenantsTroubleIsItsOwn(t *testing.T) {
 			if lost := statsOf(t, x, "red").Lost[exporter.CauseQueueFull]; name != "refuses" && lost.Spans < int64(spansOf(red)-queue-200) {
 				t.Errorf("of red's %d spans %d found no room in a queue of %d", spansOf(red), lost.Spans, queue)
 			}
+			until(t, "blue knows that its traces came", func() bool { return statsOf(t, x, "blue").Sent == exporter.CountOf(blue...) })
 			endBy(x, 50*time.Millisecond)
 			backend.mustHave(t, "blue", blue)
 			if got := statsOf(t, x, "blue"); got.Sent != exporter.CountOf(blue...) || got.TotalLost() != (exporter.Count{}) {
