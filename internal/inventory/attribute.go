@@ -109,7 +109,7 @@ func (v *Inventory) attribute(inode uint32, snap *snapshot, now time.Time) {
 		snap.netns = &ns
 	}
 	before, ways := snap.devices, snap.ways
-	snap.ways = nil
+	snap.ways, snap.ports = nil, nil
 	snap.devices = make(map[uint32]known, len(before))
 	changed := false
 	for index, k := range before {
@@ -136,7 +136,7 @@ func (s *snapshot) forget() {
 		devices[index] = k
 	}
 	s.netns, s.devices, s.owner = &ns, devices, spaceOwner{}
-	s.facts, s.by, s.ways, s.conflicts, s.recheck = 0, nil, nil, nil, time.Time{}
+	s.facts, s.by, s.ways, s.ports, s.conflicts, s.recheck = 0, nil, nil, nil, nil, time.Time{}
 }
 
 // judge attributes one snapshot.
@@ -267,7 +267,7 @@ func (j *judge) way(k known) {
 		return
 	}
 	if j.snap.ways == nil {
-		j.snap.ways = map[uint32]way{}
+		j.snap.ways, j.snap.ports = map[uint32]way{}, map[uint32][]uint32{}
 	}
 	w := j.snap.ways[other]
 	if j.now.Before(k.own.doubt) {
@@ -276,6 +276,7 @@ func (j *judge) way(k known) {
 		w.add(k.own.tenant)
 	}
 	j.snap.ways[other] = w
+	j.snap.ports[other] = append(j.snap.ports[other], k.device.Index)
 }
 
 // derive finds out whose the namespace is, if it is reached only through ports of one tenant.

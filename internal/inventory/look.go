@@ -84,7 +84,7 @@ func (v *Inventory) scan(s *space) listing {
 		snap := &snapshot{
 			netns: old.netns, devices: old.devices, neighbours: l.neighbours,
 			looked: start, generation: generation, rest: rest, since: old.since, tunnels: tunnelsOf(l.links),
-			facts: old.facts, owner: old.owner, ways: old.ways, cookie: old.cookie, path: where.path, thorough: thorough,
+			facts: old.facts, owner: old.owner, ways: old.ways, ports: old.ports, cookie: old.cookie, path: where.path, thorough: thorough,
 		}
 		if !found {
 			if snap.gone = old.gone; snap.gone.IsZero() {

@@ -84,7 +84,9 @@ type snapshot struct {
 	by        *tenancy
 	recheck   time.Time
 	owner     spaceOwner
+	// ways says to whom what leads to other namespaces belongs, ports by number what that is.
 	ways      map[uint32]way
+	ports     map[uint32][]uint32
 	conflicts []Conflict
 }
 

@@ -77,9 +77,9 @@ func (v *Inventory) waysTouched(inode uint32) bool {
 		if !c.touched.any.Load() {
 			continue
 		}
-		devices := c.snapshot.Load().devices
-		for index, k := range devices {
-			if k.device.Lower.NetNS == inode && hangsOn(devices, index, c.touched.has) {
+		snap := c.snapshot.Load()
+		for _, index := range snap.ports[inode] {
+			if hangsOn(snap.devices, index, c.touched.has) {
 				return true
 			}
 		}
