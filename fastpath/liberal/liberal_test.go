@@ -4,11 +4,9 @@ package liberal_test
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/netip"
-	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -16,25 +14,13 @@ import (
 	"github.com/dwelltrace/dwell/fastpath/flow"
 	"github.com/dwelltrace/dwell/fastpath/liberal"
 	"github.com/dwelltrace/dwell/internal/netns"
+	"github.com/dwelltrace/dwell/internal/netns/netnstest"
 )
 
 // space makes a namespace in which connection tracking tracks what passes lo.
 func space(t testing.TB) *netns.NS {
 	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("needs root")
-	}
-	ns, err := netns.Create(fmt.Sprintf("liberal-%d-%s", os.Getpid(), strings.ToLower(t.Name())))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		ns.Close()
-		if err := netns.Delete(ns.Name()); err != nil {
-			t.Error(err)
-		}
-	})
-	run(t, ns, "ip", "link", "set", "lo", "up")
+	ns := netnstest.WithLoopback(t, "liberal-"+strings.ToLower(t.Name()))
 	run(t, ns, "nft", "add table inet t; add chain inet t c { type filter hook input priority 0; ct state invalid drop; }")
 	return ns
 }

@@ -10,40 +10,9 @@ import (
 	"testing"
 
 	"github.com/dwelltrace/dwell/internal/inventory"
-	"github.com/dwelltrace/dwell/internal/netns"
+	"github.com/dwelltrace/dwell/internal/netns/netnstest"
 	"github.com/dwelltrace/dwell/internal/probe"
 )
-
-// lonely makes a namespace that only has itself to ping.
-func lonely(t *testing.T, suffix string) string {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root to make network namespaces")
-	}
-	ns, err := netns.Create(fmt.Sprintf("dwt%d-daemon-%s", os.Getpid(), suffix))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		ns.Close()
-		if err := netns.Delete(ns.Name()); err != nil {
-			t.Error(err)
-		}
-	})
-	nl, err := ns.Netlink()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nl.Close()
-	lo, err := nl.LinkByName("lo")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := nl.LinkSetUp(lo); err != nil {
-		t.Fatal(err)
-	}
-	return ns.Name()
-}
 
 // probing runs a daemon whose agent knows the namespaces that there are.
 func probing(t *testing.T, text string) *life {
@@ -95,7 +64,7 @@ func (l *life) awaitProblem(text string) {
 // Probes are sent from the start on and as a reload says, without one, and their results are
 // metrics.
 func TestProbesFollowTheConfiguration(t *testing.T) {
-	ns := lonely(t, "a")
+	ns := netnstest.WithLoopback(t, "daemon-a").Name()
 	text := func(name, target string) string {
 		return "probes: [{name: " + name + ", netns: [" + ns + ", nowhere], targets: ['" + target + "'], interval: 100ms}]\n"
 	}
@@ -135,7 +104,7 @@ func TestProbesFollowTheConfiguration(t *testing.T) {
 // A tenant's probes come and go with its definition, in the configuration or in a file, and are
 // not sent from what is not its own.
 func TestProbesOfTenants(t *testing.T) {
-	ns := lonely(t, "b")
+	ns := netnstest.WithLoopback(t, "daemon-b").Name()
 	dir := filepath.Join(t.TempDir(), "tenants.d")
 	l := probing(t, "tenancy: {dir: "+dir+"}\n")
 	tenantFile(t, dir, "red.yaml", "vms: [x]\nprobes: [{name: p, netns: ["+ns+"], targets: [127.0.0.1], interval: 100ms}]\n")

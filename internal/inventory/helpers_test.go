@@ -3,10 +3,7 @@
 package inventory
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -17,16 +14,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/dwelltrace/dwell/internal/netns"
+	"github.com/dwelltrace/dwell/internal/netns/netnstest"
+	"github.com/dwelltrace/dwell/internal/privilege/privilegetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-func needRoot(t testing.TB) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root to make network namespaces")
-	}
-}
 
 // clock is a clock that only the test moves.
 type clock struct{ ns atomic.Int64 }
@@ -38,7 +30,7 @@ func (c *clock) advance(d time.Duration) { c.ns.Add(int64(d)) }
 // that a test does not depend on the speed of the machine.
 func newInventory(t *testing.T, cfg Config) (*Inventory, *clock) {
 	t.Helper()
-	needRoot(t)
+	privilegetest.NetNS(t)
 	c := &clock{}
 	cfg.Now = c.now
 	cfg.MaxWait = time.Minute
@@ -53,18 +45,7 @@ func newInventory(t *testing.T, cfg Config) (*Inventory, *clock) {
 
 func create(t testing.TB, suffix string) *netns.NS {
 	t.Helper()
-	needRoot(t)
-	ns, err := netns.Create(fmt.Sprintf("dwt%d-inv-%s", os.Getpid(), suffix))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		ns.Close()
-		if err := netns.Delete(ns.Name()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			t.Error(err)
-		}
-	})
-	return ns
+	return netnstest.New(t, "inv-"+suffix)
 }
 
 // inside calls f with a netlink handle in the namespace.

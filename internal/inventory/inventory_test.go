@@ -17,11 +17,12 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"github.com/dwelltrace/dwell/internal/netns"
+	"github.com/dwelltrace/dwell/internal/privilege/privilegetest"
 	"github.com/dwelltrace/dwell/internal/study/lab"
 )
 
 func TestNamesALab(t *testing.T) {
-	needRoot(t)
+	privilegetest.NetNS(t)
 	prefix := fmt.Sprintf("dwt%dinv", os.Getpid())
 	l, err := lab.Up(t.Context(), "bridge", lab.Options{Prefix: prefix})
 	if err != nil {
@@ -272,7 +273,7 @@ func TestDoesNotKeepNamespacesAlive(t *testing.T) {
 }
 
 func TestConcurrentUse(t *testing.T) {
-	needRoot(t)
+	privilegetest.NetNS(t)
 	v, err := New(Config{MaxAge: time.Millisecond, MinInterval: time.Microsecond})
 	if err != nil {
 		t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 	"github.com/dwelltrace/dwell/internal/container"
 	"github.com/dwelltrace/dwell/internal/container/containertest"
 	"github.com/dwelltrace/dwell/internal/netns"
+	"github.com/dwelltrace/dwell/internal/privilege/privilegetest"
 )
 
 // containerID is an ID of this test's own.
@@ -32,7 +33,7 @@ func inodeOf(t *testing.T, p *os.Process) uint32 {
 }
 
 func TestContainersNameNamespaces(t *testing.T) {
-	needRoot(t)
+	privilegetest.NetNS(t)
 	web, app, pause, tool := containerID("a"), containerID("b"), containerID("c"), containerID("d")
 	const slice = "kubepods-burstable-pod5759a1ae_36ca_48a8_b20a_b0b5c8a90fb8.slice"
 	ofWeb := inodeOf(t, containertest.Process(t, containertest.Cgroup(t, "docker-"+web+".scope"), "web", nil))
@@ -78,7 +79,7 @@ func TestContainersNameNamespaces(t *testing.T) {
 // Containers that have names need no runtime to name them. One of the same name, of another
 // runtime, is another one; the process that manages one is not in it.
 func TestContainersWithNames(t *testing.T) {
-	needRoot(t)
+	privilegetest.NetNS(t)
 	name := fmt.Sprintf("web-%d", os.Getpid())
 	lxc := inodeOf(t, containertest.Process(t, containertest.Cgroup(t, "lxc.payload."+name), "init", nil))
 	scope := containertest.Cgroup(t, `machine.slice/machine-lxc\x2d1\x2d`+strings.ReplaceAll(name, "-", `\x2d`)+".scope")
@@ -98,7 +99,7 @@ func TestContainersWithNames(t *testing.T) {
 
 // The name is known only after a question, and a container only once its process is there.
 func TestContainerComesLater(t *testing.T) {
-	needRoot(t)
+	privilegetest.NetNS(t)
 	web := containerID("e")
 	socket := containertest.Docker(t, map[string]string{web: "late"})
 	v, c := newInventory(t, Config{Containers: true, Sockets: []string{socket}})

@@ -80,10 +80,10 @@ type snapshot struct {
 	// What follows is about tenants. facts is the number of what it was concluded from, 0 if
 	// there were no tenants, and by is those that there were; recheck is when it must be
 	// concluded again, or zero.
-	facts     uint64
-	by        *tenancy
-	recheck   time.Time
-	owner     spaceOwner
+	facts   uint64
+	by      *tenancy
+	recheck time.Time
+	owner   spaceOwner
 	// ways says to whom what leads to other namespaces belongs, ports by number what that is.
 	ways      map[uint32]way
 	ports     map[uint32][]uint32

@@ -11,6 +11,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"github.com/dwelltrace/dwell/internal/netns"
+	"github.com/dwelltrace/dwell/internal/privilege/privilegetest"
 	"github.com/dwelltrace/dwell/internal/tenant"
 )
 
@@ -38,7 +39,7 @@ func tenantsOf(tb testing.TB, n int, patterns bool) *tenant.Set {
 // manyPorts makes a hypervisor with benchPorts ports, and an inventory that has seen them.
 func manyPorts(tb testing.TB) (*Inventory, *netns.NS) {
 	tb.Helper()
-	needRoot(tb)
+	privilegetest.NetNS(tb)
 	hyp := create(tb, "many")
 	inside(tb, hyp, func(nl *netlink.Handle) error {
 		for i := 0; i < benchPorts; i += 2 {

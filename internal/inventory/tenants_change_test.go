@@ -13,6 +13,7 @@ import (
 
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/internal/netns"
+	"github.com/dwelltrace/dwell/internal/privilege/privilegetest"
 	"github.com/dwelltrace/dwell/internal/tenant"
 )
 
@@ -139,7 +140,7 @@ func TestMachineIsStarted(t *testing.T) {
 // A guest's port is never one that all may see, and its guest never somebody else's, however
 // soon after it was made and while others come and go. Nothing is asked before.
 func TestNewGuestsAreNeverPublic(t *testing.T) {
-	needRoot(t)
+	privilegetest.NetNS(t)
 	hyp := create(t, "hyp")
 	v, err := New(Config{Hypervisors: []uint32{hyp.Inode()}})
 	if err != nil {
@@ -177,7 +178,7 @@ func TestNewGuestsAreNeverPublic(t *testing.T) {
 
 // Everything may be called at the same time.
 func TestTenantsAtOnce(t *testing.T) {
-	needRoot(t)
+	privilegetest.NetNS(t)
 	hyp, guest := create(t, "hyp"), create(t, "g-red")
 	here, there := pairOf(t, hyp, "p1", guest, "eth0")
 	v, err := New(Config{Hypervisors: []uint32{hyp.Inode()}, MaxAge: time.Millisecond, MinInterval: time.Millisecond})

@@ -20,6 +20,7 @@ import (
 
 	"github.com/dwelltrace/dwell/internal/inventory"
 	"github.com/dwelltrace/dwell/internal/netns"
+	"github.com/dwelltrace/dwell/internal/netns/netnstest"
 )
 
 // patience is how long to wait for what must happen, on a busy machine.
@@ -29,23 +30,6 @@ var (
 	near4, far4 = netip.MustParsePrefix("192.0.2.1/24"), netip.MustParsePrefix("192.0.2.2/24")
 	near6, far6 = netip.MustParsePrefix("2001:db8::1/64"), netip.MustParsePrefix("2001:db8::2/64")
 )
-
-// makeNS makes a namespace that is removed at the end of the test, if it is still there.
-func makeNS(t *testing.T, suffix string) *netns.NS {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root to make network namespaces")
-	}
-	ns, err := netns.Create(fmt.Sprintf("dwt%d-probe-%s", os.Getpid(), suffix))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		ns.Close()
-		_ = netns.Delete(ns.Name())
-	})
-	return ns
-}
 
 // connect makes a link from one namespace to another, with addresses.
 func connect(t *testing.T, near, far *netns.NS) {
@@ -179,7 +163,7 @@ func toFar(from *netns.NS) Probe {
 // Targets of both kinds answer; one that goes away is lost, or cannot be reached, while the other
 // still answers, and answers again when it is back.
 func TestTargetsOnTheKernel(t *testing.T) {
-	near, far := makeNS(t, "near"), makeNS(t, "far")
+	near, far := netnstest.New(t, "probe-near"), netnstest.New(t, "probe-far")
 	connect(t, near, far)
 	p := toFar(near)
 	p.Interval, p.Timeout = 200*time.Millisecond, 200*time.Millisecond
@@ -199,7 +183,7 @@ func TestTargetsOnTheKernel(t *testing.T) {
 
 // Of what has no route it is said why; it begins to work when it has one.
 func TestUnreachableOnTheKernel(t *testing.T) {
-	near, far := makeNS(t, "noroute"), makeNS(t, "behind")
+	near, far := netnstest.New(t, "probe-noroute"), netnstest.New(t, "probe-behind")
 	l := liveProber(t, toFar(near))
 	l.await(Failed, far4.Addr())
 	want := "probe far cannot be sent from " + near.Name() + ": sendto: network is unreachable"
@@ -215,7 +199,7 @@ func TestUnreachableOnTheKernel(t *testing.T) {
 // from when it is there.
 func TestNamespaceOnTheKernel(t *testing.T) {
 	for range 2 {
-		near, far := makeNS(t, "comes"), makeNS(t, "far2")
+		near, far := netnstest.New(t, "probe-comes"), netnstest.New(t, "probe-far2")
 		l := liveProber(t, toFar(near))
 		for range 2 {
 			connect(t, near, far)
@@ -228,7 +212,7 @@ func TestNamespaceOnTheKernel(t *testing.T) {
 			// The other end of the link goes when the namespace does.
 			l.until("the namespace is gone", func() bool { return !hasLink(t, far, "eth0") })
 			l.until("nothing is probed", func() bool { s := l.Stats(); return len(s.States) == 0 && len(s.Unresolved) == 1 })
-			near = makeNS(t, "comes")
+			near = netnstest.New(t, "probe-comes")
 		}
 		near.Close()
 		if err := netns.Delete(near.Name()); err != nil {
@@ -254,8 +238,7 @@ func hasLink(t *testing.T, ns *netns.NS, name string) bool {
 // Both kinds of ping, small and large, are answered by the kernel; what nobody answers is lost, and
 // what is called off does not wait for its timeout.
 func TestSendOnTheKernel(t *testing.T) {
-	ns := makeNS(t, "loop")
-	up(t, ns)
+	ns := netnstest.WithLoopback(t, "probe-loop")
 	p := ping{target: netip.MustParseAddr("127.0.0.1"), id: 7, seq: 9, payload: payload(MinSize, time.Now()), timeout: patience}
 	if rtt, err := send(t.Context(), ns, p); err != nil || rtt <= 0 {
 		t.Errorf("%v, %v", rtt, err)
@@ -280,8 +263,7 @@ func TestSendOnTheKernel(t *testing.T) {
 // A reply must have all that was sent: numbers can be guessed, and what is random in the payload
 // cannot.
 func TestForgedRepliesDoNotCount(t *testing.T) {
-	ns := makeNS(t, "forged")
-	up(t, ns)
+	ns := netnstest.WithLoopback(t, "probe-forged")
 	ignoreEchoes(t, ns)
 	p := ping{target: netip.MustParseAddr("127.0.0.1"), id: 7, seq: 9, payload: payload(MinSize, time.Now()), timeout: 300 * time.Millisecond}
 	reply := func(with ping) error {
@@ -356,23 +338,6 @@ func ignoreEchoes(t *testing.T, ns *netns.NS) {
 		return os.WriteFile("/proc/sys/net/ipv4/icmp_echo_ignore_all", []byte("1"), 0)
 	})
 	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// up sets lo up.
-func up(t *testing.T, ns *netns.NS) {
-	t.Helper()
-	nl, err := ns.Netlink()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nl.Close()
-	lo, err := nl.LinkByName("lo")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := nl.LinkSetUp(lo); err != nil {
 		t.Fatal(err)
 	}
 }

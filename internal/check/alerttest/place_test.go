@@ -4,13 +4,12 @@ package alerttest_test
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"testing"
 
 	"github.com/dwelltrace/dwell/internal/netns"
+	"github.com/dwelltrace/dwell/internal/netns/netnstest"
 )
 
 // place is a network namespace with nothing but loopback, in which the chain's
@@ -23,30 +22,7 @@ type place struct {
 
 func newPlace(t testing.TB) place {
 	t.Helper()
-	name := fmt.Sprintf("dwal%d-chain", os.Getpid())
-	ns, err := netns.Create(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		ns.Close()
-		if err := netns.Delete(name); err != nil {
-			t.Error(err)
-		}
-	})
-	nl, err := ns.Netlink()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nl.Close()
-	lo, err := nl.LinkByName("lo")
-	if err == nil {
-		err = nl.LinkSetUp(lo)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := place{NS: ns}
+	p := place{NS: netnstest.WithLoopback(t, "chain")}
 	transport := &http.Transport{DialContext: p.dial}
 	p.http = &http.Client{Transport: transport}
 	t.Cleanup(transport.CloseIdleConnections)

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/dwelltrace/dwell/internal/netns"
+	"github.com/dwelltrace/dwell/internal/netns/netnstest"
 	"github.com/dwelltrace/dwell/internal/study/pinger"
 )
 
@@ -61,7 +62,7 @@ func ignoreEchoes(t *testing.T, ns *netns.NS) {
 }
 
 func TestEveryEchoIsAnswered(t *testing.T) {
-	ns := pinger.NewNS(t, "all")
+	ns := netnstest.WithLoopback(t, "ping-all")
 	for _, target := range []netip.Addr{loopback4, loopback6} {
 		for _, size := range []int{pinger.NoPayload, 8, 0, 1400, 20000} {
 			called, start := 0, time.Now()
@@ -87,7 +88,7 @@ func TestEveryEchoIsAnswered(t *testing.T) {
 
 // What goes over the wire is what iputils ping sends.
 func TestPayloadOnTheWire(t *testing.T) {
-	ns := pinger.NewNS(t, "wire")
+	ns := netnstest.WithLoopback(t, "ping-wire")
 	sniffer := listen(t, ns)
 	before := time.Now().Truncate(time.Microsecond)
 	rep, err := pinger.Run(t.Context(), pinger.Config{NetNS: ns, Target: loopback4, Count: 1, ID: 4711, Timeout: patience})
@@ -120,7 +121,7 @@ func TestPayloadOnTheWire(t *testing.T) {
 }
 
 func TestFlood(t *testing.T) {
-	ns := pinger.NewNS(t, "flood")
+	ns := netnstest.WithLoopback(t, "ping-flood")
 	const count = 70000 // the sequence number comes round
 	start := time.Now()
 	rep, err := pinger.Run(t.Context(), pinger.Config{NetNS: ns, Target: loopback4, Count: count, Flood: true, Timeout: patience})
@@ -139,7 +140,7 @@ func TestFlood(t *testing.T) {
 }
 
 func TestFloodAfter(t *testing.T) {
-	ns := pinger.NewNS(t, "after")
+	ns := netnstest.WithLoopback(t, "ping-after")
 	const interval, before = 100 * time.Millisecond, 3
 	rep, err := pinger.Run(t.Context(), pinger.Config{
 		NetNS: ns, Target: loopback4, Count: 100, Interval: interval, Flood: true, FloodAfter: before, Timeout: patience,
@@ -163,7 +164,7 @@ func TestFloodAfter(t *testing.T) {
 }
 
 func TestLost(t *testing.T) {
-	ns := pinger.NewNS(t, "lost")
+	ns := netnstest.WithLoopback(t, "ping-lost")
 	ignoreEchoes(t, ns)
 	start := time.Now()
 	rep, err := pinger.Run(t.Context(), pinger.Config{
@@ -181,7 +182,7 @@ func TestLost(t *testing.T) {
 }
 
 func TestDuplicatesAndForeignReplies(t *testing.T) {
-	ns := pinger.NewNS(t, "dup")
+	ns := netnstest.WithLoopback(t, "ping-dup")
 	ignoreEchoes(t, ns)
 	responder := listen(t, ns)
 	go func() {
@@ -246,7 +247,7 @@ func onOneCPU() error {
 }
 
 func TestUnreachableIsToldOfTheEcho(t *testing.T) {
-	ns := pinger.NewNS(t, "unreach")
+	ns := netnstest.WithLoopback(t, "ping-unreach")
 	rep, err := pinger.Run(t.Context(), pinger.Config{
 		NetNS: ns, Target: netip.MustParseAddr("192.0.2.1"), Count: 2, Interval: time.Millisecond, Timeout: time.Millisecond,
 	})
@@ -259,7 +260,7 @@ func TestUnreachableIsToldOfTheEcho(t *testing.T) {
 }
 
 func TestCancel(t *testing.T) {
-	ns := pinger.NewNS(t, "cancel")
+	ns := netnstest.WithLoopback(t, "ping-cancel")
 	ctx, cancel := context.WithCancel(t.Context())
 	rep, err := pinger.Run(ctx, pinger.Config{
 		NetNS: ns, Target: loopback4, Interval: time.Millisecond,
@@ -280,7 +281,7 @@ func TestCancel(t *testing.T) {
 func TestSideBySide(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 2 {
-		ns := pinger.NewNS(t, fmt.Sprint("side", i))
+		ns := netnstest.WithLoopback(t, fmt.Sprint("ping-side", i))
 		for j := range 4 {
 			target := loopback4
 			if j%2 == 1 {
@@ -305,7 +306,7 @@ func TestSideBySide(t *testing.T) {
 
 func TestPingsFromInside(t *testing.T) {
 	// A namespace whose lo is down reaches nothing: the pinger is really inside.
-	ns := pinger.NewNS(t, "down")
+	ns := netnstest.WithLoopback(t, "ping-down")
 	nl, err := ns.Netlink()
 	if err != nil {
 		t.Fatal(err)

@@ -8,12 +8,13 @@ import (
 	"time"
 
 	"github.com/dwelltrace/dwell/internal/echo"
+	"github.com/dwelltrace/dwell/internal/netns/netnstest"
 )
 
 // Time is up before the receiver has had its turn, as on a machine that stood still: the
 // replies that are there count.
 func TestRepliesThatWaitedCount(t *testing.T) {
-	cfg := Config{NetNS: NewNS(t, "late"), Target: netip.MustParseAddr("127.0.0.1"), Count: 3, Size: DefaultSize, ID: 7}
+	cfg := Config{NetNS: netnstest.WithLoopback(t, "ping-late"), Target: netip.MustParseAddr("127.0.0.1"), Count: 3, Size: DefaultSize, ID: 7}
 	witness, err := echo.Open(cfg.NetNS, cfg.Target, cfg.ID) // the kernel serves the newest socket first
 	if err != nil {
 		t.Fatal(err)
