@@ -82,6 +82,11 @@ var (
 		Attributes: []string{AttrMetric}, Agent: true,
 		Meaning: "Series removed because nothing was added to them for the time configured as metrics.expire.",
 	}
+	defEvicted = Definition{
+		Name: "dwell.agent.metrics.evicted", Instrument: Counter, Unit: "{series}",
+		Attributes: []string{AttrMetric}, Agent: true,
+		Meaning: "Series removed before they expired, because the metric has reached its maximum number of series and another needed the place; those that have been idle for longest go first.",
+	}
 	defSeries = Definition{
 		Name: "dwell.agent.metrics.series", Instrument: Gauge, Unit: "{series}",
 		Attributes: []string{AttrMetric}, Agent: true,
@@ -91,7 +96,7 @@ var (
 
 // Definitions returns every metric of dwell, those of pings first.
 func Definitions() []Definition {
-	return append([]Definition{defDevice, defPing, defPings, defDrops, defProbe, defProbeResults, defOverflowed, defExpired, defSeries},
+	return append([]Definition{defDevice, defPing, defPings, defDrops, defProbe, defProbeResults, defOverflowed, defExpired, defEvicted, defSeries},
 		agentDefinitions()...)
 }
 

@@ -31,10 +31,13 @@ type seriesKey struct {
 type series[M any] struct {
 	metric M
 	labels labelValues
-	// permanent series do not expire and do not count towards the maximum.
-	permanent bool
+	// removed is set when it is shown no more, and nothing must be measured with it.
+	removed bool
 	// used is when something was measured last, as Recorder.age has it.
 	used int64
+	// number is how many were made before it, and places where it is in the orders of family.
+	number uint64
+	places [orders]place
 	// exemplars holds when the exemplar of each bucket was set, on the same clock.
 	exemplars []int64
 }
@@ -54,11 +57,13 @@ type family[M any] struct {
 	}
 	known  map[seriesKey]*series[M]
 	series map[labelValues]*series[M]
-	// permanent is how many of them are, and owned how many each tenant has.
-	permanent int
-	owned     map[string]int
-	// overflow takes in what would be more than max.
+	// idle has those that are not permanent, and owners each tenant's and nobody's.
+	idle   idleOrder[M]
+	owners map[string]*idleOrder[M]
+	made   uint64
+	// overflow takes in what would be more than max, and after retry may find room.
 	overflow series[M]
+	retry    int64
 	counts   account
 }
 
@@ -72,9 +77,10 @@ type vec[M any] interface {
 
 // account says what became of the series of a family.
 type account struct {
-	Metric              string
-	Series              int
-	Overflowed, Expired uint64
+	Metric string
+	Series int
+	// Overflowed counts measurements, Expired and Evicted series.
+	Overflowed, Expired, Evicted uint64
 }
 
 // anyFamily is a family of any metric.
@@ -94,7 +100,8 @@ func newFamily[M any](o Options, d Definition, v vec[M], overflow M, buckets int
 		buckets:    buckets,
 		known:      make(map[seriesKey]*series[M]),
 		series:     make(map[labelValues]*series[M]),
-		owned:      make(map[string]int),
+		idle:       idleOrder[M]{which: amongAll},
+		owners:     make(map[string]*idleOrder[M]),
 		overflow:   series[M]{metric: overflow, exemplars: make([]int64, buckets)},
 		counts:     account{Metric: d.Name},
 	}
@@ -104,11 +111,11 @@ func newFamily[M any](o Options, d Definition, v vec[M], overflow M, buckets int
 // the key. at is the place of the span in the trace.
 func (f *family[M]) get(at int, key seriesKey, now int64, labels func() labelValues) *series[M] {
 	slot := &f.recent[at%recentSlots]
-	if slot.series == nil || slot.key != key {
+	if slot.series == nil || slot.key != key || f.outdated(slot.series, now) {
 		s, ok := f.known[key]
-		if !ok {
+		if !ok || f.outdated(s, now) {
 			s = f.find(labels(), now)
-			f.learn(key, s)
+			f.learn(key, s, now)
 		}
 		slot.key, slot.series = key, s
 	}
@@ -128,14 +135,29 @@ func (f *family[M]) use(s *series[M], now int64) *series[M] {
 	return s
 }
 
+// outdated reports whether a series that was learnt must be looked for again.
+func (f *family[M]) outdated(s *series[M], now int64) bool {
+	return s.removed || s == &f.overflow && now >= f.retry
+}
+
 // learn remembers the series of a key. Devices come and go under the same name, so
 // that there may be far more keys than series; then all are forgotten, and those in
-// use are learnt again.
-func (f *family[M]) learn(key seriesKey, s *series[M]) {
-	if len(f.known) >= 4*f.max {
-		clear(f.known)
+// use are learnt again. So they are if it has been tried again whether there is room.
+func (f *family[M]) learn(key seriesKey, s *series[M], now int64) {
+	retried := s == &f.overflow && now >= f.retry
+	if retried {
+		f.retry = now + int64(overflowRetry)
+	}
+	if retried || len(f.known) >= 4*f.max {
+		f.forget()
 	}
 	f.known[key] = s
+}
+
+// forget forgets the series of all keys, and with them what is held of devices that are gone.
+func (f *family[M]) forget() {
+	clear(f.known)
+	clear(f.recent[:])
 }
 
 // find returns the series with these labels, or that of the overflow.
@@ -146,18 +168,17 @@ func (f *family[M]) find(labels labelValues, now int64) *series[M] {
 	if s, ok := f.series[labels]; ok {
 		return s
 	}
-	if !f.room(f.tenant(&labels)) {
+	tenant := f.tenant(&labels)
+	if !f.room(tenant) && !f.displace(tenant, now) {
 		return &f.overflow
 	}
-	return f.create(labels, now)
-}
-
-// room reports whether there may be one more series of a tenant, or of nobody. A tenant may
-// not have more of them than are left for all others, so that one whose devices come and go
-// in great numbers does not take every other tenant's place.
-func (f *family[M]) room(tenant string) bool {
-	left := f.max - 1 - (len(f.series) - f.permanent)
-	return left > 0 && (tenant == "" || f.owned[tenant] < left)
+	s := f.create(labels, now)
+	f.idle.add(s)
+	if f.owners[tenant] == nil {
+		f.owners[tenant] = &idleOrder[M]{which: amongOwn}
+	}
+	f.owners[tenant].add(s)
+	return s
 }
 
 // tenant returns the last label.
@@ -168,28 +189,27 @@ func (f *family[M]) tenant(labels *labelValues) string {
 func (f *family[M]) create(labels labelValues, now int64) *series[M] {
 	s := &series[M]{
 		metric: f.vec.with(f.values(&labels)...),
-		labels: labels, used: now, exemplars: make([]int64, f.buckets),
+		labels: labels, used: now, number: f.made, exemplars: make([]int64, f.buckets),
 	}
+	f.made++
 	f.series[labels] = s
-	if tenant := f.tenant(&labels); tenant != "" {
-		f.owned[tenant]++
-	}
 	return s
 }
 
-// createPermanent makes a series that is always there.
-func (f *family[M]) createPermanent(labels labelValues) {
-	f.create(labels, 0).permanent = true
-	f.permanent++
-}
+// createPermanent makes a series that is always there: it does not expire, is not displaced and
+// does not count towards the maximum.
+func (f *family[M]) createPermanent(labels labelValues) { f.create(labels, 0) }
 
+// remove removes a series that is not permanent.
 func (f *family[M]) remove(s *series[M]) {
 	f.vec.remove(f.values(&s.labels)...)
 	delete(f.series, s.labels)
-	f.counts.Expired++
+	s.removed = true
+	f.idle.remove(s)
 	tenant := f.tenant(&s.labels)
-	if f.owned[tenant]--; f.owned[tenant] <= 0 {
-		delete(f.owned, tenant)
+	own := f.owners[tenant]
+	if own.remove(s); own.Len() == 0 {
+		delete(f.owners, tenant)
 	}
 }
 
@@ -201,13 +221,11 @@ func (f *family[M]) values(labels *labelValues) []string {
 // expire removes the series not used since then. What was folded into the overflow
 // may get a series of its own afterwards.
 func (f *family[M]) expire(before int64) {
-	for _, s := range f.series {
-		if s.used < before && !s.permanent {
-			f.remove(s)
-		}
+	for s := f.idle.longest(); s != nil && s.used < before; s = f.idle.longest() {
+		f.remove(s)
+		f.counts.Expired++
 	}
-	clear(f.known) // and with it what is held of devices that are gone
-	clear(f.recent[:])
+	f.forget()
 }
 
 func (f *family[M]) account() account {

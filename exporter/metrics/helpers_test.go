@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
+	"pgregory.net/rapid"
 )
 
 func newRecorder(t testing.TB, o Options) (*Recorder, prometheus.Gatherer) {
@@ -65,6 +66,15 @@ func values(t testing.TB, g prometheus.Gatherer, family string) map[string]float
 		}
 	}
 	return v
+}
+
+func counterValue(t rapid.TB, c prometheus.Counter) float64 {
+	t.Helper()
+	var m dto.Metric
+	if err := c.Write(&m); err != nil {
+		t.Fatal(err)
+	}
+	return m.Counter.GetValue()
 }
 
 // notZero leaves out what has not happened.

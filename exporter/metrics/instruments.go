@@ -59,17 +59,22 @@ func (o Options) overflowLabels() prometheus.Labels {
 
 // ownMetrics describe the families themselves.
 type ownMetrics struct {
-	overflowed, expired, series *prometheus.Desc
-	started                     time.Time
+	overflowed, expired, evicted, series *prometheus.Desc
+
+	started time.Time
 }
 
 func newOwnMetrics(o Options) ownMetrics {
-	return ownMetrics{overflowed: o.desc(defOverflowed), expired: o.desc(defExpired), series: o.desc(defSeries), started: o.now()}
+	return ownMetrics{
+		overflowed: o.desc(defOverflowed), expired: o.desc(defExpired), evicted: o.desc(defEvicted), series: o.desc(defSeries),
+		started: o.now(),
+	}
 }
 
 func (m ownMetrics) describe(ch chan<- *prometheus.Desc) {
 	ch <- m.overflowed
 	ch <- m.expired
+	ch <- m.evicted
 	ch <- m.series
 }
 
@@ -77,6 +82,7 @@ func (m ownMetrics) collect(ch chan<- prometheus.Metric, accounts []account) {
 	for _, a := range accounts {
 		ch <- counted(m.overflowed, float64(a.Overflowed), m.started, a.Metric)
 		ch <- counted(m.expired, float64(a.Expired), m.started, a.Metric)
+		ch <- counted(m.evicted, float64(a.Evicted), m.started, a.Metric)
 		ch <- prometheus.MustNewConstMetric(m.series, prometheus.GaugeValue, float64(a.Series), a.Metric)
 	}
 }

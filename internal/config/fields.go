@@ -126,7 +126,7 @@ func metricsFields() []Field {
 		{Path: "metrics.otlp.enabled", Example: "true", Doc: "Whether to push metrics."},
 		{Path: "metrics.otlp.endpoint", Example: "http://collector.example.net:4317", Doc: "The endpoint to push to. Default: export.otlp.endpoint, then `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT`, then `OTEL_EXPORTER_OTLP_ENDPOINT`."},
 		{Path: "metrics.otlp.interval", Example: "15s", Doc: "How often to push; at least 100ms."},
-		{Path: "metrics.max_series", Example: "10000", Doc: "How many series one metric may have; at least 2. Further measurements are counted in a single series with the attribute `otel.metric.overflow`."},
+		{Path: "metrics.max_series", Example: "10000", Doc: "How many series one metric may have; at least 2. Further ones displace one that has been idle for a minute or more, or are counted in a single series with the attribute `otel.metric.overflow`."},
 		{Path: "metrics.buckets", Example: "[1us, 10us, 100us, 1ms, 10ms]", Doc: "The upper bounds of the histograms' classic buckets, ascending, at most 100. Native histograms are not affected. Default: the bounds listed in [metrics.md](metrics.md)."},
 		{Path: "metrics.expire", Example: "10m", Doc: "How long to keep a series to which nothing is added, for example that of a removed namespace; at least 1m. It should not be shorter than the longest time range used in alerts."},
 	}

@@ -44,7 +44,8 @@ type facts struct {
 	Buckets                                    string
 	NativePercent, NativeBuckets               int
 	MaxBuckets, MaxSeries, RuleSeries          int
-	Expire, MinExpire, ExemplarInterval        string
+	Expire, MinExpire, MinIdle                 string
+	ExemplarInterval                           string
 }
 
 func page() (string, error) {
@@ -61,6 +62,7 @@ func page() (string, error) {
 		RuleSeries:       metrics.MaxRuleSeries,
 		Expire:           short(metrics.DefaultExpire),
 		MinExpire:        short(metrics.MinExpire),
+		MinIdle:          short(metrics.MinIdle),
 		ExemplarInterval: short(metrics.DefaultExemplarInterval),
 	}
 	for _, d := range metrics.Definitions() {
