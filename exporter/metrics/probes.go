@@ -20,14 +20,23 @@ const (
 // The values of the label dwell_probe_result.
 const (
 	ProbeSuccess = "success"
+	// ProbeTimeout: nothing came in time.
 	ProbeTimeout = "timeout"
+	// An ICMP error ended the probe: it is larger than a link on the way takes, it went through
+	// too many routers, or there is no way to the target.
+	ProbeTooBig      = "too_big"
+	ProbeExpired     = "expired"
+	ProbeUnreachable = "unreachable"
+	// It could not be sent: the namespace has no route to the target, or for another reason.
+	ProbeNoRoute = "no_route"
 	ProbeError   = "error"
+	// ProbeAborted: the namespace or the probe was removed meanwhile.
 	ProbeAborted = "aborted"
 )
 
 // ProbeResults returns all results that there are.
 func ProbeResults() []string {
-	return []string{ProbeSuccess, ProbeTimeout, ProbeError, ProbeAborted}
+	return []string{ProbeSuccess, ProbeTimeout, ProbeTooBig, ProbeExpired, ProbeUnreachable, ProbeNoRoute, ProbeError, ProbeAborted}
 }
 
 // probeAttributes are those of each metric of probes.
@@ -44,7 +53,9 @@ var (
 	}
 	defProbeResults = Definition{
 		Name: "dwell.probe.results", Instrument: Counter, Unit: "{probe}", Attributes: probeAttributes(AttrProbeResult),
-		Meaning: `Probes that the agent sent, by result: "success", "timeout" (lost: no reply in time), "error" (it could not be sent) ` +
+		Meaning: `Probes that the agent sent, by result: "success", "timeout" (lost: no reply in time), "too_big", "expired" or "unreachable" ` +
+			`(an ICMP error said at once that it does not arrive: larger than a link takes, too many routers or lost fragments, no way to the target), ` +
+			`"no_route" (the namespace has none), "error" (it could not be sent for another reason) ` +
 			`or "aborted" (the namespace or the probe was removed meanwhile).`,
 	}
 )

@@ -82,6 +82,14 @@ func resultOf(o probe.Outcome) string {
 		return metrics.ProbeSuccess
 	case probe.Lost:
 		return metrics.ProbeTimeout
+	case probe.TooBig:
+		return metrics.ProbeTooBig
+	case probe.Expired:
+		return metrics.ProbeExpired
+	case probe.Unreachable:
+		return metrics.ProbeUnreachable
+	case probe.NoRoute:
+		return metrics.ProbeNoRoute
 	case probe.Aborted:
 		return metrics.ProbeAborted
 	}

@@ -31,8 +31,8 @@ const (
 	protocolICMPv6 = 58
 )
 
-// Conn is a raw ICMP socket that receives one target's replies to one identifier. Send and
-// Receive may be called by different goroutines.
+// Conn is a raw ICMP socket that receives one target's replies to one identifier, and the errors
+// that say why there is none. Send and Receive may be called by different goroutines.
 type Conn struct {
 	packets  *icmp.PacketConn
 	dst      *net.IPAddr
@@ -86,8 +86,8 @@ func (c *Conn) Close() error { return c.packets.Close() }
 // SetReadDeadline ends every Receive at that time with [os.ErrDeadlineExceeded].
 func (c *Conn) SetReadDeadline(t time.Time) error { return c.packets.SetReadDeadline(t) }
 
-// filter has the kernel drop what is not a reply to our identifier, so that pingers side by
-// side do not wake each other.
+// filter has the kernel drop what is about no request of our identifier, so that pingers side
+// by side do not wake each other.
 func (c *Conn) filter() error {
 	prog, err := bpf.Assemble(filterProgram(c.protocol, c.id))
 	if err != nil {
@@ -97,27 +97,6 @@ func (c *Conn) filter() error {
 		return p.SetBPF(prog)
 	}
 	return c.packets.IPv6PacketConn().SetBPF(prog)
-}
-
-// filterProgram accepts echo replies with the identifier. An IPv4 raw socket's
-// filter sees the packet from the IP header on, an IPv6 one's from the ICMPv6
-// header.
-func filterProgram(protocol int, id uint16) []bpf.Instruction {
-	start := bpf.Instruction(bpf.LoadMemShift{Off: 0})
-	answer := uint32(ipv4.ICMPTypeEchoReply)
-	if protocol == protocolICMPv6 {
-		start = bpf.LoadConstant{Dst: bpf.RegX, Val: 0}
-		answer = uint32(ipv6.ICMPTypeEchoReply)
-	}
-	return []bpf.Instruction{
-		start,
-		bpf.LoadIndirect{Off: 0, Size: 1},
-		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: answer, SkipTrue: 3},
-		bpf.LoadIndirect{Off: 4, Size: 2},
-		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: uint32(id), SkipTrue: 1},
-		bpf.RetConstant{Val: 0x40000},
-		bpf.RetConstant{Val: 0},
-	}
 }
 
 // Send sends one request. The kernel fills in the checksum of ICMPv6.
@@ -132,19 +111,23 @@ func (c *Conn) Send(seq uint16, payload []byte) error {
 }
 
 // Receive waits for a packet and reads it into buf, which must have room for the largest. The
-// error is ErrOther if it is not a reply to this socket's requests.
+// error is ErrOther if it is not a reply to this socket's requests, and an [ICMPError] if it says
+// that one of them did not arrive.
 func (c *Conn) Receive(buf []byte) (Reply, error) {
 	n, from, err := c.packets.ReadFrom(buf)
 	at := time.Now()
 	if err != nil {
 		return Reply{}, fmt.Errorf("ping %s: receiving: %w", c.dst, err)
 	}
-	rep, ok := c.parse(buf[:n], from)
-	if !ok {
-		return Reply{}, ErrOther
+	if rep, ok := c.parse(buf[:n], from); ok {
+		rep.At = at
+		return rep, nil
 	}
-	rep.At = at
-	return rep, nil
+	if refused, ok := c.parseError(buf[:n], from); ok {
+		refused.At = at
+		return Reply{}, refused
+	}
+	return Reply{}, ErrOther
 }
 
 // parse returns the reply if it is from the target. Its payload is a copy.

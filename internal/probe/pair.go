@@ -4,9 +4,8 @@ package probe
 
 import (
 	"context"
-	"errors"
 	"math/rand/v2"
-	"sync/atomic"
+	"sync"
 	"time"
 )
 
@@ -22,9 +21,9 @@ type pair struct {
 	// id is the echo identifier, seq the last sequence number. It begins anywhere: pings that
 	// are sent in the same microsecond with the same number would be one to the tracer.
 	id, seq uint16
-	last    atomic.Uint32 // an Outcome
-	// problem is why the last ping could not be sent, or nil.
-	problem atomic.Pointer[string]
+
+	at  sync.Mutex
+	now Progress
 }
 
 func (p *Prober) newPair(key pairKey) *pair {
@@ -41,8 +40,11 @@ func (n *pair) run(ctx context.Context, where Namespaces) {
 	// Pairs that begin together are spread over an interval.
 	next := time.Now().Add(time.Duration(n.options.random() * float64(interval)))
 	for {
-		off := time.Duration((2*n.options.random() - 1) * jitter * float64(interval))
-		if !pause(ctx, time.Until(next.Add(off))) {
+		due := next.Add(time.Duration((2*n.options.random() - 1) * jitter * float64(interval)))
+		n.at.Lock()
+		n.now.Next = due
+		n.at.Unlock()
+		if !pause(ctx, time.Until(due)) {
 			return
 		}
 		n.once(ctx, where)
@@ -86,33 +88,28 @@ func (n *pair) once(ctx context.Context, where Namespaces) {
 	id := identify(n.options.Key, p.seq, p.payload)
 	awaited := n.traces.begin(id, n.key.Series)
 	rtt, err := n.options.send(ctx, ns, p)
-	n.end(ctx, err)
+	n.end(outcome(ctx, err), rtt, err)
 	n.traces.end(id, awaited, outcome(ctx, err), rtt)
 }
 
-// outcome says how a ping ended.
-func outcome(ctx context.Context, err error) Outcome {
-	switch {
-	case err == nil:
-		return Answered
-	case ctx.Err() != nil:
-		return Aborted
-	case errors.Is(err, errLost):
-		return Lost
-	}
-	return Failed
-}
-
 // end notes how a ping ended, unless it was aborted.
-func (n *pair) end(ctx context.Context, err error) {
-	o := outcome(ctx, err)
+func (n *pair) end(o Outcome, rtt time.Duration, err error) {
 	if o == Aborted {
 		return
 	}
-	n.last.Store(uint32(o))
-	n.problem.Store(nil)
-	if o == Failed {
-		text := err.Error()
-		n.problem.Store(&text)
+	n.at.Lock()
+	defer n.at.Unlock()
+	n.now.Last, n.now.Ended, n.now.Why = o, time.Now(), ""
+	if o == Answered {
+		n.now.Answered, n.now.RTT = n.now.Ended, rtt
+	} else {
+		n.now.Why = err.Error()
 	}
+}
+
+// progress returns how its pings go.
+func (n *pair) progress() Progress {
+	n.at.Lock()
+	defer n.at.Unlock()
+	return n.now
 }

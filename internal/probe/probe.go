@@ -62,13 +62,21 @@ type Series struct {
 // Outcome is how a ping ended.
 type Outcome uint8
 
-// The outcomes.
+// The outcomes, from good to bad.
 const (
 	// Answered: the reply came in time.
 	Answered Outcome = 1 + iota
-	// Lost: it did not.
+	// Lost: nothing came in time.
 	Lost
-	// Failed: the ping could not be sent.
+	// TooBig: an ICMP error said that the ping is larger than a link on the way takes.
+	TooBig
+	// Expired: an ICMP error said that it went through too many routers, or lost a fragment.
+	Expired
+	// Unreachable: an ICMP error said that there is no way to the target, or none that is allowed.
+	Unreachable
+	// NoRoute: the namespace has no route to the target, so it was not sent.
+	NoRoute
+	// Failed: it could not be sent for another reason.
 	Failed
 	// Aborted: the namespace or the probe was removed before there was a reply.
 	Aborted
@@ -130,8 +138,22 @@ type Stats struct {
 	Problems []string
 }
 
-// State is a pair and how its last ping ended: 0 before the first, and never Aborted.
+// State is a pair and how its last ping ended.
 type State struct {
 	Series
-	Last Outcome
+	Progress
+}
+
+// Progress is how the pings of a pair go.
+type Progress struct {
+	// Last is how the last one ended: 0 before the first, and never Aborted. Ended is when that
+	// was, and Why says why there was no reply, or why it was not sent; "" if it was answered.
+	Last  Outcome
+	Ended time.Time
+	Why   string
+	// Answered is when the last reply came, the zero time if none has, and RTT how long it took.
+	Answered time.Time
+	RTT      time.Duration
+	// Next is when the next ping is due.
+	Next time.Time
 }

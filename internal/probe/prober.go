@@ -135,10 +135,11 @@ func (p *Prober) Stats() Stats {
 		Unresolved: p.plan.unresolved, OverLimit: p.plan.overLimit, NotOwned: p.plan.notOwned, Skipped: p.skipped.Load(),
 	}
 	for _, n := range p.pairs {
-		s.States = append(s.States, State{n.key.Series, Outcome(n.last.Load())})
-		if problem := n.problem.Load(); problem != nil {
+		state := State{n.key.Series, n.progress()}
+		s.States = append(s.States, state)
+		if state.Last == NoRoute || state.Last == Failed {
 			of := Probe{Name: n.key.Probe, Tenant: n.key.Tenant}
-			s.Problems = append(s.Problems, fmt.Sprintf("probe %s cannot be sent from %s: %s", of.title(), n.key.NetNS, *problem))
+			s.Problems = append(s.Problems, fmt.Sprintf("probe %s cannot be sent from %s: %s", of.title(), n.key.NetNS, state.Why))
 		}
 	}
 	// Of two namespaces with one name, the worse one counts.

@@ -13,6 +13,8 @@ import (
 	"os"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/dwelltrace/dwell/internal/echo"
 	"github.com/dwelltrace/dwell/internal/netns"
 )
@@ -58,9 +60,12 @@ func send(ctx context.Context, ns *netns.NS, p ping) (time.Duration, error) {
 	buf := make([]byte, min(largest, len(p.payload)+headers))
 	for {
 		rep, err := conn.Receive(buf)
+		var refused *echo.ICMPError
 		switch {
 		case err == nil && rep.Seq == p.seq && bytes.Equal(rep.Payload, p.payload):
 			return rep.At.Sub(sent), nil
+		case errors.As(err, &refused) && refused.Seq == p.seq && bytes.HasPrefix(p.payload, refused.Payload):
+			return 0, refused
 		case err == nil || errors.Is(err, echo.ErrOther): // somebody else's
 		case errors.Is(err, os.ErrDeadlineExceeded) && !looked:
 			looked = true
@@ -76,8 +81,37 @@ func send(ctx context.Context, ns *netns.NS, p ping) (time.Duration, error) {
 }
 
 // headers is what a packet may have before the payload of an echo, in bytes: IPv4 with options,
-// and ICMP.
-const headers = 60 + 8
+// and ICMP; and as much again if it is an error, which quotes the packet.
+const headers = 2 * (60 + 8)
+
+// outcome says how a ping ended.
+func outcome(ctx context.Context, err error) Outcome {
+	var refused *echo.ICMPError
+	switch {
+	case err == nil:
+		return Answered
+	case ctx.Err() != nil:
+		return Aborted
+	case errors.Is(err, errLost):
+		return Lost
+	case errors.As(err, &refused):
+		return refusal(refused.Kind)
+	case errors.Is(err, unix.ENETUNREACH), errors.Is(err, unix.EHOSTUNREACH):
+		return NoRoute
+	}
+	return Failed
+}
+
+// refusal is the outcome of a ping that did not arrive.
+func refusal(kind echo.Kind) Outcome {
+	switch kind {
+	case echo.TooBig:
+		return TooBig
+	case echo.TimeExceeded:
+		return Expired
+	}
+	return Unreachable
+}
 
 // cause returns what the kernel said, without what Go says around it: which socket it was
 // differs each time.
