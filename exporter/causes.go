@@ -23,7 +23,8 @@ const (
 	CauseWrite Cause = "write"
 	// CauseSpoolFull: the spool was full, and these were the oldest traces in it.
 	CauseSpoolFull Cause = "spool_full"
-	// CauseSpoolWrite: the queue in memory was full and the disk took no more of it.
+	// CauseSpoolWrite: the queue in memory was full, or had to end, and the disk took no more of it
+	// or the spool could not be opened.
 	CauseSpoolWrite Cause = "spool_write"
 	// CauseSpoolCorrupt: they were in the spool and could not be read back.
 	CauseSpoolCorrupt Cause = "spool_corrupt"
@@ -54,8 +55,8 @@ func Causes() []KnownCause {
 			"Restore the backend, or raise `export.spool.max_bytes`.",
 		},
 		{
-			CauseSpoolWrite, "spool", "the queue in memory was full, and the disk accepted no more",
-			"Free space on the spool's disk.",
+			CauseSpoolWrite, "spool", "the queue in memory was full or had to end, and the disk accepted no more or the spool could not be opened",
+			"Free space on the spool's disk, or make its directory usable; the log says why it is not.",
 		},
 		{
 			CauseSpoolCorrupt, "spool", "a record on disk was not what had been written",

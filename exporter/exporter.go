@@ -81,6 +81,9 @@ type Stats struct {
 	Spooled Count
 	// SpoolBytes is the size of the spool on disk.
 	SpoolBytes int64
+	// SpoolsFailing is how many spools nothing can be written to now, whether their disk takes
+	// nothing or they cannot be opened.
+	SpoolsFailing int64
 	// Recovered is what the previous user of the spool left unsettled in it: an earlier
 	// process, or an earlier exporter of this one. It is in Sent, Queued or Lost along
 	// with what was exported since.
@@ -101,12 +104,13 @@ func (s Stats) TotalLost() Count {
 // Plus returns the sum of two statistics.
 func (s Stats) Plus(t Stats) Stats {
 	sum := Stats{
-		Sent:       s.Sent.Plus(t.Sent),
-		Queued:     s.Queued.Plus(t.Queued),
-		Spooled:    s.Spooled.Plus(t.Spooled),
-		SpoolBytes: s.SpoolBytes + t.SpoolBytes,
-		Recovered:  s.Recovered.Plus(t.Recovered),
-		Lost:       map[Cause]Count{},
+		Sent:          s.Sent.Plus(t.Sent),
+		Queued:        s.Queued.Plus(t.Queued),
+		Spooled:       s.Spooled.Plus(t.Spooled),
+		SpoolBytes:    s.SpoolBytes + t.SpoolBytes,
+		SpoolsFailing: s.SpoolsFailing + t.SpoolsFailing,
+		Recovered:     s.Recovered.Plus(t.Recovered),
+		Lost:          map[Cause]Count{},
 	}
 	for _, lost := range []map[Cause]Count{s.Lost, t.Lost} {
 		for cause, c := range lost {

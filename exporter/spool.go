@@ -10,7 +10,8 @@ package exporter
 // Nothing is synced, which a kill does not need: a loss of power may take what the
 // kernel had not yet written, some 30 s by default, and that is counted, too.
 type Spool struct {
-	// Dir is made if need be, for this user only. One process at a time may use it.
+	// Dir is made if need be, for this user only. One process at a time may use it. While it
+	// cannot be used, traces wait in memory; it is used from when it can be.
 	Dir string
 	// MaxBytes bounds the size on disk; default 256 MiB, at least 1 MiB. When it is
 	// reached, the oldest traces make room and are counted as lost. The copy of the batch

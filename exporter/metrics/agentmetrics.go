@@ -71,6 +71,8 @@ func exportMetrics() []agentMetric {
 			func(s AgentStats) float64 { return float64(s.Export.SpoolBytes) }),
 		gauge("dwell.agent.spool.limit", "By", "Size limit of the spool; 0 if there is no spool.",
 			func(s AgentStats) float64 { return float64(s.SpoolLimitBytes) }),
+		gauge("dwell.agent.spool.failing", "{spool}", "1 while the spool cannot be opened or written to, so that traces wait in memory only; else 0.",
+			func(s AgentStats) float64 { return float64(s.Export.SpoolsFailing) }),
 	}
 }
 

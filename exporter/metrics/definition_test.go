@@ -115,7 +115,7 @@ func TestAgentCollector(t *testing.T) {
 	stats := AgentStats{
 		Events: 1, TracesOpen: 6, TracesSampledOut: 8,
 		Export: exporter.Stats{
-			Sent: exporter.Count{Spans: 9}, Queued: exporter.Count{Spans: 10}, Spooled: exporter.Count{Spans: 11}, SpoolBytes: 12,
+			Sent: exporter.Count{Spans: 9}, Queued: exporter.Count{Spans: 10}, Spooled: exporter.Count{Spans: 11}, SpoolBytes: 12, SpoolsFailing: 48,
 			Lost: map[exporter.Cause]exporter.Count{exporter.CauseQueueFull: {Spans: 13}, "unavailable": {Spans: 14}},
 		},
 		SpoolLimitBytes: 15, Reloads: 16, ReloadsFailed: 17, ScopeUnresolved: 18, MetricPushes: 19, MetricPushesFailed: 20,
@@ -145,6 +145,7 @@ func TestAgentCollector(t *testing.T) {
 		"dwell_agent_export_spans_queued":      {"": 10},
 		"dwell_agent_export_spans_spooled":     {"": 11},
 		"dwell_agent_spool_bytes":              {"": 12},
+		"dwell_agent_spool_failing":            {"": 48},
 		"dwell_agent_export_spans_lost_total":  {"cause=queue_full": 13, "cause=unavailable": 14},
 		"dwell_agent_spool_limit_bytes":        {"": 15},
 		"dwell_agent_config_reloads_total":     {"result=success": 16, "result=failure": 17},

@@ -19,6 +19,8 @@ func tenantExportMetrics() []agentMetric {
 			func(s exporter.Stats) float64 { return float64(s.Queued.Spans) }),
 		ofTenant("dwell.agent.tenant.spool", Gauge, "By", "Size of the tenant's spool on disk.",
 			func(s exporter.Stats) float64 { return float64(s.SpoolBytes) }),
+		ofTenant("dwell.agent.tenant.spool.failing", Gauge, "{spool}", "Spools of the tenant, of which each endpoint has one, that cannot be opened or written to.",
+			func(s exporter.Stats) float64 { return float64(s.SpoolsFailing) }),
 	}
 }
 

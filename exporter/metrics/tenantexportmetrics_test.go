@@ -18,7 +18,7 @@ func TestExportOfEachTenant(t *testing.T) {
 		return AgentStats{TenantExports: []TenantExport{
 			{Tenant: "blue", Stats: exporter.Stats{Sent: exporter.Count{Spans: 5}}},
 			{Tenant: "red", Stats: exporter.Stats{
-				Sent: exporter.Count{Spans: 6}, Queued: exporter.Count{Spans: 7}, SpoolBytes: 8,
+				Sent: exporter.Count{Spans: 6}, Queued: exporter.Count{Spans: 7}, SpoolBytes: 8, SpoolsFailing: 11,
 				Lost: map[exporter.Cause]exporter.Count{exporter.CauseQueueFull: {Spans: 9}, "unavailable": {Spans: 10}},
 			}},
 		}}
@@ -28,6 +28,7 @@ func TestExportOfEachTenant(t *testing.T) {
 		"dwell_agent_tenant_export_spans_lost_total": {"dwell_tenant_id=blue": 0, "dwell_tenant_id=red": 19},
 		"dwell_agent_tenant_export_spans_queued":     {"dwell_tenant_id=blue": 0, "dwell_tenant_id=red": 7},
 		"dwell_agent_tenant_spool_bytes":             {"dwell_tenant_id=blue": 0, "dwell_tenant_id=red": 8},
+		"dwell_agent_tenant_spool_failing":           {"dwell_tenant_id=blue": 0, "dwell_tenant_id=red": 11},
 		"dwell_agent_export_spans_sent_total":        {"": 0}, // tenants' are not the operator's
 	} {
 		if diff := cmp.Diff(want, values(t, registry, family)); diff != "" {

@@ -12,7 +12,6 @@ package otlpgrpc
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -108,11 +107,7 @@ func New(o Options) (*Exporter, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := delivery.New(send, c)
-	if err != nil {
-		return nil, errors.Join(err, c.Close(context.Background()))
-	}
-	return &Exporter{client: c, delivery: d}, nil
+	return &Exporter{client: c, delivery: delivery.New(send, c)}, nil
 }
 
 // Export queues the traces. It waits for room in the queue no longer than

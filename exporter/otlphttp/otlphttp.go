@@ -12,7 +12,6 @@ package otlphttp
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"log/slog"
 	"time"
 
@@ -98,11 +97,7 @@ func New(o Options) (*Exporter, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := delivery.New(send, c)
-	if err != nil {
-		return nil, errors.Join(err, c.Close(context.Background()))
-	}
-	return &Exporter{client: c, delivery: d}, nil
+	return &Exporter{client: c, delivery: delivery.New(send, c)}, nil
 }
 
 // Export queues the traces. It waits for room in the queue no longer than

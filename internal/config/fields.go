@@ -108,7 +108,7 @@ func queueFields() []Field {
 		{Path: "export.queue.senders", Example: "16", Doc: "How many batches may be under way at the same time, from 1 to 64; more help if it is far away."},
 		{Path: "export.queue.delay", Example: "1s", Doc: "How long a span may wait for its batch to fill; more than 0."},
 		{Path: "export.spool", Doc: "A queue on disk that holds traces while the endpoint is unavailable."},
-		{Path: "export.spool.dir", Example: "/var/lib/dwell/spool", Doc: "The spool's directory, which is created if it does not exist. Only one agent at a time can use it. Default: no spool."},
+		{Path: "export.spool.dir", Example: "/var/lib/dwell/spool", Doc: "The spool's directory, created if it does not exist, for one agent at a time. While it cannot be used, traces wait in memory and it is tried again. Default: no spool."},
 		{Path: "export.spool.max_bytes", Example: "4GiB", Doc: "How large the spool may grow; at least 1MiB. When it is full, the oldest traces are dropped and counted."},
 		{Path: "export.file", Example: "/var/log/dwell/traces.jsonl", Doc: "A file to append traces to as lines of OTLP/JSON, which a Collector's otlpjsonfile receiver reads; opened anew on SIGHUP; `-` means standard output. Default: none."},
 		{Path: "export.rotate", Doc: "Rotation of export.file, for hosts without logrotate(8)."},

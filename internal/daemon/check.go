@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,13 +23,13 @@ func Check(o Options) ([]string, error) {
 		return nil, err
 	}
 	_, _, tlsErr := loadTLS(l)
-	who, state, tenantsErr := checkTenants(o, l)
+	who, state, spools, tenantsErr := checkTenants(o, l)
 	err = errors.Join(checkSampling(l), tlsErr, checkEndpoint(l), checkPush(l), checkDirs(l), checkAPI(l), tenantsErr)
 	if err != nil {
 		return nil, err
 	}
 	var lines []string
-	for _, w := range warnings(l) {
+	for _, w := range slices.Concat(warnings(l), unusable(l), spools) {
 		lines = append(lines, "warning: "+w)
 	}
 	return append(lines,
@@ -63,14 +64,14 @@ func checkSampling(l *config.Loaded) error {
 }
 
 // checkTenants reads the directory of tenants, whose files must all be good, and returns who
-// would be in force, in words as well.
-func checkTenants(o Options, l *config.Loaded) (string, *tenantdir.State, error) {
-	s, err := tenantdir.Read(o.tenants(l), nil)
-	if err != nil {
-		return "", nil, l.Error("tenants", err)
+// would be in force, in words as well, and what is wrong with their spools, which keeps nobody
+// from tracing.
+func checkTenants(o Options, l *config.Loaded) (who string, s *tenantdir.State, spools []string, err error) {
+	if s, err = tenantdir.Read(o.tenants(l), nil); err != nil {
+		return "", nil, nil, l.Error("tenants", err)
 	}
 	if err := refusals(s.Problems); err != nil {
-		return "", nil, err
+		return "", nil, nil, err
 	}
 	sent := 0
 	for i := range s.Definitions {
@@ -83,12 +84,12 @@ func checkTenants(o Options, l *config.Loaded) (string, *tenantdir.State, error)
 		}
 		if dir := def.Tenant.Export.Spool.Dir; dir != l.Tenancy.Export.Spool.Dir {
 			if wrong := writable(dir); wrong != nil {
-				err = errors.Join(err, def.Error("export.spool.dir", wrong))
+				spools = append(spools, def.Error("export.spool.dir", wrong).Error())
 			}
 		}
 	}
 	if err != nil || s.Count() == 0 {
-		return "none", s, err
+		return "none", s, spools, err
 	}
 	out := fmt.Sprintf("%d", s.Count())
 	if n := s.Count() - len(l.Tenants); n > 0 {
@@ -97,7 +98,7 @@ func checkTenants(o Options, l *config.Loaded) (string, *tenantdir.State, error)
 	if sent > 0 {
 		out += fmt.Sprintf("; the traces of %d are sent to endpoints of their own", sent)
 	}
-	return out, s, nil
+	return out, s, spools, nil
 }
 
 func answered(c config.API) string {
@@ -116,19 +117,25 @@ func answered(c config.API) string {
 
 // checkDirs tries whether files can be made where they are to be.
 func checkDirs(l *config.Loaded) error {
-	var errs []error
-	if err := writable(l.Export.Spool.Dir); err != nil {
-		errs = append(errs, l.Error("export.spool.dir", err))
-	}
-	if err := writable(l.Tenancy.Export.Spool.Dir); err != nil {
-		errs = append(errs, l.Error("tenancy.export.spool.dir", err))
-	}
 	if file := l.Export.File; file != "" && file != otlpfile.Stdout {
 		if err := writable(filepath.Dir(file)); err != nil {
-			errs = append(errs, l.Error("export.file", err))
+			return l.Error("export.file", err)
 		}
 	}
-	return errors.Join(errs...)
+	return nil
+}
+
+// unusable returns what is wrong with spools, without which an agent starts all the same.
+func unusable(l *config.Loaded) (out []string) {
+	for setting, dir := range map[string]string{
+		"export.spool.dir": l.Export.Spool.Dir, "tenancy.export.spool.dir": l.Tenancy.Export.Spool.Dir,
+	} {
+		if err := writable(dir); err != nil {
+			out = append(out, l.Error(setting, err).Error())
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
 func traced(c config.Trace) string {

@@ -89,7 +89,6 @@ func TestCheckRefusesWhatAStartRefuses(t *testing.T) {
 	}
 	const to = "export: {otlp: {endpoint: \"127.0.0.1:1\"}"
 	for name, test := range map[string]struct{ text, want string }{
-		"spool":    {to + ", spool: {dir: " + taken + "}}", "export.spool.dir"},
 		"file":     {"export: {file: " + taken + "/x}", "export.file"},
 		"TLS":      {"export: {otlp: {endpoint: \"127.0.0.1:1\", tls: {ca_file: " + taken + "}}}", "export.otlp.tls.ca_file"},
 		"sampling": {"sampling: {ratio: 1e-30}", "sampling"},
@@ -117,8 +116,14 @@ func TestCheckRefusesWhatAStartRefuses(t *testing.T) {
 	if _, err := Check(l.opts); err == nil {
 		t.Error("all of it is good")
 	} else {
-		says(t, err.Error(), "export.spool.dir", "export.file", "sampling")
+		says(t, err.Error(), "export.file", "sampling")
 	}
+	l.write(to + ", spool: {dir: " + taken + "}}\ntenancy: {export: {spool: {dir: /etc/passwd}}}\n")
+	lines, err := Check(l.opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	says(t, strings.Join(lines, "\n"), "warning: "+l.file+":1", "export.spool.dir: "+taken+" is not a directory", "warning: "+l.file+":2", "tenancy.export.spool.dir")
 }
 
 // Certificates for an endpoint of the environment that is plain text are a mistake.

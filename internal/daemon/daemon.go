@@ -203,7 +203,8 @@ func (d *daemon) agentOptions(loaded *config.Loaded) agent.Options {
 		if err != nil {
 			return agent.Sinks{}, err
 		}
-		return agent.Sinks{Exporter: d.sampler}, p.carryOut(0)
+		p.carryOut(0)
+		return agent.Sinks{Exporter: d.sampler}, nil
 	}
 	return opts
 }

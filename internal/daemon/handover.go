@@ -12,8 +12,8 @@ import (
 	"github.com/dwelltrace/dwell/exporter"
 )
 
-// handOverBuffer keeps traces while the exporter for them cannot be open yet, because two
-// cannot share a spool.
+// handOverBuffer keeps traces while the exporter for them is not open yet, because it is made
+// when there is something to send.
 type handOverBuffer struct {
 	limit int64 // spans
 

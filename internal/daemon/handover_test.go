@@ -42,30 +42,10 @@ func TestHandOverBuffer(t *testing.T) {
 	}
 }
 
-// stubborn is an exporter that takes nothing once its context is done, and whose end
-// fails.
+// stubborn is an exporter whose end fails.
 type stubborn struct{ fake }
 
-func (s *stubborn) Export(ctx context.Context, traces []*trace.Trace) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	return s.fake.Export(ctx, traces)
-}
-
 func (s *stubborn) Shutdown(context.Context) error { return errors.New("cannot end") }
-
-// The time of the exporter that goes does not run out for the one that comes.
-func TestHandOverAfterItsTime(t *testing.T) {
-	s, next := &swappable{log: quiet()}, &stubborn{}
-	s.swap(&fake{onShutdown: func(ctx context.Context) { _ = s.Export(ctx, pings(5)) }}) // counted
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	err := s.handOver(ctx, 100, func() (exporter.Exporter, error) { return next, nil })
-	if err != nil || len(next.got) != 5 {
-		t.Errorf("%d traces came, error %v", len(next.got), err)
-	}
-}
 
 // That an exporter did not end well is logged, and is not an error of the end.
 func TestBadEndIsLogged(t *testing.T) {

@@ -86,10 +86,7 @@ func (d *daemon) take(ctx context.Context, loaded *config.Loaded) error {
 
 // change makes the prepared changes, and logs those that fail after all.
 func (d *daemon) change(ctx context.Context, sending *plan, counting *telemetryPlan) (whole error) {
-	if err := sending.carryOut(time.Duration(d.config.Shutdown.Timeout)); err != nil {
-		d.logLines("sending without the spool; fix this and reload", err)
-		whole = errInPart
-	}
+	sending.carryOut(time.Duration(d.config.Shutdown.Timeout))
 	// A failed last push loses nothing: the next one continues the totals.
 	within, cancel := context.WithTimeout(ctx, closing)
 	defer cancel()

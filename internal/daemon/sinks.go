@@ -26,7 +26,7 @@ import (
 const fileWait = 5 * time.Second
 
 // spoolGrace is how long an exporter may send before its rest goes to the spool, when
-// another one takes that over. Traces are held meanwhile.
+// another one takes that over. Until then, that one sends from memory.
 const spoolGrace = 500 * time.Millisecond
 
 // sinks are what traces go to: an endpoint, a file, both or neither.
@@ -37,11 +37,8 @@ type sinks struct {
 	endpoint, file swappable
 	endpointIs     endpointSettings
 	fileIs         fileSettings
-	// leaving is the spool of the exporter that was exchanged last, unless it was taken
-	// over.
-	leaving    string
-	spoolLimit atomic.Int64
-	deadline   atomic.Pointer[time.Time]
+	spoolLimit     atomic.Int64
+	deadline       atomic.Pointer[time.Time]
 	// tenants are the exports of tenants, which end when the sinks do.
 	tenants *tenantExports
 }
@@ -77,14 +74,15 @@ type plan struct {
 	endpointIs endpointSettings
 	fileIs     fileSettings
 	tls        *tls.Config
-	// What could be opened beforehand. An endpoint whose spool is in use cannot.
+	// What was opened. An endpoint whose spool the exporter before it still has gets that when
+	// it ends.
 	endpoint, file       exporter.Exporter
 	newEndpoint, newFile bool
-	handOver             bool
 }
 
-// prepare opens what the configuration asks for and is not there yet. After an error
-// everything is as before. The plan must be carried out or dropped.
+// prepare opens what the configuration asks for and is not there yet, which takes as long as
+// the disk does. It changes nothing, and may run beside anything but a change. The plan must be
+// carried out or dropped.
 func (s *sinks) prepare(l *config.Loaded) (*plan, error) {
 	credentials, sum, err := loadTLS(l)
 	if err := errors.Join(err, checkEndpoint(l)); err != nil {
@@ -98,12 +96,7 @@ func (s *sinks) prepare(l *config.Loaded) (*plan, error) {
 	p.newEndpoint = !reflect.DeepEqual(p.endpointIs, s.endpointIs)
 	p.fileIs = fileSettings{e.File, e.Rotate}
 	p.newFile = p.fileIs != s.fileIs
-	spool := e.Spool.Dir
-	p.handOver = p.newEndpoint && spool != "" && spool == s.endpointIs.spool.Dir && s.endpointIs.to != "" && p.endpointIs.to != ""
-	if p.newEndpoint && !p.handOver {
-		if spool != "" && spool == s.leaving {
-			s.endpoint.work.Wait() // it is still being left, which is bounded
-		}
+	if p.newEndpoint {
 		if p.endpoint, err = p.openEndpoint(); err != nil {
 			return nil, err
 		}
@@ -121,9 +114,6 @@ func (s *sinks) prepare(l *config.Loaded) (*plan, error) {
 func (p *plan) openEndpoint() (exporter.Exporter, error) {
 	if p.endpointIs.to == "" {
 		return nil, nil //nolint:nilnil // no endpoint is not an error
-	}
-	if err := writable(p.loaded.Export.Spool.Dir); err != nil {
-		return nil, p.loaded.Error("export.spool.dir", err)
 	}
 	e, err := openOTLP(protocolOf(p.loaded.Export.OTLP), p.endpointOptions())
 	if err != nil {
@@ -175,9 +165,9 @@ func (p *plan) drop() {
 	}
 }
 
-// carryOut makes the change. What was there before sends its rest for as long as limit.
-// The error is that the spool could not be taken over; then traces go without it.
-func (p *plan) carryOut(limit time.Duration) (err error) {
+// carryOut makes the change, and waits for nothing. What was there before sends its rest for
+// as long as limit, or until its spool is needed.
+func (p *plan) carryOut(limit time.Duration) {
 	s, old := p.sinks, p.sinks.endpointIs
 	if p.newFile {
 		s.fileIs = p.fileIs
@@ -185,46 +175,19 @@ func (p *plan) carryOut(limit time.Duration) (err error) {
 		s.file.retireLater(ctx, stop, s.file.swap(p.file))
 	}
 	if !p.newEndpoint {
-		return nil
+		return
 	}
 	s.endpointIs = p.endpointIs
 	s.spoolLimit.Store(0)
-	if p.endpointIs.spool.Dir != "" {
+	if dir := p.endpointIs.spool.Dir; dir != "" {
 		s.spoolLimit.Store(int64(p.endpointIs.spool.MaxBytes))
+		if dir == old.spool.Dir {
+			limit = min(limit, spoolGrace)
+		}
+		s.endpoint.hurryAfter(spoolGrace) // it may be one of theirs
 	}
-	if p.handOver {
-		return p.handOverSpool(int64(old.queue.Spans))
-	}
-	s.leaving = old.spool.Dir
 	ctx, stop := context.WithTimeout(context.Background(), limit)
 	s.endpoint.retireLater(ctx, stop, s.endpoint.swap(p.endpoint))
-	return nil
-}
-
-// handOverSpool exchanges an exporter for one with the same spool.
-func (p *plan) handOverSpool(spans int64) error {
-	ctx, cancel := context.WithTimeout(context.Background(), spoolGrace)
-	defer cancel()
-	return p.sinks.endpoint.handOver(ctx, spans, p.openAnyhow)
-}
-
-// openAnyhow is openEndpoint, but leaves out a spool that cannot be opened: what goes to
-// the endpoint without it is counted at least. The next reload tries again.
-func (p *plan) openAnyhow() (exporter.Exporter, error) {
-	e, err := p.openEndpoint()
-	if err == nil {
-		return e, nil
-	}
-	s := p.sinks
-	p.loaded.Export.Spool.Dir = ""
-	s.endpointIs.spool.Dir = ""
-	s.spoolLimit.Store(0)
-	e, again := p.openEndpoint()
-	if again != nil {
-		s.endpointIs = endpointSettings{}
-		return nil, errors.Join(err, again)
-	}
-	return e, err
 }
 
 // reopenFile opens the file by its name again, for somebody may have renamed it.

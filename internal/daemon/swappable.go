@@ -4,8 +4,8 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -109,40 +109,35 @@ func (s *swappable) retireLater(ctx context.Context, stop func(), e exporter.Exp
 }
 
 // hurry cancels the exporters that are retiring in the background.
-func (s *swappable) hurry() {
+func (s *swappable) hurry() { s.hurryAfter(0) }
+
+// hurryAfter cancels, after a while, the exporters that are retiring in the background now.
+// What one is just sending when it is cut short is sent once more from its spool: it may have
+// been taken.
+func (s *swappable) hurryAfter(grace time.Duration) {
 	s.mu.RLock()
-	defer s.mu.RUnlock()
-	for _, stop := range s.stops {
-		stop()
+	stops := slices.Collect(maps.Values(s.stops))
+	s.mu.RUnlock()
+	hurry := func() {
+		for _, stop := range stops {
+			stop()
+		}
 	}
+	if grace <= 0 {
+		hurry()
+		return
+	}
+	time.AfterFunc(grace, hurry)
 }
 
-// settle waits until the exporters that are retiring in the background have ended, which they
-// may do on their own for so long. What one is just sending when it is cut short is sent once
-// more from its spool: it may have been taken.
-func (s *swappable) settle(grace time.Duration) {
-	defer time.AfterFunc(grace, s.hurry).Stop()
-	s.work.Wait()
-}
-
-// handOver exchanges an exporter for one that cannot be opened before the other has ended,
-// which it does by the end of ctx. Traces are held meanwhile, up to so many spans. The
-// error is that of open; if it has returned no exporter, traces go nowhere.
-func (s *swappable) handOver(ctx context.Context, spans int64, open func() (exporter.Exporter, error)) error {
-	held := &handOverBuffer{limit: spans}
-	s.retire(ctx, s.swap(held))
-	return s.resume(ctx, held, open)
-}
-
-// resume ends what handOver begins: the buffer is what takes traces now.
-func (s *swappable) resume(ctx context.Context, held *handOverBuffer, open func() (exporter.Exporter, error)) error {
-	next, err := open()
+// resume sends traces to next from now on, and first what was held until there was one; nil
+// for none. The buffer is what takes traces now.
+func (s *swappable) resume(held *handOverBuffer, next exporter.Exporter) {
 	s.swap(next)
 	if next != nil {
-		err = errors.Join(err, next.Export(context.WithoutCancel(ctx), held.take()))
+		_ = next.Export(context.Background(), held.take()) // what it cannot take is counted
 	}
-	s.retire(ctx, held)
-	return err
+	s.retire(context.Background(), held)
 }
 
 // final is the account of an exporter that has ended. What is in the spool belongs to the
@@ -150,7 +145,7 @@ func (s *swappable) resume(ctx context.Context, held *handOverBuffer, open func(
 func final(s exporter.Stats) exporter.Stats {
 	var none exporter.Stats
 	left := s.Queued.Minus(s.Spooled)
-	s.Queued, s.Spooled, s.SpoolBytes = none.Queued, none.Spooled, none.SpoolBytes
+	s.Queued, s.Spooled, s.SpoolBytes, s.SpoolsFailing = none.Queued, none.Spooled, 0, 0
 	if left != (exporter.Count{}) {
 		s = s.Plus(exporter.Stats{Lost: map[exporter.Cause]exporter.Count{exporter.CauseShutdown: left}})
 	}

@@ -4,7 +4,6 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"strings"
 	"sync"
@@ -109,45 +108,36 @@ func TestExchangeLosesNothing(t *testing.T) {
 	}
 }
 
-// What comes while the spool is handed over is held for the next one; what is too much is
-// counted and logged.
-func TestHandOver(t *testing.T) {
+// What was held is handed on; what was too much is counted and logged, and so is all of it if
+// there is no exporter after all.
+func TestResume(t *testing.T) {
 	for _, test := range []struct {
-		name      string
-		limit     int64
-		arrived   int
-		lost      int64
-		openFails bool
+		name    string
+		limit   int64
+		arrived int
+		lost    int64
+		none    bool
 	}{
 		{"held", 100, 5, 0, false},
 		{"too much", 6, 3, 2, false},
-		{"no next one", 100, 0, 5, true},
+		{"no exporter", 100, 0, 5, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			log := &logBuffer{}
-			o, next := &swappable{log: newLogger(log)}, &fake{}
-			o.swap(&fake{
-				onShutdown: func(ctx context.Context) { _ = o.Export(ctx, pings(5)) }, // counted
-				stats:      exporter.Stats{Queued: exporter.Count{Traces: 7, Spans: 14}, Spooled: exporter.Count{Traces: 7, Spans: 14}},
-			})
-			err := o.handOver(t.Context(), test.limit, func() (exporter.Exporter, error) {
-				if test.openFails {
-					return nil, errors.New("in use")
-				}
-				return next, nil
-			})
-			if (err != nil) != test.openFails {
-				t.Errorf("error %v", err)
+			o, next, held := &swappable{log: newLogger(log)}, &fake{}, &handOverBuffer{limit: test.limit}
+			o.swap(held)
+			_ = o.Export(t.Context(), pings(5)) // counted
+			if test.none {
+				o.resume(held, nil)
+			} else {
+				o.resume(held, next)
 			}
 			if len(next.got) != test.arrived {
 				t.Errorf("%d traces came, want %d", len(next.got), test.arrived)
 			}
-			want := exporter.Stats{Sent: exporter.CountOf(next.got...), Lost: map[exporter.Cause]exporter.Count{}}
-			if test.lost > 0 {
-				cause := exporter.CauseQueueFull
-				want.Lost[cause] = exporter.Count{Traces: test.lost, Spans: 2 * test.lost}
-			} else {
-				want.Lost[exporter.CauseQueueFull] = exporter.Count{}
+			want := exporter.Stats{
+				Sent: exporter.CountOf(next.got...),
+				Lost: map[exporter.Cause]exporter.Count{exporter.CauseQueueFull: {Traces: test.lost, Spans: 2 * test.lost}},
 			}
 			if diff := cmp.Diff(want, o.Stats()); diff != "" {
 				t.Errorf("account (-want +got):\n%s", diff)

@@ -33,9 +33,9 @@ type tenantExport struct {
 	// held takes traces until there are exporters, which are to be as heldFor.
 	held    *handOverBuffer
 	heldFor *tenantWish
-	// awake is set when there has been something to send, changing while a goroutine
-	// brings is to want, and patched if a spool is missing in what was opened.
-	awake, changing, patched, closed bool
+	// awake is set when there has been something to send, and changing while a goroutine
+	// brings is to want.
+	awake, changing, closed bool
 }
 
 func newTenantExport(id string, all *tenantExports) *tenantExport {
@@ -54,11 +54,10 @@ func (t *tenantExport) wish(w *tenantWish, wake bool) {
 		_ = t.sampler.Set(w.sampling) // it was checked
 		t.awake = t.awake || wake
 	}
-	if w.sameExporters(t.want) && !t.patched {
+	if w.sameExporters(t.want) {
 		return
 	}
 	t.want = w
-	t.patched = false
 	t.change()
 }
 
@@ -113,55 +112,46 @@ func (t *tenantExport) work() {
 		t.is = want
 		t.mu.Unlock()
 		if want == nil {
-			t.leave(before)
+			t.leave(before, t.limit())
 			continue
 		}
 		t.exchange(is, want, held)
 	}
 }
 
-// leave lets an exporter send its rest in the background.
-func (t *tenantExport) leave(before exporter.Exporter) {
-	ctx, stop := context.WithTimeout(context.Background(), time.Duration(t.all.limit.Load()))
+// leave lets an exporter send its rest in the background, for so long at most.
+func (t *tenantExport) leave(before exporter.Exporter, limit time.Duration) {
+	ctx, stop := context.WithTimeout(context.Background(), limit)
 	t.to.retireLater(ctx, stop, before)
 }
 
+// limit is how long an exporter that is left may send.
+func (t *tenantExport) limit() time.Duration { return time.Duration(t.all.limit.Load()) }
+
 // exchange puts new exporters in the place of those that are there, or of held.
 func (t *tenantExport) exchange(is, want *tenantWish, held *handOverBuffer) {
-	open := func() (exporter.Exporter, error) { return t.open(want), nil }
-	ctx, cancel := context.WithTimeout(context.Background(), spoolGrace)
-	defer cancel()
+	next := t.open(want)
 	if want.spoolBytes > 0 { // it may be one that is still being left
-		t.to.settle(spoolGrace)
+		t.to.hurryAfter(spoolGrace)
 	}
-	switch {
-	case held != nil:
-		_ = t.to.resume(ctx, held, open) // what it could not take is counted
-	case is.sharesSpool(want):
-		_ = t.to.handOver(ctx, int64(is.queue.Spans), open)
-	default:
-		t.leave(t.to.swap(t.open(want)))
+	if held != nil {
+		t.to.resume(held, next)
+		return
 	}
+	limit := t.limit()
+	if is.sharesSpool(want) {
+		limit = min(limit, spoolGrace)
+	}
+	t.leave(t.to.swap(next), limit)
 }
 
-// open makes the exporters. A spool that cannot be used is left out: what goes to the
-// endpoint without it is counted at least.
+// open makes the exporters.
 func (t *tenantExport) open(w *tenantWish) exporter.Exporter {
 	t.all.opening <- struct{}{} // so many disks at a time
 	defer func() { <-t.all.opening }()
 	out := &fanOut{}
 	for i := range w.endpoints {
-		o := t.options(w, i)
-		protocol := w.endpoints[i].otlp.Protocol
-		e, err := openOTLP(protocol, o)
-		if err != nil && o.Spool.Enabled() {
-			t.log.Error("sending without the spool; fix this and reload", "error", err)
-			t.mu.Lock()
-			t.patched = true
-			t.mu.Unlock()
-			o.Spool = exporter.Spool{}
-			e, err = openOTLP(protocol, o)
-		}
+		e, err := openOTLP(w.endpoints[i].otlp.Protocol, t.options(w, i))
 		if err != nil {
 			t.log.Error("not sending to an endpoint", "error", err)
 			continue

@@ -136,7 +136,7 @@ func TestFullSpoolIsTheTenants(t *testing.T) {
 	}
 }
 
-// A spool that cannot be used is left out, and the next reload tries it again.
+// A spool that cannot be used is used when it can be, and what comes until then is sent.
 func TestTenantWithoutItsSpool(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "tenants")
 	backend := newTenantBackend(t)
@@ -149,16 +149,26 @@ func TestTenantWithoutItsSpool(t *testing.T) {
 	}
 	log := &logBuffer{}
 	x := exportsOf(t, log, text)
-	red := views("red", 0, 2)
+	red := views("red", 0, 20)
 	x.Take("red", red[:1])
 	backend.await(t, "red", spansOf(red[:1]))
-	says(t, log.String(), "level=ERROR", "tenant=red", "sending without the spool")
+	says(t, log.String(), "level=WARN", "tenant=red", "the spool cannot be used")
+	if failing := statsOf(t, x, "red").SpoolsFailing; failing != 1 || statsOf(t, x, "blue").SpoolsFailing != 0 {
+		t.Errorf("%d spools of red are failing", failing)
+	}
+	backend.answer("red", overloaded)
+	x.Take("red", red[1:10])
 	if err := os.Remove(filepath.Join(dir, "red")); err != nil {
 		t.Fatal(err)
 	}
-	adopt(t, x, text)
-	x.Take("red", red[1:])
-	until(t, "the spool is there", func() bool { _, err := os.Stat(filepath.Join(dir, "red")); return err == nil })
+	until(t, "the spool is there", func() bool { return statsOf(t, x, "red").SpoolsFailing == 0 })
+	x.Take("red", red[10:])
+	until(t, "red's traces are on disk", func() bool { return statsOf(t, x, "red").Spooled.Traces >= 10 })
+	backend.answer("red", nil)
+	backend.await(t, "red", spansOf(red))
 	endBy(x, time.Minute)
 	backend.mustHave(t, "red", red)
+	if got := statsOf(t, x, "red"); got.SpoolsFailing != 0 || got.TotalLost() != (exporter.Count{}) {
+		t.Errorf("%+v", got)
+	}
 }

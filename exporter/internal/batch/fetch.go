@@ -62,8 +62,8 @@ func (s *retrySender) pick(l *shipment) (due time.Duration, closed bool) {
 		s.pack(l, traces)
 		return 0, closed
 	}
-	if !closed && !s.pickOld(l) && due == 0 && !s.Spool.Empty() {
-		due = diskPause // it cannot be read now
+	if !closed && !s.pickOld(l) && due == 0 && (s.Spool.Pending() || !s.Spool.Empty()) {
+		due = diskPause // it cannot be read now, or nobody knows yet what is in it
 	}
 	return due, closed
 }

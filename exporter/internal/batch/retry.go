@@ -89,6 +89,8 @@ type retrySender struct {
 	old bool
 	// allowed is how many tries a batch gets now.
 	allowed int
+	// awaited is set when the end has waited for a spool that could not be used.
+	awaited bool
 	buf     []byte
 }
 
@@ -193,6 +195,10 @@ func (s *retrySender) pause(ctx context.Context, d time.Duration) bool {
 // keep leaves what was not settled on disk.
 func (s *retrySender) keep(l *shipment) {
 	defer s.release(l.traces)
+	if !s.awaited {
+		s.Spool.Await(stashGrace / 2)
+		s.awaited = true
+	}
 	if l.settled == (exporter.Count{}) {
 		if !l.held && s.Spool.Append(l.rest()) != nil {
 			s.Spool.Lose(exporter.CauseSpoolWrite, l.count)

@@ -104,19 +104,17 @@ type Exporter struct {
 
 var _ exporter.Exporter = (*Exporter)(nil)
 
-// New makes an exporter. It closes the transport at the end, but not after an error.
-func New(o Options, t Transport) (*Exporter, error) {
+// New makes an exporter. It closes the transport at the end. A spool that cannot be used is
+// no error: it is used from when it can be, and until then batches wait in memory.
+func New(o Options, t Transport) *Exporter {
 	o = o.WithDefaults()
 	e := &Exporter{options: o, log: o.Logger.With("endpoint", o.Display), transport: t}
 	e.overflow = batch.NewOverflow(e.log, o.Queue)
 	if !o.Spool.Enabled() {
 		e.batcher = batch.NewRetrying(o.Queue, e.sendOptions())
-		return e, nil
+		return e
 	}
-	var err error
-	if e.spool, err = spool.Open(spool.Options{Spool: o.Spool, Logger: e.log}); err != nil {
-		return nil, err
-	}
+	e.spool = spool.OpenAnyhow(spool.Options{Spool: o.Spool, Logger: e.log})
 	queue, send := o.Queue, e.sendOptions()
 	send.Spool = e.spool
 	most := o.Spool.WithDefaults().MaxBytes
@@ -124,7 +122,7 @@ func New(o Options, t Transport) (*Exporter, error) {
 	// What is under way may take a quarter of the spool.
 	send.Senders = min(send.Senders, max(int(most/4/(int64(queue.BatchSpans)*bytesPerSpan)), 1))
 	e.batcher = batch.NewSpooled(queue, send)
-	return e, nil
+	return e
 }
 
 // A span takes less than half a kilobyte. Batches in a small spool are small: there should be

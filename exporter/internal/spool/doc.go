@@ -75,7 +75,7 @@
 // # Upgrades
 //
 // A version of dwell reads the format of all versions before it, and never touches a
-// directory whose version it does not know: it says so and does not start. A change
+// directory whose version it does not know: it says so and goes without. A change
 // that an older reader would misread gets a new version number. Magic, version, length
 // and checksum of the account, and the header of a segment, stay where they are in all
 // versions.

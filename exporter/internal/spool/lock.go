@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -14,6 +15,20 @@ import (
 
 // ErrInUse is returned by Open for a directory that another spool has open.
 var ErrInUse = errors.New("in use")
+
+// inUseError names the process that has the directory.
+type inUseError struct{ pid string }
+
+// Error implements error.
+func (e inUseError) Error() string {
+	return fmt.Sprintf("%v by process %s; give every dwell a directory of its own", ErrInUse, e.pid)
+}
+
+// Is reports whether the error is one of that kind.
+func (e inUseError) Is(target error) bool { return target == ErrInUse }
+
+// ours reports whether it is this process that has the directory.
+func (e inUseError) ours() bool { return e.pid == strconv.Itoa(os.Getpid()) }
 
 const (
 	directoryMode = 0o700
@@ -32,7 +47,7 @@ func lockDirectory(dir string) (*os.File, error) {
 		if !errors.Is(err, unix.EWOULDBLOCK) {
 			return nil, fmt.Errorf("flock: %w", err)
 		}
-		return nil, fmt.Errorf("%w by process %s; give every dwell a directory of its own", ErrInUse, owner(f))
+		return nil, inUseError{owner(f)}
 	}
 	if err := f.Truncate(0); err != nil {
 		f.Close()

@@ -161,6 +161,6 @@ func (m model) queued() exporter.Count {
 // diff compares with what a spool says of its whole life.
 func (m model) diff(s *spool.Spool) string {
 	got := s.Lifetime()
-	got.SpoolBytes = 0 // is measured
+	got.SpoolBytes, got.SpoolsFailing = 0, 0 // are measured
 	return cmp.Diff(exporter.Stats{Sent: m.sent, Queued: m.queued(), Spooled: m.onDisk(), Lost: m.lost}, got)
 }

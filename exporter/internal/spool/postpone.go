@@ -23,8 +23,8 @@ func (s *Spool) PostponeRest(settled exporter.Count, lost map[exporter.Cause]exp
 	s.io.Lock()
 	defer s.io.Unlock()
 	defer s.measure()
-	if s.read.pinned {
-		return ErrDisk // there was no room to move it before
+	if s.absent() || s.read.pinned {
+		return ErrDisk // if it is pinned, there was no room to move it before
 	}
 	h := s.nextRecord(rest)
 	if !s.makeRoomOfOlder(segmentHeader + h.size()) {

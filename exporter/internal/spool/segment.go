@@ -30,6 +30,9 @@ func (s *Spool) path(id uint64) string {
 
 // bytes returns what the spool takes on disk.
 func (s *Spool) bytes() int64 {
+	if s.absent() {
+		return 0
+	}
 	n := s.slot.size + accountPage
 	for i := range s.segments {
 		n += s.segments[i].size
@@ -50,6 +53,9 @@ func (s *Spool) Append(b Batch) error {
 	s.io.Lock()
 	defer s.io.Unlock()
 	defer s.measure()
+	if s.absent() {
+		return ErrDisk
+	}
 	h := s.nextRecord(b)
 	if segmentHeader+h.size() > s.max-s.overhead() { // not even if all others are dropped
 		s.tellFull()

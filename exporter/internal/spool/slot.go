@@ -99,6 +99,9 @@ func (s *Spool) Hold(b Batch) error {
 	defer s.io.Unlock()
 	defer s.measure()
 	s.place = s.account.next
+	if s.absent() {
+		return ErrDisk
+	}
 	number := s.sending()
 	if err := s.putSlot(number, b.Payload, b.Count); err != nil {
 		return fmt.Errorf("%w: %w", ErrDisk, err)

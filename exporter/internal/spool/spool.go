@@ -41,7 +41,8 @@ type Spool struct {
 	// changes is how often the account has changed.
 	changes uint64
 	closed  bool
-	// writer is set at the end of Open; from then on only it uses file.
+	// writer is set when the files are open; from then on only it uses file. It is nil while
+	// there are none.
 	writer *accountWriter
 	file   accountFile
 	// held is the count of the batch in flight if that is on disk outside of segments.
@@ -67,8 +68,10 @@ type Spool struct {
 	uncounted header
 	// start is the account when the spool was opened; Stats counts from there.
 	start account
+	// opener is set if the files could not be opened at once.
+	opener *opener
 	// What was logged as bad and is not yet well again.
-	failing, full, unaccounted, unopened notice.State
+	failing, full, unaccounted, unopened, missing notice.State
 }
 
 // Open makes the directory if need be, takes it for this process and works out what
@@ -79,6 +82,7 @@ func Open(o Options) (*Spool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the spool %s cannot be used: %w", o.Dir, err)
 	}
+	s.writer = startAccountWriter(s.commit)
 	return s, nil
 }
 
@@ -87,15 +91,23 @@ const (
 	maxSegmentBytes  = 16 << 20
 )
 
-func open(o Options) (_ *Spool, err error) {
-	if err := os.MkdirAll(o.Dir, directoryMode); err != nil {
-		return nil, err
-	}
+// unopened returns a spool without files.
+func unopened(o Options) *Spool {
 	s := &Spool{dir: o.Dir, max: o.MaxBytes, log: o.Logger, segmentBytes: min(o.MaxBytes/segmentsPerSpool, maxSegmentBytes)}
+	s.account, s.start = emptyAccount(), emptyAccount()
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	s.log = s.log.With("spool", o.Dir)
+	return s
+}
+
+// open opens the files. Nothing writes the account yet.
+func open(o Options) (_ *Spool, err error) {
+	if err := os.MkdirAll(o.Dir, directoryMode); err != nil {
+		return nil, err
+	}
+	s := unopened(o)
 	defer func() {
 		if err != nil {
 			_ = s.closeFiles() // the first error is the one to return
@@ -114,7 +126,6 @@ func open(o Options) (_ *Spool, err error) {
 		return nil, err
 	}
 	s.measure()
-	s.writer = startAccountWriter(s.commit)
 	return s, nil
 }
 
@@ -152,10 +163,10 @@ func (s *Spool) change(change func(*account), short bool) {
 	s.mu.Lock()
 	change(&s.account)
 	s.changes++
-	n, closed := s.changes, s.closed
+	n, closed, writer := s.changes, s.closed, s.writer
 	s.mu.Unlock()
-	if !closed { // otherwise the account on disk belongs to another process by now
-		s.writer.wait(n, short)
+	if !closed && writer != nil { // once closed, the account on disk belongs to another process
+		writer.wait(n, short)
 	}
 }
 
@@ -195,8 +206,9 @@ func (s *Spool) SettleAll(batch exporter.Count, lost map[exporter.Cause]exporter
 	s.removeRead() // if it was sent from its segment
 }
 
-// Failing reports whether the disk took no more when it was last asked.
-func (s *Spool) Failing() bool { return s.failing.On() }
+// Failing reports whether the disk took no more when it was last asked, or the files cannot
+// be opened.
+func (s *Spool) Failing() bool { return s.failing.On() || s.missing.On() }
 
 // Empty reports whether no record is waiting. The batch in flight is none.
 func (s *Spool) Empty() bool {
@@ -218,6 +230,9 @@ func (s *Spool) Stats() exporter.Stats {
 		Recovered:  s.start.waiting(),
 		Lost:       make(map[exporter.Cause]exporter.Count),
 	}
+	if s.Failing() {
+		stats.SpoolsFailing = 1
+	}
 	for cause, c := range s.account.lost {
 		if d := c.Minus(s.start.lost[cause]); d != (exporter.Count{}) {
 			stats.Lost[cause] = d
@@ -238,6 +253,7 @@ func (s *Spool) Lifetime() exporter.Stats {
 
 // Close releases the directory. What waits stays there.
 func (s *Spool) Close() error {
+	s.opener.end()
 	s.io.Lock()
 	defer s.io.Unlock()
 	s.mu.Lock()
@@ -245,6 +261,9 @@ func (s *Spool) Close() error {
 	s.closed = true
 	s.mu.Unlock()
 	if closed {
+		return nil
+	}
+	if s.writer == nil {
 		return nil
 	}
 	s.writer.end()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package disktest makes disks that are soon full.
+// Package disktest makes disks that are soon full, or take nothing for a while.
 package disktest
 
 import (
