@@ -232,6 +232,11 @@ func (c *Correlator) Flush() {
 func (c *Correlator) Stats() Stats {
 	s := c.stats
 	s.Incomplete = maps.Clone(s.Incomplete)
+	for _, l := range [...]*list{&c.held, &c.waiting, &c.done} {
+		if p := l.front(); p != nil && (s.Oldest == 0 || p.first < s.Oldest) {
+			s.Oldest = p.first
+		}
+	}
 	return s
 }
 

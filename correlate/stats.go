@@ -19,6 +19,9 @@ type Stats struct {
 	Evicted uint64
 	// Open is the number of pings open now.
 	Open int
+	// Oldest is the time of the first event of the ping that has been open for longest, on the
+	// events' clock, or 0 if none is open.
+	Oldest uint64
 	// Complete, Dropped, Expired, Unreachable and Partial count traces by outcome.
 	Complete, Dropped, Expired, Unreachable, Partial uint64
 	// Incomplete counts incomplete traces by cause.

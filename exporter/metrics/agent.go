@@ -27,6 +27,10 @@ type AgentStats struct {
 	Since time.Time
 	// Events is what the kernel side has handed on.
 	Events uint64
+	// EventsUnread is how many bytes of events wait to be read now, EventsRoom for how many there
+	// is room, and EventsBehind how old the oldest of them may be.
+	EventsUnread, EventsRoom int
+	EventsBehind             time.Duration
 	// Losses is what was lost before the traces were finished.
 	Losses Losses
 	// PingsGated is the number of pings that were left out on purpose, about, and GatesClosed
@@ -35,6 +39,8 @@ type AgentStats struct {
 	GatesClosed int
 	// TracesOpen is the number of pings on their way now.
 	TracesOpen uint64
+	// TracesOpenFor is for how long that has been so which has been for longest.
+	TracesOpenFor time.Duration
 	// TracesSampledOut is the number of traces that sampling left out.
 	TracesSampledOut uint64
 	// Export is what became of the traces that were to be sent.

@@ -23,6 +23,8 @@ type Status struct {
 	Summary
 	// Inventory is how well names of namespaces and devices are known, up to now.
 	Inventory inventory.Stats
+	// Backlog is what waits on the way from the kernel to a trace, now.
+	Backlog Backlog
 	// GatesClosed is the number of identifiers of whose pings only some are traced.
 	GatesClosed int
 	// NetNS is the number of namespaces that are traced, Netfilter that of those whose
@@ -53,6 +55,7 @@ func (a *Agent) Status() Status {
 	if a.sinks.Exporter != nil {
 		s.Export = a.sinks.Exporter.Stats()
 	}
+	s.Backlog = a.backlog(s.Correlator.Oldest)
 	if a.gate != nil {
 		s.GatesClosed = int(a.gate.closed.Load())
 	}
@@ -87,7 +90,9 @@ func (a *Agent) Namespaces() probe.Namespaces { return a.inventory }
 type report struct {
 	attached bool
 	taken    time.Time
-	summary  Summary
+	// latest is up to when, on the events' clock, all events have been taken.
+	latest  uint64
+	summary Summary
 }
 
 // publish makes the state of the loop known.
@@ -95,5 +100,5 @@ func (a *Agent) publish(attached bool) {
 	s := a.summary
 	s.Counts = s.Counts.Clone()
 	s.Correlator = a.correlator.Stats()
-	a.status.Store(&report{attached, time.Now(), s})
+	a.status.Store(&report{attached: attached, taken: time.Now(), latest: a.latest, summary: s})
 }

@@ -47,6 +47,7 @@ func (d *daemon) statsOf(s agent.Status) metrics.AgentStats {
 	return metrics.AgentStats{
 		Since:  d.began,
 		Events: s.Kernel.Total().Emitted, Losses: s.Losses(), TracesOpen: uint64(s.Correlator.Open),
+		EventsUnread: s.Backlog.Unread, EventsRoom: s.Backlog.Room, EventsBehind: s.Backlog.Behind, TracesOpenFor: s.Backlog.OpenFor,
 		PingsGated: s.Gated.Pings, GatesClosed: s.GatesClosed,
 		TracesSampledOut: uint64(d.sampler.SampledOut().Traces),
 		TenantExports:    d.sinks.tenants.stats(),
