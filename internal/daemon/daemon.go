@@ -58,6 +58,8 @@ type daemon struct {
 	agent  atomic.Pointer[tracing]
 	phase  atomic.Int32
 	began  time.Time
+	// gaveUp is set if the agent did not end in time, so that nothing else waits for it.
+	gaveUp bool
 	// startAgent is [agent.Start], but for tests.
 	startAgent func(agent.Options) (tracing, error)
 
@@ -209,8 +211,7 @@ func (d *daemon) agentOptions(loaded *config.Loaded) agent.Options {
 	return opts
 }
 
-// trace runs the agent until ctx is done or it fails. Reloads and the end are one after
-// the other, so that nothing is exchanged while it is shut down.
+// trace runs the agent until ctx is done or it fails.
 func (d *daemon) trace(ctx context.Context) error {
 	over, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
@@ -235,14 +236,30 @@ func (d *daemon) trace(ctx context.Context) error {
 	if d.sinks.endpoint.open() {
 		background.Go(func() { d.checkEndpoint(over) })
 	}
+	return d.follow(ctx, end, done)
+}
+
+// follow takes what is changed from outside until ctx is done, or the agent is. Changes and
+// the end are one after the other, so that nothing is exchanged while it is shut down.
+func (d *daemon) follow(ctx context.Context, end func(), done <-chan result) error {
+	var pending <-chan change
 	for {
+		reloads, tenants := d.opts.Reload, d.tenancy.changes()
+		if pending != nil { // one at a time
+			reloads, tenants = nil, nil
+		}
 		select {
 		case <-ctx.Done():
 			return d.stop(end, done)
-		case <-d.opts.Reload:
-			d.reload(ctx)
-		case <-d.tenancy.changes():
-			d.rereadTenants()
+		case <-reloads:
+			d.service.reloading()
+			pending = prepare(ctx, d.readAgain)
+		case <-tenants:
+			d.logWatch()
+			pending = prepare(ctx, d.readTenants)
+		case c := <-pending:
+			pending = nil
+			c.make(ctx)
 		case r := <-done:
 			return errors.Join(errors.New("tracing ended unexpectedly"), r.err)
 		}
@@ -262,6 +279,7 @@ func (d *daemon) stop(end func(), done <-chan result) error {
 	select {
 	case r = <-done:
 	case <-time.After(limit + closing):
+		d.gaveUp = true
 		r = result{d.agentStatus().Summary, fmt.Errorf("shutdown took longer than shutdown.timeout, %v; giving up", limit)}
 	}
 	r.summary.Export = d.sinks.Stats()
@@ -312,7 +330,11 @@ func (d *daemon) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), closing)
 	defer cancel()
 	d.telemetry.stop(ctx)
-	_ = d.sinks.Shutdown(ctx) // what is lost is logged already
+	if d.gaveUp {
+		waitFor(ctx, func() { _ = d.sinks.Shutdown(ctx) })
+	} else {
+		_ = d.sinks.Shutdown(ctx) // what is lost is logged already
+	}
 	d.api.shutdown(ctx)
 	d.tenancy.close()
 	d.server.shutdown(ctx)

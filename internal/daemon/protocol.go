@@ -29,6 +29,9 @@ func checkForm(p config.Protocol, to string) error {
 	return otlpgrpc.CheckEndpoint(to)
 }
 
+// opener makes an exporter; it is [openOTLP], but for tests.
+type opener func(config.Protocol, otlpgrpc.Options) (exporter.Exporter, error)
+
 // openOTLP makes an exporter for either protocol. Connections are pooled over gRPC alone: over
 // HTTP, each exporter has its own.
 func openOTLP(p config.Protocol, o otlpgrpc.Options) (exporter.Exporter, error) {

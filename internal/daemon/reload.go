@@ -12,16 +12,19 @@ import (
 	"github.com/dwelltrace/dwell/internal/config"
 )
 
-// reload reads the configuration again and takes what has changed. If anything is wrong,
-// all stays as it is.
-func (d *daemon) reload(ctx context.Context) {
-	d.service.reloading()
-	defer func() { d.service.ready(d.status()) }()
+// readAgain reads the configuration again. If anything is wrong, all stays as it is.
+func (d *daemon) readAgain() change {
 	d.sinks.reopenFile() // whatever is wrong with the configuration, logrotate has renamed it
-	loaded, err := config.Load(d.opts.File, d.opts.Environ)
-	if err == nil {
-		err = d.take(ctx, loaded)
+	p, err := d.prepareReload()
+	if err != nil {
+		return change{make: func(context.Context) { d.reloaded(err) }, drop: nothing}
 	}
+	return change{make: func(ctx context.Context) { d.reloaded(d.take(ctx, p)) }, drop: p.sending.drop}
+}
+
+// reloaded tells how a reload has ended.
+func (d *daemon) reloaded(err error) {
+	defer func() { d.service.ready(d.status()) }()
 	switch {
 	case errors.Is(err, errInPart):
 		d.failedReloads.Add(1)
@@ -39,47 +42,64 @@ func (d *daemon) reload(ctx context.Context) {
 // are logged.
 var errInPart = errors.New("reloaded in part")
 
-// take puts a configuration in force.
-func (d *daemon) take(ctx context.Context, loaded *config.Loaded) error {
+// reload is a configuration that is ready to be put in force.
+type reload struct {
+	loaded           *config.Loaded
+	changed, restart []string
+	counting         *telemetryPlan
+	sending          *plan
+	tenants          *tenantsPlan
+}
+
+// prepareReload reads the configuration and opens what it asks for.
+func (d *daemon) prepareReload() (*reload, error) {
+	loaded, err := config.Load(d.opts.File, d.opts.Environ)
+	if err != nil {
+		return nil, err
+	}
 	for _, w := range warnings(loaded) {
 		d.log.Warn(w)
 	}
 	next := d.config
-	changed, restart := next.Take(loaded.Config)
+	p := &reload{loaded: loaded}
+	p.changed, p.restart = next.Take(loaded.Config)
 	loaded.Config = next
-	counting, err := d.telemetry.prepare(loaded)
-	if err != nil {
-		return err
+	if p.counting, err = d.telemetry.prepare(loaded); err != nil {
+		return nil, err
 	}
-	sending, err := d.sinks.prepare(loaded)
-	if err != nil {
-		return err
+	if p.sending, err = d.sinks.prepare(loaded); err != nil {
+		return nil, err
 	}
-	who, err := d.prepareTenants(loaded)
-	if err != nil {
-		sending.drop()
-		return err
+	if p.tenants, err = d.prepareTenants(loaded); err != nil {
+		p.sending.drop()
+		return nil, err
 	}
+	return p, nil
+}
+
+// take puts a configuration in force.
+func (d *daemon) take(ctx context.Context, p *reload) error {
+	next := p.loaded.Config
 	if err := d.sampler.Set(samplingOptions(next.Sampling)); err != nil {
-		sending.drop()
-		return loaded.Error("sampling", err)
+		p.sending.drop()
+		return p.loaded.Error("sampling", err)
 	}
 	if err := (*d.agent.Load()).SetScope(scope(next.Trace)); err != nil {
-		sending.drop()
-		return errors.Join(loaded.Error("trace", err), d.sampler.Set(samplingOptions(d.config.Sampling)))
+		p.sending.drop()
+		return errors.Join(p.loaded.Error("trace", err), d.sampler.Set(samplingOptions(d.config.Sampling)))
 	}
 	d.config = next
 	d.watchTenants(next.Tenancy.Dir)
-	d.carryOutTenants(who)
+	d.carryOutTenants(p.tenants)
 	d.level.Set(slog.Level(next.Log.Level))
 	d.scraped.Store(next.Metrics.Prometheus.Enabled)
-	whole := d.change(ctx, sending, counting)
-	if len(changed) == 0 {
-		changed = []string{"nothing"}
+	whole := d.change(ctx, p.sending, p.counting)
+	if len(p.changed) == 0 {
+		p.changed = []string{"nothing"}
 	}
-	d.log.Info("configuration reloaded", "changed", strings.Join(changed, ", "))
-	if len(restart) > 0 {
-		d.log.Warn("settings that need a restart are unchanged", "settings", strings.Join(restart, ", "))
+	d.log.Info("configuration reloaded", "changed", strings.Join(p.changed, ", "))
+	if len(p.restart) > 0 {
+		d.log.Warn("settings that need a restart are unchanged", "settings", strings.Join(p.restart, ", "))
 	}
 	return whole
 }

@@ -31,8 +31,9 @@ const spoolGrace = 500 * time.Millisecond
 
 // sinks are what traces go to: an endpoint, a file, both or neither.
 type sinks struct {
-	resource otlp.Options
-	log      *slog.Logger
+	resource    otlp.Options
+	log         *slog.Logger
+	newExporter opener
 
 	endpoint, file swappable
 	endpointIs     endpointSettings
@@ -62,7 +63,7 @@ type fileSettings struct {
 
 func newSinks(resource otlp.Options, log *slog.Logger) *sinks {
 	return &sinks{
-		resource: resource, log: log, endpoint: swappable{log: log}, file: swappable{log: log},
+		resource: resource, log: log, newExporter: openOTLP, endpoint: swappable{log: log}, file: swappable{log: log},
 		tenants: newTenantExports(resource, log),
 	}
 }
@@ -115,7 +116,7 @@ func (p *plan) openEndpoint() (exporter.Exporter, error) {
 	if p.endpointIs.to == "" {
 		return nil, nil //nolint:nilnil // no endpoint is not an error
 	}
-	e, err := openOTLP(protocolOf(p.loaded.Export.OTLP), p.endpointOptions())
+	e, err := p.sinks.newExporter(protocolOf(p.loaded.Export.OTLP), p.endpointOptions())
 	if err != nil {
 		return nil, p.loaded.Error("export", err)
 	}

@@ -3,6 +3,7 @@
 package daemon
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"sync/atomic"
@@ -120,15 +121,16 @@ func (d *daemon) logExports(err error) {
 	d.tenancy.exports = text
 }
 
-// rereadTenants takes what has changed in the directory.
-func (d *daemon) rereadTenants() {
-	d.logWatch()
+// readTenants reads what has changed in the directory.
+func (d *daemon) readTenants() change {
 	p, err := d.prepareTenants(d.tenancy.base)
-	if err != nil {
-		d.logLines("tenants not changed; the old ones stay in force", err)
-		return
-	}
-	d.carryOutTenants(p)
+	return change{drop: nothing, make: func(context.Context) {
+		if err != nil {
+			d.logLines("tenants not changed; the old ones stay in force", err)
+			return
+		}
+		d.carryOutTenants(p)
+	}}
 }
 
 // watchTenants watches the directory that the configuration names, if it is another one
@@ -139,7 +141,7 @@ func (d *daemon) watchTenants(dir string) {
 		return
 	}
 	t.close()
-	t.dir = dir
+	t.watcher, t.dir = nil, dir
 	if dir == "" {
 		return
 	}
@@ -163,7 +165,6 @@ func (t *tenancy) changes() <-chan struct{} {
 func (t *tenancy) close() {
 	if t.watcher != nil {
 		t.watcher.Close()
-		t.watcher = nil
 	}
 }
 

@@ -151,7 +151,7 @@ func (t *tenantExport) open(w *tenantWish) exporter.Exporter {
 	defer func() { <-t.all.opening }()
 	out := &fanOut{}
 	for i := range w.endpoints {
-		e, err := openOTLP(w.endpoints[i].otlp.Protocol, t.options(w, i))
+		e, err := t.all.newExporter(w.endpoints[i].otlp.Protocol, t.options(w, i))
 		if err != nil {
 			t.log.Error("not sending to an endpoint", "error", err)
 			continue

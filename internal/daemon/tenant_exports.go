@@ -30,9 +30,10 @@ const openAtOnce = 8
 // tenantExports sends to each tenant what it may see. No tenant waits for another one, and
 // none takes another one's room; they share only connections.
 type tenantExports struct {
-	resource otlp.Options
-	log      *slog.Logger
-	pool     otlpgrpc.Pool
+	resource    otlp.Options
+	log         *slog.Logger
+	newExporter opener
+	pool        otlpgrpc.Pool
 	// limit is how long exporters that are left may send, in nanoseconds.
 	limit   atomic.Int64
 	opening chan struct{}
@@ -55,7 +56,7 @@ var _ tenants.Sink = (*tenantExports)(nil)
 
 func newTenantExports(resource otlp.Options, log *slog.Logger) *tenantExports {
 	return &tenantExports{
-		resource: resource, log: log, opening: make(chan struct{}, openAtOnce),
+		resource: resource, log: log, newExporter: openOTLP, opening: make(chan struct{}, openAtOnce),
 		tenants: map[string]*tenantExport{},
 	}
 }
@@ -196,10 +197,23 @@ func (x *tenantExports) Shutdown(ctx context.Context) {
 	for _, t := range all {
 		t.close()
 	}
-	x.changes.Wait() // each has little left to do
+	waitFor(ctx, x.changes.Wait) // each has little left to do, unless a disk does not answer
 	var each sync.WaitGroup
 	for _, t := range all {
 		each.Go(func() { t.shutdown(ctx) })
 	}
 	each.Wait()
+}
+
+// waitFor calls wait and returns when that does, or when ctx is done.
+func waitFor(ctx context.Context, wait func()) {
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		wait()
+	}()
+	select {
+	case <-over:
+	case <-ctx.Done():
+	}
 }
