@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -12,10 +13,12 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/dwelltrace/dwell/internal/backend/api"
 	"github.com/dwelltrace/dwell/internal/study/lab"
 )
 
@@ -53,6 +56,7 @@ tenants:
 			t.Errorf("%s sees: %s", tenant, pings)
 		}
 	}
+	askProbes(t, socket, guest)
 	d.reload(labConfig(l, base))
 	d.awaitNoMetric(`^dwell_probe_success\{.*dwell_probe_name="op".*$`)
 	d.awaitMetric(`^dwell_probe_success\{.*dwell_probe_name="own".*\} 1.0$`)
@@ -61,6 +65,32 @@ tenants:
 	}
 	if traces, err := os.ReadFile(file); err != nil || !bytes.Contains(traces, []byte(exemplar)) {
 		t.Errorf("the exemplar %s is not among the traces in the file, %v", exemplar, err)
+	}
+}
+
+// askProbes asks how the probes go: the operator sees all, and each tenant its own alone.
+func askProbes(t *testing.T, socket, guest string) {
+	t.Helper()
+	for path, want := range map[string]string{
+		"/v1/probes":              "/op/success /op/success red/own/success; blue/theirs: " + guest + " is not known: false",
+		"/v1/tenants/red/probes":  "red/own/success; blue/theirs: " + guest + " is not known: false",
+		"/v1/tenants/blue/probes": "; blue/theirs: " + guest + " is not known: true",
+	} {
+		var probes api.Probes
+		if err := json.Unmarshal([]byte(ask(t, socket, path)), &probes); err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+		var got []string
+		for _, p := range probes.Probes {
+			got = append(got, p.Tenant+"/"+p.Name+"/"+p.Result)
+			if p.LastSuccess == nil || p.RTT == nil || *p.RTT <= 0 || p.Next == nil || p.NetNS != guest {
+				t.Errorf("%s: %+v", path, p)
+			}
+		}
+		theirs := "blue/theirs: " + guest
+		if text := strings.Join(got, " ") + "; " + theirs + fmt.Sprintf(" is not known: %t", slices.Contains(probes.Unresolved, theirs)); text != want {
+			t.Errorf("%s: %s, want %s", path, text, want)
+		}
 	}
 }
 

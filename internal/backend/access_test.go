@@ -47,11 +47,11 @@ func manyGroups(last uint32) (groups []uint32) {
 // ownPaths are those of a tenant.
 func ownPaths(id string) []string {
 	base := api.TenantPath(id)
-	return []string{base, base + "/summary", base + "/pings", base + "/traces", base + "/traces/" + strings.Repeat("0", 32)}
+	return []string{base, base + "/summary", base + "/pings", base + "/probes", base + "/traces", base + "/traces/" + strings.Repeat("0", 32)}
 }
 
 func operatorPaths() []string {
-	return []string{api.PathSummary, api.PathPings, api.PathTraces, api.PathTraces + "/" + strings.Repeat("0", 32)}
+	return []string{api.PathSummary, api.PathPings, api.PathProbes, api.PathTraces, api.PathTraces + "/" + strings.Repeat("0", 32)}
 }
 
 // Whoever connects sees what its user and its groups may see, and cannot tell what it may not
@@ -101,10 +101,10 @@ func checkWho(t *testing.T, s *setup, w who, sees []string) {
 	if diff := cmp.Diff(sees, ids); diff != "" || seen.Operator {
 		t.Errorf("%v: tenants, and operator %t (-want +got):\n%s", w, seen.Operator, diff)
 	}
-	operator, unknown := answers[1:5], answers[5:10]
+	operator, unknown := answers[1:6], answers[6:12]
 	refused := slices.Concat(operator, unknown)
 	for i, id := range []string{"red", "blue"} {
-		own := answers[10+5*i:][:5]
+		own := answers[12+6*i:][:6]
 		if slices.Contains(sees, id) {
 			checkSeen(t, w, own)
 			continue
@@ -128,7 +128,7 @@ func checkWho(t *testing.T, s *setup, w who, sees []string) {
 func checkSeen(t *testing.T, w who, answers []answer) {
 	t.Helper()
 	for i, a := range answers {
-		if want := []int{200, 200, 200, 200, 404}[i]; a.Status != want {
+		if want := []int{200, 200, 200, 200, 200, 404}[i]; a.Status != want {
 			t.Errorf("%v: path %d is answered with %d %s", w, i, a.Status, a.Body)
 		}
 	}
@@ -142,7 +142,7 @@ func TestOperator(t *testing.T) {
 			t.Errorf("%s: %d %s", path, a.Status, a.Body)
 		}
 	}
-	if n := s.server.Stats().Refused[api.CodeUnknownTenant]; n != 5 {
+	if n := s.server.Stats().Refused[api.CodeUnknownTenant]; n != 6 {
 		t.Errorf("%d are counted", n)
 	}
 }

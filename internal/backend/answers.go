@@ -20,12 +20,14 @@ var (
 	paths string
 	//go:embed openapi_components.yaml
 	components string
+	//go:embed openapi_probes.yaml
+	ofProbes string
 	//go:embed openapi_fastpath.yaml
 	ofFastPath string
 )
 
 func (q *request) openAPI() {
-	write(q.w, http.StatusOK, api.ContentYAML, []byte(paths+components+ofFastPath))
+	write(q.w, http.StatusOK, api.ContentYAML, []byte(paths+components+ofProbes+ofFastPath))
 }
 
 // tenants lists those that the caller may see.

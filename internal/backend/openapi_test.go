@@ -33,7 +33,7 @@ type described struct {
 func description(t testing.TB) []byte {
 	t.Helper()
 	var text []byte
-	for _, name := range []string{"openapi.yaml", "openapi_components.yaml", "openapi_fastpath.yaml"} {
+	for _, name := range []string{"openapi.yaml", "openapi_components.yaml", "openapi_probes.yaml", "openapi_fastpath.yaml"} {
 		part, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)

@@ -52,10 +52,12 @@ func routes() []route {
 		{pattern: one, handle: (*request).tenant},
 		{pattern: one + "/summary", handle: (*request).summary},
 		{pattern: one + "/pings", query: pings, handle: (*request).pings},
+		{pattern: one + "/probes", handle: (*request).probes},
 		{pattern: one + "/traces", query: stream, handle: (*request).traces},
 		{pattern: one + "/traces/{traceID}", handle: (*request).trace},
 		{pattern: api.PathSummary, operator: true, handle: (*request).summary},
 		{pattern: api.PathPings, operator: true, query: pings, handle: (*request).pings},
+		{pattern: api.PathProbes, operator: true, handle: (*request).probes},
 		{pattern: api.PathTraces, operator: true, query: stream, handle: (*request).traces},
 		{pattern: api.PathTraces + "/{traceID}", operator: true, handle: (*request).trace},
 	}, firewallRoutes(one+"/firewall"), fastPathRoutes(one+"/fastpath"))

@@ -35,6 +35,8 @@ type ServerOptions struct {
 	Firewall Firewall
 	// FastPath is that of the tenants; nil if the agent has none.
 	FastPath FastPath
+	// Probes are the agent's own; nil if it sends none.
+	Probes Probes
 	// Log gets what goes wrong, and who has changed a firewall; nil discards.
 	Log *slog.Logger
 
@@ -66,6 +68,7 @@ type Server struct {
 	heartbeat time.Duration
 	firewall  Firewall
 	fastPath  FastPath
+	probes    Probes
 	// changeTimeout is how long a firewall may take.
 	changeTimeout time.Duration
 	tally         *tally
@@ -102,7 +105,7 @@ func Serve(o ServerOptions) (*Server, error) {
 	s := &Server{
 		hub: o.Hub, log: o.Log, heartbeat: o.heartbeat, tally: tally, gate: newGate(limits, tally, o.Log),
 		quotas: newQuotas(limits), routes: routes(), tlsFiles: o.TLS, rules: rules, streams: map[*subscriber]*stream{},
-		firewall: o.Firewall, fastPath: o.FastPath, changeTimeout: o.changeTimeout,
+		firewall: o.Firewall, fastPath: o.FastPath, probes: o.Probes, changeTimeout: o.changeTimeout,
 	}
 	listeners, err := s.listen(o)
 	if err != nil {

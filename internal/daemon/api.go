@@ -52,7 +52,7 @@ func (a *apiServer) take(traces []*trace.Trace) {
 
 // start begins to answer. The tenants are those that there are now; firewall and fast path may be
 // nil.
-func (a *apiServer) start(l *config.Loaded, list []config.Tenant, rules backend.Firewall, path backend.FastPath) error {
+func (a *apiServer) start(l *config.Loaded, list []config.Tenant, rules backend.Firewall, path backend.FastPath, probes backend.Probes) error {
 	if a == nil {
 		return nil
 	}
@@ -63,7 +63,7 @@ func (a *apiServer) start(l *config.Loaded, list []config.Tenant, rules backend.
 	server, err := backend.Serve(backend.ServerOptions{
 		Hub: a.hub, Socket: c.Socket, Group: c.Group, Listen: c.Listen,
 		TLS:    tlsFilesOf(c),
-		Policy: policyOf(c.Operators, list), Firewall: rules, FastPath: path,
+		Policy: policyOf(c.Operators, list), Firewall: rules, FastPath: path, Probes: probes,
 		Limits: backend.Limits{
 			Streams: c.StreamsMax, ClientStreams: c.ClientStreamsMax,
 			ClientRate: c.ClientRate, ClientBurst: c.ClientRate*2 + c.ClientRate/2,

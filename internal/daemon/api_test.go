@@ -131,7 +131,7 @@ func TestStatsWhileTheAPIStarts(t *testing.T) {
 			}
 		}
 	})
-	err = a.start(loaded, nil, nil, nil)
+	err = a.start(loaded, nil, nil, nil, nil)
 	close(started)
 	reading.Wait()
 	if err != nil {

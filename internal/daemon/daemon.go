@@ -169,7 +169,7 @@ func (d *daemon) start(ctx context.Context, loaded *config.Loaded) error {
 	if err := d.openFastPath(loaded); err != nil {
 		return err
 	}
-	if err := d.api.start(loaded, who.list(), asked(d.rules()), d.askedFastPath()); err != nil {
+	if err := d.api.start(loaded, who.list(), asked(d.rules()), d.askedFastPath(), askedProbes{d.prober}); err != nil {
 		return err
 	}
 	d.carryOutTenants(who)

@@ -19,9 +19,26 @@ type pairKey struct {
 
 // plan is what is to be sent.
 type plan struct {
-	pairs               []pairKey
-	unresolved          []string
+	pairs []pairKey
+	// left is what is not, by whose it is.
+	left map[string]*leftOut
+}
+
+// leftOut is what is not sent of one owner of probes.
+type leftOut struct {
+	// unresolved are references that match no namespace, and foreign those of a tenant that match
+	// only others'; both with the name of the probe.
+	unresolved, foreign []string
+	// overLimit and notOwned are numbers of pairs.
 	overLimit, notOwned int
+}
+
+// of returns what is left out of an owner.
+func (o *plan) of(tenant string) *leftOut {
+	if o.left[tenant] == nil {
+		o.left[tenant] = &leftOut{}
+	}
+	return o.left[tenant]
 }
 
 // budget is what one owner of probes may still send.
@@ -66,20 +83,18 @@ func (l Limits) budgets(probes []Probe) map[string]*budget {
 
 // makePlan looks up what the probes mean now.
 func makePlan(probes []Probe, limits Limits, where Namespaces) *plan {
-	out := &plan{}
+	out := &plan{left: map[string]*leftOut{}}
 	budgets := limits.budgets(probes)
 	for i := range probes {
 		p := &probes[i]
 		for _, from := range out.namespaces(p, where) {
-			if p.Tenant != "" && from.tenant != p.Tenant {
-				out.notOwned += len(p.Targets)
+			if !p.may(from) {
+				out.of(p.Tenant).notOwned += len(p.Targets)
 				continue
 			}
 			out.add(p, from, budgets[p.Tenant])
 		}
 	}
-	slices.Sort(out.unresolved)
-	out.unresolved = slices.Compact(out.unresolved)
 	return out
 }
 
@@ -89,20 +104,29 @@ type found struct {
 	name, tenant string
 }
 
+// may reports whether a probe may be sent from a namespace.
+func (p *Probe) may(from found) bool { return p.Tenant == "" || from.tenant == p.Tenant }
+
 // namespaces returns those that a probe means, each once, by name: so it is always the same
 // ones that exceed a limit.
 func (o *plan) namespaces(p *Probe, where Namespaces) []found {
 	var all []found
 	for _, ref := range p.NetNS {
 		inodes := where.Find(ref)
-		if len(inodes) == 0 {
-			o.unresolved = append(o.unresolved, p.title()+": "+ref)
-		}
+		own := false
 		for _, inode := range inodes {
+			ns := where.NetNS(inode)
+			from := found{inode, ns.Name, ns.Tenant}
+			own = own || p.may(from)
 			if !slices.ContainsFunc(all, func(f found) bool { return f.inode == inode }) {
-				ns := where.NetNS(inode)
-				all = append(all, found{inode, ns.Name, ns.Tenant})
+				all = append(all, from)
 			}
+		}
+		switch left := o.of(p.Tenant); {
+		case len(inodes) == 0:
+			left.unresolved = append(left.unresolved, p.title()+": "+ref)
+		case !own:
+			left.foreign = append(left.foreign, p.title()+": "+ref)
 		}
 	}
 	slices.SortFunc(all, func(a, b found) int {
@@ -120,7 +144,7 @@ func (o *plan) add(p *Probe, from found, left *budget) {
 		}
 		added = append(added, target)
 		if !left.allow(p.Interval) {
-			o.overLimit++
+			o.of(p.Tenant).overLimit++
 			continue
 		}
 		o.pairs = append(o.pairs, pairKey{

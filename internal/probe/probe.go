@@ -121,39 +121,3 @@ type Limits struct {
 
 // MaxPairs is what Limits.Pairs should be: each pair is a goroutine and several series.
 const MaxPairs = 1000
-
-// Stats is what is being done.
-type Stats struct {
-	States []State
-	// Unresolved are the references that match no namespace now, in order and with the name of
-	// the probe.
-	Unresolved []string
-	// OverLimit and NotOwned are how many pairs are not pinged, because of the limits and
-	// because the namespace is not the tenant's.
-	OverLimit, NotOwned int
-	// Skipped is how many pings were not sent because their time was over, or the namespace was
-	// just going.
-	Skipped uint64
-	// Problems says why something cannot be sent, in order, each once.
-	Problems []string
-}
-
-// State is a pair and how its last ping ended.
-type State struct {
-	Series
-	Progress
-}
-
-// Progress is how the pings of a pair go.
-type Progress struct {
-	// Last is how the last one ended: 0 before the first, and never Aborted. Ended is when that
-	// was, and Why says why there was no reply, or why it was not sent; "" if it was answered.
-	Last  Outcome
-	Ended time.Time
-	Why   string
-	// Answered is when the last reply came, the zero time if none has, and RTT how long it took.
-	Answered time.Time
-	RTT      time.Duration
-	// Next is when the next ping is due.
-	Next time.Time
-}

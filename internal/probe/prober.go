@@ -3,9 +3,7 @@
 package probe
 
 import (
-	"cmp"
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -122,34 +120,4 @@ func (p *Prober) follow(ctx context.Context, where Namespaces, running *sync.Wai
 		p.pairs[key] = n
 		running.Go(func() { n.run(within, where) })
 	}
-}
-
-// Stats returns what is being done; by no prober, nothing.
-func (p *Prober) Stats() Stats {
-	if p == nil {
-		return Stats{}
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	s := Stats{
-		Unresolved: p.plan.unresolved, OverLimit: p.plan.overLimit, NotOwned: p.plan.notOwned, Skipped: p.skipped.Load(),
-	}
-	for _, n := range p.pairs {
-		state := State{n.key.Series, n.progress()}
-		s.States = append(s.States, state)
-		if state.Last == NoRoute || state.Last == Failed {
-			of := Probe{Name: n.key.Probe, Tenant: n.key.Tenant}
-			s.Problems = append(s.Problems, fmt.Sprintf("probe %s cannot be sent from %s: %s", of.title(), n.key.NetNS, state.Why))
-		}
-	}
-	// Of two namespaces with one name, the worse one counts.
-	slices.SortFunc(s.States, func(a, b State) int { return cmp.Or(a.compare(b.Series), cmp.Compare(b.Last, a.Last)) })
-	s.States = slices.CompactFunc(s.States, func(a, b State) bool { return a.Series == b.Series })
-	slices.Sort(s.Problems)
-	s.Problems = slices.Compact(s.Problems)
-	return s
-}
-
-func (s Series) compare(o Series) int {
-	return cmp.Or(cmp.Compare(s.Tenant, o.Tenant), cmp.Compare(s.Probe, o.Probe), cmp.Compare(s.NetNS, o.NetNS), s.Target.Compare(o.Target))
 }

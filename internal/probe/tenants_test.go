@@ -3,6 +3,8 @@
 package probe
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -45,6 +47,48 @@ func TestTenantsProbeFromTheirOwn(t *testing.T) {
 			if result.Tenant != "red" || result.NetNS == "blues" || result.NetNS == "host" {
 				t.Errorf("result %+v", result)
 			}
+		}
+	})
+}
+
+// sums returns how many pairs are left out, over a limit and not the tenant's.
+func (o *plan) sums() (over, foreign int) {
+	for _, left := range o.left {
+		over, foreign = over+left.overLimit, foreign+left.notOwned
+	}
+	return over, foreign
+}
+
+// A tenant is told of its own probes, and of nothing that is another's: not of their probes, and
+// not whether there is a namespace of a name that is not its own.
+func TestStatsOfATenant(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld("host")
+		w.add("reds", "red")
+		w.add("blues", "blue")
+		limits := plenty
+		limits.Pairs = 2
+		operators := gateway("reds", "none")
+		reds := of("red", gateway("reds", "blues", "nothing", "*"))
+		reds.Targets = []netip.Addr{one, two}
+		r := begin(t, w, limits, operators, reds, of("blue", gateway("blues", "reds")))
+		r.answers(func(context.Context, ping) (time.Duration, error) { return 0, errors.New("no " + "blue") })
+		r.after(3 * time.Second)
+		red, blue := r.StatsOf("red"), r.StatsOf("blue")
+		if len(red.States) != 1 || red.States[0].Tenant != "red" || red.OverLimit != 1 || red.NotOwned != 0 || red.Skipped != 0 {
+			t.Errorf("red: %+v", red)
+		}
+		if !slices.Equal(red.Unresolved, []string{"red/gateway: blues", "red/gateway: nothing"}) || len(red.Problems) != 1 {
+			t.Errorf("red: %+v", red)
+		}
+		if len(blue.States) != 1 || blue.States[0].NetNS != "blues" || !slices.Equal(blue.Unresolved, []string{"blue/gateway: reds"}) {
+			t.Errorf("blue: %+v", blue)
+		}
+		if none := r.StatsOf("green"); len(none.States)+len(none.Unresolved)+len(none.Problems)+none.OverLimit != 0 {
+			t.Errorf("green: %+v", none)
+		}
+		if all := r.Stats(); len(all.States) != 3 || all.NotOwned != 5 || !slices.Equal(all.Unresolved, []string{"gateway: none", "red/gateway: nothing"}) {
+			t.Errorf("all: %+v", all)
 		}
 	})
 }
@@ -124,8 +168,9 @@ func TestLimits(t *testing.T) {
 				t.Errorf("%q could send more: %v of %v a second, %d left out", id, rate[id], share, left)
 			}
 		}
-		if len(plan.pairs)+plan.overLimit != total || plan.notOwned > 0 || sum > limits.Rate+float64(with)*2*rounding {
-			t.Errorf("%d planned and %d left out of %d; tenants send %v", len(plan.pairs), plan.overLimit, total, sum)
+		over, foreign := plan.sums()
+		if len(plan.pairs)+over != total || foreign > 0 || sum > limits.Rate+float64(with)*2*rounding {
+			t.Errorf("%d planned and %d left out of %d; tenants send %v", len(plan.pairs), over, total, sum)
 		}
 	})
 }
@@ -134,8 +179,8 @@ func TestLimits(t *testing.T) {
 func TestTargetsCountOnce(t *testing.T) {
 	p := gateway("web")
 	p.Targets = []netip.Addr{one, one, two, one}
-	if plan := makePlan([]Probe{p}, Limits{Rate: 2, TenantRate: 1, Pairs: 2}, newWorld("web")); len(plan.pairs) != 2 || plan.overLimit != 0 {
-		t.Errorf("planned %+v, %d left out", plan.pairs, plan.overLimit)
+	if plan := makePlan([]Probe{p}, Limits{Rate: 2, TenantRate: 1, Pairs: 2}, newWorld("web")); len(plan.pairs) != 2 || plan.of("").overLimit != 0 {
+		t.Errorf("planned %+v, %d left out", plan.pairs, plan.of("").overLimit)
 	}
 }
 
@@ -145,7 +190,7 @@ func TestLimitsAreSteady(t *testing.T) {
 	first := makePlan([]Probe{gateway("*")}, Limits{Rate: 3, TenantRate: 1, Pairs: 9}, w)
 	for range 20 {
 		again := makePlan([]Probe{gateway("*")}, Limits{Rate: 3, TenantRate: 1, Pairs: 9}, w)
-		if !slices.Equal(first.pairs, again.pairs) || again.overLimit != 2 || again.pairs[0].NetNS != "a" {
+		if !slices.Equal(first.pairs, again.pairs) || again.of("").overLimit != 2 || again.pairs[0].NetNS != "a" {
 			t.Fatalf("planned %+v, then %+v", first.pairs, again.pairs)
 		}
 	}

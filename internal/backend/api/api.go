@@ -16,10 +16,11 @@ const (
 	// Those of the operator, who sees everything.
 	PathSummary = "/v1/summary"
 	PathPings   = "/v1/pings"
+	PathProbes  = "/v1/probes"
 	PathTraces  = "/v1/traces"
 )
 
-// TenantPath returns the path of one tenant: followed by /summary, /pings, /traces or
+// TenantPath returns the path of one tenant: followed by /summary, /pings, /probes, /traces or
 // /traces/{traceID}. The ID must be a valid one.
 func TenantPath(id string) string { return PathTenants + "/" + id }
 

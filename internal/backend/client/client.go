@@ -172,6 +172,15 @@ func (c *Client) Pings(ctx context.Context, id string, n int) (out api.Pings, er
 	return out, c.getJSON(ctx, path, url.Values{"limit": {strconv.Itoa(n)}}, &out)
 }
 
+// Probes returns how the probes of a tenant go.
+func (c *Client) Probes(ctx context.Context, id string) (out api.Probes, err error) {
+	path, err := pathOf(id, "/probes")
+	if err != nil {
+		return out, err
+	}
+	return out, c.getJSON(ctx, path, nil, &out)
+}
+
 // Trace returns one of the last traces of a tenant, as a line of OTLP/JSON.
 func (c *Client) Trace(ctx context.Context, id, traceID string) ([]byte, error) {
 	path, err := pathOf(id, "/traces/"+url.PathEscape(traceID))
