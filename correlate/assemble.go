@@ -16,6 +16,7 @@ type assembler struct {
 	opts              Options
 	sorted            sorted
 	requests, replies *packet.Follower
+	legsOf            []leg
 }
 
 // sorted holds the events of a ping by packet, in order of time.

@@ -3,6 +3,8 @@
 package correlate
 
 import (
+	"slices"
+
 	"github.com/dwelltrace/dwell/correlate/event"
 	"github.com/dwelltrace/dwell/correlate/packet"
 	"github.com/dwelltrace/dwell/correlate/trace"
@@ -13,7 +15,8 @@ const root = 0
 
 // builder makes the spans of one trace.
 type builder struct {
-	opts     Options
+	opts     *Options
+	places   places
 	follower *packet.Follower
 	sorted   *sorted
 	ping     *ping
@@ -32,23 +35,34 @@ type leg struct {
 	span int
 }
 
-func legsOf(kind trace.Kind, js []*packet.Journey) []*leg {
-	out := make([]*leg, len(js))
-	for i, j := range js {
-		out[i] = &leg{Journey: j, kind: kind}
+// legsOf appends the legs of journeys of a kind to dst, which has room for them.
+func legsOf(dst []leg, kind trace.Kind, js []*packet.Journey) []leg {
+	for _, j := range js {
+		dst = append(dst, leg{Journey: j, kind: kind})
 	}
-	return out
+	return dst
 }
 
 // newBuilder needs at least one journey.
 func newBuilder(a *assembler, p *ping, l legs) *builder {
 	t := &trace.Trace{Spans: make([]trace.Span, 0, 2+spanCount(l.requests)+spanCount(l.replies))}
-	b := &builder{opts: a.opts, follower: a.requests, sorted: &a.sorted, ping: p, trace: t}
-	if requests := legsOf(trace.KindRequest, l.requests); len(requests) > 0 {
-		b.request, b.extra = requests[0], requests[1:]
+	b := &builder{
+		opts: &a.opts, places: places{resolver: a.opts.Resolver},
+		follower: a.requests, sorted: &a.sorted, ping: p, trace: t,
 	}
-	if replies := legsOf(trace.KindReply, l.replies); len(replies) > 0 {
-		b.reply, b.extra = replies[0], append(b.extra, replies[1:]...)
+	all := slices.Grow(a.legsOf[:0], len(l.requests)+len(l.replies))
+	all = legsOf(legsOf(all, trace.KindRequest, l.requests), trace.KindReply, l.replies)
+	a.legsOf = all
+	for i := range all {
+		j := &all[i]
+		switch {
+		case j.kind == trace.KindRequest && b.request == nil:
+			b.request = j
+		case j.kind == trace.KindReply && b.reply == nil:
+			b.reply = j
+		default:
+			b.extra = append(b.extra, j)
+		}
 	}
 	b.identify()
 	return b
@@ -148,10 +162,9 @@ func (b *builder) build() *trace.Trace {
 // addRoot adds the span of the whole ping: to the last that was seen of it.
 func (b *builder) addRoot() {
 	p := b.trace.Ping
-	s := b.newSpan(trace.KindPing, b.earliest(), b.lastEvent())
+	_, s := b.addSpan(trace.NoParent, trace.KindPing, b.earliest(), b.lastEvent())
 	s.ID = b.opts.Key.rootID(b.trace.ID, b.passedHost())
 	s.Packet.Src, s.Packet.Dst = p.Src, p.Dst
-	b.trace.Add(trace.NoParent, s)
 }
 
 // earliest returns the event at which the root begins: a copy of the request may have been
@@ -216,10 +229,9 @@ func (b *builder) addTurn() {
 	if out == in || in.Time < out.Time {
 		return
 	}
-	s := b.newSpan(b.turn(), out, in)
+	_, s := b.addSpan(root, b.turn(), out, in)
 	s.Leaf = true
 	s.ID = b.opts.Key.childID(b.trace.Root().ID, 0)
-	b.trace.Add(root, s)
 }
 
 // turn says where the ping was between the end of the request's journey and the
@@ -239,40 +251,34 @@ func (b *builder) turn() trace.Kind {
 	return trace.KindUnseen
 }
 
-// newSpan makes a span from one event to another, in the namespace of the first.
-func (b *builder) newSpan(kind trace.Kind, from, to *event.Event) trace.Span {
-	r := b.opts.Resolver
-	s := trace.Span{
-		Kind:  kind,
-		Start: int64(from.Time), End: int64(to.Time),
-		NetNS:  r.NetNS(from.NetNS),
-		Packet: packetOf(from),
-	}
+// addSpan adds a span from one event to another, in the namespace of the first, below that at index
+// parent. It returns its index, and where it is until the next is added.
+func (b *builder) addSpan(parent int, kind trace.Kind, from, to *event.Event) (int, *trace.Span) {
+	i, s := b.trace.Open(parent, kind)
+	s.Start, s.End = int64(from.Time), int64(to.Time)
+	s.NetNS = b.places.netNS(from.NetNS)
+	s.Packet = packetOf(from)
 	if kind == trace.KindPing || kind.Journey() {
-		return s
+		return i, s
 	}
-	if from.IfIndex != 0 {
-		s.Device = r.Device(from.NetNS, from.IfIndex)
+	s.Device = b.places.device(from)
+	if !packet.SameDevice(from, to) && kind != trace.KindDeliver && kind != trace.KindRespond {
+		s.Peer = b.places.device(to)
 	}
-	if to.IfIndex != 0 && !packet.SameDevice(from, to) && kind != trace.KindDeliver && kind != trace.KindRespond {
-		s.Peer = r.Device(to.NetNS, to.IfIndex)
-	}
-	return s
+	return i, s
 }
 
-// leafSpan makes the span of a leaf.
-func (b *builder) leafSpan(l *packet.Leaf) trace.Span {
-	s := b.newSpan(l.Kind, l.From, l.To)
+// fillPlace says of a leaf's span where it is, if that is not as of other spans.
+func (b *builder) fillPlace(s *trace.Span, l *packet.Leaf) {
 	if l.Onto != nil && l.Onto.IfIndex != 0 {
-		s.Peer = b.opts.Resolver.Device(l.Onto.NetNS, l.Onto.IfIndex)
+		s.Peer = b.places.device(l.Onto)
 	}
 	if ns := l.NetNS(); ns != l.From.NetNS {
-		s.NetNS, s.Device, s.Peer = b.opts.Resolver.NetNS(ns), nil, nil
+		s.NetNS, s.Device, s.Peer = b.places.netNS(ns), nil, nil
 		if l.To.IfIndex != 0 {
 			s.Device = b.opts.Resolver.Device(ns, l.To.IfIndex)
 		}
 	}
-	return s
 }
 
 // packetOf returns the addresses that a packet has at an event.

@@ -4,6 +4,7 @@ package correlate
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"time"
 
 	"github.com/dwelltrace/dwell/correlate/event"
@@ -32,31 +33,34 @@ func sentAt(ev *event.Event, at int64) (int64, bool) {
 }
 
 func clockIn(payload [event.PayloadPrefix]byte, payloadLen uint16, at int64) (int64, bool) {
-	p := payload[:min(int(payloadLen), len(payload))]
-	for _, order := range [...]binary.ByteOrder{binary.LittleEndian, binary.BigEndian} {
-		for _, read := range [...]func([]byte, binary.ByteOrder) (int64, bool){timeval64, timeval32, nanoseconds} {
-			if t, ok := read(p, order); ok && near(t, at) {
-				return t, true
-			}
+	n := min(int(payloadLen), len(payload))
+	if n < 8 {
+		return 0, false
+	}
+	// Read little-endian; the other order is these reversed.
+	a, b := binary.LittleEndian.Uint64(payload[:8]), binary.LittleEndian.Uint64(payload[8:])
+	if t, ok := clockOf(a, b, uint32(a), uint32(a>>32), n, at); ok {
+		return t, true
+	}
+	a, b = bits.ReverseBytes64(a), bits.ReverseBytes64(b)
+	return clockOf(a, b, uint32(a>>32), uint32(a), n, at)
+}
+
+// clockOf reads the time in one order of bytes: a and b are the payload's words of 64 bits, c and d the
+// first two of 32 bits, n how many bytes there are.
+func clockOf(a, b uint64, c, d uint32, n int, at int64) (int64, bool) {
+	if n >= 16 {
+		if t, ok := ofTimeval(a, b); ok && near(t, at) { // struct timeval of a 64-bit host
+			return t, true
 		}
 	}
+	if t, ok := ofTimeval(uint64(c), uint64(d)); ok && near(t, at) { // of a 32-bit host
+		return t, true
+	}
+	if t := int64(a); t >= 0 && near(t, at) { // nanoseconds, as Go's tools send them
+		return t, true
+	}
 	return 0, false
-}
-
-// timeval64 reads a struct timeval of a 64-bit host.
-func timeval64(p []byte, order binary.ByteOrder) (int64, bool) {
-	if len(p) < 16 {
-		return 0, false
-	}
-	return ofTimeval(order.Uint64(p), order.Uint64(p[8:]))
-}
-
-// timeval32 reads a struct timeval of a 32-bit host.
-func timeval32(p []byte, order binary.ByteOrder) (int64, bool) {
-	if len(p) < 8 {
-		return 0, false
-	}
-	return ofTimeval(uint64(order.Uint32(p)), uint64(order.Uint32(p[4:])))
 }
 
 func ofTimeval(sec, usec uint64) (int64, bool) {
@@ -64,14 +68,6 @@ func ofTimeval(sec, usec uint64) (int64, bool) {
 		return 0, false
 	}
 	return int64(sec)*1e9 + int64(usec)*1e3, true
-}
-
-// nanoseconds reads nanoseconds since the Unix epoch, as Go's tools send them.
-func nanoseconds(p []byte, order binary.ByteOrder) (int64, bool) {
-	if len(p) < 8 || order.Uint64(p) > 1<<63-1 {
-		return 0, false
-	}
-	return int64(order.Uint64(p)), true
 }
 
 func near(t, at int64) bool {

@@ -57,20 +57,29 @@ func (k Key) localID(first *event.Event, wall int64) trace.ID {
 	return k.hash128(b)
 }
 
+// idMessage is the length in bytes of most messages of which span IDs are made: of those with a
+// host's ID that is no longer than a UUID.
+const idMessage = 64
+
 // rootID derives the span ID of the root. That of the host that sends the ping is made
 // of the trace ID alone, so that any host can compute it. A host that the ping only
 // passes has a root of its own, made of its ID, too: its first and last events are not
 // the ping's, and one span ID must not be used for two intervals.
 func (k Key) rootID(t trace.ID, passedHost string) trace.SpanID {
-	return k.hash64(append(append([]byte{domainRoot}, t[:]...), passedHost...))
+	var msg [idMessage]byte
+	b := append(msg[:0], domainRoot)
+	b = append(b, t[:]...)
+	return k.hash64(append(b, passedHost...))
 }
 
 // journeyID derives the span ID of a journey. The host is part of it, because a journey
 // is a packet's way through one host and a ping may pass several; n distinguishes the
 // first reply from its duplicates.
 func (k Key) journeyID(t trace.ID, host string, kind trace.Kind, n int) trace.SpanID {
-	msg := append([]byte{domainJourney, byte(kind), byte(n)}, t[:]...)
-	return k.hash64(append(msg, host...))
+	var msg [idMessage]byte
+	b := append(msg[:0], domainJourney, byte(kind), byte(n))
+	b = append(b, t[:]...)
+	return k.hash64(append(b, host...))
 }
 
 // childID derives the span ID of the nth span below parent.

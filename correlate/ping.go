@@ -3,8 +3,6 @@
 package correlate
 
 import (
-	"slices"
-
 	"github.com/dwelltrace/dwell/correlate/event"
 	"github.com/dwelltrace/dwell/correlate/packet"
 	"github.com/dwelltrace/dwell/correlate/trace"
@@ -99,11 +97,11 @@ func (p *ping) relayed(ev *event.Event) bool {
 	if ev.Flags.Has(event.PacketSocket) && p.dated && ev.Time > p.first {
 		return true
 	}
-	arrived := func(e event.Event) bool {
-		return e.NetNS == ev.NetNS && e.Type == ev.Type && packet.Inbound(&e) && !e.Flags.Has(event.Loopback) && e.Time <= ev.Time &&
+	arrived := func(e *event.Event) bool {
+		return e.NetNS == ev.NetNS && e.Type == ev.Type && packet.Inbound(e) && !e.Flags.Has(event.Loopback) && e.Time <= ev.Time &&
 			(ev.Flags.Has(event.PacketSocket) || e.ID == ev.ID && e.Src == ev.Src && e.Dst == ev.Dst)
 	}
-	return slices.ContainsFunc(p.events, arrived)
+	return p.any(arrived)
 }
 
 // waits reports whether a packet of the ping was last seen with the network stack of a
@@ -179,11 +177,11 @@ func (p *ping) cannotBe(ev *event.Event) bool {
 	if !entersAnew(ev) || ev.Encapsulated() {
 		return false
 	}
-	moved := func(e event.Event) bool {
-		return e.SKB == ev.SKB || e.Encapsulated() || packet.Read(&e) || packet.Driven(&e) && e.TTL >= ev.TTL
+	moved := func(e *event.Event) bool {
+		return e.SKB == ev.SKB || e.Encapsulated() || packet.Read(e) || packet.Driven(e) && e.TTL >= ev.TTL
 	}
 	first := p.earliest()
-	return first != nil && !packet.SameDevice(first, ev) && !slices.ContainsFunc(p.events, moved)
+	return first != nil && !packet.SameDevice(first, ev) && !p.any(moved)
 }
 
 // meets reports whether ev, with which a request comes in, is of another ping than p although the
@@ -204,7 +202,7 @@ func (p *ping) meets(ev *event.Event) bool {
 // device on the way changes all three: the content is the same by chance, as that of two
 // pings that were sent in the same microsecond.
 func (p *ping) strange(ev *event.Event) bool {
-	return !slices.ContainsFunc(p.events, func(e event.Event) bool {
+	return !p.any(func(e *event.Event) bool {
 		return e.ID == ev.ID || e.Src == ev.Src || e.Dst == ev.Dst || e.Src == ev.Dst || e.Dst == ev.Src
 	})
 }
@@ -217,18 +215,28 @@ func (p *ping) diedApart(ev *event.Event) bool {
 
 // within reports whether p was in the event's buffer.
 func (p *ping) within(ev *event.Event) bool {
-	return slices.ContainsFunc(p.events, func(e event.Event) bool { return e.SKB == ev.SKB })
+	return p.any(func(e *event.Event) bool { return e.SKB == ev.SKB })
 }
 
 // has reports whether a packet of p had the addresses and the identifier of k.
 func (p *ping) has(k flowKey) bool {
-	return slices.ContainsFunc(p.events, func(e event.Event) bool { return flowKeyOf(&e) == k })
+	return p.any(func(e *event.Event) bool { return flowKeyOf(e) == k })
 }
 
 // entersAnew reports whether a request may have come into this host's sight with ev, and not
 // as one of the copies that a broadcast has.
 func entersAnew(ev *event.Event) bool {
 	return ev.Type == event.EchoRequest && packet.Enters(ev) && !ev.Flags.Has(event.Paired) && !broadcast(ev.Dst, 0xff)
+}
+
+// any reports whether ok holds for an event of the ping.
+func (p *ping) any(ok func(*event.Event) bool) bool {
+	for i := range p.events {
+		if ok(&p.events[i]) {
+			return true
+		}
+	}
+	return false
 }
 
 // earliest returns the first event of the request, or nil.
@@ -244,12 +252,12 @@ func (p *ping) earliest() *event.Event {
 
 // passed reports whether the ping has been seen on the device of ev.
 func (p *ping) passed(ev *event.Event) bool {
-	return slices.ContainsFunc(p.events, func(e event.Event) bool { return packet.SameDevice(&e, ev) })
+	return p.any(func(e *event.Event) bool { return packet.SameDevice(e, ev) })
 }
 
 // visited reports whether the ping has been seen in a namespace.
 func (p *ping) visited(netns uint32) bool {
-	return slices.ContainsFunc(p.events, func(ev event.Event) bool { return ev.NetNS == netns })
+	return p.any(func(ev *event.Event) bool { return ev.NetNS == netns })
 }
 
 // began returns the event with which the request's sender sent it, or nil.

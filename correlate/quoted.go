@@ -4,7 +4,6 @@ package correlate
 
 import (
 	"bytes"
-	"slices"
 
 	"github.com/dwelltrace/dwell/correlate/event"
 )
@@ -39,8 +38,8 @@ func (p *ping) quotedIn(ev *event.Event) bool {
 		return false
 	}
 	k := flowKeyOf(ev)
-	return slices.ContainsFunc(p.events, func(e event.Event) bool {
-		had := flowKeyOf(&e)
+	return p.any(func(e *event.Event) bool {
+		had := flowKeyOf(e)
 		return had.id == k.id && had.a == k.a && had.b == k.b
 	})
 }

@@ -14,12 +14,11 @@ import (
 // addJourney adds the span of a journey, its devices and its leaves. n is 0 for the
 // request and the first reply.
 func (b *builder) addJourney(j *leg, n int) {
-	s := b.newSpan(j.kind, j.Start(), j.Last())
+	at, s := b.addSpan(root, j.kind, j.Start(), j.Last())
 	s.ID = b.opts.Key.journeyID(b.trace.ID, b.opts.HostID, j.kind, n)
 	if n > 0 {
 		s.Title = fmt.Sprintf("%s (duplicate %d)", j.kind, n)
 	}
-	at := b.trace.Add(root, s)
 	j.span = at
 	for i := 0; i < len(j.Leaves); {
 		size := packet.Hop(j.Leaves[i:])
@@ -39,16 +38,16 @@ func (b *builder) addHop(at int, leaves []packet.Leaf, hop bool) {
 		kind := trace.KindDevice
 		last := len(leaves) - 1
 		bridge := leaves[0].Kind == trace.KindBridge
-		if !bridge && b.opts.Resolver.NetNS(leaves[0].From.NetNS).Hypervisor {
+		if !bridge && b.places.netNS(leaves[0].From.NetNS).Hypervisor {
 			kind = trace.KindHypervisor
 		} else if leaves[last].Kind == trace.KindDriver {
 			leaves, outside = leaves[:last], leaves[last:] // the paper's device ends at net_dev_start_xmit
 		}
-		s := b.newSpan(kind, leaves[0].From, leaves[len(leaves)-1].To)
+		var s *trace.Span
+		parent, s = b.addChild(at, at, kind, leaves[0].From, leaves[len(leaves)-1].To)
 		if kind == trace.KindDevice && !bridge {
 			s.Title = "device " + s.NetNS.Name // a router is its namespace
 		}
-		parent = b.addChild(s, at, at)
 	}
 	for i := range leaves {
 		b.addLeaf(&leaves[i], parent, at, hop)
@@ -61,12 +60,13 @@ func (b *builder) addHop(at int, leaves []packet.Leaf, hop bool) {
 // addLeaf adds the span of a leaf below that at index parent, and the finer leaves in it
 // if there are any.
 func (b *builder) addLeaf(l *packet.Leaf, parent, at int, inner bool) {
-	s := b.leafSpan(l)
+	i, s := b.addChild(parent, at, l.Kind, l.From, l.To)
+	b.fillPlace(s, l)
 	s.Inner = inner
-	if parts := l.Parts(); parts != nil {
-		whole := b.addChild(s, parent, at)
-		for i := range parts {
-			b.addLeaf(&parts[i], whole, at, true)
+	var few [4]packet.Leaf
+	if parts := l.Parts(few[:0]); len(parts) > 0 {
+		for n := range parts {
+			b.addLeaf(&parts[n], i, at, true)
 		}
 		return
 	}
@@ -81,14 +81,14 @@ func (b *builder) addLeaf(l *packet.Leaf, parent, at int, inner bool) {
 			},
 		})
 	}
-	b.addChild(s, parent, at)
 }
 
-// addChild adds a span below that at index parent, with an ID derived from that of its
-// journey, at index at, and its place in it. It returns the span's index.
-func (b *builder) addChild(s trace.Span, parent, at int) int {
-	s.ID = b.opts.Key.childID(b.trace.Spans[at].ID, len(b.trace.Spans)-at)
-	return b.trace.Add(parent, s)
+// addChild is addSpan with an ID derived from that of the span's journey, at index at, and its place
+// in it.
+func (b *builder) addChild(parent, at int, kind trace.Kind, from, to *event.Event) (int, *trace.Span) {
+	i, s := b.addSpan(parent, kind, from, to)
+	s.ID = b.opts.Key.childID(b.trace.Spans[at].ID, i-at)
+	return i, s
 }
 
 // rewritable is what NAT may change in an echo.

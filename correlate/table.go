@@ -23,6 +23,14 @@ type flowKey struct {
 	a, b event.Address
 }
 
+// lastSlots is a power of two, of about as many pings as are on their way at once in a flood.
+const lastSlots = 32
+
+// slot returns where in table.last a ping with the key is.
+func (k *echoKey) slot() int {
+	return int(k.seq^uint16(k.payload[8])^uint16(k.payload[0])) % lastSlots
+}
+
 func echoKeyOf(ev *event.Event) echoKey { return echoKey{payload: ev.Payload, seq: ev.Seq} }
 
 func flowKeyOf(ev *event.Event) flowKey {
@@ -55,6 +63,8 @@ type table struct {
 	// several NATs, have the same addresses.
 	flows map[flowKey][]*ping
 	skbs  map[uint64]sighting
+	// last are pings of echoes that were found last, each at its key's slot.
+	last [lastSlots]*ping
 	// wall is Options.Wall.
 	wall int64
 }
@@ -70,8 +80,7 @@ func newTable(wall int64) table {
 
 // find returns the ping that ev belongs to, or nil if it begins a new one.
 func (t *table) find(ev *event.Event) *ping {
-	if t.tells(ev) {
-		p := t.echoes[echoKeyOf(ev)]
+	if p, tells := t.byContent(ev); tells {
 		if p == nil {
 			return nil
 		}
@@ -80,6 +89,23 @@ func (t *table) find(ev *event.Event) *ping {
 		}
 	}
 	return t.findFlow(ev)
+}
+
+// byContent returns the ping with the content of ev, or nil, and whether the content alone says
+// which ping ev is of. A packet passes many hooks in a row, so most often it is one of the last.
+func (t *table) byContent(ev *event.Event) (p *ping, tells bool) {
+	k := echoKeyOf(ev)
+	slot := k.slot()
+	if p = t.last[slot]; p != nil && p.key == k {
+		return p, true
+	}
+	if !t.tells(ev) {
+		return nil, false
+	}
+	if p = t.echoes[k]; p != nil {
+		t.last[slot] = p
+	}
+	return p, true
 }
 
 // tells reports whether the content alone says which ping ev is of: it says when that was
@@ -226,6 +252,9 @@ func (t *table) sight(ev *event.Event, p *ping) {
 func (t *table) remove(p *ping) {
 	if t.echoes[p.key] == p {
 		delete(t.echoes, p.key)
+	}
+	if slot := p.key.slot(); t.last[slot] == p {
+		t.last[slot] = nil
 	}
 	for _, k := range p.keys {
 		if t.flows[k] = slices.DeleteFunc(t.flows[k], func(q *ping) bool { return q == p }); len(t.flows[k]) == 0 {

@@ -87,6 +87,8 @@ type Follower struct {
 
 	names Names
 	tree  tree
+	// leaves are those of all journeys.
+	leaves []Leaf
 	// acts are what was done to the packet and its copies.
 	acts []*event.Event
 }
@@ -100,9 +102,9 @@ func NewFollower(names Names) *Follower {
 }
 
 // Follow takes the events of one packet and its copies, sorted by ByTime, and those that say what
-// was done to them.
+// was done to them. Journeys of what was followed before are not valid any more.
 func (f *Follower) Follow(events, acts []*event.Event) {
-	f.acts = acts
+	f.acts, f.leaves = acts, f.leaves[:0]
 	f.tree = grow(f.tree, events, f)
 }
 

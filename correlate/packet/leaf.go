@@ -3,6 +3,8 @@
 package packet
 
 import (
+	"slices"
+
 	"github.com/dwelltrace/dwell/correlate/event"
 	"github.com/dwelltrace/dwell/correlate/trace"
 )
@@ -22,7 +24,12 @@ type Leaf struct {
 // so they tile the path whatever its events are. With answered, the path ends with the first
 // event of the packet that the kernel made in answer.
 func (f *Follower) cut(p Path, answered bool) []Leaf {
-	leaves := make([]Leaf, 0, len(p))
+	n := len(f.leaves)
+	f.leaves = f.appendLeaves(f.leaves, p, answered)
+	return slices.Clip(f.leaves[n:])
+}
+
+func (f *Follower) appendLeaves(leaves []Leaf, p Path, answered bool) []Leaf {
 	from, begin := p.First(), 1
 	for i, to := range p[1:] {
 		if i+1 < begin || within(from, to) && i+2 < len(p) {

@@ -7,19 +7,18 @@ import (
 	"github.com/dwelltrace/dwell/correlate/trace"
 )
 
-// Parts divides a leaf at the events inside it, so that the parts tile it. It returns
-// nil if there are none.
-func (l *Leaf) Parts() []Leaf {
+// Parts divides a leaf at the events inside it, so that the parts tile it, and appends them
+// to dst. If there are none, it appends nothing.
+func (l *Leaf) Parts(dst []Leaf) []Leaf {
 	if len(l.inside) == 0 {
-		return nil
+		return dst
 	}
-	parts := make([]Leaf, 0, len(l.inside)+1)
 	from := l.From
 	for _, to := range l.inside {
-		parts = append(parts, Leaf{Kind: partOf(from, to), From: from, To: to})
+		dst = append(dst, Leaf{Kind: partOf(from, to), From: from, To: to})
 		from = to
 	}
-	return append(parts, Leaf{Kind: partOf(from, l.To), From: from, To: l.To})
+	return append(dst, Leaf{Kind: partOf(from, l.To), From: from, To: l.To})
 }
 
 // partOf says what the stack does with a packet from one event to the next, both within

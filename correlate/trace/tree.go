@@ -34,22 +34,33 @@ func (d Direction) String() string {
 // Trace.ReplySpan if s is the first journey of a reply. The parent must be the span added last or one around that, because spans are in
 // depth-first order.
 func (t *Trace) Add(parent int, s Span) int {
-	s.Parent, s.Depth, s.Direction = parent, 0, NoDirection
+	i, added := t.Open(parent, s.Kind)
+	s.Parent, s.Depth, s.Direction = added.Parent, added.Depth, added.Direction
+	*added = s
+	return i
+}
+
+// Open is Add for a span of which the rest is still to be filled in: it returns its index
+// and where it is until the next is added.
+func (t *Trace) Open(parent int, kind Kind) (int, *Span) {
+	i := len(t.Spans)
+	t.Spans = append(t.Spans, Span{})
+	s := &t.Spans[i]
+	s.Kind, s.Parent = kind, parent
 	if parent != NoParent {
 		p := &t.Spans[parent]
 		s.Depth, s.Direction = p.Depth+1, p.Direction
 	}
-	switch s.Kind {
+	switch kind {
 	case KindRequest:
 		s.Direction = Request
 	case KindReply:
 		s.Direction = Reply
 		if t.ReplySpan == 0 {
-			t.ReplySpan = len(t.Spans)
+			t.ReplySpan = i
 		}
 	}
-	t.Spans = append(t.Spans, s)
-	return len(t.Spans) - 1
+	return i, s
 }
 
 // After returns the index of the first span that comes after span i and is not below it,
