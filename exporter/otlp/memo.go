@@ -11,31 +11,48 @@ const memoLimit = 4096
 // span says is what many other spans say too.
 type memo[K comparable, V any] struct {
 	encode func(K) V
-	made   map[K]V
-	// What was asked for last is mostly what is asked for next.
-	last      K
-	lastValue V
-	asked     bool
+	made   map[K]*entry[K, V]
+	last   *entry[K, V]
+}
+
+// entry is a value and its encoding. What was asked for after it the last time is mostly what is
+// asked for after it the next time, because pings that take one way have the same spans.
+type entry[K comparable, V any] struct {
+	key   K
+	value V
+	next  *entry[K, V]
 }
 
 func newMemo[K comparable, V any](encode func(K) V) memo[K, V] {
-	return memo[K, V]{encode: encode, made: make(map[K]V)}
+	return memo[K, V]{encode: encode, made: make(map[K]*entry[K, V])}
 }
 
-func (m *memo[K, V]) get(k K) V {
-	if m.asked && k == m.last {
-		return m.lastValue
+func (m *memo[K, V]) get(k *K) V {
+	last := m.last
+	switch {
+	case last == nil:
+		m.last = m.find(k)
+	case last.key == *k:
+	case last.next != nil && last.next.key == *k:
+		m.last = last.next
+	default:
+		m.last = m.find(k)
+		last.next = m.last
 	}
-	v, ok := m.made[k]
-	if !ok {
-		if len(m.made) >= memoLimit {
-			clear(m.made)
-		}
-		v = m.encode(k)
-		m.made[k] = v
+	return m.last.value
+}
+
+// find returns the entry of a value, a new one if there is none.
+func (m *memo[K, V]) find(k *K) *entry[K, V] {
+	if e := m.made[*k]; e != nil {
+		return e
 	}
-	m.last, m.lastValue, m.asked = k, v, true
-	return v
+	if len(m.made) >= memoLimit {
+		clear(m.made)
+	}
+	e := &entry[K, V]{key: *k, value: m.encode(*k)}
+	m.made[*k] = e
+	return e
 }
 
 // place is what a span is about: the same for each ping that takes the same way.

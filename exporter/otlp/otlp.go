@@ -40,6 +40,7 @@ type Encoder struct {
 	places    memo[place, placeFields]
 	packets   memo[trace.Packet, []byte]
 	resources memo[*trace.NetNS, []byte]
+	dwell     intAttribute
 	graph     graph
 
 	// What follows is empty between two calls.
@@ -49,6 +50,8 @@ type Encoder struct {
 	chain   []link
 	groups  []group
 	byNetNS map[*trace.NetNS]int
+	// latest is the group of the span before.
+	latest int
 }
 
 // group is the spans of one resource.
@@ -74,6 +77,7 @@ func NewEncoder(o Options) *Encoder {
 		scope:   appendBytes(nil, scopeSpansScope, scope),
 		places:  newMemo(encodePlace),
 		packets: newMemo(encodePacket),
+		dwell:   newIntAttribute(spanAttributes, trace.AttrDwellNS),
 		byNetNS: make(map[*trace.NetNS]int),
 	}
 	e.resources = newMemo(e.resource)
@@ -123,12 +127,23 @@ const groupOverhead = 512
 func (e *Encoder) add(ns *trace.NetNS, start int) {
 	n, size := len(e.chain), len(e.spans)-start
 	e.chain = append(e.chain, link{start: start, end: len(e.spans)})
+	if g := e.latest; g < len(e.groups) && e.groups[g].netns == ns {
+		e.extend(g, n, size)
+		return
+	}
 	i, ok := e.byNetNS[ns]
 	if !ok {
+		e.latest = len(e.groups)
 		e.byNetNS[ns] = len(e.groups)
 		e.groups = append(e.groups, group{netns: ns, first: n, last: n, size: size})
 		return
 	}
+	e.latest = i
+	e.extend(i, n, size)
+}
+
+// extend adds link n of the chain to a group.
+func (e *Encoder) extend(i, n, size int) {
 	g := &e.groups[i]
 	e.chain[g.last].next = n
 	g.last = n
@@ -136,7 +151,7 @@ func (e *Encoder) add(ns *trace.NetNS, start int) {
 }
 
 func (e *Encoder) appendGroup(b []byte, g *group) []byte {
-	resource := e.resources.get(g.netns)
+	resource := e.resources.get(&g.netns)
 	scope := len(e.scope) + g.size
 	size := len(resource) + protowire.SizeTag(resourceSpansScopes) + protowire.SizeBytes(scope)
 	b = protowire.AppendTag(b, requestResourceSpans, protowire.BytesType)

@@ -42,7 +42,8 @@ const flags = 0x01 | 0x02 | uint32(tracepb.SpanFlags_SPAN_FLAGS_CONTEXT_HAS_IS_R
 // span appends the fields of span i of t.
 func (e *Encoder) span(b []byte, t *trace.Trace, i int) []byte {
 	s := &t.Spans[i]
-	place := e.places.get(placeOf(s))
+	at := placeOf(s)
+	place := e.places.get(&at)
 	b = appendBytes(b, spanTraceID, t.ID[:])
 	b = appendBytes(b, spanID, s.ID[:])
 	b = appendText(b, spanTraceState, t.State)
@@ -78,8 +79,8 @@ func (e *Encoder) span(b []byte, t *trace.Trace, i int) []byte {
 // ownAttributes appends those attributes of span i that its place does not decide.
 func (e *Encoder) ownAttributes(b []byte, t *trace.Trace, i int) []byte {
 	s := &t.Spans[i]
-	a := attributes{b: append(b, e.packets.get(s.Packet)...), field: spanAttributes}
-	a.int(trace.AttrDwellNS, s.Duration())
+	b = append(b, e.packets.get(&s.Packet)...)
+	a := attributes{b: e.dwell.append(b, s.Duration()), field: spanAttributes}
 	if e.options.Graph && s.Kind == trace.KindBeyond && s.Packet.Dst.IsValid() {
 		a.string(trace.AttrServerAddress, s.Packet.Dst.String())
 	}

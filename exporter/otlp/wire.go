@@ -106,3 +106,22 @@ func appendIntAttribute(b []byte, field protowire.Number, key string, value int6
 	b = protowire.AppendTag(b, anyValueInt, protowire.VarintType)
 	return protowire.AppendVarint(b, uint64(value))
 }
+
+// intAttribute is an attribute of which only the number is still to be written, that is 0: lengths
+// and the number have a byte each.
+type intAttribute []byte
+
+func newIntAttribute(field protowire.Number, key string) intAttribute {
+	return appendIntAttribute(nil, field, key, 0)
+}
+
+// append appends the attribute with a value, as appendIntAttribute does.
+func (a intAttribute) append(b []byte, value int64) []byte {
+	const outer, inner = 1, 3 // from the beginning, and from the end, is a length
+	start := len(b)
+	b = append(b, a...)
+	more := byte(protowire.SizeVarint(uint64(value)) - 1)
+	b[start+outer] += more
+	b[len(b)-inner] += more
+	return protowire.AppendVarint(b[:len(b)-1], uint64(value))
+}
