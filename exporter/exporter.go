@@ -20,6 +20,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/dwelltrace/dwell/correlate/trace"
 )
@@ -84,6 +85,9 @@ type Stats struct {
 	// SpoolsFailing is how many spools nothing can be written to now, whether their disk takes
 	// nothing or they cannot be opened.
 	SpoolsFailing int64
+	// Oldest is since when the trace has been queued that has been for longest, OldestSpooled
+	// the same of those on disk; zero if there is none.
+	Oldest, OldestSpooled time.Time
 	// Recovered is what the previous user of the spool left unsettled in it: an earlier
 	// process, or an earlier exporter of this one. It is in Sent, Queued or Lost along
 	// with what was exported since.
@@ -111,6 +115,9 @@ func (s Stats) Plus(t Stats) Stats {
 		SpoolsFailing: s.SpoolsFailing + t.SpoolsFailing,
 		Recovered:     s.Recovered.Plus(t.Recovered),
 		Lost:          map[Cause]Count{},
+
+		Oldest:        earlier(s.Oldest, t.Oldest),
+		OldestSpooled: earlier(s.OldestSpooled, t.OldestSpooled),
 	}
 	for _, lost := range []map[Cause]Count{s.Lost, t.Lost} {
 		for cause, c := range lost {
@@ -118,6 +125,14 @@ func (s Stats) Plus(t Stats) Stats {
 		}
 	}
 	return sum
+}
+
+// earlier returns the earlier of two times, of which the zero ones do not count.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // LostString returns what was lost, by cause, on one line, or "" if nothing was.

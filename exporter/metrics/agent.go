@@ -25,6 +25,8 @@ type AgentStats struct {
 	// a second collector of the same totals has to say, or else backends that read the
 	// start time take all that was counted before for new.
 	Since time.Time
+	// Now is when this is so; zero is when the collector asks.
+	Now time.Time
 	// Events is what the kernel side has handed on.
 	Events uint64
 	// EventsUnread is how many bytes of events wait to be read now, EventsRoom for how many there
@@ -103,7 +105,7 @@ type agentMetric struct {
 	// read calls emit for each series, with the label values.
 	read func(s AgentStats, emit func(value float64, labels ...string))
 	// ofTenant, if set, is read for each tenant instead.
-	ofTenant func(exporter.Stats) float64
+	ofTenant func(s exporter.Stats, now time.Time) float64
 }
 
 // agentCollector shows a snapshot at each scrape.
@@ -140,6 +142,9 @@ func (c *agentCollector) Describe(ch chan<- *prometheus.Desc) {
 func (c *agentCollector) Collect(ch chan<- prometheus.Metric) {
 	stats := c.read()
 	stats.Firewalls = c.rules.fold(stats.Firewalls)
+	if stats.Now.IsZero() {
+		stats.Now = time.Now()
+	}
 	since := c.started
 	if !stats.Since.IsZero() {
 		since = stats.Since
@@ -157,7 +162,7 @@ func (c *agentCollector) Collect(ch chan<- prometheus.Metric) {
 			continue
 		}
 		for _, t := range stats.TenantExports {
-			show(t.Since, m.ofTenant(t.Stats), t.Tenant)
+			show(t.Since, m.ofTenant(t.Stats, stats.Now), t.Tenant)
 		}
 	}
 	ch <- c.build

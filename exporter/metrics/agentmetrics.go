@@ -4,6 +4,7 @@ package metrics
 
 import (
 	"slices"
+	"time"
 
 	"github.com/dwelltrace/dwell/internal/loss"
 )
@@ -75,6 +76,10 @@ func exportMetrics() []agentMetric {
 			func(s AgentStats) float64 { return float64(s.Export.Queued.Spans) }),
 		gauge("dwell.agent.export.spans.spooled", "{span}", "Queued spans that are on disk.",
 			func(s AgentStats) float64 { return float64(s.Export.Spooled.Spans) }),
+		gauge("dwell.agent.export.spans.queued.age", "s", "How long the span has been waiting that has been for longest, including those in the spool; 0 if none is.",
+			func(s AgentStats) float64 { return age(s.Export.Oldest, s.Now) }),
+		gauge("dwell.agent.export.spans.spooled.age", "s", "How long the span has been waiting that has been for longest of those on disk; 0 if none is. What an earlier process has left is taken to be as old as its file.",
+			func(s AgentStats) float64 { return age(s.Export.OldestSpooled, s.Now) }),
 		gauge("dwell.agent.spool", "By", "Size of the spool on disk.",
 			func(s AgentStats) float64 { return float64(s.Export.SpoolBytes) }),
 		gauge("dwell.agent.spool.limit", "By", "Size limit of the spool; 0 if there is no spool.",
@@ -114,6 +119,14 @@ func nameMetrics() []agentMetric {
 		results("dwell.agent.names.lookups", "{lookup}", "Times that a namespace was inspected for the names in it. Most failures are of namespaces that no longer exist.",
 			func(s AgentStats) (ok, failed uint64) { return s.Lookups - s.LookupsFailed, s.LookupsFailed }),
 	}
+}
+
+// age returns the seconds since a time, 0 since none.
+func age(since, now time.Time) float64 {
+	if since.IsZero() {
+		return 0
+	}
+	return max(0, now.Sub(since).Seconds())
 }
 
 func oneIf(set bool) float64 {

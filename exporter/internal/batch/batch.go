@@ -52,6 +52,7 @@ type Batcher struct {
 	abort context.CancelFunc
 	// grace is how long Shutdown waits for a worker after cancelling it.
 	grace time.Duration
+	waits waits
 
 	mu     sync.Mutex
 	queue  []*trace.Trace
@@ -145,6 +146,7 @@ func (b *Batcher) enqueue(traces []*trace.Trace) error {
 		b.since = time.Now()
 	}
 	b.queue = append(b.queue, traces...)
+	b.waits.arrive(len(traces))
 	b.spans += int(count.Spans)
 	if first || b.spans >= b.options.BatchSpans {
 		signal(b.wake)
@@ -159,14 +161,18 @@ func (b *Batcher) weight(t *trace.Trace) int64 {
 	return int64(min(len(t.Spans), b.options.Spans))
 }
 
+// release gives back the room of traces that are not in memory any more.
 func (b *Batcher) release(traces []*trace.Trace) {
+	b.waits.done(traces)
 	for _, t := range traces {
 		b.room.Release(b.weight(t))
 	}
 }
 
 // Stats returns what became of the traces so far.
-func (b *Batcher) Stats() exporter.Stats { return b.ledger.Stats() }
+func (b *Batcher) Stats() exporter.Stats {
+	return b.ledger.Stats().Plus(exporter.Stats{Oldest: b.waits.oldest()})
+}
 
 // Shutdown sends what is queued and ends the worker. When ctx is done first, the worker
 // is cancelled; what is still there goes to the spool or is counted as lost. If the

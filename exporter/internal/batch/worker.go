@@ -83,6 +83,7 @@ func (b *Batcher) take(now bool) (traces []*trace.Trace, due time.Duration, clos
 		n++
 	}
 	traces, b.queue = b.queue[:n:n], b.queue[n:]
+	b.waits.take(traces)
 	if len(b.queue) == 0 {
 		b.queue = nil // do not keep what was sent
 	}
@@ -104,6 +105,7 @@ func (b *Batcher) putBack(traces []*trace.Trace) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.queue = append(traces[:len(traces):len(traces)], b.queue...)
+	b.waits.putBack(traces)
 	b.spans += int(exporter.CountOf(traces...).Spans)
 	signal(b.wake)
 }

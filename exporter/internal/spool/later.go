@@ -205,7 +205,7 @@ func (s *Spool) adopt(f *Spool) bool {
 	own := s.account
 	s.account, s.start = f.account, f.start
 	s.account.add(&own)
-	s.lock, s.file, s.slot, s.held = f.lock, f.file, f.slot, f.held
+	s.lock, s.file, s.slot, s.held, s.ages = f.lock, f.file, f.slot, f.held, f.ages
 	s.segments, s.write, s.read, s.uncounted = f.segments, f.write, f.read, f.uncounted
 	s.place = s.account.next // all that was found is older than what is being sent
 	s.writer = startAccountWriter(s.commit)

@@ -5,9 +5,11 @@ package spool_test
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -162,5 +164,9 @@ func (m model) queued() exporter.Count {
 func (m model) diff(s *spool.Spool) string {
 	got := s.Lifetime()
 	got.SpoolBytes, got.SpoolsFailing = 0, 0 // are measured
+	if waits := m.onDisk() != (exporter.Count{}); got.OldestSpooled.IsZero() == waits || got.Oldest != got.OldestSpooled {
+		return fmt.Sprintf("%v are on disk, the oldest since %v", m.onDisk(), got.OldestSpooled)
+	}
+	got.Oldest, got.OldestSpooled = time.Time{}, time.Time{}
 	return cmp.Diff(exporter.Stats{Sent: m.sent, Queued: m.queued(), Spooled: m.onDisk(), Lost: m.lost}, got)
 }

@@ -4,6 +4,7 @@ package spool
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/dwelltrace/dwell/exporter"
 )
@@ -32,6 +33,7 @@ func (s *Spool) PostponeRest(settled exporter.Count, lost map[exporter.Cause]exp
 			a.settle(settled, lost)
 			a.lose(exporter.CauseSpoolFull, rest.Count)
 			a.inflight, s.held = 0, exporter.Count{}
+			s.ages.inFlight = time.Time{}
 		})
 		return nil
 	}
@@ -43,6 +45,7 @@ func (s *Spool) PostponeRest(settled exporter.Count, lost map[exporter.Cause]exp
 		a.next++
 		a.written = h.end()
 		a.inflight, s.held = 0, exporter.Count{}
+		s.ages.postpone(h.number)
 	})
 	return nil
 }

@@ -80,6 +80,7 @@ func (s *Spool) recoverSlot(unknown bool) (left, damaged exporter.Count, err err
 		return left, damaged, nil
 	}
 	if h.number == s.account.inflight && payload != nil && !s.uncounted.same(&h) {
+		s.ages.inFlight = changed(s.slot.file)
 		return h.count, damaged, nil
 	}
 	if h.number == s.account.inflight && payload == nil {
@@ -146,7 +147,9 @@ func (s *Spool) findRecords(id uint64, unknown bool) error {
 		}
 		seg.size = end
 	}
-	s.segments = append(s.segments, seg)
+	if s.segments = append(s.segments, seg); seg.number != 0 {
+		s.ages.add(seg.number, info.ModTime())
+	}
 	return nil
 }
 

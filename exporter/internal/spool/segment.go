@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -71,6 +72,7 @@ func (s *Spool) Append(b Batch) error {
 	s.update(func(a *account) {
 		a.next++
 		a.written = h.end()
+		s.ages.add(h.number, time.Now())
 	})
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/dwelltrace/dwell/exporter"
 )
@@ -106,7 +107,10 @@ func (s *Spool) Hold(b Batch) error {
 	if err := s.putSlot(number, b.Payload, b.Count); err != nil {
 		return fmt.Errorf("%w: %w", ErrDisk, err)
 	}
-	s.update(func(a *account) { a.inflight, s.held = number, b.Count })
+	s.update(func(a *account) {
+		a.inflight, s.held = number, b.Count
+		s.ages.inFlight = time.Now()
+	})
 	return nil
 }
 
@@ -131,6 +135,7 @@ func (s *Spool) Left() Batch {
 		s.update(func(a *account) {
 			a.lose(exporter.CauseSpoolCorrupt, s.held)
 			a.inflight, s.held = 0, exporter.Count{}
+			s.ages.inFlight = time.Time{}
 		})
 		return Batch{}
 	}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -47,6 +48,8 @@ type Spool struct {
 	file   accountFile
 	// held is the count of the batch in flight if that is on disk outside of segments.
 	held exporter.Count
+	// ages says how old what is on disk is.
+	ages ages
 
 	// size is what the spool takes on disk.
 	size atomic.Int64
@@ -201,6 +204,7 @@ func (s *Spool) SettleAll(batch exporter.Count, lost map[exporter.Cause]exporter
 	s.update(func(a *account) {
 		a.settle(batch, lost)
 		a.inflight, s.held = 0, exporter.Count{}
+		s.ages.inFlight = time.Time{}
 		s.release(a)
 	})
 	s.removeRead() // if it was sent from its segment
@@ -230,6 +234,8 @@ func (s *Spool) Stats() exporter.Stats {
 		Recovered:  s.start.waiting(),
 		Lost:       make(map[exporter.Cause]exporter.Count),
 	}
+	stats.OldestSpooled = s.ages.oldest(s.account.first, s.account.written != s.account.taken)
+	stats.Oldest = stats.OldestSpooled
 	if s.Failing() {
 		stats.SpoolsFailing = 1
 	}

@@ -126,6 +126,7 @@ func (s *Spool) takeOut(h *header, payload []byte) {
 	}
 	s.update(func(a *account) {
 		a.inflight, s.held = number, h.count
+		s.ages.takeOut(a.first)
 		a.first, a.taken = h.number+1, h.end()
 	})
 }
