@@ -119,6 +119,12 @@ bench-overhead: $(if $(ROOT),build) ## Measure what tracing costs a flood ping, 
 	.ci/install bench
 	$(GO) run ./internal/check/overhead --dwell bin/dwell $(ARGS)
 
+.PHONY: bench-flood
+bench-flood: $(if $(ROOT),build) ## Flood pings for 10 minutes, plot the memory, account for all events (root; ARGS="--duration 1m")
+	$(need_root)
+	.ci/install bench
+	$(GO) run ./internal/check/floodbench --dwell bin/dwell --svg flood.svg $(ARGS)
+
 .PHONY: bench-bystander
 bench-bystander: ## Measure what tracing costs the packets that ping does not send (root)
 	$(need_root)
