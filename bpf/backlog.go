@@ -11,14 +11,14 @@ import (
 )
 
 const (
-	// backlogFactor is how many times the ring's size the backlog may hold.
+	// backlogFactor is how many times what was asked for the rings the backlog may hold.
 	backlogFactor = 3
 	// maxChunkBytes is how much of the backlog is taken from the system and given back at
 	// a time.
 	maxChunkBytes = 1 << 20
 )
 
-// backlog holds records that were taken from the ring and not handed on yet, oldest
+// backlog holds records that were taken from the rings and not handed on yet, oldest
 // first. Its memory is the system's, not Go's: it is given back as soon as it is not
 // needed, and the garbage collector does not let the rest grow in proportion to it.
 type backlog struct {
@@ -37,7 +37,7 @@ type chunk struct {
 	read, used int
 }
 
-// newBacklog returns an empty one for a ring of the given size. It has its first chunk,
+// newBacklog returns an empty one for rings that were asked to have a size together. It has its first chunk,
 // so that events still pass through even when there is no more memory.
 func newBacklog(ring int) (*backlog, error) {
 	size := max(os.Getpagesize(), min(maxChunkBytes, ring/wakeFraction))
@@ -74,7 +74,7 @@ func (b *backlog) take() *chunk {
 	}
 	c, err := b.more()
 	if err != nil {
-		return nil // what the ring then has no room for is counted there
+		return nil // what the rings then have no room for is counted there
 	}
 	return c
 }

@@ -9,7 +9,9 @@ import (
 )
 
 const (
-	headSize = int(unsafe.Sizeof(kernelRecordHead{}))
+	headSize   = int(unsafe.Sizeof(kernelRecordHead{}))
+	endSize    = int(unsafe.Sizeof(kernelRecordEnd{}))
+	hookOffset = unsafe.Offsetof(kernelRecordHead{}.Hook)
 	// widestRecord is the size of a record with room for all parts.
 	widestRecord = 272
 
@@ -48,6 +50,11 @@ func head(raw []byte) *kernelRecordHead {
 	return (*kernelRecordHead)(unsafe.Pointer(unsafe.SliceData(raw)))
 }
 
+// isEnd reports whether a record is that of net_dev_xmit, which refers to another one.
+func isEnd(raw []byte) bool {
+	return len(raw) == endSize && raw[hookOffset] == uint8(event.NetDevXmit)
+}
+
 // valid reports whether a record has the size that its parts ask for, the parts that its
 // head asks for, and a hook of the table, a type, and so on, that are known.
 func valid(raw []byte, hooks *event.Hooks) bool {
@@ -56,7 +63,7 @@ func valid(raw []byte, hooks *event.Hooks) bool {
 	}
 	h := head(raw)
 	parts := kernelRecordPart(h.Parts)
-	if parts > allParts || len(raw) != headSize+partsSize[parts] {
+	if parts > allParts || len(raw) != headSize+partsSize[parts] || len(raw) != 8*int(h.Words) {
 		return false
 	}
 	return known(h, hooks) && parts&^kernelRecordPartPART_REWRITE == partsOf(h, hooks) && validParts(raw, parts)

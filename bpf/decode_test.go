@@ -171,6 +171,7 @@ func join(h kernelRecordHead, parts ...[]byte) []byte {
 	for _, p := range parts {
 		raw = append(raw, p...)
 	}
+	head(raw).Words = uint8(len(raw) / 8)
 	return raw
 }
 
@@ -296,6 +297,7 @@ func TestDecodeRefuses(t *testing.T) {
 			return append(bytesOf(kernelAction{Deed: uint16(event.Redirect)}), bytesOf(kernelRewritten{Flags: 1 << 8})...)
 		},
 		"one byte more": func(*kernelRecordHead) []byte { return zero[:1] },
+		"one word more": func(*kernelRecordHead) []byte { return zero[:8] },
 	} {
 		h := ok
 		after := change(&h)

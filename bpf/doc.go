@@ -6,13 +6,13 @@
 // The programs (in c/) are attached to BTF tracepoints (tp_btf), because those
 // are allowed where kprobes and fentry are not, have stable arguments, and cost
 // the least. They know nothing of pings or traces: each writes one narrow record per
-// event into one ring buffer, and [Tracer.Drain] turns records into [event.Event] values.
+// event into its CPU's ring buffer, and [Tracer.Drain] turns records into [event.Event] values.
 // What the records mean is the correlator's business. A slow consumer should run
-// [Tracer.Gather] in another goroutine, which keeps the ring from overflowing.
+// [Tracer.Gather] in another goroutine, which keeps the rings from overflowing.
 //
 // Three things keep the cost low, because measuring must not slow down what is measured:
 // packets that are not echoes are skipped after one read; no record wakes the reader,
-// which drains the ring on a tick, unless the ring fills up; and an unset filter costs
+// which drains the rings on a tick, unless one fills up; and an unset filter costs
 // one comparison.
 //
 // Linux 5.17 or later with BTF is needed (kfree_skb got its drop reason then), on

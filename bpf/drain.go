@@ -4,17 +4,15 @@ package bpf
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
-	"os"
 	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/dwelltrace/dwell/correlate/event"
 )
-
-// ringHeader is the size of the kernel's struct bpf_ringbuf_hdr.
-const ringHeader = 8
 
 // Drain calls fn for each event that is in the ring or the backlog when it is called, in
 // the order of the ring, and returns how many there were. It does not block. The event is
@@ -81,31 +79,59 @@ func (r *reader) gather() (full bool, err error) {
 	return full, err
 }
 
-// move moves the records that are in the ring to the backlog. It reports whether that
-// were all, and whether the backlog was full before.
+// move moves the records that are in the rings to the backlog, in the order of their times. It
+// reports whether that were all, and whether the backlog was full before.
 func (r *reader) move() (all, full bool, err error) {
+	now, err := monotonic()
+	if err != nil {
+		return false, false, err
+	}
 	// What comes in meanwhile is for the next time, or there might be no end.
-	left := r.ring.AvailableBytes()
-	for left > 0 {
-		if r.record.RawSample = r.backlog.room(); r.record.RawSample == nil {
-			return false, true, nil
+	all = r.rings.merge(now, func(l *ring, record []byte) bool {
+		room := r.backlog.room()
+		if room == nil {
+			full = true
+			return false
 		}
-		err := r.ring.ReadInto(&r.record)
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return false, false, nil
-		}
-		if err != nil {
-			return false, false, explain(fmt.Errorf("read ring buffer: %w", err))
-		}
-		n := len(r.record.RawSample)
-		left -= ringHeader + (n+7)&^7
-		if valid(r.record.RawSample, r.hooks) { // and so no wider than the room
+		if n := r.copy(room, l, record); n > 0 {
 			r.backlog.keep(n)
 		} else {
 			r.malformed.Add(1)
 		}
+		return true
+	})
+	return all && !full, full, nil
+}
+
+// copy puts a record where there is room for the widest, and returns its size, or 0 if it is
+// not valid.
+func (r *reader) copy(room []byte, l *ring, record []byte) int {
+	if isEnd(record) {
+		end := (*kernelRecordEnd)(unsafe.Pointer(unsafe.SliceData(record)))
+		begin := l.ended(end.Begin)
+		room = append(room, begin...)
+		if len(room) > 0 {
+			h := head(room)
+			h.Time, h.Hook, h.Code = end.Time, end.Hook, end.Code
+		}
+		return len(room)
 	}
-	return true, false, nil
+	if !valid(record, r.hooks) {
+		return 0
+	}
+	if record[hookOffset] == uint8(event.NetDevStartXmit) {
+		l.opened(record)
+	}
+	return len(append(room, record...))
+}
+
+// monotonic returns the time in ns of the clock that records have.
+func monotonic() (uint64, error) {
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
+		return 0, fmt.Errorf("read the clock: %w", err)
+	}
+	return uint64(now.Nano()), nil
 }
 
 func (r *reader) drain(limit int, fn func(*event.Event)) (n int, all bool, err error) {

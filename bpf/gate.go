@@ -96,7 +96,7 @@ func (o Options) Hash(ev *event.Event) uint64 {
 	return (x ^ x>>29 ^ uint64(ev.Seq)) * 0x94d049bb133111eb
 }
 
-// Unread returns how many bytes of records wait in the ring and in the backlog, and how many
+// Unread returns how many bytes of records wait in the rings and in the backlog, and how many
 // there is room for. The error is ErrClosed after Close.
 func (t *Tracer) Unread() (n, room int, err error) {
 	r := t.reader
@@ -105,6 +105,6 @@ func (t *Tracer) Unread() (n, room int, err error) {
 	if r.closed {
 		return 0, 0, ErrClosed
 	}
-	size := int(t.objs.Events.MaxEntries())
-	return r.ring.AvailableBytes() + r.backlog.bytes, size * (1 + backlogFactor), nil
+	sum, _ := r.rings.unread()
+	return sum + r.backlog.bytes, r.room, nil
 }

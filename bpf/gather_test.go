@@ -27,6 +27,7 @@ const (
 )
 
 func gather(t *testing.T) *gatherer {
+	onOneCPU(t)
 	a, b := twoHosts(t)
 	g := &gatherer{
 		recorder: record(t, Options{RingBytes: gatherRing}, b),
@@ -56,15 +57,15 @@ func gather(t *testing.T) *gatherer {
 	return g
 }
 
-// untilMoved pings until Gather has emptied the ring. Half of it is a quarter and what each
-// CPU records between two looks, so that one has woken the reader.
+// untilMoved pings until Gather has emptied the ring. Half of it is a quarter and what is
+// recorded between two looks, so that one has woken the reader.
 func (g *gatherer) untilMoved() {
 	g.t.Helper()
 	select {
 	case <-g.moved:
 	default:
 	}
-	for range gatherRing / 2 / (eachPing * (64 + ringHeader)) {
+	for range gatherRing / 2 / ((eachPing-1)*(headSize+8) + endSize) {
 		g.ping(1)
 		select {
 		case <-g.moved:
@@ -112,7 +113,7 @@ func TestGather(t *testing.T) {
 		g.ping(1)
 		emitted, lost = g.stats()
 	}
-	if held := (emitted - first) * 64; lost == 0 || held > (1+backlogFactor)*gatherRing {
+	if held := (emitted - first) * 64; lost == 0 || held > uint64(g.tracer.reader.room) {
 		t.Errorf("holds %d bytes, lost %d", held, lost)
 	}
 	g.drain()

@@ -54,8 +54,6 @@ type kernelAddresses6 struct {
 
 type kernelCounters struct {
 	_            structs.HostLayout
-	Emitted      uint64
-	Lost         uint64
 	XmitOverflow uint64
 	XmitMismatch uint64
 	Gated        uint64
@@ -239,6 +237,17 @@ type kernelRecord struct {
 	Action  kernelAction
 }
 
+type kernelRecordEnd struct {
+	_     structs.HostLayout
+	Time  uint64
+	Words uint8
+	Parts uint8
+	Hook  uint8
+	Pad   uint8
+	Code  uint32
+	Begin uint64
+}
+
 type kernelRecordFlag uint32
 
 const (
@@ -258,23 +267,23 @@ const (
 type kernelRecordHead struct {
 	_          structs.HostLayout
 	Time       uint64
+	Words      uint8
+	Parts      uint8
+	Hook       uint8
+	Type       uint8
+	Code       uint32
 	Skb        uint64
 	Payload    [16]uint8
 	Netns      uint32
 	Ifindex    uint32
-	Code       uint32
 	Id         uint16
 	Seq        uint16
 	PayloadLen uint16
 	Cpu        uint16
 	Flags      uint16
-	Hook       uint8
-	Type       uint8
 	Ttl        uint8
 	Depth      uint8
-	Parts      uint8
-	Pad        uint8
-	Pad2       uint32
+	Pad        uint32
 }
 
 type kernelRecordPart uint32
@@ -317,6 +326,15 @@ const (
 	kernelRewrittenFlagREWRITTEN_ENCAPSULATED kernelRewrittenFlag = 2
 	kernelRewrittenFlagREWRITTEN_DECAPSULATED kernelRewrittenFlag = 4
 )
+
+type kernelRing struct {
+	_    structs.HostLayout
+	Head uint64
+	Lost uint64
+	Pad  [14]uint64
+	Tail uint64
+	Pad2 [15]uint64
+}
 
 type kernelSignature struct {
 	_     structs.HostLayout
@@ -374,12 +392,10 @@ type kernelXmitStack struct {
 	Depth  uint32
 	Pad    uint32
 	Frames [8]struct {
-		_      structs.HostLayout
-		Skb    uint64
-		Dev    uint64
-		Size   uint32
-		Pad    uint32
-		Record kernelRecord
+		_     structs.HostLayout
+		Skb   uint64
+		Dev   uint64
+		Begin uint64
 	}
 }
 
@@ -398,6 +414,7 @@ const (
 	kernelMapNetnsFilter           = "netns_filter"
 	kernelMapStats                 = "stats"
 	kernelMapTunnelPorts           = "tunnel_ports"
+	kernelMapWakeups               = "wakeups"
 	kernelMapXmitStacks            = "xmit_stacks"
 	kernelProgCountReferences      = "count_references"
 	kernelProgKfreeSkb             = "kfree_skb"
@@ -416,8 +433,10 @@ const (
 	kernelVarFilterState           = "filter_state"
 	kernelVarGateSeed              = "gate_seed"
 	kernelVarLinkKinds             = "link_kinds"
+	kernelVarRingCount             = "ring_count"
+	kernelVarRingMask              = "ring_mask"
 	kernelVarWakeBytes             = "wake_bytes"
-	kernelVarWakeMask              = "wake_mask"
+	kernelVarWakeStep              = "wake_step"
 	kernelVarWireTypes             = "wire_types"
 )
 
@@ -492,6 +511,7 @@ type kernelMapSpecs struct {
 	NetnsFilter     *ebpf.MapSpec `ebpf:"netns_filter"`
 	Stats           *ebpf.MapSpec `ebpf:"stats"`
 	TunnelPorts     *ebpf.MapSpec `ebpf:"tunnel_ports"`
+	Wakeups         *ebpf.MapSpec `ebpf:"wakeups"`
 	XmitStacks      *ebpf.MapSpec `ebpf:"xmit_stacks"`
 }
 
@@ -504,8 +524,10 @@ type kernelVariableSpecs struct {
 	FilterState    *ebpf.VariableSpec `ebpf:"filter_state"`
 	GateSeed       *ebpf.VariableSpec `ebpf:"gate_seed"`
 	LinkKinds      *ebpf.VariableSpec `ebpf:"link_kinds"`
+	RingCount      *ebpf.VariableSpec `ebpf:"ring_count"`
+	RingMask       *ebpf.VariableSpec `ebpf:"ring_mask"`
 	WakeBytes      *ebpf.VariableSpec `ebpf:"wake_bytes"`
-	WakeMask       *ebpf.VariableSpec `ebpf:"wake_mask"`
+	WakeStep       *ebpf.VariableSpec `ebpf:"wake_step"`
 	WireTypes      *ebpf.VariableSpec `ebpf:"wire_types"`
 }
 
@@ -540,6 +562,7 @@ type kernelMaps struct {
 	NetnsFilter     *ebpf.Map `ebpf:"netns_filter"`
 	Stats           *ebpf.Map `ebpf:"stats"`
 	TunnelPorts     *ebpf.Map `ebpf:"tunnel_ports"`
+	Wakeups         *ebpf.Map `ebpf:"wakeups"`
 	XmitStacks      *ebpf.Map `ebpf:"xmit_stacks"`
 }
 
@@ -556,6 +579,7 @@ func (m *kernelMaps) Close() error {
 		m.NetnsFilter,
 		m.Stats,
 		m.TunnelPorts,
+		m.Wakeups,
 		m.XmitStacks,
 	)
 }
@@ -569,8 +593,10 @@ type kernelVariables struct {
 	FilterState    *ebpf.Variable `ebpf:"filter_state"`
 	GateSeed       *ebpf.Variable `ebpf:"gate_seed"`
 	LinkKinds      *ebpf.Variable `ebpf:"link_kinds"`
+	RingCount      *ebpf.Variable `ebpf:"ring_count"`
+	RingMask       *ebpf.Variable `ebpf:"ring_mask"`
 	WakeBytes      *ebpf.Variable `ebpf:"wake_bytes"`
-	WakeMask       *ebpf.Variable `ebpf:"wake_mask"`
+	WakeStep       *ebpf.Variable `ebpf:"wake_step"`
 	WireTypes      *ebpf.Variable `ebpf:"wire_types"`
 }
 

@@ -80,6 +80,7 @@ func (o *objects) shared() map[string]*ebpf.Map {
 		kernelMapNetnsFilter:     o.NetnsFilter,
 		kernelMapStats:           o.Stats,
 		kernelMapTunnelPorts:     o.TunnelPorts,
+		kernelMapWakeups:         o.Wakeups,
 		".bss":                   o.Bss,
 		ringVariables:            o.Ring,
 	}
@@ -104,6 +105,7 @@ func (t *Tracer) Shared() map[string]*ebpf.Map {
 		kernelMapGates:       t.objs.Gates,
 		kernelMapStats:       t.objs.Stats,
 		kernelMapTunnelPorts: t.objs.TunnelPorts,
+		kernelMapWakeups:     t.objs.Wakeups,
 		ringVariables:        t.objs.Ring,
 	}
 }

@@ -3,9 +3,12 @@
 package bpf
 
 import (
+	"errors"
 	"fmt"
 	"math/bits"
 	"os"
+	"strconv"
+	"strings"
 
 	"github.com/cilium/ebpf"
 )
@@ -17,15 +20,23 @@ const (
 	DefaultRingBytes = 64 << 20
 )
 
-// maxRingBytes is the kernel's limit for max_entries rounded to a power of two.
-const maxRingBytes = 1 << 30
+const (
+	maxRingBytes = 1 << 30
+	// minPerCPU is how much of a ring a CPU has at least, unless less than that was asked for.
+	// A CPU fills that in 10 ms at most, and the reader has more than half of it from its wake-up
+	// until it runs.
+	minPerCPU = 1 << 20
+	// maxPerCPU is half of what the verifier lets a program find a place in.
+	maxPerCPU = 1 << 28
+)
 
 // Options say how to load the programs. The zero value is the default. They need no later
 // kernel than the package does.
 type Options struct {
-	// RingBytes is the size of the ring buffer in bytes, rounded up to a power of
-	// two and at least a page. The kernel allocates it at once. 0 means
-	// DefaultRingBytes; the largest is 1 GiB.
+	// RingBytes is the size in bytes of the ring buffers of all CPUs together, rounded up to a
+	// power of two and at least a page. Each CPU that runs at Load has an equal part, rounded up
+	// as well, of at least 1 MiB (or RingBytes, if that is less) and at most 256 MiB. The
+	// kernel allocates all of it at once. 0 means DefaultRingBytes; the largest is 1 GiB.
 	RingBytes int
 	// VXLANPorts are the UDP destination ports that carry VXLAN. nil means VXLANPort and
 	// LegacyVXLANPort; an empty list means none. VXLANGPEPort, GenevePort and GREPort always
@@ -33,7 +44,7 @@ type Options struct {
 	// later; see [Tracer.SetTunnelPorts].
 	VXLANPorts []uint16
 	// GateSeed decides which pings the gates let through: hosts with the same seed choose the
-	// same ones. Who knows it can send pings that all pass.
+	// same pings. Who knows it can send pings that all pass.
 	GateSeed uint64
 }
 
@@ -49,20 +60,44 @@ func (o Options) ringBytes() (uint32, error) {
 	return 1 << bits.Len32(uint32(n-1)), nil
 }
 
-// Wake-ups: the reader is woken once a wakeFraction-th of the ring is unread. The
-// programs look each wakeEvery events, or so often on a small ring that it cannot
-// fill between two looks.
-const (
-	wakeFraction = 4
-	wakeEvery    = 64
-)
+// perCPU returns the size of each CPU's part of what the rings have together, a power of two.
+func perCPU(ring uint32, cpus int) uint64 {
+	part := max(uint64(ring)/uint64(cpus), min(uint64(ring), minPerCPU))
+	return min(uint64(1)<<bits.Len64(part-1), maxPerCPU)
+}
 
-// wake returns the unread bytes from which on to wake the reader, and the mask of
-// a CPU's event number that says when to look.
-func wake(ring uint32) (threshold, mask uint64) {
-	every := uint64(ring) / wakeFraction / (widestRecord + ringHeader)
-	every = min(max(every, 1), wakeEvery)
-	return uint64(ring) / wakeFraction, 1<<(bits.Len64(every)-1) - 1
+// runningCPUs returns how many CPUs there are up to the last that runs. Those that are added later
+// share what these have, so it does not matter if the system does not tell the truth.
+func runningCPUs() (int, error) {
+	const file = "/sys/devices/system/cpu/online"
+	list, err := os.ReadFile(file)
+	if err != nil {
+		return 0, fmt.Errorf("count CPUs: %w", err)
+	}
+	n, err := lastCPU(string(list))
+	if err != nil {
+		return 0, fmt.Errorf("count CPUs: %s: %w", file, err)
+	}
+	return n + 1, nil
+}
+
+// lastCPU returns the last number in a list like "0-3,8-11".
+func lastCPU(list string) (int, error) {
+	list = strings.TrimSpace(list)
+	last, err := strconv.ParseUint(list[strings.LastIndexAny(list, "-,")+1:], 10, 16)
+	if err != nil {
+		return 0, fmt.Errorf("%q is not a valid list of CPUs", list)
+	}
+	return int(last), nil
+}
+
+// wakeFraction: the reader is woken once such a part of a CPU's ring is unread.
+const wakeFraction = 4
+
+// wake returns the unread bytes from which on to wake the reader, and how many are written between
+// two looks at whether there are as many.
+func wake(ring uint64) (threshold, step uint64) {
+	return ring / wakeFraction, ring / (2 * wakeFraction)
 }
 
 // spec returns what is to be loaded, with the options in it.
@@ -88,14 +123,24 @@ func (o Options) apply(spec *ebpf.CollectionSpec) error {
 	if err := spec.Assign(&vars); err != nil {
 		return err
 	}
-	threshold, mask := wake(ring)
-	spec.Maps[kernelMapEvents].MaxEntries = ring
-	spec.Maps[kernelMapTunnelPorts].Contents = []ebpf.MapKV{{Key: uint32(0), Value: inNetworkOrder(ports)}}
-	if err := vars.WakeBytes.Set(threshold); err != nil {
+	cpus, err := runningCPUs()
+	if err != nil {
 		return err
 	}
+	spec.Maps[kernelMapTunnelPorts].Contents = []ebpf.MapKV{{Key: uint32(0), Value: inNetworkOrder(ports)}}
 	if err := vars.GateSeed.Set(o.GateSeed); err != nil {
 		return err
 	}
-	return vars.WakeMask.Set(mask)
+	return sizeRings(spec, &vars, cpus, perCPU(ring, cpus))
+}
+
+// sizeRings sets how many rings there are and the size of each.
+func sizeRings(spec *ebpf.CollectionSpec, vars *kernelVariableSpecs, count int, each uint64) error {
+	threshold, step := wake(each)
+	events := spec.Maps[kernelMapEvents]
+	events.MaxEntries, events.ValueSize = uint32(count), uint32(ringHeader+each+ringGuard)
+	return errors.Join(
+		vars.RingCount.Set(uint32(count)), vars.RingMask.Set(each-1),
+		vars.WakeBytes.Set(threshold), vars.WakeStep.Set(step),
+	)
 }

@@ -32,15 +32,48 @@ func TestRingBytes(t *testing.T) {
 	}
 }
 
+func TestPerCPU(t *testing.T) {
+	const mib = 1 << 20
+	for _, tt := range []struct {
+		ring uint32
+		cpus int
+		want uint64
+	}{
+		{64 * mib, 1, 64 * mib},
+		{64 * mib, 3, 32 * mib},
+		{64 * mib, 256, mib},
+		{1024 * mib, 1, 256 * mib},
+		{1024 * mib, 256, 4 * mib},
+		{4096, 256, 4096},
+	} {
+		if got := perCPU(tt.ring, tt.cpus); got != tt.want {
+			t.Errorf("%d bytes for %d CPUs: %d each, want %d", tt.ring, tt.cpus, got, tt.want)
+		}
+	}
+	// So that the reader cannot miss that the count of records went round.
+	if maxPerCPU/endSize > countMask {
+		t.Error("more records than are counted may be written between two looks")
+	}
+}
+
+func TestLastCPU(t *testing.T) {
+	for list, want := range map[string]int{"0\n": 0, "0-3\n": 3, "0-3,8-11\n": 11, "0,2": 2, "": -1, "0-": -1, "none": -1} {
+		got, err := lastCPU(list)
+		if (err != nil) != (want < 0) || err == nil && got != want {
+			t.Errorf("%q: %d, %v", list, got, err)
+		}
+	}
+}
+
 // TestWakeBeforeFull: between two looks at the ring, one CPU cannot fill what was
 // free at the first.
 func TestWakeBeforeFull(t *testing.T) {
-	for ring := uint32(4096); ring <= 1<<30; ring *= 2 {
-		threshold, mask := wake(ring)
-		if mask&(mask+1) != 0 {
-			t.Errorf("ring %d: mask %b", ring, mask)
+	for ring := uint64(4096); ring <= 1<<30; ring *= 2 {
+		threshold, step := wake(ring)
+		if step&(step-1) != 0 {
+			t.Errorf("ring %d: step %b", ring, step)
 		}
-		if filled := threshold + (mask+1)*widestRecord; filled > uint64(ring)/2 {
+		if filled := threshold + step + widestRecord; filled > ring/2 {
 			t.Errorf("ring %d: %d bytes unread before the wake-up", ring, filled)
 		}
 	}

@@ -89,7 +89,7 @@ func (p *parser) parse(t rapid.TB, kind layers.EthernetType, packet []byte, line
 	return e, true
 }
 
-// packed is what pack_record does.
+// packed is what write_record does.
 func packed(r *kernelRecord) []byte {
 	whole := unsafe.Slice((*byte)(unsafe.Pointer(r)), unsafe.Sizeof(*r))
 	raw := bytes.Clone(whole[:headSize])
@@ -99,7 +99,9 @@ func packed(r *kernelRecord) []byte {
 	}
 	raw = append(raw, whole[headSize:headSize+int(size)]...)
 	tunnels := unsafe.Slice((*byte)(unsafe.Pointer(&r.Tunnels)), unsafe.Sizeof(r.Tunnels))
-	return append(raw, tunnels[:min(int(r.Head.Depth), event.MaxTunnels)*int(unsafe.Sizeof(kernelTunnel{}))]...)
+	raw = append(raw, tunnels[:min(int(r.Head.Depth), event.MaxTunnels)*int(unsafe.Sizeof(kernelTunnel{}))]...)
+	raw[unsafe.Offsetof(kernelRecordHead{}.Words)] = uint8(len(raw) / 8)
+	return raw
 }
 
 // Whatever is around an echo, it is found with all that is said of it: in the packet as the

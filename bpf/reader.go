@@ -19,21 +19,21 @@ import (
 	"github.com/dwelltrace/dwell/correlate/event"
 )
 
-// reader takes records from the ring.
+// reader takes records from the rings.
 //
-// ringbuf.Reader does the reading. Waiting is done apart, through Go's own poller
-// on a second descriptor of the ring: that is edge-triggered and so returns on a
-// wake-up, where ringbuf.Reader's level-triggered one returns as soon as there is
-// one unread byte, which on a busy host is always.
+// The programs wake it through a BPF ring buffer in which there is nothing else, and it waits
+// through Go's own poller on a second descriptor of that.
 //
-// Between the ring and the consumer of events is a backlog in our own memory: moving a
+// Between the rings and the consumer of events is a backlog in our own memory: moving a
 // record there takes some ten nanoseconds, making traces of it a microsecond or more, and
 // a flood of pings writes several in a microsecond.
 type reader struct {
-	ring      *ringbuf.Reader
+	rings     *rings
+	wakeups   *ringbuf.Reader // of wake-ups
 	wake      *os.File
 	conn      syscall.RawConn
-	threshold int // unread bytes from which on the programs wake us
+	threshold int // unread bytes in one of them from which on the programs wake us
+	room      int // bytes in rings and backlog together
 	hooks     *event.Hooks
 
 	malformed atomic.Uint64
@@ -44,42 +44,50 @@ type reader struct {
 	reading  *chunk     // is being decoded, or nil
 	event    event.Event
 
-	mu      sync.Mutex // guards what follows, and the ring's memory against close
+	mu      sync.Mutex // guards what follows, and the rings' memory against close
 	closed  bool
 	record  ringbuf.Record
 	backlog *backlog
 }
 
-func newReader(events *ebpf.Map, hooks *event.Hooks) (*reader, error) {
-	ring, err := ringbuf.NewReader(events)
+// newReader returns the reader of rings that were asked to have a size together.
+func newReader(events, signal *ebpf.Map, size int, hooks *event.Hooks) (*reader, error) {
+	wakeups, err := ringbuf.NewReader(signal)
 	if err != nil {
 		return nil, err
 	}
 	// A deadline that has passed makes every read a poll.
-	ring.SetDeadline(time.Unix(1, 0))
-	threshold, _ := wake(events.MaxEntries())
-	backlog, err := newBacklog(int(events.MaxEntries()))
+	wakeups.SetDeadline(time.Unix(1, 0))
+	rings, err := newRings(events)
 	if err != nil {
-		return nil, errors.Join(err, ring.Close())
+		return nil, errors.Join(err, wakeups.Close())
 	}
-	r := &reader{ring: ring, threshold: int(threshold), hooks: hooks, made: make(chan struct{}, 1), backlog: backlog}
-	if err := r.openWake(events.FD()); err != nil {
-		return nil, errors.Join(err, backlog.close(), ring.Close())
+	threshold, _ := wake(rings.all[0].size)
+	backlog, err := newBacklog(size)
+	if err != nil {
+		return nil, errors.Join(err, rings.close(), wakeups.Close())
+	}
+	r := &reader{
+		rings: rings, wakeups: wakeups, threshold: int(threshold), room: rings.size() + backlogFactor*size,
+		hooks: hooks, made: make(chan struct{}, 1), backlog: backlog,
+	}
+	if err := r.openWake(signal.FD()); err != nil {
+		return nil, errors.Join(err, backlog.close(), rings.close(), wakeups.Close())
 	}
 	return r, nil
 }
 
-func (r *reader) openWake(ring int) error {
-	fd, err := unix.FcntlInt(uintptr(ring), unix.F_DUPFD_CLOEXEC, 0)
+func (r *reader) openWake(signal int) error {
+	fd, err := unix.FcntlInt(uintptr(signal), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
-		return fmt.Errorf("duplicate ring buffer descriptor: %w", err)
+		return fmt.Errorf("duplicate the descriptor of wake-ups: %w", err)
 	}
 	if err := unix.SetNonblock(fd, true); err != nil {
-		return errors.Join(fmt.Errorf("ring buffer descriptor: %w", err), unix.Close(fd))
+		return errors.Join(fmt.Errorf("descriptor of wake-ups: %w", err), unix.Close(fd))
 	}
 	r.wake = os.NewFile(uintptr(fd), "ringbuf")
 	if r.conn, err = r.wake.SyscallConn(); err != nil {
-		return errors.Join(fmt.Errorf("ring buffer descriptor: %w", err), r.wake.Close())
+		return errors.Join(fmt.Errorf("descriptor of wake-ups: %w", err), r.wake.Close())
 	}
 	return nil
 }
@@ -98,17 +106,20 @@ func (r *reader) close() error {
 		err = errors.Join(err, r.backlog.giveBack(r.reading))
 		r.reading = nil
 	}
-	return errors.Join(err, r.backlog.close(), r.ring.Close())
+	return errors.Join(err, r.backlog.close(), r.rings.close(), r.wakeups.Close())
 }
 
-// unread returns the bytes in the ring, or false once it is closed.
+// unread returns the bytes in the fullest ring, or false once it is closed.
 func (r *reader) unread() (n int, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
 		return 0, false
 	}
-	return r.ring.AvailableBytes(), true
+	// Room for the next wake-up. There is nothing in them.
+	_ = r.wakeups.ReadInto(&r.record)
+	_, most := r.rings.unread()
+	return most, true
 }
 
 // Wait returns after tick, or earlier once a quarter of the ring is unread. The

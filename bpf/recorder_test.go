@@ -25,22 +25,29 @@ type recorder struct {
 // record attaches to the kernel and keeps the events of the namespaces.
 func record(t testing.TB, opts Options, in ...*namespace) *recorder {
 	t.Helper()
-	r := &recorder{t: t, names: map[uint32]*namespace{}}
+	tracer, err := Load(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return recordWith(t, tracer, in...)
+}
+
+// recordWith is record with a Tracer that is loaded, and closes that.
+func recordWith(t testing.TB, tracer *Tracer, in ...*namespace) *recorder {
+	t.Helper()
+	r := &recorder{t: t, tracer: tracer, names: map[uint32]*namespace{}}
 	for _, n := range in {
 		r.names[n.inode] = n
-	}
-	var err error
-	if r.reasons, err = LoadDropReasons(); err != nil {
-		t.Fatal(err)
-	}
-	if r.tracer, err = Load(opts); err != nil {
-		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		if err := r.tracer.Close(); err != nil {
 			t.Error(err)
 		}
 	})
+	var err error
+	if r.reasons, err = LoadDropReasons(); err != nil {
+		t.Fatal(err)
+	}
 	if err := r.tracer.Attach(); err != nil {
 		t.Fatal(err)
 	}

@@ -60,10 +60,13 @@ func (t *Tracer) Stats() (Stats, error) {
 	if err := t.objs.Stats.Lookup(uint32(0), &cpus); err != nil {
 		return Stats{}, fmt.Errorf("read counters: %w", explain(err))
 	}
+	t.reader.mu.Lock()
+	defer t.reader.mu.Unlock()
 	s := Stats{CPU: make([]CPUStats, len(cpus)), Malformed: t.reader.malformed.Load()}
 	for i, c := range cpus {
+		emitted, lost := t.reader.rings.counted(i)
 		s.CPU[i] = CPUStats{
-			Emitted: c.Emitted, Lost: c.Lost, XmitOverflow: c.XmitOverflow, XmitMismatch: c.XmitMismatch, Gated: c.Gated,
+			Emitted: emitted, Lost: lost, XmitOverflow: c.XmitOverflow, XmitMismatch: c.XmitMismatch, Gated: c.Gated,
 		}
 	}
 	for _, prog := range t.objs.tracepoints {

@@ -13,8 +13,14 @@ import (
 //	a: a0 192.0.2.1/24 2001:db8::1/64 --- b0 192.0.2.2/24 2001:db8::2/64 :b
 func twoHosts(t testing.TB) (a, b *namespace) {
 	t.Helper()
+	return twoHostsCalled(t, "a", "b")
+}
+
+// twoHostsCalled is twoHosts with other names.
+func twoHostsCalled(t testing.TB, nameA, nameB string) (a, b *namespace) {
+	t.Helper()
 	privileged(t)
-	a, b = newNamespace(t, "a"), newNamespace(t, "b")
+	a, b = newNamespace(t, nameA), newNamespace(t, nameB)
 	pair(a, "a0", b, "b0")
 	a.address("a0", "192.0.2.1/24")
 	b.address("b0", "192.0.2.2/24")

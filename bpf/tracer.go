@@ -62,6 +62,10 @@ func load(opts Options, spec *ebpf.CollectionSpec, hooks *event.Hooks) (*Tracer,
 	if err != nil {
 		return nil, err
 	}
+	size, err := opts.ringBytes()
+	if err != nil {
+		return nil, err
+	}
 	order := attachOrder(hooks)
 	if err := checkTracepoints(kernel, order); err != nil {
 		return nil, err
@@ -76,7 +80,7 @@ func load(opts Options, spec *ebpf.CollectionSpec, hooks *event.Hooks) (*Tracer,
 	if t.gates, err = newGates(t.objs.Gates); err != nil {
 		return nil, errors.Join(explain(err), t.quiescence.Close(), t.objs.Close())
 	}
-	if t.reader, err = newReader(t.objs.Events, hooks); err != nil {
+	if t.reader, err = newReader(t.objs.Events, t.objs.Wakeups, int(size), hooks); err != nil {
 		return nil, errors.Join(explain(err), t.gates.close(), t.quiescence.Close(), t.objs.Close())
 	}
 	return t, nil

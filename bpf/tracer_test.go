@@ -44,6 +44,7 @@ func TestRingOverflow(t *testing.T) {
 
 // TestWakeUp waits for a ring that fills up, with a tick that never comes.
 func TestWakeUp(t *testing.T) {
+	onOneCPU(t)
 	a, b := twoHosts(t)
 	r := record(t, Options{RingBytes: 64 << 10}, a, b)
 	// Whoever else pings on this machine must not fill the ring.
@@ -60,7 +61,7 @@ func TestWakeUp(t *testing.T) {
 	woken := make(chan error)
 	go func() { woken <- r.tracer.Wait(ctx, time.Hour) }()
 	p := a.pinger(false)
-	for i := range 64 << 10 / wakeFraction / (64 + ringHeader) / 12 * 2 {
+	for i := range 64 << 10 / wakeFraction / (64 + 8) / 12 * 2 {
 		p.ping("192.0.2.2", i, []byte("wake up"))
 	}
 	if err := <-woken; err != nil {

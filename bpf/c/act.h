@@ -64,7 +64,6 @@ static __always_inline bool begin_action(struct record *r)
 	r->head.cpu = bpf_get_smp_processor_id();
 	r->head.parts |= PART_ACTION;
 	r->head._pad = 0;
-	r->head._pad2 = 0;
 	r->peer = (struct peer){};
 	return true;
 }
@@ -75,7 +74,7 @@ static __always_inline void emit_action(struct record *r, const struct action *a
 	if (!begin_action(r))
 		return;
 	r->action = *action;
-	emit(r, pack_record(r));
+	emit_wide(r);
 }
 
 /* Says so of a packet that was changed and is sent to another device. r->rewritten has what it
@@ -84,14 +83,11 @@ static __always_inline void emit_action(struct record *r, const struct action *a
 static __always_inline void emit_rewrite_action(struct rewrite_record *r,
 						const struct action *action)
 {
-	__u32 size;
-
 	if (!begin_action(&r->record))
 		return;
 	r->record.head.parts |= PART_REWRITE;
 	r->record.action = *action;
-	size = pack_record(&r->record);
-	emit(&r->record, move_part(&r->record, size, &r->rewritten, sizeof(r->rewritten)));
+	write_record(&r->record, &r->rewritten, true);
 }
 
 #endif

@@ -158,13 +158,16 @@ static __always_inline void fill_peer(struct record *r, struct net_device *dev)
 
 	if (!is_paired(dev))
 		return;
-	if (bpf_probe_read_kernel(&peer, sizeof(peer), netdev_priv(dev)) || !peer)
-		return;
 	if (bpf_rdonly_cast) {
+		peer = (void *)LOAD(__u64, netdev_priv(dev));
+		if (!peer)
+			return;
 		peer = CAST(struct net_device, peer);
 		r->peer.ifindex = peer->ifindex;
 		r->peer.netns = peer->nd_net.net->ns.inum;
 	} else {
+		if (bpf_probe_read_kernel(&peer, sizeof(peer), netdev_priv(dev)) || !peer)
+			return;
 		r->peer.ifindex = BPF_CORE_READ(peer, ifindex);
 		r->peer.netns = BPF_CORE_READ(peer, nd_net.net, ns.inum);
 	}

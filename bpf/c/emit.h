@@ -22,39 +22,37 @@ static __always_inline bool recognized(struct record *r, struct sk_buff *skb, st
 	return !is_fragment(&r->head) || follow_fragment(r, hook);
 }
 
-/* Fills in the record, packs it and returns its size, or 0 if the packet is not an echo, its
+/* Fills in the record, or returns false if the packet is not an echo, its
  * gate is closed or the filter does not want it. Until the packet turns out to be an echo,
  * nothing is written; what a gate stops costs neither the clock nor the filter.
  */
-static __always_inline __u32 capture(struct record *r, struct sk_buff *skb, struct net_device *dev,
+static __always_inline bool capture(struct record *r, struct sk_buff *skb, struct net_device *dev,
 				     struct net *net, struct l3 l3, enum hook hook, __u32 code)
 {
 	struct gate *gate;
 
 	if (!recognized(r, skb, l3, hook))
-		return 0;
+		return false;
 	gate = gate_of(&r->head);
 	if (!gate || !passes(gate, &r->head, hook))
-		return 0;
+		return false;
 	r->head.time = bpf_ktime_get_ns();
 	r->head.skb = (__u64)skb;
 	r->head.hook = hook;
 	r->head.code = code;
 	r->head.cpu = bpf_get_smp_processor_id();
 	r->head._pad = 0;
-	r->head._pad2 = 0;
-	r->peer = (struct peer){};
-	r->action = (struct action){};
 	fill_place(&r->head, skb, dev, net);
 	if (!admit(r, dev))
-		return 0;
+		return false;
 	gate->passed += events_at(hook);
 	fill_parties(&r->head, skb, hook);
+	r->peer = (struct peer){};
 	if (dev && is_inbound(hook))
 		fill_peer(r, dev);
 	if (hook == HOOK_NET_DEV_START_XMIT && encrypts(dev))
 		note_encrypting(r, (__u64)skb);
-	return pack_record(r);
+	return true;
 }
 
 static __always_inline void observe_in(struct net *net, struct sk_buff *skb,
@@ -62,10 +60,9 @@ static __always_inline void observe_in(struct net *net, struct sk_buff *skb,
 				       __u32 code)
 {
 	struct record r;
-	__u32 size = capture(&r, skb, dev, net, l3, hook, code);
 
-	if (size)
-		emit(&r, size);
+	if (capture(&r, skb, dev, net, l3, hook, code))
+		emit(&r);
 }
 
 static __always_inline void observe(struct sk_buff *skb, struct net_device *dev, struct l3 l3,

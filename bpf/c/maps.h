@@ -32,9 +32,7 @@ enum { XMIT_DEPTH = 8 };
 struct xmit_frame {
 	__u64 skb;
 	__u64 dev;
-	__u32 size; /* of the record, packed */
-	__u32 _pad;
-	struct record record;
+	__u64 begin; /* position of its record */
 };
 
 struct xmit_stack {

@@ -95,25 +95,37 @@ enum {
 	MAX_TUNNELS = 2,
 };
 
+/* A record's first words are alike in all of them. Its time is never 0. */
 struct record_head {
 	__u64 time; /* CLOCK_MONOTONIC, nanoseconds */
+	__u8 words; /* of the record with all parts, of 8 bytes */
+	__u8 parts;
+	__u8 hook;
+	__u8 type;
+	__u32 code;
 	__u64 skb;
 	__u8 payload[PAYLOAD_PREFIX];
 	__u32 netns;
 	__u32 ifindex;
-	__u32 code;
 	__u16 id;
 	__u16 seq;
 	__u16 payload_len; /* bytes after the ICMP header, of this fragment */
 	__u16 cpu;
 	__u16 flags;
-	__u8 hook;
-	__u8 type;
 	__u8 ttl;
 	__u8 depth; /* headers around the echo, of which MAX_TUNNELS have a part */
-	__u8 parts;
+	__u32 _pad;
+};
+
+/* The whole record of HOOK_NET_DEV_XMIT: the rest is as in that of HOOK_NET_DEV_START_XMIT. */
+struct record_end {
+	__u64 time;
+	__u8 words;
+	__u8 parts; /* none */
+	__u8 hook;
 	__u8 _pad;
-	__u32 _pad2;
+	__u32 code;
+	__u64 begin; /* position of the other record in the same CPU's ring */
 };
 
 struct addresses4 {
@@ -199,9 +211,7 @@ struct rewritten {
 	__u32 ifindex;
 };
 
-/* A record while it is made: each part has its own place, whether it is there or not.
- * pack_record moves them together.
- */
+/* A record while it is made: each part has its own place, whether it is there or not. */
 struct record {
 	struct record_head head;
 	union {
@@ -220,6 +230,7 @@ struct rewrite_record {
 };
 
 _Static_assert(sizeof(struct record_head) == 64, "no hidden padding");
+_Static_assert(sizeof(struct record_end) == 24, "no hidden padding");
 _Static_assert(sizeof(struct tunnel) == 40, "no hidden padding");
 _Static_assert(sizeof(struct action) == 24, "no hidden padding");
 _Static_assert(sizeof(struct rewritten) == 64, "no hidden padding");
@@ -235,36 +246,5 @@ static __always_inline void fill_mapped(__u8 *to, const __u8 *from)
 }
 
 typedef __u64 __attribute__((may_alias)) word;
-
-/* Moves a part of a record towards its beginning; the two places may overlap. */
-static __always_inline __u32 move_part(struct record *r, __u32 at, const void *part, __u32 size)
-{
-	word *to = (word *)((__u8 *)r + at);
-	const word *from = part;
-
-#pragma unroll
-	for (__u32 i = 0; i < size / sizeof(word); i++)
-		to[i] = from[i];
-	return at + size;
-}
-
-/* Moves the parts together, and returns the size of the record. */
-static __always_inline __u32 pack_record(struct record *r)
-{
-	__u8 parts = r->head.parts;
-	__u32 size = sizeof(r->head) + sizeof(r->addr.v4);
-
-	if (parts & PART_ADDRESSES6)
-		size = sizeof(r->head) + sizeof(r->addr.v6);
-	if (parts & PART_TUNNEL)
-		size = move_part(r, size, &r->tunnels[0], sizeof(r->tunnels[0]));
-	if (parts & PART_TUNNEL2)
-		size = move_part(r, size, &r->tunnels[1], sizeof(r->tunnels[1]));
-	if (parts & PART_PEER)
-		size = move_part(r, size, &r->peer, sizeof(r->peer));
-	if (parts & PART_ACTION)
-		size = move_part(r, size, &r->action, sizeof(r->action));
-	return size;
-}
 
 #endif

@@ -38,6 +38,8 @@ const struct {
 	struct netns_references netns_references;
 	struct trial trial;
 	struct rewrite_record rewrite_record;
+	struct record_end record_end;
+	struct ring ring;
 } *wire_types __attribute__((unused));
 
 char _license[] SEC("license") = "GPL";

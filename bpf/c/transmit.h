@@ -15,8 +15,7 @@ static __always_inline struct xmit_stack *this_cpu_xmits(void)
 	return bpf_map_lookup_elem(&xmit_stacks, &key);
 }
 
-static __always_inline void push_xmit(struct sk_buff *skb, struct net_device *dev,
-				      const struct record *r, __u32 size)
+static __always_inline void push_xmit(struct sk_buff *skb, struct net_device *dev, __u64 begin)
 {
 	struct xmit_stack *stack = this_cpu_xmits();
 	struct counters *c;
@@ -33,11 +32,7 @@ static __always_inline void push_xmit(struct sk_buff *skb, struct net_device *de
 	}
 	stack->frames[depth].skb = (__u64)skb;
 	stack->frames[depth].dev = (__u64)dev;
-	stack->frames[depth].size = size;
-	stack->frames[depth].record.head = r->head;
-	stack->frames[depth].record.addr.v4 = r->addr.v4;
-	if (size > sizeof(r->head) + sizeof(r->addr.v4)) /* most are not */
-		stack->frames[depth].record = *r;
+	stack->frames[depth].begin = begin;
 	stack->depth = depth + 1;
 }
 
@@ -77,14 +72,35 @@ SEC("tp_btf/net_dev_start_xmit")
 int BPF_PROG(net_dev_start_xmit, struct sk_buff *skb, struct net_device *dev)
 {
 	struct record r;
-	__u32 size = capture(&r, skb, dev, NULL, l3_from_header(skb, dev),
-			     HOOK_NET_DEV_START_XMIT, 0);
+	position begin;
 
-	if (size) {
-		push_xmit(skb, dev, &r, size);
-		emit(&r, size);
-	}
+	if (!capture(&r, skb, dev, NULL, l3_from_header(skb, dev), HOOK_NET_DEV_START_XMIT, 0))
+		return 0;
+	begin = emit(&r);
+	if (begin)
+		push_xmit(skb, dev, begin - 1);
+	else
+		count_lost(r.head.cpu); /* its end */
 	return 0;
+}
+
+/* Hands user space the end of a driver call. */
+static __always_inline void emit_end(__u64 begin, int rc)
+{
+	struct ring *ring = ring_of(bpf_get_smp_processor_id());
+	struct record_end *end;
+	struct room room;
+
+	if (!ring || !reserve(&room, ring, sizeof(*end)))
+		return;
+	end = room.at;
+	end->words = sizeof(*end) / sizeof(word);
+	end->parts = 0;
+	end->_pad = 0;
+	end->hook = HOOK_NET_DEV_XMIT;
+	end->code = rc;
+	end->begin = begin;
+	commit(end, bpf_ktime_get_ns());
 }
 
 SEC("tp_btf/net_dev_xmit")
@@ -92,18 +108,11 @@ int BPF_PROG(net_dev_xmit, struct sk_buff *skb, int rc, struct net_device *dev)
 {
 	struct xmit_stack *stack = this_cpu_xmits();
 	struct xmit_frame *f;
-	__u32 size;
 
 	if (!stack || !stack->depth)
 		return 0;
 	f = pop_xmit(stack, (__u64)skb, (__u64)dev);
-	if (!f)
-		return 0;
-	f->record.head.time = bpf_ktime_get_ns();
-	f->record.head.hook = HOOK_NET_DEV_XMIT;
-	f->record.head.code = rc;
-	size = f->size;
-	if (size <= sizeof(f->record))
-		emit(&f->record, size);
+	if (f)
+		emit_end(f->begin, rc);
 	return 0;
 }

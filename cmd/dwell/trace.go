@@ -94,7 +94,7 @@ func (f *traceFlags) register(cmd *cobra.Command) {
 			"(default: none; containers are named by their IDs)")
 	flags.StringVarP(&f.output, "output", "o", outputWaterfall, "what to print on standard output: waterfall, events (one line per event),\n"+
 		"json (one object per event) or none")
-	flags.IntVar(&f.ringMiB, "ring-size", bpf.DefaultRingBytes>>20, "size of the kernel's ring buffer, in `MiB` (1 to 1024);\n"+
+	flags.IntVar(&f.ringMiB, "ring-size", bpf.DefaultRingBytes>>20, "size of the ring buffers of all CPUs together, in `MiB` (1 to 1024);\n"+
 		"in a flood of pings, up to three times as much memory is used in addition")
 	flags.TextVar(&f.maxRate, "max-rate", config.AutoRate, "trace about so many `pings` a second, leaving out those of the busiest senders;\n"+
 		"0: no limit, auto: as many as this machine can, once a flood is too much for it")

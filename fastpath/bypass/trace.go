@@ -66,7 +66,7 @@ func (b *Bypass) loadTraced(shared map[string]*ebpf.Map) (*ebpf.Collection, erro
 		case own != nil:
 			opts.MapReplacements[name] = own
 		case shared[name] != nil:
-			m.MaxEntries = shared[name].MaxEntries() // the kernel compares sizes
+			m.MaxEntries, m.ValueSize = shared[name].MaxEntries(), shared[name].ValueSize() // the kernel compares sizes
 			opts.MapReplacements[name] = shared[name]
 		case !isInternal(name) && !isScratch(m):
 			return nil, fmt.Errorf("map %s is not shared", name)

@@ -176,8 +176,6 @@ type tracedCount struct {
 
 type tracedCounters struct {
 	_            structs.HostLayout
-	Emitted      uint64
-	Lost         uint64
 	XmitOverflow uint64
 	XmitMismatch uint64
 	Gated        uint64
@@ -379,23 +377,23 @@ type tracedRewriteRecord struct {
 		Head struct {
 			_          structs.HostLayout
 			Time       uint64
+			Words      uint8
+			Parts      uint8
+			Hook       uint8
+			Type       uint8
+			Code       uint32
 			Skb        uint64
 			Payload    [16]uint8
 			Netns      uint32
 			Ifindex    uint32
-			Code       uint32
 			Id         uint16
 			Seq        uint16
 			PayloadLen uint16
 			Cpu        uint16
 			Flags      uint16
-			Hook       uint8
-			Type       uint8
 			Ttl        uint8
 			Depth      uint8
-			Parts      uint8
-			Pad        uint8
-			Pad2       uint32
+			Pad        uint32
 		}
 		Addr struct {
 			_  structs.HostLayout
@@ -622,6 +620,7 @@ const (
 	tracedMapTunnelPorts     = "tunnel_ports"
 	tracedMapUnasked         = "unasked"
 	tracedMapUsage           = "usage"
+	tracedMapWakeups         = "wakeups"
 	tracedMapWatched         = "watched"
 	tracedProgEgress         = "egress"
 	tracedProgIngress        = "ingress"
@@ -636,8 +635,10 @@ const (
 	tracedVarNfConnTcpState  = "nf_conn_tcp_state"
 	tracedVarNfConnTimeout   = "nf_conn_timeout"
 	tracedVarNfConnZoned     = "nf_conn_zoned"
+	tracedVarRingCount       = "ring_count"
+	tracedVarRingMask        = "ring_mask"
 	tracedVarWakeBytes       = "wake_bytes"
-	tracedVarWakeMask        = "wake_mask"
+	tracedVarWakeStep        = "wake_step"
 )
 
 // loadTraced returns the embedded CollectionSpec for traced.
@@ -712,6 +713,7 @@ type tracedMapSpecs struct {
 	TunnelPorts *ebpf.MapSpec `ebpf:"tunnel_ports"`
 	Unasked     *ebpf.MapSpec `ebpf:"unasked"`
 	Usage       *ebpf.MapSpec `ebpf:"usage"`
+	Wakeups     *ebpf.MapSpec `ebpf:"wakeups"`
 	Watched     *ebpf.MapSpec `ebpf:"watched"`
 }
 
@@ -730,8 +732,10 @@ type tracedVariableSpecs struct {
 	NfConnTcpState  *ebpf.VariableSpec `ebpf:"nf_conn_tcp_state"`
 	NfConnTimeout   *ebpf.VariableSpec `ebpf:"nf_conn_timeout"`
 	NfConnZoned     *ebpf.VariableSpec `ebpf:"nf_conn_zoned"`
+	RingCount       *ebpf.VariableSpec `ebpf:"ring_count"`
+	RingMask        *ebpf.VariableSpec `ebpf:"ring_mask"`
 	WakeBytes       *ebpf.VariableSpec `ebpf:"wake_bytes"`
-	WakeMask        *ebpf.VariableSpec `ebpf:"wake_mask"`
+	WakeStep        *ebpf.VariableSpec `ebpf:"wake_step"`
 }
 
 // tracedObjects contains all objects after they have been loaded into the kernel.
@@ -776,6 +780,7 @@ type tracedMaps struct {
 	TunnelPorts *ebpf.Map `ebpf:"tunnel_ports"`
 	Unasked     *ebpf.Map `ebpf:"unasked"`
 	Usage       *ebpf.Map `ebpf:"usage"`
+	Wakeups     *ebpf.Map `ebpf:"wakeups"`
 	Watched     *ebpf.Map `ebpf:"watched"`
 }
 
@@ -803,6 +808,7 @@ func (m *tracedMaps) Close() error {
 		m.TunnelPorts,
 		m.Unasked,
 		m.Usage,
+		m.Wakeups,
 		m.Watched,
 	)
 }
@@ -822,8 +828,10 @@ type tracedVariables struct {
 	NfConnTcpState  *ebpf.Variable `ebpf:"nf_conn_tcp_state"`
 	NfConnTimeout   *ebpf.Variable `ebpf:"nf_conn_timeout"`
 	NfConnZoned     *ebpf.Variable `ebpf:"nf_conn_zoned"`
+	RingCount       *ebpf.Variable `ebpf:"ring_count"`
+	RingMask        *ebpf.Variable `ebpf:"ring_mask"`
 	WakeBytes       *ebpf.Variable `ebpf:"wake_bytes"`
-	WakeMask        *ebpf.Variable `ebpf:"wake_mask"`
+	WakeStep        *ebpf.Variable `ebpf:"wake_step"`
 }
 
 // tracedPrograms contains all programs after they have been loaded into the kernel.

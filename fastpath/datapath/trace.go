@@ -70,7 +70,7 @@ func (d *Datapath) loadTraced(shared map[string]*ebpf.Map) (*ebpf.Collection, er
 		case own != nil:
 			opts.MapReplacements[name] = own
 		case shared[name] != nil:
-			m.MaxEntries = shared[name].MaxEntries() // the kernel compares sizes
+			m.MaxEntries, m.ValueSize = shared[name].MaxEntries(), shared[name].ValueSize() // the kernel compares sizes
 			opts.MapReplacements[name] = shared[name]
 		case name != constants && name != tracedMapRecords:
 			return nil, fmt.Errorf("map %s is not shared", name)

@@ -15,8 +15,6 @@ import (
 
 type tracedCounters struct {
 	_            structs.HostLayout
-	Emitted      uint64
-	Lost         uint64
 	XmitOverflow uint64
 	XmitMismatch uint64
 	Gated        uint64
@@ -51,23 +49,23 @@ type tracedRecord struct {
 	Head struct {
 		_          structs.HostLayout
 		Time       uint64
+		Words      uint8
+		Parts      uint8
+		Hook       uint8
+		Type       uint8
+		Code       uint32
 		Skb        uint64
 		Payload    [16]uint8
 		Netns      uint32
 		Ifindex    uint32
-		Code       uint32
 		Id         uint16
 		Seq        uint16
 		PayloadLen uint16
 		Cpu        uint16
 		Flags      uint16
-		Hook       uint8
-		Type       uint8
 		Ttl        uint8
 		Depth      uint8
-		Parts      uint8
-		Pad        uint8
-		Pad2       uint32
+		Pad        uint32
 	}
 	Addr struct {
 		_  structs.HostLayout
@@ -123,6 +121,7 @@ const (
 	tracedMapTracedForward = "traced_forward"
 	tracedMapTracedIngress = "traced_ingress"
 	tracedMapTunnelPorts   = "tunnel_ports"
+	tracedMapWakeups       = "wakeups"
 	tracedProgFromDrop     = "from_drop"
 	tracedProgFromPass     = "from_pass"
 	tracedProgIngress      = "ingress"
@@ -131,9 +130,11 @@ const (
 	tracedVarCtOptsSize    = "ct_opts_size"
 	tracedVarGateSeed      = "gate_seed"
 	tracedVarNfConnStatus  = "nf_conn_status"
+	tracedVarRingCount     = "ring_count"
+	tracedVarRingMask      = "ring_mask"
 	tracedVarTenant        = "tenant"
 	tracedVarWakeBytes     = "wake_bytes"
-	tracedVarWakeMask      = "wake_mask"
+	tracedVarWakeStep      = "wake_step"
 )
 
 // loadTraced returns the embedded CollectionSpec for traced.
@@ -199,6 +200,7 @@ type tracedMapSpecs struct {
 	TracedForward *ebpf.MapSpec `ebpf:"traced_forward"`
 	TracedIngress *ebpf.MapSpec `ebpf:"traced_ingress"`
 	TunnelPorts   *ebpf.MapSpec `ebpf:"tunnel_ports"`
+	Wakeups       *ebpf.MapSpec `ebpf:"wakeups"`
 }
 
 // tracedVariableSpecs contains global variables before they are loaded into the kernel.
@@ -208,9 +210,11 @@ type tracedVariableSpecs struct {
 	CtOptsSize   *ebpf.VariableSpec `ebpf:"ct_opts_size"`
 	GateSeed     *ebpf.VariableSpec `ebpf:"gate_seed"`
 	NfConnStatus *ebpf.VariableSpec `ebpf:"nf_conn_status"`
+	RingCount    *ebpf.VariableSpec `ebpf:"ring_count"`
+	RingMask     *ebpf.VariableSpec `ebpf:"ring_mask"`
 	Tenant       *ebpf.VariableSpec `ebpf:"tenant"`
 	WakeBytes    *ebpf.VariableSpec `ebpf:"wake_bytes"`
-	WakeMask     *ebpf.VariableSpec `ebpf:"wake_mask"`
+	WakeStep     *ebpf.VariableSpec `ebpf:"wake_step"`
 }
 
 // tracedObjects contains all objects after they have been loaded into the kernel.
@@ -243,6 +247,7 @@ type tracedMaps struct {
 	TracedForward *ebpf.Map `ebpf:"traced_forward"`
 	TracedIngress *ebpf.Map `ebpf:"traced_ingress"`
 	TunnelPorts   *ebpf.Map `ebpf:"tunnel_ports"`
+	Wakeups       *ebpf.Map `ebpf:"wakeups"`
 }
 
 func (m *tracedMaps) Close() error {
@@ -257,6 +262,7 @@ func (m *tracedMaps) Close() error {
 		m.TracedForward,
 		m.TracedIngress,
 		m.TunnelPorts,
+		m.Wakeups,
 	)
 }
 
@@ -267,9 +273,11 @@ type tracedVariables struct {
 	CtOptsSize   *ebpf.Variable `ebpf:"ct_opts_size"`
 	GateSeed     *ebpf.Variable `ebpf:"gate_seed"`
 	NfConnStatus *ebpf.Variable `ebpf:"nf_conn_status"`
+	RingCount    *ebpf.Variable `ebpf:"ring_count"`
+	RingMask     *ebpf.Variable `ebpf:"ring_mask"`
 	Tenant       *ebpf.Variable `ebpf:"tenant"`
 	WakeBytes    *ebpf.Variable `ebpf:"wake_bytes"`
-	WakeMask     *ebpf.Variable `ebpf:"wake_mask"`
+	WakeStep     *ebpf.Variable `ebpf:"wake_step"`
 }
 
 // tracedPrograms contains all programs after they have been loaded into the kernel.

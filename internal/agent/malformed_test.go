@@ -6,17 +6,19 @@ import (
 	"errors"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"unsafe"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/asm"
+	"golang.org/x/sys/unix"
 
 	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/internal/agent"
 	"github.com/dwelltrace/dwell/internal/study/lab"
 )
 
-// rings returns the ring buffers for events that are in the kernel, by their IDs.
+// rings returns the maps with the ring buffers for events that are in the kernel, by their IDs.
 func rings(t *testing.T) map[ebpf.MapID]*ebpf.Map {
 	t.Helper()
 	all := map[ebpf.MapID]*ebpf.Map{}
@@ -35,36 +37,34 @@ func rings(t *testing.T) map[ebpf.MapID]*ebpf.Map {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { m.Close() })
-		if info, err := m.Info(); err == nil && m.Type() == ebpf.RingBuf && info.Name == "events" {
+		if info, err := m.Info(); err == nil && m.Type() == ebpf.Array && info.Name == "events" {
 			all[id] = m
 		}
 	}
 }
 
-// writeNonsense puts a record into the ring that is none.
-func writeNonsense(t *testing.T, ring *ebpf.Map) {
+// writeNonsense puts a record into a ring that is none, as a program does: bpf/c/ring.h.
+func writeNonsense(t *testing.T, rings *ebpf.Map) {
 	t.Helper()
-	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{
-		Type: ebpf.SocketFilter, License: "GPL",
-		Instructions: asm.Instructions{
-			asm.Mov.Imm(asm.R1, 0),
-			asm.StoreMem(asm.RFP, -8, asm.R1, asm.DWord),
-			asm.LoadMapPtr(asm.R1, ring.FD()),
-			asm.Mov.Reg(asm.R2, asm.RFP),
-			asm.Add.Imm(asm.R2, -8),
-			asm.Mov.Imm(asm.R3, 8),
-			asm.Mov.Imm(asm.R4, 0),
-			asm.FnRingbufOutput.Call(),
-			asm.Return(),
-		},
-	})
+	const (
+		page, size = 4096, 24
+		words      = 8 // where a record says how many words it has
+	)
+	one := int(rings.ValueSize()) // with a page before the ring and one behind it
+	mem, err := unix.Mmap(rings.FD(), 0, one, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer prog.Close()
-	if ret, _, err := prog.Test(make([]byte, 64)); err != nil || ret != 0 {
-		t.Fatalf("returned %d: %v", ret, err)
-	}
+	defer func() {
+		if err := unix.Munmap(mem); err != nil {
+			t.Error(err)
+		}
+	}()
+	head := (*uint64)(unsafe.Pointer(&mem[0]))
+	begin := atomic.AddUint64(head, 1<<40+size) - size
+	record := mem[page+begin&uint64(one-2*page-1):][:size]
+	record[words] = size / 8
+	atomic.StoreUint64((*uint64)(unsafe.Pointer(&record[0])), 1)
 }
 
 // A record that cannot be decoded may have been an event of any ping that is open.
@@ -76,9 +76,9 @@ func TestMalformedRecord(t *testing.T) {
 	roots, sum := exported(t, []*lab.Lab{l}, agent.Options{}, func() {
 		pings.Go(func() { pingOnce(t, l) })
 		gate.held()
-		for id, ring := range rings(t) {
+		for id, m := range rings(t) {
 			if others[id] == nil {
-				writeNonsense(t, ring)
+				writeNonsense(t, m)
 			}
 		}
 		gate.open()

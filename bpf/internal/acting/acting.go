@@ -40,7 +40,7 @@ func load(spec *ebpf.CollectionSpec, name string, shared map[string]*ebpf.Map) (
 		if replacement == nil {
 			return nil, fmt.Errorf("map %s is not shared", name)
 		}
-		m.MaxEntries = replacement.MaxEntries() // the kernel compares sizes
+		m.MaxEntries, m.ValueSize = replacement.MaxEntries(), replacement.ValueSize() // the kernel compares sizes
 		opts.MapReplacements[name] = replacement
 	}
 	loaded, err := ebpf.NewCollectionWithOptions(spec, opts)

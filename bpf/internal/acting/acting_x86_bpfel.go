@@ -15,8 +15,6 @@ import (
 
 type actingCounters struct {
 	_            structs.HostLayout
-	Emitted      uint64
-	Lost         uint64
 	XmitOverflow uint64
 	XmitMismatch uint64
 	Gated        uint64
@@ -41,10 +39,13 @@ const (
 	actingMapGates       = "gates"
 	actingMapStats       = "stats"
 	actingMapTunnelPorts = "tunnel_ports"
+	actingMapWakeups     = "wakeups"
 	actingProgActing     = "acting"
 	actingVarGateSeed    = "gate_seed"
+	actingVarRingCount   = "ring_count"
+	actingVarRingMask    = "ring_mask"
 	actingVarWakeBytes   = "wake_bytes"
-	actingVarWakeMask    = "wake_mask"
+	actingVarWakeStep    = "wake_step"
 )
 
 // loadActing returns the embedded CollectionSpec for acting.
@@ -100,6 +101,7 @@ type actingMapSpecs struct {
 	Gates       *ebpf.MapSpec `ebpf:"gates"`
 	Stats       *ebpf.MapSpec `ebpf:"stats"`
 	TunnelPorts *ebpf.MapSpec `ebpf:"tunnel_ports"`
+	Wakeups     *ebpf.MapSpec `ebpf:"wakeups"`
 }
 
 // actingVariableSpecs contains global variables before they are loaded into the kernel.
@@ -107,8 +109,10 @@ type actingMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type actingVariableSpecs struct {
 	GateSeed  *ebpf.VariableSpec `ebpf:"gate_seed"`
+	RingCount *ebpf.VariableSpec `ebpf:"ring_count"`
+	RingMask  *ebpf.VariableSpec `ebpf:"ring_mask"`
 	WakeBytes *ebpf.VariableSpec `ebpf:"wake_bytes"`
-	WakeMask  *ebpf.VariableSpec `ebpf:"wake_mask"`
+	WakeStep  *ebpf.VariableSpec `ebpf:"wake_step"`
 }
 
 // actingObjects contains all objects after they have been loaded into the kernel.
@@ -135,6 +139,7 @@ type actingMaps struct {
 	Gates       *ebpf.Map `ebpf:"gates"`
 	Stats       *ebpf.Map `ebpf:"stats"`
 	TunnelPorts *ebpf.Map `ebpf:"tunnel_ports"`
+	Wakeups     *ebpf.Map `ebpf:"wakeups"`
 }
 
 func (m *actingMaps) Close() error {
@@ -143,6 +148,7 @@ func (m *actingMaps) Close() error {
 		m.Gates,
 		m.Stats,
 		m.TunnelPorts,
+		m.Wakeups,
 	)
 }
 
@@ -151,8 +157,10 @@ func (m *actingMaps) Close() error {
 // It can be passed to loadActingObjects or ebpf.CollectionSpec.LoadAndAssign.
 type actingVariables struct {
 	GateSeed  *ebpf.Variable `ebpf:"gate_seed"`
+	RingCount *ebpf.Variable `ebpf:"ring_count"`
+	RingMask  *ebpf.Variable `ebpf:"ring_mask"`
 	WakeBytes *ebpf.Variable `ebpf:"wake_bytes"`
-	WakeMask  *ebpf.Variable `ebpf:"wake_mask"`
+	WakeStep  *ebpf.Variable `ebpf:"wake_step"`
 }
 
 // actingPrograms contains all programs after they have been loaded into the kernel.

@@ -15,8 +15,6 @@ import (
 
 type redirectingCounters struct {
 	_            structs.HostLayout
-	Emitted      uint64
-	Lost         uint64
 	XmitOverflow uint64
 	XmitMismatch uint64
 	Gated        uint64
@@ -41,15 +39,18 @@ const (
 	redirectingMapGates        = "gates"
 	redirectingMapStats        = "stats"
 	redirectingMapTunnelPorts  = "tunnel_ports"
+	redirectingMapWakeups      = "wakeups"
 	redirectingProgRedirecting = "redirecting"
 	redirectingVarGateSeed     = "gate_seed"
 	redirectingVarHow          = "how"
 	redirectingVarMacs         = "macs"
 	redirectingVarPeerIfindex  = "peer_ifindex"
 	redirectingVarPeerNetns    = "peer_netns"
+	redirectingVarRingCount    = "ring_count"
+	redirectingVarRingMask     = "ring_mask"
 	redirectingVarTo           = "to"
 	redirectingVarWakeBytes    = "wake_bytes"
-	redirectingVarWakeMask     = "wake_mask"
+	redirectingVarWakeStep     = "wake_step"
 )
 
 // loadRedirecting returns the embedded CollectionSpec for redirecting.
@@ -105,6 +106,7 @@ type redirectingMapSpecs struct {
 	Gates       *ebpf.MapSpec `ebpf:"gates"`
 	Stats       *ebpf.MapSpec `ebpf:"stats"`
 	TunnelPorts *ebpf.MapSpec `ebpf:"tunnel_ports"`
+	Wakeups     *ebpf.MapSpec `ebpf:"wakeups"`
 }
 
 // redirectingVariableSpecs contains global variables before they are loaded into the kernel.
@@ -116,9 +118,11 @@ type redirectingVariableSpecs struct {
 	Macs        *ebpf.VariableSpec `ebpf:"macs"`
 	PeerIfindex *ebpf.VariableSpec `ebpf:"peer_ifindex"`
 	PeerNetns   *ebpf.VariableSpec `ebpf:"peer_netns"`
+	RingCount   *ebpf.VariableSpec `ebpf:"ring_count"`
+	RingMask    *ebpf.VariableSpec `ebpf:"ring_mask"`
 	To          *ebpf.VariableSpec `ebpf:"to"`
 	WakeBytes   *ebpf.VariableSpec `ebpf:"wake_bytes"`
-	WakeMask    *ebpf.VariableSpec `ebpf:"wake_mask"`
+	WakeStep    *ebpf.VariableSpec `ebpf:"wake_step"`
 }
 
 // redirectingObjects contains all objects after they have been loaded into the kernel.
@@ -145,6 +149,7 @@ type redirectingMaps struct {
 	Gates       *ebpf.Map `ebpf:"gates"`
 	Stats       *ebpf.Map `ebpf:"stats"`
 	TunnelPorts *ebpf.Map `ebpf:"tunnel_ports"`
+	Wakeups     *ebpf.Map `ebpf:"wakeups"`
 }
 
 func (m *redirectingMaps) Close() error {
@@ -153,6 +158,7 @@ func (m *redirectingMaps) Close() error {
 		m.Gates,
 		m.Stats,
 		m.TunnelPorts,
+		m.Wakeups,
 	)
 }
 
@@ -165,9 +171,11 @@ type redirectingVariables struct {
 	Macs        *ebpf.Variable `ebpf:"macs"`
 	PeerIfindex *ebpf.Variable `ebpf:"peer_ifindex"`
 	PeerNetns   *ebpf.Variable `ebpf:"peer_netns"`
+	RingCount   *ebpf.Variable `ebpf:"ring_count"`
+	RingMask    *ebpf.Variable `ebpf:"ring_mask"`
 	To          *ebpf.Variable `ebpf:"to"`
 	WakeBytes   *ebpf.Variable `ebpf:"wake_bytes"`
-	WakeMask    *ebpf.Variable `ebpf:"wake_mask"`
+	WakeStep    *ebpf.Variable `ebpf:"wake_step"`
 }
 
 // redirectingPrograms contains all programs after they have been loaded into the kernel.
