@@ -132,6 +132,10 @@ type Event struct {
 	Flags Flags
 	// CPU is the processor on which the packet was seen.
 	CPU uint16
+	// Threshold is that of the gate that let the echo through: the highest 32 of the 56 bits of a
+	// rejection threshold, as OpenTelemetry's consistent probability sampling has it. 0: all are let
+	// through.
+	Threshold uint32
 	// Payload is the beginning of the echo's payload; bytes past PayloadLen are 0.
 	Payload [PayloadPrefix]byte
 	// Src and Dst are the echo's own (inner) addresses.

@@ -198,6 +198,9 @@ func (d *decoder) nextAround(mask uint64, ev *event.Event) {
 	if mask&changedRewrite != 0 {
 		d.rewrite(&ev.Rewrite)
 	}
+	if mask&changedThreshold != 0 {
+		ev.Threshold = d.uint32()
+	}
 }
 
 func (d *decoder) action(a *event.Action) {

@@ -32,6 +32,7 @@ const (
 	changedInner
 	changedAction
 	changedRewrite
+	changedThreshold
 )
 
 // eventFields returns the names of the mask's bits, from the lowest.
@@ -39,7 +40,7 @@ func eventFields() []string {
 	return []string{
 		"hook", "ifindex", "netns", "flags", "skb", "peer", "cpu", "code", "ttl", "type",
 		"id", "seq", "payload_size", "payload", "src", "dst", "depth", "tunnel", "tunnel2", "action",
-		"rewrite",
+		"rewrite", "threshold",
 	}
 }
 
@@ -73,7 +74,8 @@ func changes(a, b *event.Event) uint64 {
 		bit(a.Tunnels[0] != b.Tunnels[0], changedOuter) |
 		bit(a.Tunnels[1] != b.Tunnels[1], changedInner) |
 		bit(a.Action != b.Action, changedAction) |
-		bit(a.Rewrite != b.Rewrite, changedRewrite)
+		bit(a.Rewrite != b.Rewrite, changedRewrite) |
+		bit(a.Threshold != b.Threshold, changedThreshold)
 }
 
 // appendEvent appends the record of ev as its difference to prev.
@@ -163,6 +165,9 @@ func appendAround(b []byte, mask uint64, ev *event.Event) []byte {
 	}
 	if mask&changedRewrite != 0 {
 		b = appendRewrite(b, &ev.Rewrite)
+	}
+	if mask&changedThreshold != 0 {
+		b = binary.AppendUvarint(b, uint64(ev.Threshold))
 	}
 	return b
 }

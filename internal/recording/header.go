@@ -12,7 +12,7 @@ import (
 )
 
 // Format is the version of the format that this package writes. It reads all up to that.
-const Format = 6
+const Format = 7
 
 // Header says where a recording comes from and how its traces were made.
 type Header struct {

@@ -172,6 +172,9 @@ func TestEvents(t *testing.T) {
 // drawFields changes some of the fields that traffic leaves alone, as often as not.
 func drawFields(r *rapid.T, ev *event.Event) {
 	ev.PayloadLen, ev.TTL = rapid.Uint16().Draw(r, "length"), rapid.Uint8().Draw(r, "ttl")
+	if rapid.Bool().Draw(r, "threshold") {
+		ev.Threshold = rapid.Uint32().Draw(r, "threshold")
+	}
 	for i := range ev.Tunnels {
 		if rapid.Bool().Draw(r, "another tunnel") {
 			ev.Tunnels[i].ID = rapid.Uint32().Draw(r, "id")

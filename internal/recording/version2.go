@@ -17,6 +17,8 @@ const mask2 = 1 << 15
 // mask decodes the mask of an event.
 func (d *decoder) mask() uint64 {
 	switch {
+	case d.version > 6:
+		return d.upTo(changedThreshold<<1 - 1)
 	case d.version > 5:
 		return d.upTo(changedRewrite<<1 - 1)
 	case d.version > 2:

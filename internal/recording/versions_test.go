@@ -187,6 +187,36 @@ func TestVersion5(t *testing.T) {
 	}
 }
 
+// A recording of the sixth version, which did not know of which pings a kernel had recorded a part
+// only, gives the rest.
+func TestVersion6(t *testing.T) {
+	f, err := os.Open("testdata/version6.dwell")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	in, err := recording.Open("version6.dwell", f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rewritten := 0
+	summary, err := in.Replay(recording.Sink{Event: func(ev *event.Event, _ correlate.Resolver) error {
+		if ev.Threshold != 0 {
+			t.Errorf("threshold %#x", ev.Threshold)
+		}
+		if ev.Hook.Acts() && ev.Action.Deed == event.Redirect {
+			rewritten++
+			if r := &ev.Rewrite; r.Src != ev.Dst || r.Dst != ev.Src || r.ID != ev.ID {
+				t.Errorf("%+v was rewritten as %+v", ev, r)
+			}
+		}
+		return nil
+	}})
+	if err != nil || rewritten == 0 || summary.Traces == 0 {
+		t.Errorf("%d of %d events are redirections, %d traces, error %v", rewritten, summary.Events, summary.Traces, err)
+	}
+}
+
 // Whose everything was is replayed: the traces are the same, and so are their views.
 func TestTenantsAreReplayed(t *testing.T) {
 	owners := func(tr *trace.Trace) (all []trace.NetNS, devices []trace.Device) {
