@@ -72,17 +72,29 @@ func newBuilder(a *assembler, p *ping, l legs) *builder {
 func (b *builder) identify() {
 	t, first := b.trace, b.firstEvent()
 	t.Local = b.ping.local || !b.ping.dated
+	t.ID = Identify(b.opts.Key, first.Seq, first.Payload)
 	if t.Local {
+		t.Random = t.ID.Randomness()
 		t.ID = b.opts.Key.localID(first, b.opts.Wall)
-	} else {
-		t.ID = Identify(b.opts.Key, first.Seq, first.Payload)
 	}
+	t.Threshold = b.threshold()
 	t.Ping = pingOf(first)
 	t.Ping.PayloadLen = b.payloadLen()
 	t.Sent = b.request != nil && b.request.Sent()
 	if !t.Sent && !t.Local && !b.opts.OwnRoot {
 		t.Remote = b.opts.Key.rootID(t.ID, "")
 	}
+}
+
+// threshold returns the highest of those that the ping's events have passed, of 56 bits.
+func (b *builder) threshold() uint64 {
+	highest := uint32(0)
+	for _, events := range [...][]*event.Event{b.sorted.requests, b.sorted.replies} {
+		for _, ev := range events {
+			highest = max(highest, ev.Threshold)
+		}
+	}
+	return uint64(highest) << 24
 }
 
 // payloadLen returns the length of the payload in bytes, or -1 if only fragments of the

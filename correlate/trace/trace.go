@@ -26,6 +26,7 @@
 package trace
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"net/netip"
@@ -37,6 +38,10 @@ type ID [16]byte
 
 // String returns 32 lower-case hexadecimal digits.
 func (id ID) String() string { return hex.EncodeToString(id[:]) }
+
+// Randomness returns the last 56 bits, which are random by W3C Trace Context level 2: consistent
+// probability sampling compares them with a threshold.
+func (id ID) Randomness() uint64 { return binary.BigEndian.Uint64(id[8:]) & (1<<56 - 1) }
 
 // SpanID is a W3C span ID. The zero value means "no span".
 type SpanID [8]byte
@@ -213,6 +218,12 @@ type Trace struct {
 	ReplySpan int
 	// DropReason is the kernel's name of the reason if Outcome is Dropped.
 	DropReason string
+	// Threshold is the rejection threshold of 56 bits by which the ping was chosen before it was
+	// recorded: it stands for as many pings as consistent probability sampling says. 0: for itself.
+	Threshold uint64
+	// Random is the ping's randomness if Local is set: that of the ID is not known elsewhere, nor
+	// where the ping was chosen. See Randomness.
+	Random uint64
 	// State is the W3C tracestate of every span, or "". The correlator leaves it empty;
 	// sampling says there with what probability the trace was kept.
 	State string
@@ -225,6 +236,15 @@ type Trace struct {
 
 // Root returns the span of the whole ping.
 func (t *Trace) Root() *Span { return &t.Spans[0] }
+
+// Randomness returns the 56 bits that are compared with a threshold: those of the ID, or else what
+// all hosts know of the ping.
+func (t *Trace) Randomness() uint64 {
+	if t.Local {
+		return t.Random
+	}
+	return t.ID.Randomness()
+}
 
 // RTT returns how long it took in nanoseconds from the first event of the ping to the end of
 // the first reply's journey, and false if there was no reply. The root may be longer: it

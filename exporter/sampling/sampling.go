@@ -23,8 +23,12 @@
 // Slow, dropped, incomplete and unreachable are what this host saw. Another host of the same ping
 // may have seen nothing remarkable; then of that trace only this host's part may be
 // kept. To keep whole traces of several hosts by such a rule, sample in a Collector that
-// gets all of them. A trace whose ID is only good on this host (dwell.identity=local) is
-// decided by that ID.
+// gets all of them. Of a trace whose ID is only good on this host (dwell.identity=local) the
+// randomness is not in the ID, but the same on all hosts.
+//
+// Pings may have been chosen before they were recorded, by the same bits: [trace.Trace.Threshold]. Then
+// what is kept here is what has passed both thresholds, and what is always kept here, too, stands for
+// as many as the first one says.
 package sampling
 
 import (
@@ -90,7 +94,7 @@ func (e *Exporter) Set(o Options) error {
 
 // Keeps reports whether Export will hand the trace on, while the options stay the same.
 func (e *Exporter) Keeps(t *trace.Trace) bool {
-	return e.rules.Load().probability(t).keeps(t.ID)
+	return e.rules.Load().probability(t).keeps(t)
 }
 
 // Export hands on those traces that are to be kept, as copies that say with what
@@ -102,13 +106,13 @@ func (e *Exporter) Export(ctx context.Context, traces []*trace.Trace) error {
 	kept := make([]*trace.Trace, 0, len(traces))
 	for _, t := range traces {
 		p := rules.probability(t)
-		if !p.keeps(t.ID) {
+		if !p.keeps(t) {
 			left = left.Plus(exporter.CountOf(t))
 			continue
 		}
 		copies = append(copies, *t)
 		c := &copies[len(copies)-1]
-		c.State = p.state
+		c.State = p.stateOf(t)
 		kept = append(kept, c)
 	}
 	e.mu.Lock()

@@ -3,7 +3,6 @@
 package sampling
 
 import (
-	"encoding/binary"
 	"fmt"
 	"math"
 	"strconv"
@@ -35,9 +34,20 @@ func newProbability(ratio float64) probability {
 	return probability{threshold: th, state: "ot=th:" + encode(th)}
 }
 
-// keeps decides by the last seven bytes of a trace ID.
-func (p *probability) keeps(id trace.ID) bool {
-	return binary.BigEndian.Uint64(id[8:])&(maxThreshold-1) >= p.threshold
+// keeps decides by the ping's randomness.
+func (p *probability) keeps(t *trace.Trace) bool { return t.Randomness() >= p.threshold }
+
+// stateOf returns the tracestate of a trace that is kept. It may have been chosen before, by the same
+// randomness: the higher threshold is what counts. Where that randomness is not in the ID, it is said.
+func (p *probability) stateOf(t *trace.Trace) string {
+	if t.Threshold == 0 {
+		return p.state
+	}
+	state := "ot=th:" + encode(max(p.threshold, t.Threshold))
+	if t.Local {
+		state += fmt.Sprintf(";rv:%014x", t.Random)
+	}
+	return state
 }
 
 // check returns an error about the options.

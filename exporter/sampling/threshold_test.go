@@ -89,7 +89,7 @@ func TestLargerRatioKeepsMore(t *testing.T) {
 			r.Errorf("%v has a threshold below that of %v", min(a, b), max(a, b))
 		}
 		id := trace.ID(rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(r, "id"))
-		if low.keeps(id) && !high.keeps(id) {
+		if low.keeps(&trace.Trace{ID: id}) && !high.keeps(&trace.Trace{ID: id}) {
 			r.Errorf("%s is kept with %v and not with %v", id, min(a, b), max(a, b))
 		}
 	})
@@ -105,7 +105,7 @@ func TestOnlyTheLastSevenBytesDecide(t *testing.T) {
 		{trace.ID{9: 0x80}, true},
 		{trace.ID{}, false},
 	} {
-		if got := half.keeps(test.id); got != test.want {
+		if got := half.keeps(&trace.Trace{ID: test.id}); got != test.want {
 			t.Errorf("%s: %t, want %t", test.id, got, test.want)
 		}
 	}
