@@ -175,6 +175,7 @@ func decodeHead(h *kernelRecordHead, e *event.Event) {
 	e.Type = event.Type(h.Type)
 	e.Flags = event.Flags(h.Flags)
 	e.CPU = h.Cpu
+	e.Threshold = h.Threshold
 	e.Payload = h.Payload
 }
 

@@ -178,7 +178,7 @@ func join(h kernelRecordHead, parts ...[]byte) []byte {
 // Each part, and the widest record.
 func TestDecode(t *testing.T) {
 	head := kernelRecordHead{
-		Time: 1 << 60, Skb: 2 << 60, Netns: 3, Ifindex: 4, Code: 5, Id: 6, Seq: 7, PayloadLen: 8, Cpu: 9, Ttl: 63,
+		Time: 1 << 60, Skb: 2 << 60, Netns: 3, Ifindex: 4, Code: 5, Id: 6, Seq: 7, PayloadLen: 8, Cpu: 9, Ttl: 63, Threshold: 29,
 		Hook: uint8(event.KfreeSKB), Type: uint8(event.ReplyError), Payload: [16]byte{10, 11}, Depth: 3,
 		Flags: uint16(event.IPv6 | event.Paired | event.Encrypted),
 		Parts: uint8(kernelRecordPartPART_ADDRESSES6 | partTunnels | kernelRecordPartPART_PEER),
@@ -189,7 +189,7 @@ func TestDecode(t *testing.T) {
 	peer := bytesOf(kernelPeer{Netns: 12, Ifindex: 13})
 	action := bytesOf(kernelAction{Deed: uint16(event.Redirect), Verdict: 14, Reason: 15, Tenant: 16, Rule: 17, To: 18, Place: 19, Ns: 20})
 	want := event.Event{
-		Time: 1 << 60, SKB: 2 << 60, NetNS: 3, IfIndex: 4, Code: 5, ID: 6, Seq: 7, PayloadLen: 8, CPU: 9, TTL: 63,
+		Time: 1 << 60, SKB: 2 << 60, NetNS: 3, IfIndex: 4, Code: 5, ID: 6, Seq: 7, PayloadLen: 8, CPU: 9, TTL: 63, Threshold: 29,
 		Hook: event.KfreeSKB, Type: event.ReplyError, Payload: [16]byte{10, 11}, Depth: 3,
 		Flags: event.IPv6 | event.Paired | event.Encrypted, Peer: event.Place{NetNS: 12, IfIndex: 13},
 		Src: event.Address{0x20, 15: 1}, Dst: event.Address{0x20, 15: 2},

@@ -3,25 +3,28 @@
 package bpf
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/bits"
 	"slices"
 	"testing"
 
 	"github.com/cilium/ebpf"
+	"github.com/dchest/siphash"
 	"golang.org/x/sys/unix"
 
 	"github.com/dwelltrace/dwell/correlate/event"
 )
 
 // gatedPings sends pings past a gate and returns the events by sequence number.
-func gatedPings(t *testing.T, v6 bool, to string, level uint8, pings int) (*recorder, map[uint16][]event.Event) {
+func gatedPings(t *testing.T, v6 bool, to string, threshold uint32, pings int) (*recorder, map[uint16][]event.Event) {
 	t.Helper()
 	a, b := twoHosts(t)
-	r := record(t, Options{RingBytes: 1 << 20, GateSeed: 99}, a, b)
+	r := record(t, Options{RingBytes: 1 << 20, Key: testKey}, a, b)
 	b.act(r.tracer, "b0")
 	p := a.pinger(v6)
-	if err := r.tracer.SetGate(uint16(p.id), level); err != nil {
+	if err := r.tracer.SetGate(uint16(p.id), threshold); err != nil {
 		t.Fatal(err)
 	}
 	over := watch(t, a)
@@ -39,6 +42,15 @@ func gatedPings(t *testing.T, v6 bool, to string, level uint8, pings int) (*reco
 	return r, bySeq
 }
 
+var testKey = [16]byte([]byte("a key of sixteen"))
+
+// randomness is that of a ping, as the reference implementation of SipHash has it.
+func randomness(seq uint16, payload [event.PayloadPrefix]byte) uint32 {
+	msg := append(binary.BigEndian.AppendUint16(nil, seq), payload[:]...)
+	_, hi := siphash.Hash128(binary.LittleEndian.Uint64(testKey[:]), binary.LittleEndian.Uint64(testKey[8:]), msg)
+	return uint32(bits.ReverseBytes64(hi) >> 24)
+}
+
 // A ping is seen at each hook, and by another object, or at none, and its hash says which.
 func TestGateLetsWholePingsThrough(t *testing.T) {
 	for _, tt := range []struct {
@@ -46,18 +58,18 @@ func TestGateLetsWholePingsThrough(t *testing.T) {
 		v6       bool
 	}{{"IPv4", "192.0.2.2", false}, {"IPv6", "2001:db8::2", true}} {
 		t.Run(tt.name, func(t *testing.T) {
-			const pings, level, each = 64, 2, 13
-			r, bySeq := gatedPings(t, tt.v6, tt.to, level, pings)
+			const pings, threshold, each = 64, 3 << 30, 13
+			r, bySeq := gatedPings(t, tt.v6, tt.to, threshold, pings)
 			if len(bySeq) < pings/8 || len(bySeq) > pings/2 {
-				t.Errorf("%d of %d pings at level %d", len(bySeq), pings, level)
+				t.Errorf("%d of %d pings at threshold %#x", len(bySeq), pings, threshold)
 			}
 			for seq, events := range bySeq {
 				if len(events) != each {
 					t.Errorf("seq %d: %d events, want %d:\n%s", seq, len(events), each, r.list(events))
 				}
 				for i := range events {
-					if h := r.tracer.opts.Hash(&events[i]); h>>(64-level) != 0 {
-						t.Errorf("seq %d: hash %#x at level %d", seq, h, level)
+					if got := randomness(seq, events[i].Payload); got < threshold || events[i].Threshold != threshold {
+						t.Errorf("seq %d: randomness %#x at threshold %#x, not %#x", seq, got, events[i].Threshold, threshold)
 					}
 				}
 			}
@@ -80,7 +92,7 @@ func TestGateJudgesErrors(t *testing.T) {
 	r := record(t, Options{}, a, router)
 	p := a.pinger(false)
 	p.setsockopt(unix.IPPROTO_IP, unix.IP_TTL, string([]byte{1, 0, 0, 0}))
-	if err := r.tracer.SetGate(uint16(p.id), 1); err != nil {
+	if err := r.tracer.SetGate(uint16(p.id), 1<<31); err != nil {
 		t.Fatal(err)
 	}
 	const pings = 32
@@ -122,6 +134,44 @@ func TestGateShut(t *testing.T) {
 	}
 }
 
+// A threshold of all gates is in force with each one's own, whichever is higher.
+func TestThresholdOfAllGates(t *testing.T) {
+	privileged(t)
+	tracer, err := Load(Options{RingBytes: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tracer.Close()
+	expect := func(want map[uint16]uint32, others uint32) {
+		t.Helper()
+		table, err := tracer.gates.table()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for id := range table {
+			threshold, special := want[uint16(id)]
+			if !special {
+				threshold = others
+			}
+			if got := table[id].Threshold; got != threshold {
+				t.Fatalf("gate %d: %d, want %d", id, got, threshold)
+			}
+		}
+	}
+	for _, err := range []error{tracer.SetGate(1, 10), tracer.SetGate(2, 30), tracer.SetThreshold(20), tracer.SetGate(3, 10), tracer.SetGate(4, 40)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	expect(map[uint16]uint32{2: 30, 4: 40}, 20)
+	for _, err := range []error{tracer.SetGate(2, 0), tracer.SetThreshold(0)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	expect(map[uint16]uint32{1: 10, 3: 10, 4: 40}, 0)
+}
+
 // The other gates stay open, and count what they let through.
 func TestOtherGates(t *testing.T) {
 	a, b := twoHosts(t)
@@ -158,7 +208,7 @@ func TestGatesAfterClose(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, _, unread := tracer.Unread()
-	for _, err := range []error{tracer.SetGate(1, 1), tracer.Passed(new([Gates]uint32)), unread} {
+	for _, err := range []error{tracer.SetGate(1, 1), tracer.SetThreshold(1), tracer.Passed(new([Gates]uint32)), unread} {
 		if !errors.Is(err, ErrClosed) {
 			t.Errorf("after Close: %v", err)
 		}

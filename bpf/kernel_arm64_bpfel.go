@@ -59,6 +59,11 @@ type kernelCounters struct {
 	Gated        uint64
 }
 
+type kernelDecisions struct {
+	_     structs.HostLayout
+	Words [64]uint64
+}
+
 type kernelDeed uint32
 
 const (
@@ -110,9 +115,9 @@ type kernelFragmentKey struct {
 }
 
 type kernelGate struct {
-	_      structs.HostLayout
-	Passed uint32
-	Level  uint32
+	_         structs.HostLayout
+	Passed    uint32
+	Threshold uint32
 }
 
 type kernelHiddenEcho struct {
@@ -283,7 +288,7 @@ type kernelRecordHead struct {
 	Flags      uint16
 	Ttl        uint8
 	Depth      uint8
-	Pad        uint32
+	Threshold  uint32
 }
 
 type kernelRecordPart uint32
@@ -405,6 +410,7 @@ type kernelXmitStack struct {
 const (
 	kernelMapAddressFilter         = "address_filter"
 	kernelMapAdmitted              = "admitted"
+	kernelMapDecided               = "decided"
 	kernelMapEncrypted             = "encrypted"
 	kernelMapEncrypting            = "encrypting"
 	kernelMapEvents                = "events"
@@ -435,6 +441,7 @@ const (
 	kernelVarLinkKinds             = "link_kinds"
 	kernelVarRingCount             = "ring_count"
 	kernelVarRingMask              = "ring_mask"
+	kernelVarTraceKey              = "trace_key"
 	kernelVarWakeBytes             = "wake_bytes"
 	kernelVarWakeStep              = "wake_step"
 	kernelVarWireTypes             = "wire_types"
@@ -502,6 +509,7 @@ type kernelProgramSpecs struct {
 type kernelMapSpecs struct {
 	AddressFilter   *ebpf.MapSpec `ebpf:"address_filter"`
 	Admitted        *ebpf.MapSpec `ebpf:"admitted"`
+	Decided         *ebpf.MapSpec `ebpf:"decided"`
 	Encrypted       *ebpf.MapSpec `ebpf:"encrypted"`
 	Encrypting      *ebpf.MapSpec `ebpf:"encrypting"`
 	Events          *ebpf.MapSpec `ebpf:"events"`
@@ -526,6 +534,7 @@ type kernelVariableSpecs struct {
 	LinkKinds      *ebpf.VariableSpec `ebpf:"link_kinds"`
 	RingCount      *ebpf.VariableSpec `ebpf:"ring_count"`
 	RingMask       *ebpf.VariableSpec `ebpf:"ring_mask"`
+	TraceKey       *ebpf.VariableSpec `ebpf:"trace_key"`
 	WakeBytes      *ebpf.VariableSpec `ebpf:"wake_bytes"`
 	WakeStep       *ebpf.VariableSpec `ebpf:"wake_step"`
 	WireTypes      *ebpf.VariableSpec `ebpf:"wire_types"`
@@ -553,6 +562,7 @@ func (o *kernelObjects) Close() error {
 type kernelMaps struct {
 	AddressFilter   *ebpf.Map `ebpf:"address_filter"`
 	Admitted        *ebpf.Map `ebpf:"admitted"`
+	Decided         *ebpf.Map `ebpf:"decided"`
 	Encrypted       *ebpf.Map `ebpf:"encrypted"`
 	Encrypting      *ebpf.Map `ebpf:"encrypting"`
 	Events          *ebpf.Map `ebpf:"events"`
@@ -570,6 +580,7 @@ func (m *kernelMaps) Close() error {
 	return _KernelClose(
 		m.AddressFilter,
 		m.Admitted,
+		m.Decided,
 		m.Encrypted,
 		m.Encrypting,
 		m.Events,
@@ -595,6 +606,7 @@ type kernelVariables struct {
 	LinkKinds      *ebpf.Variable `ebpf:"link_kinds"`
 	RingCount      *ebpf.Variable `ebpf:"ring_count"`
 	RingMask       *ebpf.Variable `ebpf:"ring_mask"`
+	TraceKey       *ebpf.Variable `ebpf:"trace_key"`
 	WakeBytes      *ebpf.Variable `ebpf:"wake_bytes"`
 	WakeStep       *ebpf.Variable `ebpf:"wake_step"`
 	WireTypes      *ebpf.Variable `ebpf:"wire_types"`

@@ -71,6 +71,7 @@ func (o *objects) shared() map[string]*ebpf.Map {
 	return map[string]*ebpf.Map{
 		kernelMapAddressFilter:   o.AddressFilter,
 		kernelMapAdmitted:        o.Admitted,
+		kernelMapDecided:         o.Decided,
 		kernelMapEncrypted:       o.Encrypted,
 		kernelMapEncrypting:      o.Encrypting,
 		kernelMapEvents:          o.Events,
@@ -101,6 +102,7 @@ func (o *objects) shared() map[string]*ebpf.Map {
 // [event.HookInfo.Acts].
 func (t *Tracer) Shared() map[string]*ebpf.Map {
 	return map[string]*ebpf.Map{
+		kernelMapDecided:     t.objs.Decided,
 		kernelMapEvents:      t.objs.Events,
 		kernelMapGates:       t.objs.Gates,
 		kernelMapStats:       t.objs.Stats,

@@ -3,9 +3,11 @@
 package bpf
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/bits"
+	"math/rand/v2"
 	"os"
 	"strconv"
 	"strings"
@@ -43,9 +45,9 @@ type Options struct {
 	// carry what IANA assigned them to, and those of the kernel's own devices can be added
 	// later; see [Tracer.SetTunnelPorts].
 	VXLANPorts []uint16
-	// GateSeed decides which pings the gates let through: hosts with the same seed choose the
-	// same pings. Who knows it can send pings that all pass.
-	GateSeed uint64
+	// Key is the secret of the hash by which gates choose pings: hosts with the same one choose
+	// the same pings. Who knows it can send pings that all pass.
+	Key [16]byte
 }
 
 func (o Options) ringBytes() (uint32, error) {
@@ -128,7 +130,11 @@ func (o Options) apply(spec *ebpf.CollectionSpec) error {
 		return err
 	}
 	spec.Maps[kernelMapTunnelPorts].Contents = []ebpf.MapKV{{Key: uint32(0), Value: inNetworkOrder(ports)}}
-	if err := vars.GateSeed.Set(o.GateSeed); err != nil {
+	key := [2]uint64{binary.LittleEndian.Uint64(o.Key[:8]), binary.LittleEndian.Uint64(o.Key[8:])}
+	if err := vars.TraceKey.Set(key); err != nil {
+		return err
+	}
+	if err := vars.GateSeed.Set(rand.Uint64()); err != nil {
 		return err
 	}
 	return sizeRings(spec, &vars, cpus, perCPU(ring, cpus))

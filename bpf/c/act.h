@@ -63,7 +63,6 @@ static __always_inline bool begin_action(struct record *r)
 	r->head.code = 0;
 	r->head.cpu = bpf_get_smp_processor_id();
 	r->head.parts |= PART_ACTION;
-	r->head._pad = 0;
 	r->peer = (struct peer){};
 	return true;
 }

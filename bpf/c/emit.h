@@ -41,7 +41,6 @@ static __always_inline bool capture(struct record *r, struct sk_buff *skb, struc
 	r->head.hook = hook;
 	r->head.code = code;
 	r->head.cpu = bpf_get_smp_processor_id();
-	r->head._pad = 0;
 	fill_place(&r->head, skb, dev, net);
 	if (!admit(r, dev))
 		return false;

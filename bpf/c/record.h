@@ -113,8 +113,8 @@ struct record_head {
 	__u16 cpu;
 	__u16 flags;
 	__u8 ttl;
-	__u8 depth; /* headers around the echo, of which MAX_TUNNELS have a part */
-	__u32 _pad;
+	__u8 depth;	 /* headers around the echo, of which MAX_TUNNELS have a part */
+	__u32 threshold; /* that of its gate, which it has passed */
 };
 
 /* The whole record of HOOK_NET_DEV_XMIT: the rest is as in that of HOOK_NET_DEV_START_XMIT. */

@@ -34,7 +34,8 @@ const volatile __u64 wake_bytes SEC(".rodata.ring") = 1 << 18;
 /* The reader is woken only when the end of a record crosses a multiple of this. */
 const volatile __u64 wake_step SEC(".rodata.ring") = 1 << 15;
 
-/* So that who sends pings does not know which of them a gate lets through: gate.h. */
+/* The secret of trace IDs, and one of this process alone: gate.h. */
+const volatile __u64 trace_key[2] SEC(".rodata.ring") = {};
 const volatile __u64 gate_seed SEC(".rodata.ring") = 0;
 
 enum {

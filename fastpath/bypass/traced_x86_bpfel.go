@@ -181,6 +181,11 @@ type tracedCounters struct {
 	Gated        uint64
 }
 
+type tracedDecisions struct {
+	_     structs.HostLayout
+	Words [64]uint64
+}
+
 type tracedDevice struct {
 	_         structs.HostLayout
 	Role      uint16
@@ -245,9 +250,9 @@ type tracedFlow struct {
 }
 
 type tracedGate struct {
-	_      structs.HostLayout
-	Passed uint32
-	Level  uint32
+	_         structs.HostLayout
+	Passed    uint32
+	Threshold uint32
 }
 
 type tracedKey4 struct {
@@ -393,7 +398,7 @@ type tracedRewriteRecord struct {
 			Flags      uint16
 			Ttl        uint8
 			Depth      uint8
-			Pad        uint32
+			Threshold  uint32
 		}
 		Addr struct {
 			_  structs.HostLayout
@@ -604,6 +609,7 @@ const (
 	tracedMapBytes           = "bytes"
 	tracedMapCandidates      = "candidates"
 	tracedMapCounts          = "counts"
+	tracedMapDecided         = "decided"
 	tracedMapDevices         = "devices"
 	tracedMapEpochs          = "epochs"
 	tracedMapEvents          = "events"
@@ -637,6 +643,7 @@ const (
 	tracedVarNfConnZoned     = "nf_conn_zoned"
 	tracedVarRingCount       = "ring_count"
 	tracedVarRingMask        = "ring_mask"
+	tracedVarTraceKey        = "trace_key"
 	tracedVarWakeBytes       = "wake_bytes"
 	tracedVarWakeStep        = "wake_step"
 )
@@ -697,6 +704,7 @@ type tracedMapSpecs struct {
 	Bytes       *ebpf.MapSpec `ebpf:"bytes"`
 	Candidates  *ebpf.MapSpec `ebpf:"candidates"`
 	Counts      *ebpf.MapSpec `ebpf:"counts"`
+	Decided     *ebpf.MapSpec `ebpf:"decided"`
 	Devices     *ebpf.MapSpec `ebpf:"devices"`
 	Epochs      *ebpf.MapSpec `ebpf:"epochs"`
 	Events      *ebpf.MapSpec `ebpf:"events"`
@@ -734,6 +742,7 @@ type tracedVariableSpecs struct {
 	NfConnZoned     *ebpf.VariableSpec `ebpf:"nf_conn_zoned"`
 	RingCount       *ebpf.VariableSpec `ebpf:"ring_count"`
 	RingMask        *ebpf.VariableSpec `ebpf:"ring_mask"`
+	TraceKey        *ebpf.VariableSpec `ebpf:"trace_key"`
 	WakeBytes       *ebpf.VariableSpec `ebpf:"wake_bytes"`
 	WakeStep        *ebpf.VariableSpec `ebpf:"wake_step"`
 }
@@ -764,6 +773,7 @@ type tracedMaps struct {
 	Bytes       *ebpf.Map `ebpf:"bytes"`
 	Candidates  *ebpf.Map `ebpf:"candidates"`
 	Counts      *ebpf.Map `ebpf:"counts"`
+	Decided     *ebpf.Map `ebpf:"decided"`
 	Devices     *ebpf.Map `ebpf:"devices"`
 	Epochs      *ebpf.Map `ebpf:"epochs"`
 	Events      *ebpf.Map `ebpf:"events"`
@@ -792,6 +802,7 @@ func (m *tracedMaps) Close() error {
 		m.Bytes,
 		m.Candidates,
 		m.Counts,
+		m.Decided,
 		m.Devices,
 		m.Epochs,
 		m.Events,
@@ -830,6 +841,7 @@ type tracedVariables struct {
 	NfConnZoned     *ebpf.Variable `ebpf:"nf_conn_zoned"`
 	RingCount       *ebpf.Variable `ebpf:"ring_count"`
 	RingMask        *ebpf.Variable `ebpf:"ring_mask"`
+	TraceKey        *ebpf.Variable `ebpf:"trace_key"`
 	WakeBytes       *ebpf.Variable `ebpf:"wake_bytes"`
 	WakeStep        *ebpf.Variable `ebpf:"wake_step"`
 }

@@ -20,10 +20,15 @@ type tracedCounters struct {
 	Gated        uint64
 }
 
+type tracedDecisions struct {
+	_     structs.HostLayout
+	Words [64]uint64
+}
+
 type tracedGate struct {
-	_      structs.HostLayout
-	Passed uint32
-	Level  uint32
+	_         structs.HostLayout
+	Passed    uint32
+	Threshold uint32
 }
 
 type tracedPort struct {
@@ -65,7 +70,7 @@ type tracedRecord struct {
 		Flags      uint16
 		Ttl        uint8
 		Depth      uint8
-		Pad        uint32
+		Threshold  uint32
 	}
 	Addr struct {
 		_  structs.HostLayout
@@ -111,6 +116,7 @@ type tracedTunnelPorts struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	tracedMapDecided       = "decided"
 	tracedMapEvents        = "events"
 	tracedMapGates         = "gates"
 	tracedMapPortRuns      = "port_runs"
@@ -133,6 +139,7 @@ const (
 	tracedVarRingCount     = "ring_count"
 	tracedVarRingMask      = "ring_mask"
 	tracedVarTenant        = "tenant"
+	tracedVarTraceKey      = "trace_key"
 	tracedVarWakeBytes     = "wake_bytes"
 	tracedVarWakeStep      = "wake_step"
 )
@@ -190,6 +197,7 @@ type tracedProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type tracedMapSpecs struct {
+	Decided       *ebpf.MapSpec `ebpf:"decided"`
 	Events        *ebpf.MapSpec `ebpf:"events"`
 	Gates         *ebpf.MapSpec `ebpf:"gates"`
 	PortRuns      *ebpf.MapSpec `ebpf:"port_runs"`
@@ -213,6 +221,7 @@ type tracedVariableSpecs struct {
 	RingCount    *ebpf.VariableSpec `ebpf:"ring_count"`
 	RingMask     *ebpf.VariableSpec `ebpf:"ring_mask"`
 	Tenant       *ebpf.VariableSpec `ebpf:"tenant"`
+	TraceKey     *ebpf.VariableSpec `ebpf:"trace_key"`
 	WakeBytes    *ebpf.VariableSpec `ebpf:"wake_bytes"`
 	WakeStep     *ebpf.VariableSpec `ebpf:"wake_step"`
 }
@@ -237,6 +246,7 @@ func (o *tracedObjects) Close() error {
 //
 // It can be passed to loadTracedObjects or ebpf.CollectionSpec.LoadAndAssign.
 type tracedMaps struct {
+	Decided       *ebpf.Map `ebpf:"decided"`
 	Events        *ebpf.Map `ebpf:"events"`
 	Gates         *ebpf.Map `ebpf:"gates"`
 	PortRuns      *ebpf.Map `ebpf:"port_runs"`
@@ -252,6 +262,7 @@ type tracedMaps struct {
 
 func (m *tracedMaps) Close() error {
 	return _TracedClose(
+		m.Decided,
 		m.Events,
 		m.Gates,
 		m.PortRuns,
@@ -276,6 +287,7 @@ type tracedVariables struct {
 	RingCount    *ebpf.Variable `ebpf:"ring_count"`
 	RingMask     *ebpf.Variable `ebpf:"ring_mask"`
 	Tenant       *ebpf.Variable `ebpf:"tenant"`
+	TraceKey     *ebpf.Variable `ebpf:"trace_key"`
 	WakeBytes    *ebpf.Variable `ebpf:"wake_bytes"`
 	WakeStep     *ebpf.Variable `ebpf:"wake_step"`
 }

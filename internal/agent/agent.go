@@ -87,7 +87,10 @@ func Start(opts Options) (*Agent, error) {
 	if opts.IdleTimeout <= 0 {
 		opts.IdleTimeout = DefaultIdleTimeout
 	}
-	opts.BPF.GateSeed = seed(opts.Key)
+	if opts.Key == (correlate.Key{}) {
+		opts.Key = correlate.DefaultKey
+	}
+	opts.BPF.Key = opts.Key
 	a := &Agent{opts: opts}
 	if err := a.start(); err != nil {
 		return nil, errors.Join(err, a.release(), a.abandon())

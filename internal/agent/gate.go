@@ -4,8 +4,6 @@ package agent
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
 	"fmt"
 	"runtime"
 	"sync/atomic"
@@ -43,7 +41,7 @@ type Gated struct {
 // gatekeeper chooses what is traced of a flood: see package gate.
 type gatekeeper struct {
 	tracer     *bpf.Tracer
-	opts       bpf.Options
+	key        correlate.Key
 	now        func() (uint64, error)
 	controller *gate.Controller
 	history    gate.History
@@ -67,7 +65,7 @@ type gatekeeper struct {
 
 func newGatekeeper(tracer *bpf.Tracer, now func() (uint64, error), opts *Options) *gatekeeper {
 	return &gatekeeper{
-		tracer: tracer, opts: opts.BPF, now: now, life: uint64(opts.Timeout) + straggle,
+		tracer: tracer, key: opts.Key, now: now, life: uint64(opts.Timeout) + straggle,
 		controller: gate.New(gate.Options{MaxRate: max(0, opts.MaxRate), Background: background(opts)}),
 	}
 }
@@ -80,16 +78,6 @@ func background(opts *Options) float64 {
 	}
 	// The loop has one CPU at most, and needs half of the time for what comes in bursts.
 	return min(float64(runtime.NumCPU())/20, 0.5)
-}
-
-// seed is what the choice of pings depends on: like the IDs of traces, it is the same on all
-// hosts with the same key.
-func seed(key correlate.Key) uint64 {
-	if key == (correlate.Key{}) {
-		key = correlate.DefaultKey
-	}
-	sum := sha256.Sum256(key[:])
-	return binary.LittleEndian.Uint64(sum[:])
 }
 
 // discards reports whether an event is of a ping that is not to be traced as a whole. It may
@@ -106,8 +94,13 @@ func (g *gatekeeper) discards(ev *event.Event) bool {
 // isWhole reports whether no event of a ping was left out since a time on behalf of the
 // identifier that it has here.
 func (g *gatekeeper) isWhole(ev *event.Event, since uint64) bool {
-	level := g.history.Tightest(ev.ID, since)
-	return level == 0 || level.Passes(g.opts.Hash(ev))
+	threshold := g.history.Tightest(ev.ID, since)
+	return threshold == 0 || threshold.Passes(g.randomness(ev))
+}
+
+// randomness returns that by which the gates choose pings, see [bpf.Tracer.SetGate].
+func (g *gatekeeper) randomness(ev *event.Event) uint32 {
+	return uint32(correlate.Identify(g.key, ev.Seq, ev.Payload).Randomness() >> 24)
 }
 
 // closing is given the events of a ping of which a trace is emitted next.
@@ -220,17 +213,17 @@ func (g *gatekeeper) apply(change gate.Change, now uint64) error {
 		g.closed.Add(-1)
 	}
 	if change.To > change.From {
-		g.history.Set(change.ID, change.To, now)
-		return g.tracer.SetGate(change.ID, uint8(change.To))
+		g.history.Set(change.ID, change.To.Threshold(), now)
+		return g.tracer.SetGate(change.ID, uint32(change.To.Threshold()))
 	}
-	if err := g.tracer.SetGate(change.ID, uint8(change.To)); err != nil {
+	if err := g.tracer.SetGate(change.ID, uint32(change.To.Threshold())); err != nil {
 		return err
 	}
 	after, err := g.now()
 	if err != nil {
 		return err
 	}
-	g.history.Set(change.ID, change.To, after+straggle)
+	g.history.Set(change.ID, change.To.Threshold(), after+straggle)
 	return nil
 }
 

@@ -11,39 +11,56 @@ import (
 // forever is the end of what has none yet.
 const forever = math.MaxUint64
 
-// History knows which levels were in force, to tell what was seen of a ping as a whole from
+// History knows which thresholds were in force, to tell what was seen of a ping as a whole from
 // what was seen in part. It is safe for concurrent use. The zero value is of gates that were
 // always open. Times are in nanoseconds, on the events' clock.
 type History struct {
 	closed atomic.Bool // some gate is or was closed
 
 	mu sync.RWMutex
-	// past has the levels above 0 of each identifier that may still matter: of those that
-	// were in force later than it no level is as high. So the highest comes first, and what
+	// base has the thresholds of all gates before they were changed, the highest first, and
+	// what ended last last.
+	base []reign
+	// past has the thresholds above 0 of each identifier that may still matter: of those that
+	// were in force later than it no threshold is as high. So the highest comes first, and what
 	// ended last is last.
 	past map[uint16][]reign
 }
 
-// reign says that a level was in force until a time.
+// reign says that a threshold was in force until a time.
 type reign struct {
-	level Level
-	until uint64
+	threshold Threshold
+	until     uint64
 }
 
-// Set notes that from at on the level is in force. Where a level is raised, it must be noted
+// Rebase notes that all gates had one threshold and then another, and that all programs know the
+// other at a time. Only of pings that pass both all that was seen before was recorded, too.
+func (h *History) Rebase(before, after Threshold, at uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	higher := max(before, after)
+	n := len(h.base)
+	for n > 0 && h.base[n-1].threshold <= higher {
+		n--
+	}
+	h.base = append(h.base[:n], reign{higher, at})
+	h.closed.Store(true)
+}
+
+// Set notes that from at on the threshold is in force at a gate. Where it is raised, it must be noted
 // before the kernel side knows it; where it is lowered, afterwards.
-func (h *History) Set(id uint16, level Level, at uint64) {
+func (h *History) Set(id uint16, threshold Threshold, at uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	kept := h.past[id]
 	if n := len(kept); n > 0 && kept[n-1].until == forever {
 		kept[n-1].until = at
 	}
-	for n := len(kept); n > 0 && kept[n-1].level <= level; n-- {
+	for n := len(kept); n > 0 && kept[n-1].threshold <= threshold; n-- {
 		kept = kept[:n-1]
 	}
-	if level > 0 {
-		kept = append(kept, reign{level, forever})
+	if threshold > 0 {
+		kept = append(kept, reign{threshold, forever})
 	}
 	h.put(id, kept)
 }
@@ -58,7 +75,16 @@ func (h *History) put(id uint16, kept []reign) {
 		}
 		h.past[id] = kept
 	}
-	h.closed.Store(len(h.past) > 0)
+	h.closed.Store(len(h.past)+len(h.base) > 0)
+}
+
+// since returns those that were in force after a time.
+func since(reigns []reign, at uint64) []reign {
+	n := 0
+	for n < len(reigns) && reigns[n].until <= at {
+		n++
+	}
+	return reigns[n:]
 }
 
 // Forget forgets what was over before at, so that Tightest must not be asked about times
@@ -69,29 +95,28 @@ func (h *History) Forget(at uint64) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.base = since(h.base, at)
 	for id, kept := range h.past {
-		n := 0
-		for n < len(kept) && kept[n].until <= at {
-			n++
-		}
-		h.put(id, kept[n:])
+		h.put(id, since(kept, at))
 	}
+	h.closed.Store(len(h.past)+len(h.base) > 0)
 }
 
-// Closed reports whether any gate is closed, or was and may matter still.
+// Closed reports whether any gate is closed by itself, or was and may matter still, or all were changed.
 func (h *History) Closed() bool { return h.closed.Load() }
 
-// Tightest returns the highest level that was in force after since.
-func (h *History) Tightest(id uint16, since uint64) Level {
+// Tightest returns the highest threshold that was in force after a time.
+func (h *History) Tightest(id uint16, after uint64) Threshold {
 	if !h.closed.Load() {
 		return 0
 	}
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	for _, r := range h.past[id] {
-		if r.until > since {
-			return r.level
+	highest := Threshold(0)
+	for _, reigns := range [...][]reign{h.base, h.past[id]} {
+		if in := since(reigns, after); len(in) > 0 {
+			highest = max(highest, in[0].threshold)
 		}
 	}
-	return 0
+	return highest
 }

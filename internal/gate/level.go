@@ -2,16 +2,23 @@
 
 package gate
 
-// Level says which pings a gate lets through. At level 0 it is open. At level k it lets those
-// through of whose hash the k highest bits are 0: about one in 2^k, and all that higher levels
-// let through.
+import "math"
+
+// Threshold is the highest 32 of the 56 bits of a rejection threshold, as OpenTelemetry's consistent
+// probability sampling has it: 0 rejects nothing.
+type Threshold uint32
+
+// Passes reports whether a ping is let through of whose randomness these are the highest 32 bits.
+func (t Threshold) Passes(randomness uint32) bool { return randomness >= uint32(t) }
+
+// Level is how many times the share of pings that a gate lets through is halved: to one in 2^k.
 type Level uint8
+
+// Threshold returns that of the level: 1-2^-k.
+func (l Level) Threshold() Threshold { return math.MaxUint32 << (32 - l) }
 
 // tightest is the highest level that a Controller sets: one ping in a million.
 const tightest Level = 20
-
-// Passes reports whether a ping with that hash is let through.
-func (l Level) Passes(hash uint64) bool { return hash>>(64-l) == 0 || l == 0 }
 
 // levelFor returns the lowest level that makes at most share of rate.
 func levelFor(rate, share float64) Level {

@@ -20,10 +20,15 @@ type actingCounters struct {
 	Gated        uint64
 }
 
+type actingDecisions struct {
+	_     structs.HostLayout
+	Words [64]uint64
+}
+
 type actingGate struct {
-	_      structs.HostLayout
-	Passed uint32
-	Level  uint32
+	_         structs.HostLayout
+	Passed    uint32
+	Threshold uint32
 }
 
 type actingTunnelPorts struct {
@@ -35,6 +40,7 @@ type actingTunnelPorts struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	actingMapDecided     = "decided"
 	actingMapEvents      = "events"
 	actingMapGates       = "gates"
 	actingMapStats       = "stats"
@@ -44,6 +50,7 @@ const (
 	actingVarGateSeed    = "gate_seed"
 	actingVarRingCount   = "ring_count"
 	actingVarRingMask    = "ring_mask"
+	actingVarTraceKey    = "trace_key"
 	actingVarWakeBytes   = "wake_bytes"
 	actingVarWakeStep    = "wake_step"
 )
@@ -97,6 +104,7 @@ type actingProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type actingMapSpecs struct {
+	Decided     *ebpf.MapSpec `ebpf:"decided"`
 	Events      *ebpf.MapSpec `ebpf:"events"`
 	Gates       *ebpf.MapSpec `ebpf:"gates"`
 	Stats       *ebpf.MapSpec `ebpf:"stats"`
@@ -111,6 +119,7 @@ type actingVariableSpecs struct {
 	GateSeed  *ebpf.VariableSpec `ebpf:"gate_seed"`
 	RingCount *ebpf.VariableSpec `ebpf:"ring_count"`
 	RingMask  *ebpf.VariableSpec `ebpf:"ring_mask"`
+	TraceKey  *ebpf.VariableSpec `ebpf:"trace_key"`
 	WakeBytes *ebpf.VariableSpec `ebpf:"wake_bytes"`
 	WakeStep  *ebpf.VariableSpec `ebpf:"wake_step"`
 }
@@ -135,6 +144,7 @@ func (o *actingObjects) Close() error {
 //
 // It can be passed to loadActingObjects or ebpf.CollectionSpec.LoadAndAssign.
 type actingMaps struct {
+	Decided     *ebpf.Map `ebpf:"decided"`
 	Events      *ebpf.Map `ebpf:"events"`
 	Gates       *ebpf.Map `ebpf:"gates"`
 	Stats       *ebpf.Map `ebpf:"stats"`
@@ -144,6 +154,7 @@ type actingMaps struct {
 
 func (m *actingMaps) Close() error {
 	return _ActingClose(
+		m.Decided,
 		m.Events,
 		m.Gates,
 		m.Stats,
@@ -159,6 +170,7 @@ type actingVariables struct {
 	GateSeed  *ebpf.Variable `ebpf:"gate_seed"`
 	RingCount *ebpf.Variable `ebpf:"ring_count"`
 	RingMask  *ebpf.Variable `ebpf:"ring_mask"`
+	TraceKey  *ebpf.Variable `ebpf:"trace_key"`
 	WakeBytes *ebpf.Variable `ebpf:"wake_bytes"`
 	WakeStep  *ebpf.Variable `ebpf:"wake_step"`
 }

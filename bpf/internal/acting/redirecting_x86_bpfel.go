@@ -20,10 +20,15 @@ type redirectingCounters struct {
 	Gated        uint64
 }
 
+type redirectingDecisions struct {
+	_     structs.HostLayout
+	Words [64]uint64
+}
+
 type redirectingGate struct {
-	_      structs.HostLayout
-	Passed uint32
-	Level  uint32
+	_         structs.HostLayout
+	Passed    uint32
+	Threshold uint32
 }
 
 type redirectingTunnelPorts struct {
@@ -35,6 +40,7 @@ type redirectingTunnelPorts struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	redirectingMapDecided      = "decided"
 	redirectingMapEvents       = "events"
 	redirectingMapGates        = "gates"
 	redirectingMapStats        = "stats"
@@ -49,6 +55,7 @@ const (
 	redirectingVarRingCount    = "ring_count"
 	redirectingVarRingMask     = "ring_mask"
 	redirectingVarTo           = "to"
+	redirectingVarTraceKey     = "trace_key"
 	redirectingVarWakeBytes    = "wake_bytes"
 	redirectingVarWakeStep     = "wake_step"
 )
@@ -102,6 +109,7 @@ type redirectingProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type redirectingMapSpecs struct {
+	Decided     *ebpf.MapSpec `ebpf:"decided"`
 	Events      *ebpf.MapSpec `ebpf:"events"`
 	Gates       *ebpf.MapSpec `ebpf:"gates"`
 	Stats       *ebpf.MapSpec `ebpf:"stats"`
@@ -121,6 +129,7 @@ type redirectingVariableSpecs struct {
 	RingCount   *ebpf.VariableSpec `ebpf:"ring_count"`
 	RingMask    *ebpf.VariableSpec `ebpf:"ring_mask"`
 	To          *ebpf.VariableSpec `ebpf:"to"`
+	TraceKey    *ebpf.VariableSpec `ebpf:"trace_key"`
 	WakeBytes   *ebpf.VariableSpec `ebpf:"wake_bytes"`
 	WakeStep    *ebpf.VariableSpec `ebpf:"wake_step"`
 }
@@ -145,6 +154,7 @@ func (o *redirectingObjects) Close() error {
 //
 // It can be passed to loadRedirectingObjects or ebpf.CollectionSpec.LoadAndAssign.
 type redirectingMaps struct {
+	Decided     *ebpf.Map `ebpf:"decided"`
 	Events      *ebpf.Map `ebpf:"events"`
 	Gates       *ebpf.Map `ebpf:"gates"`
 	Stats       *ebpf.Map `ebpf:"stats"`
@@ -154,6 +164,7 @@ type redirectingMaps struct {
 
 func (m *redirectingMaps) Close() error {
 	return _RedirectingClose(
+		m.Decided,
 		m.Events,
 		m.Gates,
 		m.Stats,
@@ -174,6 +185,7 @@ type redirectingVariables struct {
 	RingCount   *ebpf.Variable `ebpf:"ring_count"`
 	RingMask    *ebpf.Variable `ebpf:"ring_mask"`
 	To          *ebpf.Variable `ebpf:"to"`
+	TraceKey    *ebpf.Variable `ebpf:"trace_key"`
 	WakeBytes   *ebpf.Variable `ebpf:"wake_bytes"`
 	WakeStep    *ebpf.Variable `ebpf:"wake_step"`
 }
