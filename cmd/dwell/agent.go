@@ -68,12 +68,16 @@ func (f agentFlags) run(cmd *cobra.Command) error {
 		_, err := cmd.OutOrStdout().Write(config.Example())
 		return err
 	}
+	warnings, err := useOpenTelemetryFile()
+	if err != nil {
+		return err
+	}
 	resource, err := otlpOptions(cmd.Context())
 	if err != nil {
 		return err
 	}
 	opts := daemon.Options{
-		File: f.config, Environ: os.Environ(), Resource: resource,
+		File: f.config, Environ: os.Environ(), Warnings: warnings, Resource: resource,
 		Stderr: cmd.ErrOrStderr(),
 		OnLogger: func(log *slog.Logger) {
 			routeOpenTelemetry(log)

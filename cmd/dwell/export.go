@@ -28,6 +28,9 @@ const liveFileWait = 5 * time.Second
 // checkTimeout bounds how long a command waits to learn whether the endpoint answers.
 const checkTimeout = 2 * time.Second
 
+// endpointFlag is the flag that every command has that sends traces, but dwell agent.
+const endpointFlag = "otlp-endpoint"
+
 // exportFlags say where traces go.
 type exportFlags struct {
 	endpoint, file string
@@ -37,7 +40,7 @@ type exportFlags struct {
 }
 
 func (f *exportFlags) register(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.endpoint, "otlp-endpoint", "",
+	cmd.Flags().StringVar(&f.endpoint, endpointFlag, "",
 		"send traces to this OTLP `endpoint`: host:4317, http://... or https://...; over gRPC, unless\n"+
 			"OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf\n"+
 			"(default: OTEL_EXPORTER_OTLP_ENDPOINT, if set)")

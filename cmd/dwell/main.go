@@ -14,6 +14,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
+
+	"github.com/dwelltrace/dwell/internal/otelconfig"
 )
 
 // version is set by the linker (see the Makefile).
@@ -76,7 +78,21 @@ spent in one network device on its way, measured from kernel tracepoints.`,
   sudo dwell trace        # trace the pings of this host, live`,
 		Version:       version,
 		SilenceErrors: true,
-		SilenceUsage:  true,
+		// dwell agent does the same, but knows later how it is to log.
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.Flags().Lookup(endpointFlag) == nil {
+				return nil
+			}
+			warnings, err := useOpenTelemetryFile()
+			if os.Getenv(otelconfig.Variable) != "" && os.Getenv("OTEL_TRACES_SAMPLER") != "" {
+				warnings = append(warnings, otelconfig.Variable+": the sampler is only for dwell agent; use --sample-ratio")
+			}
+			for _, w := range warnings {
+				newLogger(cmd.ErrOrStderr()).Warn(w)
+			}
+			return err
+		},
+		SilenceUsage: true,
 	}
 	root.AddCommand(newDemoCommand(), newTraceCommand(), newMonitorCommand(), newAgentCommand(), newReplayCommand(), newBenchCommand(), newLabCommand(), newFirewallCommand(), newFastPathCommand(), newDoctorCommand())
 	root.InitDefaultCompletionCmd()

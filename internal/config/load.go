@@ -85,10 +85,11 @@ func read(file string) ([]byte, error) {
 func Parse(file string, text []byte, environ []string) (*Loaded, error) {
 	loaded := &Loaded{Config: Default()}
 	d := &decoder{file: file, origins: map[string]Origin{"": {File: file}}}
+	loaded.Warnings = d.sampler(environ, &loaded.Config)
 	d.document(text, reflect.ValueOf(&loaded.Config).Elem())
 	fromFile := d.errs
 	d.errs = nil
-	loaded.Warnings = d.environment(environ, &loaded.Config)
+	loaded.Warnings = append(loaded.Warnings, d.environment(environ, &loaded.Config)...)
 	d.errs = append(overridden(fromFile, d.origins), d.errs...)
 	d.readTenants(&loaded.Config)
 	d.origins[""] = Origin{File: file}

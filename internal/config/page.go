@@ -12,6 +12,11 @@ import (
 	"github.com/dwelltrace/dwell/fastpath/flow"
 )
 
+// otelFilePage is about OpenTelemetry's own settings. It stands after the head.
+//
+//go:embed otelfile.md
+var otelFilePage string
+
 const pageHead = `<!-- Made by go generate ./internal/config from internal/config/fields.go. Do not edit. -->
 # Configuration
 
@@ -25,9 +30,10 @@ an unknown setting is a mistake, too.
 **Environment.** Each setting can be overridden by an environment variable: ` + "`DWELL_`" + ` followed by the setting's path in upper
 case, with ` + "`_`" + ` instead of dots. Lists are written ` + "`a,b`" + `, maps ` + "`name=value,name=value`" + `; a list of blocks, such as
 ` + "`tenants`" + `, cannot be given by a variable. An empty variable counts as unset. A
-variable that begins with ` + "`DWELL_`" + ` but does not name a setting causes a warning. OpenTelemetry's own variables apply where this
-page says so, and only if the setting itself is not set.
+variable that begins with ` + "`DWELL_`" + ` but does not name a setting causes a warning.
+`
 
+const pageRest = `
 **Reload.** On SIGHUP the agent reads the file again (the environment of a running process cannot change). If the file is
 invalid, the agent logs the errors, counts the failure in ` + "`dwell_agent_config_reloads_total{result=\"failure\"}`" + ` and keeps its current
 configuration. Otherwise it applies the changes without detaching, so no trace is lost. Settings marked *restart* below take
@@ -53,7 +59,7 @@ func Page() []byte {
 		defaults[s.path] = s
 	}
 	var b strings.Builder
-	b.WriteString(pageHead)
+	b.WriteString(pageHead + otelFilePage + pageRest)
 	for _, f := range Fields() {
 		if s, ok := defaults[f.Path]; ok {
 			b.WriteString(entry(f, s))

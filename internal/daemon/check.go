@@ -29,7 +29,7 @@ func Check(o Options) ([]string, error) {
 		return nil, err
 	}
 	var lines []string
-	for _, w := range slices.Concat(warnings(l), unusable(l), spools) {
+	for _, w := range slices.Concat(o.Warnings, warnings(l), unusable(l), spools) {
 		lines = append(lines, "warning: "+w)
 	}
 	return append(lines,

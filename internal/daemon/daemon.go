@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -140,7 +141,7 @@ func newDaemon(o Options, loaded *config.Loaded) (*daemon, error) {
 
 // start makes everything, the agent last.
 func (d *daemon) start(ctx context.Context, loaded *config.Loaded) error {
-	for _, w := range warnings(loaded) {
+	for _, w := range slices.Concat(d.opts.Warnings, warnings(loaded)) {
 		d.log.Warn(w)
 	}
 	logCapabilities(d.log)

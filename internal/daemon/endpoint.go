@@ -4,12 +4,14 @@ package daemon
 
 import (
 	"errors"
+	"os"
 	"slices"
 	"strings"
 
 	"github.com/dwelltrace/dwell/exporter/otlpgrpc"
 	"github.com/dwelltrace/dwell/exporter/otlpmetrics"
 	"github.com/dwelltrace/dwell/internal/config"
+	"github.com/dwelltrace/dwell/internal/otelconfig"
 )
 
 // endpoint returns where traces go, with a scheme if the configuration says whether it is
@@ -71,9 +73,14 @@ func checkPush(l *config.Loaded) error {
 // warnings returns those of the configuration and one for each setting that has no
 // effect.
 func warnings(l *config.Loaded) []string {
-	if l.Export.Spool.Dir == "" || endpoint(l.Export.OTLP) != "" {
-		return l.Warnings
+	out := slices.Clone(l.Warnings)
+	unused := func(path, why string) { out = append(out, l.Error(path, errors.New(why)).Error()) }
+	const metrics = "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT" // set by the file
+	if !l.Metrics.OTLP.Enabled && os.Getenv(otelconfig.Variable) != "" && os.Getenv(metrics) != "" {
+		unused("metrics.otlp.enabled", "it is false, so that no metrics are pushed as the meter_provider of "+otelconfig.Variable+" says")
 	}
-	unused := l.Error("export.spool.dir", errors.New("not used: there is no export.otlp.endpoint"))
-	return append(slices.Clone(l.Warnings), unused.Error())
+	if l.Export.Spool.Dir != "" && endpoint(l.Export.OTLP) == "" {
+		unused("export.spool.dir", "not used: there is no export.otlp.endpoint")
+	}
+	return out
 }

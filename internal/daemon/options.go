@@ -23,6 +23,8 @@ type Options struct {
 	File string
 	// Environ is the environment, as of [os.Environ].
 	Environ []string
+	// Warnings are about the environment, and are logged at the start.
+	Warnings []string
 	// Resource is what stands on every resource, unless the configuration says otherwise.
 	Resource otlp.Options
 	// Stderr takes the log.
