@@ -126,7 +126,7 @@ func newFickle(r *rand.Rand) correlate.Resolver {
 }
 
 func (f *fickle) NetNS(inode uint32) *trace.NetNS {
-	if f.spaces[inode] == nil || f.r.IntN(40) == 0 {
+	if f.spaces[inode] == nil || f.r.IntN(10) == 0 {
 		f.age++
 		f.spaces[inode] = &trace.NetNS{Inode: inode, Name: fmt.Sprintf("ns-%d", f.age), Hypervisor: inode%2 == 1}
 		switch f.age % 3 {
