@@ -97,7 +97,7 @@ const minConnect = 20 * time.Second
 // once more, and differently from what lies in a spool; so it is given an empty one, which
 // the interceptor of sendOption replaces. A partial success is an error, too.
 func (c *client) Send(ctx context.Context, payload []byte) delivery.Answer {
-	r := &encodedRequest{payload: payload}
+	r := &encodedRequest{payload: payload, options: compressed(c.options.Compression)}
 	s := c.link.enter()
 	err := s.UploadTraces(context.WithValue(c.withHeaders(ctx), requestKey{}, r), nil)
 	c.link.exit(s, err)

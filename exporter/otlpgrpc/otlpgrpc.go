@@ -47,9 +47,11 @@ type Options struct {
 	// Pool, if there is one, is where the connection comes from: exporters with the same
 	// endpoint and the same TLS share some. Endpoint must say then whether it is TLS, by
 	// http:// or https://, and the variables OTEL_EXPORTER_OTLP_* do not apply.
-	Pool  *Pool
-	OTLP  otlp.Options
-	Queue exporter.Queue
+	Pool *Pool
+	// Compression is that of requests.
+	Compression exporter.Compression
+	OTLP        otlp.Options
+	Queue       exporter.Queue
 	// Spool, if it has a directory, is where batches go that cannot be sent now.
 	Spool exporter.Spool
 	// Backoff is the time between two tries of a batch, if there is a spool; default

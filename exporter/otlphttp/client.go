@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/dwelltrace/dwell/exporter"
 	"github.com/dwelltrace/dwell/exporter/internal/delivery"
 )
 
@@ -27,8 +28,13 @@ var _ delivery.Transport = (*client)(nil)
 func newClient(to target, o Options, env environment) (*client, error) {
 	c := &client{to: to, options: o}
 	var err error
-	if c.compress, err = env.compress(); err != nil {
-		return nil, err
+	switch o.Compression {
+	case exporter.EnvironmentCompression:
+		if c.compress, err = env.compress(); err != nil {
+			return nil, err
+		}
+	case exporter.Gzip:
+		c.compress = true
 	}
 	headers := maps.Clone(o.Headers)
 	if len(headers) == 0 {

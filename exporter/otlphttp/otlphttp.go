@@ -44,8 +44,10 @@ type Options struct {
 	// Private keeps the variables OTEL_EXPORTER_OTLP_* from applying: they may be the
 	// credentials of somebody else. Endpoint must be set.
 	Private bool
-	OTLP    otlp.Options
-	Queue   exporter.Queue
+	// Compression is that of requests.
+	Compression exporter.Compression
+	OTLP        otlp.Options
+	Queue       exporter.Queue
 	// Spool, if it has a directory, is where batches go that cannot be sent now.
 	Spool exporter.Spool
 	// Backoff is the time between two tries of a batch, if there is a spool; default

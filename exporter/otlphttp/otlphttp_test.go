@@ -61,6 +61,24 @@ func TestWhatIsSent(t *testing.T) {
 	}
 }
 
+// TestCompressionThatIsSet wins over the environment.
+func TestCompressionThatIsSet(t *testing.T) {
+	for _, test := range []struct {
+		environment string
+		set         exporter.Compression
+		want        string
+	}{{"", exporter.Gzip, "gzip"}, {"none", exporter.Gzip, "gzip"}, {"gzip", exporter.Uncompressed, ""}, {"zip", exporter.Uncompressed, ""}} {
+		t.Setenv("OTEL_EXPORTER_OTLP_COMPRESSION", test.environment)
+		s := serve(t, nil)
+		if err := sendAll(t, start(t, otlphttp.Options{Endpoint: s.URL, Compression: test.set}), pings(3)); err != nil {
+			t.Error(err)
+		}
+		if r, _ := s.last(); r.Header.Get("Content-Encoding") != test.want {
+			t.Errorf("%+v: %q", test, r.Header.Get("Content-Encoding"))
+		}
+	}
+}
+
 // TestRefusedOnce: what an endpoint may take later is sent again until it does, from the spool,
 // and nothing is lost.
 func TestRefusedOnce(t *testing.T) {

@@ -45,6 +45,23 @@ func (p *Protocol) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
+// Compression is that of requests to an endpoint.
+type Compression string
+
+// The compressions.
+const (
+	// AutoCompression: the one for which OpenTelemetry's variables ask, or none.
+	AutoCompression Compression = "auto"
+	Gzip            Compression = "gzip"
+	Uncompressed    Compression = "none"
+)
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (c *Compression) UnmarshalText(text []byte) (err error) {
+	*c, err = oneOf(string(text), AutoCompression, Gzip, Uncompressed)
+	return err
+}
+
 // Root says whose the root span of a ping is that this host only passes on.
 type Root string
 

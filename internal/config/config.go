@@ -70,11 +70,12 @@ type Export struct {
 
 // OTLP is an endpoint for traces.
 type OTLP struct {
-	Endpoint string            `yaml:"endpoint"`
-	Protocol Protocol          `yaml:"protocol"`
-	Headers  map[string]Secret `yaml:"headers"`
-	Timeout  Duration          `yaml:"timeout"`
-	TLS      TLS               `yaml:"tls"`
+	Endpoint    string            `yaml:"endpoint"`
+	Protocol    Protocol          `yaml:"protocol"`
+	Headers     map[string]Secret `yaml:"headers"`
+	Compression Compression       `yaml:"compression"`
+	Timeout     Duration          `yaml:"timeout"`
+	TLS         TLS               `yaml:"tls"`
 }
 
 // TLS says how the endpoint is to prove who it is, and how we do.

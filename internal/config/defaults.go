@@ -52,4 +52,6 @@ func Default() Config {
 }
 
 // defaultOTLP returns an endpoint of which nothing is said: that of traces, or one in a list.
-func defaultOTLP() OTLP { return OTLP{Protocol: AutoProtocol, TLS: TLS{Insecure: Auto}} }
+func defaultOTLP() OTLP {
+	return OTLP{Protocol: AutoProtocol, Compression: AutoCompression, TLS: TLS{Insecure: Auto}}
+}

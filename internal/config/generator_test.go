@@ -62,10 +62,11 @@ func anyTrace(t *rapid.T) config.Trace {
 
 func anyExport(t *rapid.T) config.Export {
 	otlp := config.OTLP{
-		Endpoint: rapid.SampledFrom([]string{"", "a:1", "https://a"}).Draw(t, "export.otlp.endpoint"),
-		Protocol: rapid.SampledFrom([]config.Protocol{config.AutoProtocol, config.GRPC, config.HTTPProtobuf}).Draw(t, "export.otlp.protocol"),
-		Timeout:  duration(t, 0, "export.otlp.timeout"),
-		TLS:      config.TLS{Insecure: rapid.SampledFrom([]config.Switch{config.Auto, config.Off}).Draw(t, "insecure")},
+		Endpoint:    rapid.SampledFrom([]string{"", "a:1", "https://a"}).Draw(t, "export.otlp.endpoint"),
+		Compression: rapid.SampledFrom([]config.Compression{config.AutoCompression, config.Gzip, config.Uncompressed}).Draw(t, "export.otlp.compression"),
+		Protocol:    rapid.SampledFrom([]config.Protocol{config.AutoProtocol, config.GRPC, config.HTTPProtobuf}).Draw(t, "export.otlp.protocol"),
+		Timeout:     duration(t, 0, "export.otlp.timeout"),
+		TLS:         config.TLS{Insecure: rapid.SampledFrom([]config.Switch{config.Auto, config.Off}).Draw(t, "insecure")},
 	}
 	if rapid.Bool().Draw(t, "tls") {
 		otlp.TLS.CAFile, otlp.TLS.CertFile, otlp.TLS.KeyFile = absolute().Draw(t, "ca"), absolute().Draw(t, "cert"), absolute().Draw(t, "key")

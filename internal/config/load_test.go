@@ -40,6 +40,7 @@ export:
   otlp:
     endpoint: https://collector:4317
     protocol: http/protobuf
+    compression: gzip
     headers:
       authorization: Bearer ${env:TOKEN}
       x-price: 5$$
@@ -90,7 +91,7 @@ func TestEverySetting(t *testing.T) {
 		Sampling: config.Sampling{Ratio: 0.25, KeepSlowerThan: config.Duration(time.Millisecond)},
 		Export: config.Export{
 			OTLP: config.OTLP{
-				Endpoint: "https://collector:4317", Protocol: config.HTTPProtobuf, Timeout: config.Duration(30 * time.Second),
+				Endpoint: "https://collector:4317", Protocol: config.HTTPProtobuf, Compression: config.Gzip, Timeout: config.Duration(30 * time.Second),
 				TLS: config.TLS{CAFile: "/ca.pem", Insecure: config.Off},
 			},
 			Queue: config.Queue{Spans: 1000, BatchSpans: 100, Senders: 8, Delay: config.Duration(time.Second)},

@@ -21,6 +21,17 @@ func protocolOf(o config.OTLP) config.Protocol {
 	return config.GRPC
 }
 
+// compressionOf returns what an exporter takes.
+func compressionOf(c config.Compression) exporter.Compression {
+	switch c {
+	case config.Gzip:
+		return exporter.Gzip
+	case config.Uncompressed:
+		return exporter.Uncompressed
+	}
+	return exporter.EnvironmentCompression
+}
+
 // checkForm returns what is wrong with the form of an endpoint.
 func checkForm(p config.Protocol, to string) error {
 	if p == config.HTTPProtobuf {
@@ -41,6 +52,6 @@ func openOTLP(p config.Protocol, o otlpgrpc.Options) (exporter.Exporter, error) 
 	return otlphttp.New(otlphttp.Options{
 		Endpoint: o.Endpoint, Source: o.Source, Private: o.Pool != nil,
 		Headers: o.Headers, RenewHeaders: o.RenewHeaders, TLS: o.TLS,
-		OTLP: o.OTLP, Queue: o.Queue, Spool: o.Spool, Timeout: o.Timeout, Logger: o.Logger,
+		Compression: o.Compression, OTLP: o.OTLP, Queue: o.Queue, Spool: o.Spool, Timeout: o.Timeout, Logger: o.Logger,
 	})
 }

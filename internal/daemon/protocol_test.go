@@ -39,19 +39,30 @@ func TestProtocol(t *testing.T) {
 	}
 }
 
+// What the configuration says of compression is what both exporters take.
+func TestCompressionOf(t *testing.T) {
+	for set, want := range map[config.Compression]exporter.Compression{
+		config.AutoCompression: exporter.EnvironmentCompression, config.Gzip: exporter.Gzip, config.Uncompressed: exporter.Uncompressed,
+	} {
+		if got := compressionOf(set); got != want {
+			t.Errorf("%s: %q", set, got)
+		}
+	}
+}
+
 // Over HTTP, an endpoint gets its own headers, and a tenant's nothing of the environment.
 func TestOverHTTP(t *testing.T) {
 	t.Setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-operator=secret")
 	var requests atomic.Int32
 	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		requests.Add(1)
-		if r.URL.Path != "/v1/traces" || r.Header.Get("X-Scope-Orgid") != "red" || r.Header.Get("X-Operator") != "" {
+		if r.URL.Path != "/v1/traces" || r.Header.Get("X-Scope-Orgid") != "red" || r.Header.Get("X-Operator") != "" || r.Header.Get("Content-Encoding") != "gzip" {
 			t.Errorf("%s %v", r.URL, r.Header)
 		}
 	}))
 	t.Cleanup(s.Close)
 	e, err := openOTLP(config.HTTPProtobuf, otlpgrpc.Options{
-		Endpoint: s.URL, Headers: map[string]string{"x-scope-orgid": "red"}, Pool: new(otlpgrpc.Pool),
+		Endpoint: s.URL, Headers: map[string]string{"x-scope-orgid": "red"}, Pool: new(otlpgrpc.Pool), Compression: exporter.Gzip,
 		Timeout: time.Minute, Queue: exporter.Queue{BatchSpans: 1},
 	})
 	if err != nil {

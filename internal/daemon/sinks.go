@@ -131,7 +131,7 @@ func (p *plan) endpointOptions() otlpgrpc.Options {
 	return otlpgrpc.Options{
 		Endpoint: to, Source: "export.otlp.endpoint",
 		Headers: headers(c.OTLP), RenewHeaders: func() (map[string]string, error) { return renewedHeaders(c.OTLP) }, TLS: p.tls,
-		OTLP: drawn(p.sinks.resource), Queue: queue(c.Queue, 0),
+		Compression: compressionOf(c.OTLP.Compression), OTLP: drawn(p.sinks.resource), Queue: queue(c.Queue, 0),
 		Spool:   exporter.Spool{Dir: c.Spool.Dir, MaxBytes: int64(c.Spool.MaxBytes)},
 		Timeout: time.Duration(c.OTLP.Timeout), Logger: p.sinks.log,
 	}

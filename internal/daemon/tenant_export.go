@@ -166,7 +166,7 @@ func (t *tenantExport) options(w *tenantWish, i int) otlpgrpc.Options {
 	o := otlpgrpc.Options{
 		Endpoint: e.to, Source: "export.otlp.endpoint", Pool: &t.all.pool,
 		Headers: headers(e.otlp), RenewHeaders: func() (map[string]string, error) { return renewedHeaders(e.otlp) }, TLS: w.tls[i],
-		OTLP: drawn(t.all.resource), Queue: queue(w.queue, 0),
+		Compression: compressionOf(e.otlp.Compression), OTLP: drawn(t.all.resource), Queue: queue(w.queue, 0),
 		Timeout: time.Duration(e.otlp.Timeout), Logger: t.log,
 	}
 	if e.spool != "" {
