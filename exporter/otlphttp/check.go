@@ -27,13 +27,13 @@ func (e *Exporter) Check(ctx context.Context) error {
 	case a.Err == nil:
 		return nil
 	case a.Cause == "deadline_exceeded":
-		return fmt.Errorf("the OTLP endpoint %s does not answer; is it an HTTP endpoint, and does a firewall let it through? (%s)", to.display, to.source)
+		return fmt.Errorf("the OTLP endpoint %s does not answer; is it an HTTP endpoint, and does a firewall let it through? (%s)", to.Display, to.Source)
 	case a.Fault == batch.Denied:
-		return fmt.Errorf("the OTLP endpoint %s denies access: %s; are the credentials right? (OTEL_EXPORTER_OTLP_HEADERS)", to.display, a.Text)
+		return fmt.Errorf("the OTLP endpoint %s denies access: %s; are the credentials right? (OTEL_EXPORTER_OTLP_HEADERS)", to.Display, a.Text)
 	case a.Cause == "unimplemented":
-		return fmt.Errorf("the endpoint %s does not accept traces over OTLP/HTTP: %s; is the path of %s right? (%s)", to.display, a.Text, to.url, to.source)
+		return fmt.Errorf("the endpoint %s does not accept traces over OTLP/HTTP: %s; is the path of %s right? (%s)", to.Display, a.Text, to.URL, to.Source)
 	}
-	return fmt.Errorf("cannot reach the OTLP endpoint %s: %s; %s (%s)", to.display, a.Text, advice(a.Text), to.source)
+	return fmt.Errorf("cannot reach the OTLP endpoint %s: %s; %s (%s)", to.Display, a.Text, advice(a.Text), to.Source)
 }
 
 func advice(text string) string {

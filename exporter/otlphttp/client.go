@@ -12,11 +12,12 @@ import (
 
 	"github.com/dwelltrace/dwell/exporter"
 	"github.com/dwelltrace/dwell/exporter/internal/delivery"
+	"github.com/dwelltrace/dwell/exporter/internal/endpoint"
 )
 
 // client is the transport.
 type client struct {
-	to       target
+	to       endpoint.Endpoint
 	options  Options
 	compress bool
 	headers  atomic.Pointer[map[string]string]
@@ -25,7 +26,7 @@ type client struct {
 
 var _ delivery.Transport = (*client)(nil)
 
-func newClient(to target, o Options, env environment) (*client, error) {
+func newClient(to endpoint.Endpoint, o Options, env environment) (*client, error) {
 	c := &client{to: to, options: o}
 	var err error
 	switch o.Compression {
@@ -52,7 +53,7 @@ func newClient(to target, o Options, env environment) (*client, error) {
 		// A connection to a host that has vanished looks like one that is slow.
 		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: o.Timeout},
 	}
-	if !to.plain() {
+	if !to.Plain() {
 		t.TLSClientConfig = o.TLS.Clone()
 		if o.TLS == nil {
 			if t.TLSClientConfig, err = env.tls(); err != nil {
@@ -85,9 +86,9 @@ func (c *client) Send(ctx context.Context, payload []byte) delivery.Answer {
 }
 
 func (c *client) post(ctx context.Context, b *body) (*http.Response, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.to.url, nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.to.URL, nil)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", c.to.source, err)
+		return nil, fmt.Errorf("%s: %w", c.to.Source, err)
 	}
 	for name, value := range *c.headers.Load() {
 		request.Header.Set(name, value)

@@ -26,7 +26,7 @@ func TestEndpoint(t *testing.T) {
 	} {
 		env := environment{general + "ENDPOINT": tt.general, special + "ENDPOINT": tt.special}
 		got, err := resolve(tt.explicit, "here", env)
-		if err != nil || got.url != tt.want || got.source != tt.source {
+		if err != nil || got.URL != tt.want || got.Source != tt.source {
 			t.Errorf("%+v: %+v, %v", tt, got, err)
 		}
 	}
@@ -47,7 +47,7 @@ func TestSchemeOfTheEnvironment(t *testing.T) {
 		"CERTIFICATE=/ca": "https://c:4318/v1/traces", "INSECURE=false": "https://c:4318/v1/traces", "INSECURE=true": "http://c:4318/v1/traces",
 	} {
 		key, value, _ := strings.Cut(name, "=")
-		if got, err := resolve("c", "", environment{general + key: value}); err != nil || got.url != want {
+		if got, err := resolve("c", "", environment{general + key: value}); err != nil || got.URL != want {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}

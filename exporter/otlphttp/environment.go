@@ -11,12 +11,14 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/dwelltrace/dwell/exporter/internal/endpoint"
 )
 
 // The protocols, as OTEL_EXPORTER_OTLP_PROTOCOL has them.
 const (
-	ProtocolGRPC = "grpc"
-	ProtocolHTTP = "http/protobuf"
+	ProtocolGRPC = endpoint.ProtocolGRPC
+	ProtocolHTTP = endpoint.ProtocolHTTP
 )
 
 // EnvironmentProtocol returns the protocol for which the environment asks and the name of the

@@ -91,7 +91,7 @@ func New(o Options) (*Exporter, error) {
 		}
 	}
 	send := delivery.Options{
-		Display: to.display, OTLP: o.OTLP, Queue: o.Queue, Spool: o.Spool,
+		Display: to.Display, OTLP: o.OTLP, Queue: o.Queue, Spool: o.Spool,
 		Backoff: batch.Backoff(o.Backoff), Timeout: o.Timeout, Logger: o.Logger,
 	}.WithDefaults()
 	o.Timeout, o.Queue = send.Timeout, send.Queue

@@ -5,8 +5,8 @@
 //
 // Counting is done once, in package metrics, and shown twice: a scrape and a push report
 // the same numbers. The conversion is that of OpenTelemetry's Prometheus bridge, and what
-// sends is the SDK's periodic reader with the otlpmetricgrpc exporter, and with that the
-// OTEL_EXPORTER_OTLP_* and OTEL_METRIC_EXPORT_* variables, but for the preferred
+// sends is the SDK's periodic reader with the otlpmetricgrpc or the otlpmetrichttp exporter, and
+// with that the OTEL_EXPORTER_OTLP_* and OTEL_METRIC_EXPORT_* variables, but for the preferred
 // temporality. What is ours is what the bridge cannot know: the names, and trace IDs of
 // exemplars as bytes.
 //
@@ -27,11 +27,9 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetricgrpc"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
-	"google.golang.org/grpc/credentials"
 
-	"github.com/dwelltrace/dwell/exporter/internal/endpoint"
+	"github.com/dwelltrace/dwell/exporter"
 	"github.com/dwelltrace/dwell/exporter/otlp"
 )
 
@@ -43,6 +41,11 @@ type Options struct {
 	// OTEL_EXPORTER_OTLP_METRICS_ENDPOINT, which wins over
 	// OTEL_EXPORTER_OTLP_ENDPOINT. It is read as otlpgrpc.Options.Endpoint is.
 	Endpoint string
+	// Protocol is endpoint.ProtocolGRPC or endpoint.ProtocolHTTP; default that of
+	// OTEL_EXPORTER_OTLP_METRICS_PROTOCOL or OTEL_EXPORTER_OTLP_PROTOCOL, or gRPC.
+	Protocol string
+	// Compression is that of requests.
+	Compression exporter.Compression
 	// Source is what messages call the place where Endpoint was set; default
 	// metrics.otlp.endpoint.
 	Source string
@@ -84,8 +87,8 @@ type Pusher struct {
 
 // CheckEndpoint returns the error that [Start] gives for Options.Endpoint or the endpoint
 // of the environment, and connects to nothing.
-func CheckEndpoint(explicit string) error {
-	_, err := endpoint.Metrics.Resolve(explicit, setting)
+func CheckEndpoint(explicit, protocol string) error {
+	_, err := Options{Endpoint: explicit, Protocol: protocol, Source: setting}.resolve()
 	return err
 }
 
@@ -95,14 +98,14 @@ func Start(o Options) (*Pusher, error) {
 	if o.Source == "" {
 		o.Source = setting
 	}
-	ep, err := endpoint.Metrics.Resolve(o.Endpoint, o.Source)
+	ep, err := o.resolve()
 	if err != nil {
 		return nil, err
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	client, err := otlpmetricgrpc.New(context.Background(), o.transport(ep)...)
+	client, err := o.client(ep)
 	if err != nil {
 		return nil, fmt.Errorf("OTLP endpoint %s: %w", ep.Display, err)
 	}
@@ -112,25 +115,6 @@ func Start(o Options) (*Pusher, error) {
 		sdkmetric.WithProducer(newProducer(o, h, exponential(client))))...)
 	provider := sdkmetric.NewMeterProvider(sdkmetric.WithResource(o.resource()), sdkmetric.WithReader(reader))
 	return &Pusher{display: ep.Display, health: h, provider: provider}, nil
-}
-
-// transport makes the client's options. With credentials the client would use TLS for an
-// endpoint that says http://, too.
-func (o Options) transport(ep endpoint.Endpoint) []otlpmetricgrpc.Option {
-	var opts []otlpmetricgrpc.Option
-	if ep.URL != "" {
-		opts = append(opts, otlpmetricgrpc.WithEndpointURL(ep.URL))
-	}
-	if o.TLS != nil && !ep.Plain() {
-		opts = append(opts, otlpmetricgrpc.WithTLSCredentials(credentials.NewTLS(o.TLS)))
-	}
-	if len(o.Headers) > 0 {
-		opts = append(opts, otlpmetricgrpc.WithHeaders(o.Headers))
-	}
-	if o.Timeout > 0 {
-		opts = append(opts, otlpmetricgrpc.WithTimeout(o.Timeout))
-	}
-	return opts
 }
 
 func (o Options) schedule() []sdkmetric.PeriodicReaderOption {

@@ -266,7 +266,7 @@ func TestEndpoint(t *testing.T) {
 	_, err := otlpmetrics.Start(otlpmetrics.Options{Endpoint: "ftp://x"})
 	if err == nil || !strings.HasPrefix(err.Error(), "metrics.otlp.endpoint: ") {
 		t.Errorf("%v, want an error that names the setting", err)
-	} else if early := otlpmetrics.CheckEndpoint("ftp://x"); early == nil || early.Error() != err.Error() {
+	} else if early := otlpmetrics.CheckEndpoint("ftp://x", ""); early == nil || early.Error() != err.Error() {
 		t.Errorf("CheckEndpoint says %v, and Start %v", early, err)
 	}
 	s := serve(t, ok)

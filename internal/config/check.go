@@ -93,7 +93,7 @@ func checkSpool(at string, s Spool, bad report) {
 }
 
 func checkMetrics(m *Metrics, bad report) {
-	checkEndpoint("metrics.otlp.endpoint", m.OTLP.Endpoint, GRPC, bad)
+	checkEndpoint("metrics.otlp.endpoint", m.OTLP.Endpoint, m.OTLP.Protocol, bad)
 	if m.OTLP.Interval < minInterval {
 		bad("metrics.otlp.interval", "%v is less than %v", time.Duration(m.OTLP.Interval), time.Duration(minInterval))
 	}

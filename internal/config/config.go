@@ -124,6 +124,7 @@ type Prometheus struct {
 type MetricsOTLP struct {
 	Enabled  bool     `yaml:"enabled"`
 	Endpoint string   `yaml:"endpoint"`
+	Protocol Protocol `yaml:"protocol"`
 	Interval Duration `yaml:"interval"`
 }
 

@@ -26,7 +26,7 @@ func Default() Config {
 		},
 		Metrics: Metrics{
 			Prometheus: Prometheus{Enabled: true},
-			OTLP:       MetricsOTLP{Interval: Duration(time.Minute)},
+			OTLP:       MetricsOTLP{Protocol: AutoProtocol, Interval: Duration(time.Minute)},
 			MaxSeries:  2000,
 			Expire:     Duration(time.Hour),
 		},

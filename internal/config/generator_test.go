@@ -113,6 +113,7 @@ func anyMetrics(t *rapid.T) config.Metrics {
 	m := config.Metrics{
 		Prometheus: config.Prometheus{Enabled: rapid.Bool().Draw(t, "metrics.prometheus.enabled")},
 		OTLP: config.MetricsOTLP{
+			Protocol: rapid.SampledFrom([]config.Protocol{config.AutoProtocol, config.GRPC, config.HTTPProtobuf}).Draw(t, "metrics.otlp.protocol"),
 			Enabled:  rapid.Bool().Draw(t, "metrics.otlp.enabled"),
 			Endpoint: rapid.SampledFrom([]string{"", "b:2", "http://b"}).Draw(t, "metrics.otlp.endpoint"),
 			Interval: duration(t, 100e6, "metrics.otlp.interval"),

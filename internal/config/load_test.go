@@ -52,7 +52,7 @@ export:
   rotate: {max_bytes: 1MiB, keep: 2}
 metrics:
   prometheus: {enabled: false}
-  otlp: {enabled: true, endpoint: "other:4317", interval: 15s}
+  otlp: {enabled: true, endpoint: "other:4317", protocol: http/protobuf, interval: 15s}
   max_series: 10
   buckets: [1us, 1ms]
   expire: 10m
@@ -98,7 +98,7 @@ func TestEverySetting(t *testing.T) {
 			Spool: config.Spool{Dir: "/spool", MaxBytes: 2e9}, File: "/traces", Rotate: config.Rotate{MaxBytes: 1 << 20, Keep: 2},
 		},
 		Metrics: config.Metrics{
-			OTLP:      config.MetricsOTLP{Enabled: true, Endpoint: "other:4317", Interval: config.Duration(15 * time.Second)},
+			OTLP:      config.MetricsOTLP{Enabled: true, Endpoint: "other:4317", Protocol: config.HTTPProtobuf, Interval: config.Duration(15 * time.Second)},
 			MaxSeries: 10, Buckets: []config.Duration{config.Duration(time.Microsecond), config.Duration(time.Millisecond)},
 			Expire: config.Duration(10 * time.Minute),
 		},

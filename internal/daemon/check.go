@@ -177,7 +177,7 @@ func sampled(c config.Sampling) string {
 func exported(c config.Export) string {
 	var out []string
 	if to := endpoint(c.OTLP); to != "" {
-		out = append(out, "OTLP/gRPC to "+to)
+		out = append(out, spoken(protocolOf(c.OTLP))+" to "+to)
 		if c.Spool.Dir != "" {
 			size, _ := c.Spool.MaxBytes.MarshalText() // always has one
 			out = append(out, fmt.Sprintf("spool %s of %s", c.Spool.Dir, size))
@@ -192,6 +192,14 @@ func exported(c config.Export) string {
 	return strings.Join(out, "; ")
 }
 
+// spoken is the name of a protocol.
+func spoken(p config.Protocol) string {
+	if p == config.HTTPProtobuf {
+		return "OTLP/HTTP"
+	}
+	return "OTLP/gRPC"
+}
+
 func measured(c config.Config) string {
 	var out []string
 	if c.HTTP.Listen != "" && c.Metrics.Prometheus.Enabled {
@@ -202,7 +210,7 @@ func measured(c config.Config) string {
 		if to == "" {
 			to = "the endpoint of the environment"
 		}
-		out = append(out, fmt.Sprintf("OTLP/gRPC to %s every %v", to, time.Duration(c.Metrics.OTLP.Interval)))
+		out = append(out, fmt.Sprintf("%s to %s every %v", spoken(pushProtocol(c)), to, time.Duration(c.Metrics.OTLP.Interval)))
 	}
 	if len(out) == 0 {
 		return "none"

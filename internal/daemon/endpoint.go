@@ -4,6 +4,8 @@ package daemon
 
 import (
 	"errors"
+	"fmt"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -64,8 +66,12 @@ func checkPush(l *config.Loaded) error {
 	if !l.Metrics.OTLP.Enabled {
 		return nil
 	}
-	if err := otlpmetrics.CheckEndpoint(pushEndpoint(l.Config)); err != nil {
+	to, protocol := pushEndpoint(l.Config), pushProtocol(l.Config)
+	if err := otlpmetrics.CheckEndpoint(to, string(protocol)); err != nil {
 		return l.Error("metrics.otlp.endpoint", err)
+	}
+	if u, err := url.Parse(to); err == nil && protocol == config.HTTPProtobuf && l.Metrics.OTLP.Endpoint == "" && strings.Trim(u.Path, "/") != "" && !strings.HasSuffix(u.Path, "/v1/metrics") {
+		return l.Error("metrics.otlp.endpoint", fmt.Errorf("it is not set, and %s of export.otlp.endpoint is where traces go; say where metrics go", u.Path))
 	}
 	return nil
 }

@@ -7,7 +7,9 @@ import (
 	"crypto/tls"
 	"fmt"
 	"log/slog"
+	"os"
 	"reflect"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -55,6 +57,7 @@ type countSettings struct {
 type pushSettings struct {
 	enabled  bool
 	to       string
+	protocol config.Protocol
 	interval config.Duration
 	otlp     config.OTLP
 	tls      digest
@@ -98,7 +101,7 @@ func (t *telemetry) prepare(l *config.Loaded) (*telemetryPlan, error) {
 		return nil, err
 	}
 	if m.OTLP.Enabled {
-		p.pushing = pushSettings{true, pushEndpoint(l.Config), m.OTLP.Interval, l.Export.OTLP, sum}
+		p.pushing = pushSettings{true, pushEndpoint(l.Config), pushProtocol(l.Config), m.OTLP.Interval, l.Export.OTLP, sum}
 		p.options = t.pushOptions(l.Config, p.pushing.to, credentials)
 		if err := checkPush(l); err != nil {
 			return nil, err
@@ -140,15 +143,33 @@ func (t *telemetry) newCounter(is countSettings) (*counter, error) {
 // pushEndpoint returns where metrics go: what is said for them, else where traces go;
 // "" leaves it to the environment, which may name an endpoint for metrics alone.
 func pushEndpoint(c config.Config) string {
-	if c.Metrics.OTLP.Endpoint != "" {
-		return withScheme(c.Metrics.OTLP.Endpoint, c.Export.OTLP.TLS)
+	to := c.Metrics.OTLP.Endpoint
+	if to == "" {
+		to = c.Export.OTLP.Endpoint
+		if base, ok := strings.CutSuffix(to, "/v1/traces"); ok && pushProtocol(c) == config.HTTPProtobuf {
+			to = base + "/v1/metrics"
+		}
 	}
-	return withScheme(c.Export.OTLP.Endpoint, c.Export.OTLP.TLS)
+	return withScheme(to, c.Export.OTLP.TLS)
+}
+
+// pushProtocol returns how metrics go: as is said for them, else as traces do.
+func pushProtocol(c config.Config) config.Protocol {
+	named := c.Metrics.OTLP.Protocol
+	if named == config.AutoProtocol {
+		named = config.Protocol(os.Getenv("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL"))
+	}
+	switch named {
+	case config.GRPC, config.HTTPProtobuf:
+		return named
+	}
+	return protocolOf(c.Export.OTLP)
 }
 
 func (t *telemetry) pushOptions(c config.Config, to string, credentials *tls.Config) otlpmetrics.Options {
 	return otlpmetrics.Options{
-		Gatherer: t, Endpoint: to, Headers: headers(c.Export.OTLP), TLS: credentials,
+		Gatherer: t, Endpoint: to, Protocol: string(pushProtocol(c)), Compression: compressionOf(c.Export.OTLP.Compression),
+		Headers: headers(c.Export.OTLP), TLS: credentials,
 		OTLP: t.resource, Interval: time.Duration(c.Metrics.OTLP.Interval), Logger: t.log,
 	}
 }

@@ -34,12 +34,7 @@ const (
 // name of the variable, or empty strings. That of the signal wins:
 // https://opentelemetry.io/docs/specs/otel/protocol/exporter/
 func (s Signal) Environment() (endpoint, variable string) {
-	for _, name := range []string{prefix + string(s) + "_ENDPOINT", prefix + "ENDPOINT"} {
-		if v := strings.TrimSpace(os.Getenv(name)); v != "" {
-			return v, name
-		}
-	}
-	return "", ""
+	return s.Variable("ENDPOINT")
 }
 
 // Timeout returns how long one request may take, as the environment says in milliseconds, or 0.
@@ -87,7 +82,7 @@ func (s Signal) Resolve(explicit, source string) (Endpoint, error) {
 	scheme, rest, found := strings.Cut(text, "://")
 	if !found {
 		scheme, rest = "http", text
-		if s.wantsTLS() {
+		if s.WantsTLS() {
 			scheme = "https"
 		}
 	}
@@ -120,8 +115,9 @@ func (s Signal) parse(scheme, rest, text, source string) (Endpoint, error) {
 	return Endpoint{URL: scheme + "://" + host, Display: host, Source: source}, nil
 }
 
-// wantsTLS says what an endpoint without a scheme means.
-func (s Signal) wantsTLS() bool {
+// WantsTLS reports whether an endpoint without a scheme is to be reached over TLS, as the
+// environment says.
+func (s Signal) WantsTLS() bool {
 	for _, signal := range []string{string(s) + "_", ""} {
 		if v := os.Getenv(prefix + signal + "INSECURE"); v != "" {
 			return strings.EqualFold(v, "false")
