@@ -78,7 +78,7 @@ func TestForeignIsNoEcho(t *testing.T) {
 			}
 			trial := p.try(t, as, changed, linear)
 			found += int(trial.Found)
-			dismissed += int(trial.Foreign)
+			dismissed += one(trial.dismissed())
 		}
 	})
 	t.Logf("%d echoes found, %d packets dismissed", found, dismissed)
@@ -116,7 +116,7 @@ func TestEncryptedIsNotForeign(t *testing.T) {
 		c.ip(proto, rapid.Bool().Draw(t, "options"))
 		trial := p.try(t, c.ethertype(), c.bytes, rapid.SampledFrom([]int{len(c.bytes), len(c.bytes) - 1, 40}).Draw(t, "linear"))
 		found += int(trial.Found)
-		dismissed += int(trial.Foreign)
+		dismissed += one(trial.dismissed())
 	})
 	t.Logf("%d found, %d dismissed", found, dismissed)
 	if found == 0 || dismissed == 0 && loadsCheaply(t) {
@@ -152,6 +152,13 @@ func TestForeignTraps(t *testing.T) {
 	}
 }
 
+func one(yes bool) int {
+	if yes {
+		return 1
+	}
+	return 0
+}
+
 func must(t rapid.TB, err error) {
 	t.Helper()
 	if err != nil {
@@ -159,7 +166,7 @@ func must(t rapid.TB, err error) {
 	}
 }
 
-// loadsCheaply reports whether the kernel has what is_foreign needs.
+// loadsCheaply reports whether the kernel has what first_look needs.
 func loadsCheaply(t *testing.T) bool {
 	t.Helper()
 	kernel, err := kernelBTF()
@@ -221,12 +228,12 @@ func TestForeignIsDismissed(t *testing.T) {
 			c.ip(layers.IPProtocolUDP, false)
 			kind = c.ethertype()
 		}
-		if trial := p.try(t, kind, c.bytes, len(c.bytes)); trial.Foreign == 0 {
+		if trial := p.try(t, kind, c.bytes, len(c.bytes)); !trial.dismissed() {
 			t.Fatalf("type %#x is not dismissed: % x", kind, c.bytes)
 		}
 	})
 	for _, kind := range []layers.EthernetType{layers.EthernetTypeARP, layers.EthernetTypeLinkLayerDiscovery} {
-		if trial := p.try(t, kind, make([]byte, 60), 60); trial.Foreign == 0 {
+		if trial := p.try(t, kind, make([]byte, 60), 60); !trial.dismissed() {
 			t.Errorf("type %#x is not dismissed", kind)
 		}
 	}
@@ -258,7 +265,7 @@ func (p *parser) checkNotDismissed(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := &crafted{t: t, bytes: make([]byte, 20)}
 		c.bystander()
-		if trial := p.try(t, c.ethertype(), c.bytes, len(c.bytes)); trial.Foreign != 0 {
+		if trial := p.try(t, c.ethertype(), c.bytes, len(c.bytes)); trial.dismissed() {
 			t.Fatalf("dismissed: % x", c.bytes)
 		}
 	})

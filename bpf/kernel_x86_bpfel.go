@@ -120,6 +120,14 @@ type kernelGate struct {
 	Threshold uint32
 }
 
+type kernelGlance uint32
+
+const (
+	kernelGlanceNOT_FOR_US kernelGlance = 0
+	kernelGlanceBARE       kernelGlance = 1
+	kernelGlanceWALK       kernelGlance = 2
+)
+
 type kernelHiddenEcho struct {
 	_          structs.HostLayout
 	Addr       kernelAddresses6
@@ -347,14 +355,15 @@ type kernelSignature struct {
 }
 
 type kernelTrial struct {
-	_       structs.HostLayout
-	Record  kernelRecord
-	Found   uint32
-	Len     uint32
-	Proto   uint16
-	Foreign uint16
-	Pad     [2]uint16
-	Packet  [1024]uint8
+	_      structs.HostLayout
+	Record kernelRecord
+	Plain  kernelRecord
+	Found  uint32
+	Len    uint32
+	Look   kernelGlance
+	Proto  uint16
+	Pad    uint16
+	Packet [1024]uint8
 }
 
 type kernelTunnel struct {

@@ -15,8 +15,14 @@
 static __always_inline bool recognized(struct record *r, struct sk_buff *skb, struct l3 l3,
 				       enum hook hook)
 {
-	if (is_foreign(&l3))
+	switch (first_look(r, &l3)) {
+	case NOT_FOR_US:
 		return false;
+	case BARE:
+		return true;
+	case WALK:
+		break;
+	}
 	if (!parse_echo(r, skb, l3))
 		return recognize(r, (__u64)skb, l3);
 	return !is_fragment(&r->head) || follow_fragment(r, hook);

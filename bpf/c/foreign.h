@@ -7,7 +7,7 @@
  * linear part parse_echo says no as well, so it does not matter what is read there.
  *
  * What is dismissed here must be what parse_echo and recognize dismiss.
- * TestForeignIsNoEcho compares them.
+ * TestForeignIsNoEcho compares them. Most of what is left is a plain echo (plain.h).
  */
 #ifndef DWELL_FOREIGN_H
 #define DWELL_FOREIGN_H
@@ -15,6 +15,7 @@
 #include "cast.h"
 #include "encrypt.h"
 #include "parse.h"
+#include "plain.h"
 
 enum { IP6_VERSION = 6 };
 
@@ -123,35 +124,41 @@ static __noinline bool is_foreign_below_ip(const __u8 *start, __be16 type)
 	return type == bpf_htons(ETH_P_TEB) ? is_foreign_frame(start) : is_foreign_typed(type, start);
 }
 
-/* Whether a packet is certainly not for us. If not, that is for parse_echo to say. */
-static __always_inline bool is_foreign(const struct l3 *l3)
+/* What the first look at a packet says: that it is certainly not for us; that it is an echo,
+ * of which all is filled in that parse_echo fills in; or that this is for parse_echo to say.
+ */
+static __always_inline enum glance first_look(struct record *r, const struct l3 *l3)
 {
 	const __u8 *header;
-	__u8 first, proto;
+	__u64 w0, w1;
+	__u8 proto;
 
 	if (!is_ip(l3->proto) && !may_carry_ip(l3->proto))
-		return true;
+		return NOT_FOR_US;
 	if (!bpf_rdonly_cast)
-		return false;
+		return WALK;
 	if (!is_ip(l3->proto))
-		return is_foreign_below_ip(l3->start, l3->proto);
-	first = LOAD(__u8, l3->start);
-	if (first == IP4_PLAIN) {
-		proto = LOAD(__u8, l3->start + 9);
+		return is_foreign_below_ip(l3->start, l3->proto) ? NOT_FOR_US : WALK;
+	w0 = packet_word(l3, 0);
+	if ((__u8)w0 == IP4_PLAIN) {
+		w1 = packet_word(l3, 1);
+		proto = w1 >> 8;
+		if (proto == IPPROTO_ICMP)
+			return plain_echo4(r, l3, w0, w1) ? BARE : WALK;
 		header = l3->start + IP4_HEADER;
-	} else if (first >> 4 == IP6_VERSION) {
-		proto = LOAD(__u8, l3->start + 6);
+	} else if ((__u8)w0 >> 4 == IP6_VERSION) {
+		proto = w0 >> 48;
+		if (proto == IPPROTO_ICMPV6)
+			return plain_echo6(r, l3, w0) ? BARE : WALK;
 		header = l3->start + IP6_HEADER;
 	} else {
-		return false;
+		return WALK;
 	}
 	if (proto == IPPROTO_TCP)
-		return true;
-	if (proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6)
-		return false;
+		return NOT_FOR_US;
 	if (proto == IPPROTO_UDP && !port_kind(LOAD(__be16, header + 2)) && is_plain_udp(header))
-		return true;
-	return is_foreign_in_tunnel(header, proto);
+		return NOT_FOR_US;
+	return is_foreign_in_tunnel(header, proto) ? NOT_FOR_US : WALK;
 }
 
 #endif

@@ -3,14 +3,31 @@
 #include "foreign.h"
 
 struct trial {
-	struct record record; /* the result; found is 0 if there is none */
+	struct record record; /* what the whole parser finds; found is 0 if it is nothing */
+	struct record plain;  /* what the first look has found, if it took an echo from the packet */
 	__u32 found;
 	__u32 len;
+	enum glance look; /* what the first look says */
 	__be16 proto;
-	__u16 foreign; /* the packet is dismissed before it is parsed */
-	__u16 _pad[2];
+	__u16 _pad;
 	__u8 packet[1024];
 };
+
+/* Copies what parse_echo writes. */
+static __always_inline void copy_parsed(struct record *to, const struct record *from)
+{
+	to->head.flags = from->head.flags;
+	to->head.type = from->head.type;
+	to->head.ttl = from->head.ttl;
+	to->head.depth = from->head.depth;
+	to->head.parts = from->head.parts;
+	to->head.id = from->head.id;
+	to->head.seq = from->head.seq;
+	to->head.payload_len = from->head.payload_len;
+	__builtin_memcpy(to->head.payload, from->head.payload, sizeof(from->head.payload));
+	__builtin_memcpy(&to->addr, &from->addr, sizeof(from->addr));
+	__builtin_memcpy(to->tunnels, from->tunnels, sizeof(from->tunnels));
+}
 
 SEC("syscall")
 int parse_trial(struct trial *t)
@@ -18,20 +35,12 @@ int parse_trial(struct trial *t)
 	struct l3 l3 = {.start = t->packet, .len = t->len, .proto = t->proto};
 	struct record r;
 
-	t->foreign = is_foreign(&l3);
+	t->look = first_look(&r, &l3);
+	if (t->look == BARE)
+		copy_parsed(&t->plain, &r);
 	if (!parse_echo(&r, NULL, l3) && !recognize(&r, 0, l3))
 		return 0;
 	t->found = 1;
-	t->record.head.flags = r.head.flags;
-	t->record.head.type = r.head.type;
-	t->record.head.ttl = r.head.ttl;
-	t->record.head.depth = r.head.depth;
-	t->record.head.parts = r.head.parts;
-	t->record.head.id = r.head.id;
-	t->record.head.seq = r.head.seq;
-	t->record.head.payload_len = r.head.payload_len;
-	__builtin_memcpy(t->record.head.payload, r.head.payload, sizeof(r.head.payload));
-	__builtin_memcpy(&t->record.addr, &r.addr, sizeof(r.addr));
-	__builtin_memcpy(t->record.tunnels, r.tunnels, sizeof(r.tunnels));
+	copy_parsed(&t->record, &r);
 	return 0;
 }
