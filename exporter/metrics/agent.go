@@ -63,6 +63,11 @@ type AgentStats struct {
 	// NamesUnknown is how often a namespace or a device had no known name. Lookups are the
 	// reads of what is in a namespace, LookupsFailed those of them that did not see all.
 	NamesUnknown, Lookups, LookupsFailed uint64
+	// LookupsWaiting is how many namespaces wait to be read now, and LookupsWaitingFor for how
+	// long one of them has; LookupsPostponed are reads that were left out.
+	LookupsWaiting    int
+	LookupsWaitingFor time.Duration
+	LookupsPostponed  uint64
 	// MetricPushes and MetricPushesFailed are requests with these metrics over OTLP, see
 	// otlpmetrics.Stats.
 	MetricPushes, MetricPushesFailed uint64

@@ -118,6 +118,12 @@ func nameMetrics() []agentMetric {
 			func(s AgentStats) uint64 { return s.NamesUnknown }),
 		results("dwell.agent.names.lookups", "{lookup}", "Times that a namespace was inspected for the names in it. Most failures are of namespaces that no longer exist.",
 			func(s AgentStats) (ok, failed uint64) { return s.Lookups - s.LookupsFailed, s.LookupsFailed }),
+		gauge("dwell.agent.names.waiting", "{namespace}", "Namespaces that wait to be inspected, because inspections take no more than 2 % of a CPU. Until then, their devices may go by numbers.",
+			func(s AgentStats) float64 { return float64(s.LookupsWaiting) }),
+		gauge("dwell.agent.names.waiting.age", "s", "How long the namespace has been waiting to be inspected that has been for longest; 0 if none is.",
+			func(s AgentStats) float64 { return s.LookupsWaitingFor.Seconds() }),
+		counter("dwell.agent.names.postponed", "{lookup}", "Inspections of known namespaces that were due after a second and were left out, because inspections take no more than 2 % of a CPU.",
+			func(s AgentStats) uint64 { return s.LookupsPostponed }),
 	}
 }
 

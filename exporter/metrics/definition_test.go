@@ -124,6 +124,7 @@ func TestAgentCollector(t *testing.T) {
 		},
 		SpoolLimitBytes: 15, Reloads: 16, ReloadsFailed: 17, ScopeUnresolved: 18, MetricPushes: 19, MetricPushesFailed: 20,
 		RefusedScope: true, RefusedRelease: true, RefusedNetfilter: 21, NamesUnknown: 22, Lookups: 47, LookupsFailed: 24,
+		LookupsWaiting: 51, LookupsWaitingFor: 52 * time.Second, LookupsPostponed: 53,
 		API: APIStats{
 			Requests: 25, Refused: map[string]uint64{"not_yours": 26, "bad_certificate": 27}, Connections: 28, Streams: 29, LinesSent: 30, LinesLost: 31,
 		},
@@ -164,6 +165,9 @@ func TestAgentCollector(t *testing.T) {
 		"dwell_agent_metrics_pushes_total":             {"result=success": 19, "result=failure": 20},
 		"dwell_agent_scope_refused":                    {"operation=scope": 1, "operation=netfilter": 21, "operation=release": 1},
 		"dwell_agent_names_unknown_total":              {"": 22},
+		"dwell_agent_names_waiting":                    {"": 51},
+		"dwell_agent_names_waiting_age_seconds":        {"": 52},
+		"dwell_agent_names_postponed_total":            {"": 53},
 		"dwell_agent_names_lookups_total":              {"result=success": 23, "result=failure": 24},
 		"dwell_agent_api_requests_total":               {"": 25},
 		"dwell_agent_api_refused_total":                {"reason=not_yours": 26, "reason=bad_certificate": 27},

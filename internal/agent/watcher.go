@@ -8,14 +8,12 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
-	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/dwelltrace/dwell/internal/clock"
 	"github.com/dwelltrace/dwell/internal/inventory"
 	"github.com/dwelltrace/dwell/internal/netns"
 )
@@ -100,33 +98,19 @@ func (w *scopeWatcher) resolve(where inventory.Where) (looked time.Duration) {
 	defer w.mu.Unlock()
 	if w.scope == nil {
 		if w.inventory.HasTenants() { // who are named as well
-			looked = busy(func() { w.inventory.Refresh(where) })
+			looked = clock.CPU(func() { w.inventory.Refresh(where) })
+			w.inventory.Spend(looked)
 			w.inventory.LookAtNew()
 		}
 		return looked
 	}
 	var meant target
-	looked = busy(func() { meant = resolve(w.inventory, *w.scope, where) })
+	looked = clock.CPU(func() { meant = resolve(w.inventory, *w.scope, where) })
+	w.inventory.Spend(looked)
 	w.scopeErr = w.apply(meant)
 	w.publish()
 	w.inventory.LookAtNew()
 	return looked
-}
-
-// busy returns the CPU time that f takes.
-func busy(f func()) time.Duration {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	begin := threadTime()
-	f()
-	return threadTime() - begin
-}
-
-// threadTime returns the CPU time that this thread has used.
-func threadTime() time.Duration {
-	var ts unix.Timespec
-	_ = unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &ts) // fails only for a clock that does not exist
-	return time.Duration(ts.Nano())
 }
 
 // apply sets the kernel side and the inventory to t. Only what differs is changed. What the

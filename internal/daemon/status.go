@@ -57,6 +57,7 @@ func (d *daemon) statsOf(s agent.Status) metrics.AgentStats {
 		RefusedScope:    s.Refused.Scope != nil, RefusedRelease: s.Refused.Release != nil,
 		RefusedNetfilter: len(s.Refused.Netfilter),
 		NamesUnknown:     s.Inventory.Unknown, Lookups: s.Inventory.Looks, LookupsFailed: s.Inventory.Failed,
+		LookupsWaiting: s.Inventory.Waiting, LookupsWaitingFor: s.Inventory.WaitingFor, LookupsPostponed: s.Inventory.Postponed,
 		MetricPushes: pushes.Pushed, MetricPushesFailed: pushes.Failed,
 		Probes:    d.probeStats(),
 		API:       d.api.stats(),

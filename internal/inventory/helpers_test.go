@@ -20,18 +20,18 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// clock is a clock that only the test moves.
-type clock struct{ ns atomic.Int64 }
+// testClock is a clock that only the test moves.
+type testClock struct{ ns atomic.Int64 }
 
-func (c *clock) now() time.Time          { return time.Unix(1e9, c.ns.Load()) }
-func (c *clock) advance(d time.Duration) { c.ns.Add(int64(d)) }
+func (c *testClock) now() time.Time          { return time.Unix(1e9, c.ns.Load()) }
+func (c *testClock) advance(d time.Duration) { c.ns.Add(int64(d)) }
 
 // newInventory returns an inventory with a clock of its own and a long timeout, so
 // that a test does not depend on the speed of the machine.
-func newInventory(t *testing.T, cfg Config) (*Inventory, *clock) {
+func newInventory(t *testing.T, cfg Config) (*Inventory, *testClock) {
 	t.Helper()
 	privilegetest.NetNS(t)
-	c := &clock{}
+	c := &testClock{}
 	cfg.Now = c.now
 	cfg.MaxWait = time.Minute
 	v, err := New(cfg)

@@ -64,12 +64,18 @@ func (v *Inventory) FindInterfaces(ref string, within []uint32) []string {
 // longer than Config.MaxAge ago. Its caller decides how often, and so how much of the
 // machine's time it takes.
 func (v *Inventory) RefreshInterfaces() {
+	var old []*space
 	for inode := range v.finder.titles() {
 		s := v.space(inode)
-		if snap := s.snapshot.Load(); snap.found && v.cfg.Now().Sub(snap.looked) < v.cfg.MaxAge {
-			continue
+		if snap := s.snapshot.Load(); !snap.found || v.cfg.Now().Sub(snap.looked) >= v.cfg.MaxAge {
+			old = append(old, s)
 		}
-		v.lookNow(s)
+	}
+	oldestFirst(old)
+	for _, s := range old {
+		if n := v.needOf(s, s.snapshot.Load(), v.cfg.Now()); v.admit(s, n, v.cfg.Now()) {
+			v.lookNow(s)
+		}
 	}
 }
 

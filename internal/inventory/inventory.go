@@ -13,6 +13,10 @@
 //   - A number that is not known is looked for at once, but a namespace is never
 //     scanned more often than Config.MinInterval allows.
 //   - No answer takes longer than Config.MaxWait: then the old one is given.
+//   - All scans together take a bounded part of a CPU's time, see budget. What is only old
+//     leaves half of that to what is not known, and what finds nothing left waits, in order.
+//     Meanwhile a namespace is called by its name, which takes no scan, and what another one
+//     with the same number was called is forgotten.
 //
 // A namespace that belongs to a container is named by that, if Config.Containers is set:
 // the file on which a runtime mounts it has a name that means nothing to people. The
@@ -106,6 +110,12 @@ type Stats struct {
 	// Looks counts the scans of namespaces that have ended, Failed those of them that were
 	// not complete, mostly because the namespace was gone.
 	Looks, Failed uint64
+	// Waiting is how many namespaces wait for a scan now, because scans have taken the time that
+	// they may take, and WaitingFor for how long the first of them has been waiting. Postponed
+	// counts scans that were due and were left out for that: what was known is good enough.
+	Waiting    int
+	WaitingFor time.Duration
+	Postponed  uint64
 }
 
 // Inventory answers from what it has seen. It is safe for concurrent use.
@@ -123,12 +133,18 @@ type Inventory struct {
 	// that neither ever decreases.
 	unknown, complete, failed atomic.Uint64
 
-	mu      sync.RWMutex
-	spaces  map[uint32]*space // one an inode number; the kernel reuses the lowest
-	closed  bool
+	mu     sync.RWMutex
+	spaces map[uint32]*space // one an inode number; the kernel reuses the lowest
+	closed bool
+	// closing is closed with the inventory.
+	closing chan struct{}
 	looking sync.WaitGroup
 
 	hypervisors atomic.Pointer[[]uint32]
+
+	// budget is for all looks, waiting has those for which it has nothing left.
+	budget  *budget
+	waiting waiting
 
 	// tenancy is nil without tenants; base counts the changes of what that follows from, apart
 	// from names. It never decreases, so that no two states have the same number.
@@ -158,6 +174,8 @@ func New(cfg Config) (*Inventory, error) {
 
 		switches: &switches{socket: cfg.OVSDB},
 		links:    links{open: linkSocketHere},
+		closing:  make(chan struct{}),
+		budget:   newBudget(cfg.Now()),
 	}
 	v.finder.containers = cfg.Containers
 	if cfg.Containers && len(cfg.Sockets) > 0 {
@@ -199,7 +217,7 @@ func (v *Inventory) Device(inode, ifindex uint32) *trace.Device {
 	if d, ok := snap.devices[ifindex]; ok {
 		return v.sureDevice(s, snap, d.device)
 	}
-	snap = v.await(s)
+	snap = v.await(s, urgent)
 	if d, ok := snap.devices[ifindex]; ok {
 		return v.sureDevice(s, snap, d.device)
 	}
@@ -210,13 +228,23 @@ func (v *Inventory) Device(inode, ifindex uint32) *trace.Device {
 // Stats returns what was counted so far.
 func (v *Inventory) Stats() Stats {
 	failed := v.failed.Load()
-	return Stats{Unknown: v.unknown.Load(), Looks: v.complete.Load() + failed, Failed: failed}
+	stats := Stats{
+		Unknown: v.unknown.Load(), Looks: v.complete.Load() + failed, Failed: failed, Postponed: v.waiting.postponed.Load(),
+	}
+	var oldest time.Time
+	if stats.Waiting, oldest = v.waiting.stats(); stats.Waiting > 0 {
+		stats.WaitingFor = v.cfg.Now().Sub(oldest)
+	}
+	return stats
 }
 
 // Close waits until no look is under way. Afterwards answers come from what is
 // known.
 func (v *Inventory) Close() {
 	v.mu.Lock()
+	if !v.closed {
+		close(v.closing)
+	}
 	v.closed = true
 	v.mu.Unlock()
 	v.looking.Wait()

@@ -60,6 +60,7 @@ func (v *Inventory) scan(s *space) listing {
 	where, found, thorough := v.finder.find(s.inode, start)
 	var l listing
 	var err error
+	is, _ := identityOf(where.path, s.inode) // before the look: it is of that or an earlier one
 	watched := !found || v.watchLinks(s, where.path)
 	taken := s.touched.take()
 	if found {
@@ -84,7 +85,7 @@ func (v *Inventory) scan(s *space) listing {
 		snap := &snapshot{
 			netns: old.netns, devices: old.devices, neighbours: l.neighbours,
 			looked: start, generation: generation, rest: rest, since: old.since, tunnels: tunnelsOf(l.links),
-			facts: old.facts, owner: old.owner, ways: old.ways, ports: old.ports, cookie: old.cookie, path: where.path, thorough: thorough,
+			facts: old.facts, owner: old.owner, ways: old.ways, ports: old.ports, cookie: old.cookie, path: where.path, identity: is, thorough: thorough,
 		}
 		if !found {
 			if snap.gone = old.gone; snap.gone.IsZero() {

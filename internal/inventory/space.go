@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/dwelltrace/dwell/correlate/trace"
+	"github.com/dwelltrace/dwell/internal/clock"
 )
 
 const (
@@ -42,6 +43,8 @@ type space struct {
 	// the Unix epoch.
 	touched touched
 	lived   atomic.Int64
+	// checked is what was last found out about the snapshot without a look.
+	checked atomic.Pointer[check]
 }
 
 // snapshot is what one look saw. It does not change.
@@ -69,6 +72,7 @@ type snapshot struct {
 	// With thorough it was looked for everywhere; gone is when it was not found first, and
 	// reused is set if another namespace had the number before.
 	path     string
+	identity identity
 	cookie   uint64
 	thorough bool
 	gone     time.Time
@@ -138,10 +142,11 @@ func (v *Inventory) current(s *space) *snapshot {
 	if t := v.tenancy.Load(); t != nil {
 		return v.currentOwned(t, s, now)
 	}
-	if snap := s.snapshot.Load(); v.fresh(snap, now) {
+	snap := s.snapshot.Load()
+	if v.fresh(snap, now) {
 		return v.judged(s, now)
 	}
-	return v.await(s)
+	return v.await(s, v.needOf(s, snap, now))
 }
 
 // fresh reports whether what is known is as good as after another look.
@@ -149,9 +154,9 @@ func (v *Inventory) fresh(snap *snapshot, now time.Time) bool {
 	return snap.found && now.Sub(snap.looked) < v.cfg.MaxAge && snap.generation == v.generation(now)
 }
 
-// await begins a look, unless one is under way or it is too early for another,
-// and waits for it no longer than MaxWait from its beginning.
-func (v *Inventory) await(s *space) *snapshot {
+// await begins a look, unless one is under way, it is too early for another, or the budget
+// has nothing left for it, and waits for it no longer than MaxWait from its beginning.
+func (v *Inventory) await(s *space, n need) *snapshot {
 	now := v.cfg.Now()
 	if now.Before(s.snapshot.Load().rest) {
 		return v.judged(s, now)
@@ -159,8 +164,13 @@ func (v *Inventory) await(s *space) *snapshot {
 	s.mu.Lock()
 	done := s.underway
 	if done == nil {
-		if now.Before(s.snapshot.Load().rest) || !v.begin() {
+		if now.Before(s.snapshot.Load().rest) {
 			s.mu.Unlock()
+			return v.judged(s, now)
+		}
+		if !v.admit(s, n, now) || !v.begin() {
+			s.mu.Unlock()
+			v.recall(s, now)
 			return v.judged(s, now)
 		}
 		done = make(chan struct{})
@@ -176,7 +186,8 @@ func (v *Inventory) await(s *space) *snapshot {
 // lookAside scans the namespace and wakes those that wait.
 func (v *Inventory) lookAside(s *space, done chan struct{}) {
 	defer v.looking.Done()
-	v.look(s)
+	v.waiting.remove(s)
+	v.budget.spend(clock.CPU(func() { v.look(s) }))
 	s.mu.Lock()
 	s.underway = nil
 	s.mu.Unlock()

@@ -19,7 +19,11 @@ func (v *Inventory) currentOwned(t *tenancy, s *space, now time.Time) *snapshot 
 	if v.fresh(snap, now) && !s.touched.any.Load() && v.alive(s, snap, now) {
 		snap = v.judged(s, now)
 	} else {
-		snap = v.await(s)
+		n := urgent
+		if !s.touched.any.Load() {
+			n = v.needOf(s, snap, now)
+		}
+		snap = v.await(s, n)
 	}
 	if snap.owner.role != "" || !snap.found {
 		return snap
@@ -28,8 +32,12 @@ func (v *Inventory) currentOwned(t *tenancy, s *space, now time.Time) *snapshot 
 	n := v.naming(t)
 	for _, inode := range n.common {
 		c := v.space(inode)
-		if known := c.snapshot.Load(); c != s && (c.touched.any.Load() || !v.fresh(known, now)) {
-			v.await(c)
+		switch known := c.snapshot.Load(); {
+		case c == s:
+		case c.touched.any.Load():
+			v.await(c, urgent)
+		case !v.fresh(known, now):
+			v.await(c, v.needOf(c, known, now))
 		}
 	}
 	return v.judged(s, now)

@@ -92,7 +92,7 @@ func TestBridgesWithoutTheDatabase(t *testing.T) {
 // The database is asked for ports that it has not named, but not all the time.
 func TestDatabaseIsAskedSeldom(t *testing.T) {
 	db := ovsdbtest.Serve(t, ports()...)
-	c := &clock{}
+	c := &testClock{}
 	s := &switches{socket: db.Socket}
 	for _, step := range []struct {
 		what    string
@@ -219,7 +219,7 @@ func TestMovedSwitchPort(t *testing.T) {
 			t.Errorf("after %v: %v, want %v", test.touched, got, test.want)
 		}
 	}
-	db, c := ovsdbtest.Serve(t, ports()...), &clock{}
+	db, c := ovsdbtest.Serve(t, ports()...), &testClock{}
 	sw := &switches{socket: db.Socket}
 	sw.ask(portsOf(links), c.now)
 	db.Set(ovsdbtest.Port{Bridge: "br-ex", Devices: []string{"tap1"}})

@@ -82,7 +82,7 @@ func expectSpace(t *testing.T, v *Inventory, inode uint32, want string) *trace.N
 type world struct {
 	*testing.T
 	v     *Inventory
-	clock *clock
+	clock *testClock
 	hyp   *netns.NS
 }
 

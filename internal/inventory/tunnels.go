@@ -53,15 +53,20 @@ func (v *Inventory) LookAround(budget time.Duration) {
 			old = append(old, s)
 		}
 	}
-	slices.SortFunc(old, func(a, b *space) int {
-		return a.snapshot.Load().looked.Compare(b.snapshot.Load().looked)
-	})
+	oldestFirst(old)
 	for _, s := range old {
 		if v.cfg.Now().Sub(begin) >= budget {
 			return
 		}
-		v.await(s)
+		v.await(s, refresh)
 	}
+}
+
+// oldestFirst sorts namespaces by when they were looked at.
+func oldestFirst(spaces []*space) {
+	slices.SortFunc(spaces, func(a, b *space) int {
+		return a.snapshot.Load().looked.Compare(b.snapshot.Load().looked)
+	})
 }
 
 // tunnelsOf returns what the devices of a namespace say about UDP ports.

@@ -23,7 +23,11 @@ func (v *Inventory) LookAtNew() {
 		if snap.found && snap.netns.Name == name && !v.growing(snap) {
 			continue
 		}
-		for _, k := range v.await(s).devices {
+		n := urgent
+		if snap.found && snap.netns.Name == name {
+			n = refresh
+		}
+		for _, k := range v.await(s, n).devices {
 			v.lookFor(k.device.Lower)
 		}
 	}
@@ -44,6 +48,6 @@ func (v *Inventory) lookFor(p trace.Place) {
 	}
 	s := v.space(p.NetNS)
 	if _, ok := s.snapshot.Load().devices[p.Index]; !ok {
-		v.await(s)
+		v.await(s, urgent)
 	}
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package agent
+package clock
 
 import (
 	"testing"
@@ -8,16 +8,16 @@ import (
 )
 
 // Work counts, waiting for others does not.
-func TestBusy(t *testing.T) {
+func TestCPU(t *testing.T) {
 	const pause, work = 200 * time.Millisecond, 20 * time.Millisecond
-	if got := busy(func() { <-time.After(pause) }); got >= pause {
-		t.Errorf("%v busy in a pause of %v", got, pause)
+	if got := CPU(func() { <-time.After(pause) }); got >= pause {
+		t.Errorf("%v of CPU time in a pause of %v", got, pause)
 	}
-	got := busy(func() {
+	got := CPU(func() {
 		for begin := threadTime(); threadTime() < begin+work; {
 		}
 	})
 	if got < work {
-		t.Errorf("%v busy with work of %v", got, work)
+		t.Errorf("%v of CPU time with work of %v", got, work)
 	}
 }
