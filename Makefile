@@ -161,6 +161,12 @@ soak: $(if $(ROOT),build) ## Measure the agent's memory under an hour's worth of
 	$(need_root)
 	$(GO) run ./internal/check/soak --dwell bin/dwell $(ARGS)
 
+.PHONY: soak-faults
+soak-faults: $(if $(ROOT),build) ## An hour with faults, reloads, floods, probes and churn; no trace may be missing uncounted (root)
+	$(need_root)
+	.ci/install bench
+	$(GO) run ./internal/check/faultsoak --dwell bin/dwell --svg soak.svg $(ARGS)
+
 .PHONY: verify-firewall
 verify-firewall: ## Compare the firewall with iptables, 1,000 rule sets by 1,000 packets each (root)
 	$(need_root)
