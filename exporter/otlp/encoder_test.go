@@ -99,12 +99,18 @@ func BenchmarkEncoder(b *testing.B) {
 		traces[i] = tracetest.Complete(uint16(i))
 		spans += len(traces[i].Spans)
 	}
-	e := otlp.NewEncoder(options)
-	var buf []byte
-	b.ReportAllocs()
-	for b.Loop() {
-		buf = e.Append(buf[:0], traces)
+	for name, graph := range map[string]bool{"flat": false, "graph": true} {
+		b.Run(name, func(b *testing.B) {
+			o := options
+			o.Graph = graph // as an endpoint gets them
+			e := otlp.NewEncoder(o)
+			var buf []byte
+			b.ReportAllocs()
+			for b.Loop() {
+				buf = e.Append(buf[:0], traces)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(spans), "ns/span")
+			b.ReportMetric(float64(len(buf))/float64(spans), "bytes/span")
+		})
 	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(spans), "ns/span")
-	b.ReportMetric(float64(len(buf))/float64(spans), "bytes/span")
 }
