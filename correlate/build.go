@@ -83,6 +83,9 @@ func (b *builder) identify() {
 	t.Sent = b.request != nil && b.request.Sent()
 	if !t.Sent && !t.Local && !b.opts.OwnRoot {
 		t.Remote = b.opts.Key.rootID(t.ID, "")
+		if b.reply != nil && b.reply.Ending() == packet.Left {
+			t.RemoteTurn = b.opts.Key.turnID(t.Remote)
+		}
 	}
 }
 
@@ -243,7 +246,7 @@ func (b *builder) addTurn() {
 	}
 	_, s := b.addSpan(root, b.turn(), out, in)
 	s.Leaf = true
-	s.ID = b.opts.Key.childID(b.trace.Root().ID, 0)
+	s.ID = b.opts.Key.turnID(b.trace.Root().ID)
 }
 
 // turn says where the ping was between the end of the request's journey and the

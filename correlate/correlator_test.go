@@ -367,31 +367,3 @@ func TestStrayDriverReturn(t *testing.T) {
 		t.Errorf("%d traces, stats %+v", len(traces), st)
 	}
 }
-
-// Two hosts that see the same packet give it the same trace, and spans of their own: the
-// one that sends it the root, the other one what it saw of it.
-func TestTwoHostsMeetInOneTrace(t *testing.T) {
-	s := newSim()
-	s.ping(1)
-	sender, _ := run(s.events, correlate.Options{HostID: "a"})
-	passing := slices.DeleteFunc(slices.Clone(s.events), func(ev event.Event) bool { return ev.NetNS != hypervisor })
-	for i := range passing {
-		passing[i].NetNS += 1000 // another host's numbers and clock
-		passing[i].Time += 12345
-	}
-	other, _ := run(passing, correlate.Options{HostID: "b"})
-	if sender[0].ID != other[0].ID {
-		t.Error("the hosts disagree about the trace")
-	}
-	ids := map[trace.SpanID]bool{}
-	for _, s := range append(sender[0].Spans, other[0].Spans...) {
-		if ids[s.ID] {
-			t.Errorf("%v: there is another span with this ID", &s)
-		}
-		ids[s.ID] = true
-	}
-	again, _ := run(s.events, correlate.Options{HostID: "c"})
-	if again[0].Root().ID != sender[0].Root().ID {
-		t.Error("the sender's root depends on the host")
-	}
-}

@@ -82,6 +82,10 @@ func (k Key) journeyID(t trace.ID, host string, kind trace.Kind, n int) trace.Sp
 	return k.hash64(append(b, host...))
 }
 
+// turnID derives the span ID of what is between request and reply. On the host that sends the
+// ping, any host can compute it, as the root's.
+func (k Key) turnID(root trace.SpanID) trace.SpanID { return k.childID(root, 0) }
+
 // childID derives the span ID of the nth span below parent.
 func (k Key) childID(parent trace.SpanID, n int) trace.SpanID {
 	var msg [1 + 8 + 4]byte

@@ -213,6 +213,10 @@ type Trace struct {
 	// Remote is the ID of the root's parent: the root of the same trace on the host that
 	// sent the ping. Zero if that is this host, or is not to be shown.
 	Remote SpanID
+	// RemoteTurn is the ID of the span that has, on the host that sent the ping, the time between
+	// request and reply. Zero unless Remote is set and the reply has left this host, so that
+	// there probably is one.
+	RemoteTurn SpanID
 	// ReplySpan is the index of the span of the first reply's journey, or 0 if there was no
 	// reply. See RTT.
 	ReplySpan int

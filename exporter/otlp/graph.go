@@ -12,7 +12,8 @@ import (
 // Tempo and the Collector's connector draw an edge for each span of the kind SERVER whose own
 // parent is of the kind CLIENT, Jaeger for each span whose parent is of another service. So
 // what a journey passes in the next namespace hangs below the leaf that led there, and in a
-// request these two ends are client and server. It sees the spans in their order.
+// request these two ends are client and server. So are the sending host's span of the time that
+// a ping was away, and the root of a host that it reached. It sees the spans in their order.
 type graph struct {
 	// journey is the index of the journey that the spans are in, 0 before the first one.
 	journey int
@@ -29,6 +30,9 @@ func (g *graph) next(t *trace.Trace, i int) (parent int, kind tracepb.Span_SpanK
 	s := &t.Spans[i]
 	parent, kind = s.Parent, tracepb.Span_SPAN_KIND_INTERNAL
 	if i == 0 {
+		if t.RemoteTurn != (trace.SpanID{}) { // below that, which is a client, on another host
+			kind = tracepb.Span_SPAN_KIND_SERVER
+		}
 		return parent, kind
 	}
 	if parent == 0 {

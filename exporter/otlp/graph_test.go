@@ -230,3 +230,28 @@ func TestOneServiceHasNoGraph(t *testing.T) {
 		}
 	}
 }
+
+// The root on a host that a ping has reached hangs below the sender's span of that time, as its
+// server, and only in what is sent to backends.
+func TestGraphBetweenHosts(t *testing.T) {
+	tr := tracetest.Elsewhere(3)
+	for _, test := range []struct {
+		turn   trace.SpanID
+		graph  bool
+		parent trace.SpanID
+		kind   tracepb.Span_SpanKind
+	}{
+		{trace.SpanID{}, true, tr.Remote, tracepb.Span_SPAN_KIND_INTERNAL},
+		{trace.SpanID{7: 9}, false, tr.Remote, tracepb.Span_SPAN_KIND_INTERNAL},
+		{trace.SpanID{7: 9}, true, trace.SpanID{7: 9}, tracepb.Span_SPAN_KIND_SERVER},
+	} {
+		tr.RemoteTurn = test.turn
+		o := options
+		o.Graph = test.graph
+		spans, _ := spansByID(t, otlp.Spans([]*trace.Trace{tr}, o))
+		root := spans[tr.Root().ID.String()]
+		if hex.EncodeToString(root.ParentSpanId) != test.parent.String() || root.Kind != test.kind || root.Flags != 0x303 {
+			t.Errorf("%+v: it hangs below %x as %s, flags %#x", test, root.ParentSpanId, root.Kind, root.Flags)
+		}
+	}
+}

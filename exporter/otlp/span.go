@@ -48,13 +48,17 @@ func (e *Encoder) span(b []byte, t *trace.Trace, i int) []byte {
 	b = appendBytes(b, spanID, s.ID[:])
 	b = appendText(b, spanTraceState, t.State)
 	parent, kind := s.Parent, tracepb.Span_SPAN_KIND_INTERNAL
+	remote := t.Remote
 	if e.options.Graph {
 		parent, kind = e.graph.next(t, i)
+		if t.RemoteTurn != (trace.SpanID{}) {
+			remote = t.RemoteTurn
+		}
 	}
 	if parent != trace.NoParent {
 		b = appendBytes(b, spanParentID, t.Spans[parent].ID[:])
-	} else if t.Remote != (trace.SpanID{}) {
-		b = appendBytes(b, spanParentID, t.Remote[:])
+	} else if remote != (trace.SpanID{}) {
+		b = appendBytes(b, spanParentID, remote[:])
 	}
 	if s.Title != "" {
 		b = appendText(b, spanName, s.Title)

@@ -29,6 +29,7 @@ func (b *builder) complete(request, reply int) {
 	} else {
 		t.DropReason = ""
 	}
+	t.RemoteTurn = trace.SpanID{} // what the tenant sees there, it may not be in
 	starts := b.startsVisibly(begun)
 	t.Sent = from.Sent && starts
 	if from.Sent && !t.Sent {
