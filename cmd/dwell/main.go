@@ -94,7 +94,7 @@ spent in one network device on its way, measured from kernel tracepoints.`,
 		},
 		SilenceUsage: true,
 	}
-	root.AddCommand(newDemoCommand(), newTraceCommand(), newMonitorCommand(), newAgentCommand(), newReplayCommand(), newBenchCommand(), newLabCommand(), newFirewallCommand(), newFastPathCommand(), newDoctorCommand())
+	root.AddCommand(newDemoCommand(), newTraceCommand(), newMonitorCommand(), newAgentCommand(), newReplayCommand(), newBenchCommand(), newLabCommand(), newFirewallCommand(), newFastPathCommand(), newProbeCommand(), newDoctorCommand())
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {
 		nameSubcommands(c)

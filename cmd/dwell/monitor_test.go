@@ -31,9 +31,10 @@ type apiOf struct {
 	server *agentapi.Server
 	socket string
 	pings  uint64
-	// firewall and fastPath are nil without.
+	// firewall, fastPath and probes are nil without.
 	firewall agentapi.Firewall
 	fastPath agentapi.FastPath
+	probes   agentapi.Probes
 }
 
 func startAPI(t *testing.T, policy agentapi.Policy) *apiOf {
@@ -52,7 +53,7 @@ func everything() agentapi.Policy {
 
 func (b *apiOf) serve(policy agentapi.Policy) {
 	b.t.Helper()
-	s, err := agentapi.Serve(agentapi.ServerOptions{Hub: b.hub, Socket: b.socket, Policy: policy, Firewall: b.firewall, FastPath: b.fastPath})
+	s, err := agentapi.Serve(agentapi.ServerOptions{Hub: b.hub, Socket: b.socket, Policy: policy, Firewall: b.firewall, FastPath: b.fastPath, Probes: b.probes})
 	if err != nil {
 		b.t.Fatal(err)
 	}

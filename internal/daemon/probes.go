@@ -24,7 +24,7 @@ const loggedProblems = 20
 func (d *daemon) newProber() *probe.Prober {
 	return probe.New(probe.Options{
 		Record: func(r probe.Result) {
-			d.telemetry.probe(seriesOf(r.Series), resultOf(r.Outcome), r.RTT, metrics.ProbeTrace{Trace: r.Trace, Root: r.Root})
+			d.telemetry.probe(seriesOf(r.Series), r.Outcome.String(), r.RTT, metrics.ProbeTrace{Trace: r.Trace, Root: r.Root})
 		},
 		Key:       d.config.Trace.IDKey(),
 		TraceWait: time.Duration(d.config.Trace.Timeout) + correlate.NeighbourWait + probeTraceSlack,
@@ -74,26 +74,6 @@ func (d *daemon) probeStats() metrics.ProbeStats {
 
 func seriesOf(s probe.Series) metrics.ProbeSeries {
 	return metrics.ProbeSeries{Probe: s.Probe, NetNS: s.NetNS, Tenant: s.Tenant, Target: s.Target}
-}
-
-func resultOf(o probe.Outcome) string {
-	switch o {
-	case probe.Answered:
-		return metrics.ProbeSuccess
-	case probe.Lost:
-		return metrics.ProbeTimeout
-	case probe.TooBig:
-		return metrics.ProbeTooBig
-	case probe.Expired:
-		return metrics.ProbeExpired
-	case probe.Unreachable:
-		return metrics.ProbeUnreachable
-	case probe.NoRoute:
-		return metrics.ProbeNoRoute
-	case probe.Aborted:
-		return metrics.ProbeAborted
-	}
-	return metrics.ProbeError
 }
 
 // logProbes logs what keeps probes from being sent, once for as long as it does.

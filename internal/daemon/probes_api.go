@@ -24,10 +24,7 @@ func probesOf(s probe.Stats) api.Probes {
 		state := &s.States[i]
 		p := api.Probe{
 			Tenant: state.Tenant, Name: state.Probe, NetNS: state.NetNS, Target: state.Target.String(),
-			Reason: state.Why, Time: timeIf(state.Ended), LastSuccess: timeIf(state.Answered), Next: timeIf(state.Next),
-		}
-		if state.Last != 0 {
-			p.Result = resultOf(state.Last)
+			Result: state.Last.String(), Reason: state.Why, Time: timeIf(state.Ended), LastSuccess: timeIf(state.Answered), Next: timeIf(state.Next),
 		}
 		if p.LastSuccess != nil {
 			rtt := int64(state.RTT)

@@ -9,6 +9,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/dwelltrace/dwell/exporter/metrics"
 	"github.com/dwelltrace/dwell/internal/inventory"
 	"github.com/dwelltrace/dwell/internal/netns/netnstest"
 	"github.com/dwelltrace/dwell/internal/probe"
@@ -59,6 +62,17 @@ func (l *life) awaitProblem(text string) {
 		}
 		return false
 	})
+}
+
+// The metrics have a label for each outcome, and no other.
+func TestEveryOutcomeHasItsLabel(t *testing.T) {
+	var words []string
+	for _, o := range probe.Outcomes() {
+		words = append(words, o.String())
+	}
+	if diff := cmp.Diff(metrics.ProbeResults(), words); diff != "" {
+		t.Errorf("labels (-of the metric +of the outcomes):\n%s", diff)
+	}
 }
 
 // Probes are sent from the start on and as a reload says, without one, and their results are

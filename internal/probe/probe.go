@@ -59,29 +59,6 @@ type Series struct {
 	Target               netip.Addr
 }
 
-// Outcome is how a ping ended.
-type Outcome uint8
-
-// The outcomes, from good to bad.
-const (
-	// Answered: the reply came in time.
-	Answered Outcome = 1 + iota
-	// Lost: nothing came in time.
-	Lost
-	// TooBig: an ICMP error said that the ping is larger than a link on the way takes.
-	TooBig
-	// Expired: an ICMP error said that it went through too many routers, or lost a fragment.
-	Expired
-	// Unreachable: an ICMP error said that there is no way to the target, or none that is allowed.
-	Unreachable
-	// NoRoute: the namespace has no route to the target, so it was not sent.
-	NoRoute
-	// Failed: it could not be sent for another reason.
-	Failed
-	// Aborted: the namespace or the probe was removed before there was a reply.
-	Aborted
-)
-
 // Result is one ping.
 type Result struct {
 	Series
