@@ -70,6 +70,7 @@ func TestSpoolThatComesLater(t *testing.T) {
 		t.Errorf("with the spool: %+v", got)
 	}
 	export(t, e, traces[500:])
+	eventually(t, "an answer", func() bool { return strings.Contains(log.String(), "export is failing") })
 	back()
 	settled(t, e)
 	_ = e.Shutdown(t.Context()) // there were losses
