@@ -51,6 +51,8 @@ type Options struct {
 	// KeepSlowerThan keeps every ping that took longer on this host up to the first reply,
 	// or as a whole if there was none; 0 disables the rule.
 	KeepSlowerThan time.Duration
+	// Terse leaves the tracestate out where it would only say that a trace stands for itself, th:0.
+	Terse bool
 }
 
 // Validate returns an error that says what to change.
@@ -102,12 +104,19 @@ func (e *Exporter) Keeps(t *trace.Trace) bool {
 func (e *Exporter) Export(ctx context.Context, traces []*trace.Trace) error {
 	rules := e.rules.Load()
 	var left exporter.Count
-	copies := make([]trace.Trace, 0, len(traces))
+	var copies []trace.Trace
+	if !rules.terse {
+		copies = make([]trace.Trace, 0, len(traces))
+	}
 	kept := make([]*trace.Trace, 0, len(traces))
 	for _, t := range traces {
 		p := rules.probability(t)
 		if !p.keeps(t) {
 			left = left.Plus(exporter.CountOf(t))
+			continue
+		}
+		if rules.terse && p.threshold|t.Threshold == 0 {
+			kept = append(kept, t)
 			continue
 		}
 		copies = append(copies, *t)
@@ -134,6 +143,7 @@ func (e *Exporter) SampledOut() exporter.Count {
 // rules are options made ready.
 type rules struct {
 	slowerThan int64
+	terse      bool
 	// always is for what is always kept, chance for all else.
 	always, chance probability
 }
@@ -144,6 +154,7 @@ func newRules(o Options) (*rules, error) {
 	}
 	return &rules{
 		slowerThan: int64(o.KeepSlowerThan),
+		terse:      o.Terse,
 		always:     newProbability(1),
 		chance:     newProbability(o.Ratio),
 	}, nil

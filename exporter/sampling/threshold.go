@@ -40,11 +40,11 @@ func (p *probability) keeps(t *trace.Trace) bool { return t.Randomness() >= p.th
 // stateOf returns the tracestate of a trace that is kept. It may have been chosen before, by the same
 // randomness: the higher threshold is what counts. Where that randomness is not in the ID, it is said.
 func (p *probability) stateOf(t *trace.Trace) string {
-	if t.Threshold == 0 {
-		return p.state
+	threshold, state := max(p.threshold, t.Threshold), p.state
+	if threshold != p.threshold {
+		state = "ot=th:" + encode(threshold)
 	}
-	state := "ot=th:" + encode(max(p.threshold, t.Threshold))
-	if t.Local {
+	if t.Local && threshold > 0 {
 		state += fmt.Sprintf(";rv:%014x", t.Random)
 	}
 	return state
@@ -61,6 +61,16 @@ func (o Options) check() error {
 		return fmt.Errorf("keep slower than %v: it cannot be negative", o.KeepSlowerThan)
 	}
 	return nil
+}
+
+// Threshold returns the rejection threshold of 56 bits of o.Ratio: what was chosen by it before, see
+// [trace.Trace.Threshold], is what an Exporter with the same ratio chooses. 1<<56 rejects everything. The
+// error is that of [Options.Validate].
+func (o Options) Threshold() (uint64, error) {
+	if err := o.check(); err != nil {
+		return 0, err
+	}
+	return threshold(o.Ratio), nil
 }
 
 // threshold returns the rejection threshold of a ratio, (1 - ratio) * 2^56, rounded to
