@@ -27,7 +27,7 @@
 // of the fields that changed, the difference in time, and those fields. That is about
 // a tenth of its size in memory, for less work than a general compressor would take.
 //
-// Version 5 did not know what the fast path made of a packet, nor its reasons. Version 4 knew of an action neither place nor duration, nor what rules are called. Version 3 did not know of tenants: of a namespace neither netnsShared nor netnsTenant, of a
+// Version 6 knew of no thresholds. Version 5 did not know what the fast path made of a packet, nor its reasons. Version 4 knew of an action neither place nor duration, nor what rules are called. Version 3 did not know of tenants: of a namespace neither netnsShared nor netnsTenant, of a
 // device neither its tenant nor whether that is known. Version 2 knew of an event neither peer, ttl, depth, tunnel2 nor action, so that the mask
 // lacked these bits; flags were a byte, in which bits 1 and 5 said that there was a tunnel of
 // VXLAN and that it was over IPv6; a tunnel had no type; and of a device it knew neither type
@@ -76,6 +76,8 @@ const (
 	opVerdictReasonIs
 	// opFastPathReasonIs: question, code, name.
 	opFastPathReasonIs
+	// opThreshold: number, as of opLeaveOut, threshold. A call of SetThreshold.
+	opThreshold
 )
 
 // The bits that say what an opNetNS holds.

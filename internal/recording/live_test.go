@@ -292,6 +292,12 @@ func (a *agent) send(tb testing.TB) {
 			}
 			continue
 		}
+		if t.Ping.Seq%5 == 3 { // as one that was under way when a threshold changed
+			t.Threshold = uint64(t.Ping.Seq) << 32
+			if a.rec != nil {
+				a.rec.SetThreshold(i, t.Threshold)
+			}
+		}
 		t.Rebase(a.offset)
 		a.lines = append(a.lines, encode(tb, t))
 	}
@@ -304,6 +310,11 @@ func (a *agent) send(tb testing.TB) {
 // encode makes a line of OTLP/JSON of one trace.
 func encode(tb testing.TB, t *trace.Trace) string {
 	tb.Helper()
+	if t.Threshold > 0 {
+		said := *t
+		said.State = fmt.Sprintf("ot=th:%x", t.Threshold)
+		t = &said
+	}
 	opts := otlp.Options{Version: info.Version, Host: otlp.Host{ID: info.HostID, Name: info.HostName}}
 	for _, a := range info.Environment {
 		opts.Environment = append(opts.Environment, otlp.Attribute(a))

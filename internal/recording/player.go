@@ -56,6 +56,8 @@ func (p *player) play(d *decoder) error {
 			}
 		case op == opLeaveOut:
 			p.leaveOut(d)
+		case op == opThreshold:
+			p.threshold(d)
 		default:
 			p.call(op, d)
 		}
@@ -63,16 +65,31 @@ func (p *player) play(d *decoder) error {
 	return nil
 }
 
-// leaveOut plays a call of LeaveOut. In a recording of an older format it may be about a
-// trace that this dwell finishes at another time, or not as one; that one is not left out.
-func (p *player) leaveOut(d *decoder) {
+// finished reads which trace of the batch is meant. In a recording of an older format it may be one
+// that this dwell finishes at another time, or not as one; then it is nil.
+func (p *player) finished(d *decoder) *trace.Trace {
 	switch i := d.uvarint(); {
 	case d.failed():
-	case i >= uint64(len(p.batch)) && d.version < Format:
-	case i >= uint64(len(p.batch)):
+	case i < uint64(len(p.batch)):
+		return p.batch[i]
+	case d.version == Format:
 		d.fail(fmt.Errorf("trace %d of %d", i, len(p.batch)))
-	default:
-		p.leftOut[p.batch[i]] = true
+	}
+	return nil
+}
+
+// leaveOut plays a call of LeaveOut.
+func (p *player) leaveOut(d *decoder) {
+	if t := p.finished(d); t != nil {
+		p.leftOut[t] = true
+	}
+}
+
+// threshold plays a call of SetThreshold.
+func (p *player) threshold(d *decoder) {
+	t, threshold := p.finished(d), d.uvarint()
+	if t != nil && !d.failed() {
+		t.Threshold = threshold
 	}
 }
 

@@ -159,6 +159,10 @@ func (w *Writer) settle() {
 // not sent on by the next.
 func (w *Writer) LeaveOut(i int) { w.record(opLeaveOut, uint64(i)) }
 
+// SetThreshold records that the ping of trace number i, from 0, of those finished since the last Send has
+// passed a threshold that its events do not say: see [trace.Trace.Threshold].
+func (w *Writer) SetThreshold(i int, threshold uint64) { w.record(opThreshold, uint64(i), threshold) }
+
 // Send records that the traces finished since the last time were moved by offset
 // nanoseconds to the wall clock, and that the first sent of them, of finished, were
 // sent on, but for those of LeaveOut.
