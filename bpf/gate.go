@@ -29,7 +29,7 @@ type gates struct {
 }
 
 func newGates(m *ebpf.Map) (*gates, error) {
-	size := Gates * int(unsafe.Sizeof(kernelGate{}))
+	size := (Gates + 1) * int(unsafe.Sizeof(kernelGate{}))
 	mem, err := unix.Mmap(m.FD(), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
 		return nil, fmt.Errorf("map the gates into memory: %w", err)
@@ -48,25 +48,26 @@ func (g *gates) close() error {
 	return err
 }
 
-// table returns the gates by identifier. The caller holds mu.
-func (g *gates) table() ([]kernelGate, error) {
+// table returns the gates by identifier, and what they have in common. The caller holds mu.
+func (g *gates) table() (table []kernelGate, all *kernelGate, err error) {
 	if g.mem == nil {
-		return nil, ErrClosed
+		return nil, nil, ErrClosed
 	}
-	return unsafe.Slice((*kernelGate)(unsafe.Pointer(unsafe.SliceData(g.mem))), Gates), nil
+	entries := unsafe.Slice((*kernelGate)(unsafe.Pointer(unsafe.SliceData(g.mem))), Gates+1)
+	return entries[:Gates], &entries[Gates], nil
 }
 
 // SetGate sets the threshold of an identifier's gate: it lets through only those pings whose
 // randomness is no less, by the highest 32 of its 56 bits, which are the last of
-// correlate.Identify; see [Options.Key]. At 0, which all have after Load, it is open, and at GateShut
-// it lets nothing through. That of [Tracer.SetThreshold] applies, too. What a gate does not let
-// through is counted in [CPUStats.Gated] and nowhere else. A program that runs may still go by the
-// threshold before. The error is ErrClosed after Close.
+// correlate.Identify; see [Options.Key]. At 0, which all have after Load, it is open, and at
+// GateShut it lets nothing through. That of [Tracer.SetThreshold] applies, too. What only a gate's own
+// threshold keeps out is counted in [CPUStats.Gated]; see [Tracer.LeftDrops] for what else is known of
+// it. A program that runs may still go by the threshold before. The error is ErrClosed after Close.
 func (t *Tracer) SetGate(id uint16, threshold uint32) error {
 	g := t.gates
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	table, err := g.table()
+	table, _, err := g.table()
 	if err != nil {
 		return err
 	}
@@ -79,16 +80,18 @@ func (t *Tracer) SetGate(id uint16, threshold uint32) error {
 	return nil
 }
 
-// SetThreshold sets a threshold of all gates, besides each one's own: see SetGate. It takes some 50 µs.
+// SetThreshold sets a threshold of all gates, besides each one's own: see SetGate. What it keeps out is
+// counted in [CPUStats.SampledOut]. It takes some 50 µs.
 func (t *Tracer) SetThreshold(threshold uint32) error {
 	g := t.gates
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	table, err := g.table()
+	table, all, err := g.table()
 	if err != nil {
 		return err
 	}
 	g.base = threshold
+	atomic.StoreUint32(&all.Threshold, threshold)
 	for id := range table {
 		atomic.StoreUint32(&table[id].Threshold, max(threshold, g.own[uint16(id)]))
 	}
@@ -101,7 +104,7 @@ func (t *Tracer) SetThreshold(threshold uint32) error {
 func (t *Tracer) Passed(counts *[Gates]uint32) error {
 	t.gates.mu.Lock()
 	defer t.gates.mu.Unlock()
-	table, err := t.gates.table()
+	table, _, err := t.gates.table()
 	if err != nil {
 		return err
 	}

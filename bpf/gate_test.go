@@ -144,9 +144,12 @@ func TestThresholdOfAllGates(t *testing.T) {
 	defer tracer.Close()
 	expect := func(want map[uint16]uint32, others uint32) {
 		t.Helper()
-		table, err := tracer.gates.table()
+		table, all, err := tracer.gates.table()
 		if err != nil {
 			t.Fatal(err)
+		}
+		if all.Threshold != others {
+			t.Fatalf("of all gates: %d, want %d", all.Threshold, others)
 		}
 		for id := range table {
 			threshold, special := want[uint16(id)]
@@ -217,7 +220,12 @@ func TestGatesAfterClose(t *testing.T) {
 
 // BenchmarkEcho measures what each program takes for an echo, more than an empty program at
 // the same hook takes: ns/hook, and over all hooks. The kernel's own clock is in both.
-func BenchmarkEcho(b *testing.B) {
+func BenchmarkEcho(b *testing.B) { benchmarkEcho(b, 0) }
+
+// BenchmarkSampledEcho measures that where one in a hundred pings is recorded.
+func BenchmarkSampledEcho(b *testing.B) { benchmarkEcho(b, 0xfd70a<<12) }
+
+func benchmarkEcho(b *testing.B, threshold uint32) {
 	stats, err := ebpf.EnableStats(uint32(unix.BPF_STATS_RUN_TIME))
 	if err != nil {
 		b.Skip(err) // Linux 5.8
@@ -225,6 +233,9 @@ func BenchmarkEcho(b *testing.B) {
 	defer stats.Close()
 	one, two := twoHosts(b)
 	r := record(b, Options{RingBytes: 1 << 30}, one, two)
+	if err := r.tracer.SetThreshold(threshold); err != nil {
+		b.Fatal(err)
+	}
 	hooks := attachOrder(r.tracer.hooks)
 	var empty []*ebpf.Program
 	for _, hook := range hooks {

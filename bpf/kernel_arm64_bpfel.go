@@ -56,12 +56,14 @@ type kernelCounters struct {
 	_            structs.HostLayout
 	XmitOverflow uint64
 	XmitMismatch uint64
-	Gated        uint64
+	LeftDrops    uint64
 }
 
 type kernelDecisions struct {
-	_     structs.HostLayout
-	Words [64]uint64
+	_          structs.HostLayout
+	Words      [64]uint64
+	SampledOut uint64
+	Gated      uint64
 }
 
 type kernelDeed uint32
@@ -426,6 +428,7 @@ const (
 	kernelMapFragments             = "fragments"
 	kernelMapGates                 = "gates"
 	kernelMapInterfaceFilter       = "interface_filter"
+	kernelMapLeftDrops             = "left_drops"
 	kernelMapNetnsFilter           = "netns_filter"
 	kernelMapStats                 = "stats"
 	kernelMapTunnelPorts           = "tunnel_ports"
@@ -446,7 +449,7 @@ const (
 	kernelVarAttached              = "attached"
 	kernelVarEncryptionSeen        = "encryption_seen"
 	kernelVarFilterState           = "filter_state"
-	kernelVarGateSeed              = "gate_seed"
+	kernelVarGateKeys              = "gate_keys"
 	kernelVarLinkKinds             = "link_kinds"
 	kernelVarRingCount             = "ring_count"
 	kernelVarRingMask              = "ring_mask"
@@ -525,6 +528,7 @@ type kernelMapSpecs struct {
 	Fragments       *ebpf.MapSpec `ebpf:"fragments"`
 	Gates           *ebpf.MapSpec `ebpf:"gates"`
 	InterfaceFilter *ebpf.MapSpec `ebpf:"interface_filter"`
+	LeftDrops       *ebpf.MapSpec `ebpf:"left_drops"`
 	NetnsFilter     *ebpf.MapSpec `ebpf:"netns_filter"`
 	Stats           *ebpf.MapSpec `ebpf:"stats"`
 	TunnelPorts     *ebpf.MapSpec `ebpf:"tunnel_ports"`
@@ -539,7 +543,7 @@ type kernelVariableSpecs struct {
 	Attached       *ebpf.VariableSpec `ebpf:"attached"`
 	EncryptionSeen *ebpf.VariableSpec `ebpf:"encryption_seen"`
 	FilterState    *ebpf.VariableSpec `ebpf:"filter_state"`
-	GateSeed       *ebpf.VariableSpec `ebpf:"gate_seed"`
+	GateKeys       *ebpf.VariableSpec `ebpf:"gate_keys"`
 	LinkKinds      *ebpf.VariableSpec `ebpf:"link_kinds"`
 	RingCount      *ebpf.VariableSpec `ebpf:"ring_count"`
 	RingMask       *ebpf.VariableSpec `ebpf:"ring_mask"`
@@ -578,6 +582,7 @@ type kernelMaps struct {
 	Fragments       *ebpf.Map `ebpf:"fragments"`
 	Gates           *ebpf.Map `ebpf:"gates"`
 	InterfaceFilter *ebpf.Map `ebpf:"interface_filter"`
+	LeftDrops       *ebpf.Map `ebpf:"left_drops"`
 	NetnsFilter     *ebpf.Map `ebpf:"netns_filter"`
 	Stats           *ebpf.Map `ebpf:"stats"`
 	TunnelPorts     *ebpf.Map `ebpf:"tunnel_ports"`
@@ -596,6 +601,7 @@ func (m *kernelMaps) Close() error {
 		m.Fragments,
 		m.Gates,
 		m.InterfaceFilter,
+		m.LeftDrops,
 		m.NetnsFilter,
 		m.Stats,
 		m.TunnelPorts,
@@ -611,7 +617,7 @@ type kernelVariables struct {
 	Attached       *ebpf.Variable `ebpf:"attached"`
 	EncryptionSeen *ebpf.Variable `ebpf:"encryption_seen"`
 	FilterState    *ebpf.Variable `ebpf:"filter_state"`
-	GateSeed       *ebpf.Variable `ebpf:"gate_seed"`
+	GateKeys       *ebpf.Variable `ebpf:"gate_keys"`
 	LinkKinds      *ebpf.Variable `ebpf:"link_kinds"`
 	RingCount      *ebpf.Variable `ebpf:"ring_count"`
 	RingMask       *ebpf.Variable `ebpf:"ring_mask"`

@@ -134,7 +134,7 @@ func (o Options) apply(spec *ebpf.CollectionSpec) error {
 	if err := vars.TraceKey.Set(key); err != nil {
 		return err
 	}
-	if err := vars.GateSeed.Set(rand.Uint64()); err != nil {
+	if err := vars.GateKeys.Set([6]uint32{rand.Uint32(), rand.Uint32(), rand.Uint32(), rand.Uint32(), rand.Uint32(), rand.Uint32()}); err != nil {
 		return err
 	}
 	return sizeRings(spec, &vars, cpus, perCPU(ring, cpus))

@@ -20,8 +20,15 @@ type CPUStats struct {
 	// XmitMismatch counts driver calls whose end was not seen; their net_dev_xmit
 	// events are missing.
 	XmitMismatch uint64
-	// Gated is the number of events that were not recorded because a gate was closed.
+	// Gated is the number of events that were not recorded because of a gate's own threshold,
+	// see [Tracer.SetGate].
 	Gated uint64
+	// SampledOut is the number of events that were not recorded because of the threshold of all
+	// gates, see [Tracer.SetThreshold].
+	SampledOut uint64
+	// LeftDrops is the number of drops of echoes that were not recorded whose reason is not in
+	// [Tracer.LeftDrops], because there were too many reasons.
+	LeftDrops uint64
 }
 
 // Stats are the counters of the programs and of the reader since Load.
@@ -44,6 +51,8 @@ func (s Stats) Total() CPUStats {
 		sum.XmitOverflow += c.XmitOverflow
 		sum.XmitMismatch += c.XmitMismatch
 		sum.Gated += c.Gated
+		sum.SampledOut += c.SampledOut
+		sum.LeftDrops += c.LeftDrops
 	}
 	return sum
 }
@@ -60,13 +69,18 @@ func (t *Tracer) Stats() (Stats, error) {
 	if err := t.objs.Stats.Lookup(uint32(0), &cpus); err != nil {
 		return Stats{}, fmt.Errorf("read counters: %w", explain(err))
 	}
+	var decided []kernelDecisions
+	if err := t.objs.Decided.Lookup(uint32(0), &decided); err != nil {
+		return Stats{}, fmt.Errorf("read counters: %w", explain(err))
+	}
 	t.reader.mu.Lock()
 	defer t.reader.mu.Unlock()
 	s := Stats{CPU: make([]CPUStats, len(cpus)), Malformed: t.reader.malformed.Load()}
 	for i, c := range cpus {
 		emitted, lost := t.reader.rings.counted(i)
 		s.CPU[i] = CPUStats{
-			Emitted: emitted, Lost: lost, XmitOverflow: c.XmitOverflow, XmitMismatch: c.XmitMismatch, Gated: c.Gated,
+			Emitted: emitted, Lost: lost, XmitOverflow: c.XmitOverflow, XmitMismatch: c.XmitMismatch,
+			Gated: decided[i].Gated, SampledOut: decided[i].SampledOut, LeftDrops: c.LeftDrops,
 		}
 	}
 	for _, prog := range t.objs.tracepoints {
@@ -77,6 +91,30 @@ func (t *Tracer) Stats() (Stats, error) {
 		s.Missed += n
 	}
 	return s, nil
+}
+
+// LeftDrops returns how many packets of echoes that a gate had left out died since Load, by the code
+// of the kernel's drop reason, see [DropReasons]. They are those that would have been recorded, as far
+// as the filter can be asked about what was not recorded. The error is ErrClosed after Close.
+func (t *Tracer) LeftDrops() (map[uint32]uint64, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return nil, ErrClosed
+	}
+	drops := map[uint32]uint64{}
+	var reason uint32
+	var cpus []uint64
+	all := t.objs.LeftDrops.Iterate()
+	for all.Next(&reason, &cpus) {
+		for _, n := range cpus {
+			drops[reason] += n
+		}
+	}
+	if err := all.Err(); err != nil {
+		return nil, fmt.Errorf("read the drops of what was left out: %w", explain(err))
+	}
+	return drops, nil
 }
 
 func misses(p *ebpf.Program) (uint64, error) {

@@ -9,6 +9,7 @@
 #include "foreign.h"
 #include "fragment.h"
 #include "gate.h"
+#include "leftout.h"
 #include "parse.h"
 
 /* Fills in what is known of the packet, if it is an echo. */
@@ -40,8 +41,13 @@ static __always_inline bool capture(struct record *r, struct sk_buff *skb, struc
 	if (!recognized(r, skb, l3, hook))
 		return false;
 	gate = gate_of(&r->head);
-	if (!gate || !passes(gate, &r->head, hook))
+	if (!gate)
 		return false;
+	if (!passes(gate, &r->head, hook)) {
+		if (hook == HOOK_KFREE_SKB)
+			note_left_out(r, skb, dev, code);
+		return false;
+	}
 	r->head.time = bpf_ktime_get_ns();
 	r->head.skb = (__u64)skb;
 	r->head.hook = hook;

@@ -20,26 +20,38 @@ struct gate {
 
 enum {
 	GATES = 1 << 16,
+	SAMPLING = GATES, /* the key of what all gates have in common */
 	DECISIONS = 64,
 };
 
 #define GATE_SHUT 0xffffffffU /* lets nothing through */
 
-/* key: the identifier. User space maps this into its memory. */
+/* key: the identifier, or SAMPLING. User space maps this into its memory. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, GATES);
+	__uint(max_entries, GATES + 1);
 	__type(key, __u32);
 	__type(value, struct gate);
 } gates SEC(".maps");
 
+/* What a gate decides, and because of what. */
+enum decision {
+	SAMPLED_OUT, /* the threshold of all gates is higher */
+	GATED,	     /* only its own is */
+	LET_THROUGH,
+	DECISION_MASK = 3,
+};
+
 /* The last decisions on a CPU, because a packet passes many hooks there: each a mix of what it is
- * about, with its outcome as the lowest bit. One word, so that a program that interrupts
- * another one cannot leave half of one.
+ * about, with the decision as its lowest bits. One word, so that a program that interrupts
+ * another one cannot leave half of one. And how many events were left out; an interrupt at the wrong
+ * moment may lose one.
  */
 struct decisions {
 	__u64 words[DECISIONS];
+	__u64 sampled_out;
+	__u64 gated;
 };
 
 /* key: 0. value: this CPU's. */
@@ -57,44 +69,46 @@ static __always_inline struct gate *gate_of(const struct record_head *h)
 	return bpf_map_lookup_elem(&gates, &key);
 }
 
-/* A number of a ping and a threshold that nobody can foretell who does not know the seed, to find
- * and tell decisions by.
+/* A number of a ping and a threshold, to tell decisions by. Nobody who does not know the keys can make
+ * two that are alike more often than once in 2^30 times: it is NH (UMAC, RFC 4418).
  */
 static __always_inline __u64 decision_mix(const struct record_head *h, __u32 threshold)
 {
-	const word *payload = (const word *)h->payload;
-	__u64 x = (payload[0] ^ gate_seed) * 0x9e3779b97f4a7c15ULL;
+	__u64 a = ((const word *)h->payload)[0], b = ((const word *)h->payload)[1];
 
-	x = (x ^ x >> 32 ^ payload[1]) * 0xbf58476d1ce4e5b9ULL;
-	return (x ^ x >> 29 ^ h->seq ^ (__u64)threshold << 16) * 0x94d049bb133111ebULL;
+	return (__u64)((__u32)a + gate_keys[0]) * ((__u32)(a >> 32) + gate_keys[1]) +
+	       (__u64)((__u32)b + gate_keys[2]) * ((__u32)(b >> 32) + gate_keys[3]) +
+	       (__u64)(threshold + gate_keys[4]) * (h->seq + gate_keys[5]);
 }
 
-static __noinline bool decide(const struct record_head *h, __u32 threshold)
+static __noinline __u32 decide(const struct record_head *h, __u32 threshold)
 {
-	return randomness(trace_key[0], trace_key[1], h) >= threshold;
+	__u32 random = randomness(trace_key[0], trace_key[1], h), key = SAMPLING;
+	const struct gate *all;
+
+	if (random >= threshold && threshold != GATE_SHUT)
+		return LET_THROUGH;
+	all = bpf_map_lookup_elem(&gates, &key);
+	if (all && (random < all->threshold || all->threshold == GATE_SHUT))
+		return SAMPLED_OUT;
+	return GATED;
 }
 
-/* Whether a gate that is not open lets an echo through. An ICMP error may quote less of the
- * payload than there is: then it is not known, and is not recorded.
+/* What a gate that is not open decides about an echo: as for the ping, of which an ICMP error has to
+ * quote what is compared.
  */
-static __always_inline bool is_sampled(const struct record_head *h, __u32 threshold)
+static __always_inline __u32 decision(struct decisions *d, const struct record_head *h,
+				      __u32 threshold)
 {
-	__u64 mix = decision_mix(h, threshold), known;
-	struct decisions *d;
-	__u32 key = 0;
-	bool yes;
+	__u64 mix = decision_mix(h, threshold) & ~(__u64)DECISION_MASK;
+	__u32 at = (mix >> 24 ^ mix >> 48) % DECISIONS, made;
+	__u64 known = d->words[at];
 
-	if (threshold == GATE_SHUT)
-		return false;
-	d = bpf_map_lookup_elem(&decided, &key);
-	if (!d)
-		return decide(h, threshold);
-	known = d->words[mix >> 58];
-	if (!((known ^ mix) >> 1))
-		return known & 1;
-	yes = decide(h, threshold);
-	d->words[mix >> 58] = (mix & ~1ULL) | yes;
-	return yes;
+	if ((known & ~(__u64)DECISION_MASK) == mix)
+		return known & DECISION_MASK;
+	made = decide(h, threshold) & DECISION_MASK;
+	d->words[at] = mix | made;
+	return made;
 }
 
 /* How many events a packet at a hook makes: what the driver returns is another one. */
@@ -106,15 +120,22 @@ static __always_inline __u32 events_at(enum hook hook)
 /* Whether the echo is to be recorded at a hook. */
 static __always_inline bool passes(const struct gate *g, struct record_head *h, enum hook hook)
 {
-	__u32 threshold = *(const volatile __u32 *)&g->threshold;
-	struct counters *c;
+	__u32 threshold = *(const volatile __u32 *)&g->threshold, key = 0, made;
+	struct decisions *d;
 
 	h->threshold = threshold;
-	if (!threshold || is_sampled(h, threshold))
+	if (!threshold)
 		return true;
-	c = this_cpu_counters();
-	if (c)
-		__sync_fetch_and_add(&c->gated, events_at(hook));
+	d = bpf_map_lookup_elem(&decided, &key);
+	if (!d)
+		return false; /* there always is one */
+	made = decision(d, h, threshold);
+	if (made == LET_THROUGH)
+		return true;
+	if (made == GATED)
+		d->gated += events_at(hook);
+	else
+		d->sampled_out += events_at(hook);
 	return false;
 }
 

@@ -36,7 +36,7 @@ const volatile __u64 wake_step SEC(".rodata.ring") = 1 << 15;
 
 /* The secret of trace IDs, and one of this process alone: gate.h. */
 const volatile __u64 trace_key[2] SEC(".rodata.ring") = {};
-const volatile __u64 gate_seed SEC(".rodata.ring") = 0;
+const volatile __u32 gate_keys[6] SEC(".rodata.ring") = {};
 
 enum {
 	RING_HEADER = 4096,
@@ -74,7 +74,7 @@ struct {
 struct counters {
 	__u64 xmit_overflow; /* xmit_stack was full and was emptied */
 	__u64 xmit_mismatch; /* a net_dev_start_xmit without its net_dev_xmit */
-	__u64 gated;	     /* a gate was closed */
+	__u64 left_drops;    /* deaths of what was left out, for whose reason was no room */
 };
 
 /* key: 0. value: this CPU's counters. */

@@ -178,12 +178,14 @@ type tracedCounters struct {
 	_            structs.HostLayout
 	XmitOverflow uint64
 	XmitMismatch uint64
-	Gated        uint64
+	LeftDrops    uint64
 }
 
 type tracedDecisions struct {
-	_     structs.HostLayout
-	Words [64]uint64
+	_          structs.HostLayout
+	Words      [64]uint64
+	SampledOut uint64
+	Gated      uint64
 }
 
 type tracedDevice struct {
@@ -633,7 +635,7 @@ const (
 	tracedVarExtHelper       = "ext_helper"
 	tracedVarExtSeqadj       = "ext_seqadj"
 	tracedVarExtSynproxy     = "ext_synproxy"
-	tracedVarGateSeed        = "gate_seed"
+	tracedVarGateKeys        = "gate_keys"
 	tracedVarHz              = "hz"
 	tracedVarNfConnExt       = "nf_conn_ext"
 	tracedVarNfConnTcpFlags0 = "nf_conn_tcp_flags0"
@@ -732,7 +734,7 @@ type tracedVariableSpecs struct {
 	ExtHelper       *ebpf.VariableSpec `ebpf:"ext_helper"`
 	ExtSeqadj       *ebpf.VariableSpec `ebpf:"ext_seqadj"`
 	ExtSynproxy     *ebpf.VariableSpec `ebpf:"ext_synproxy"`
-	GateSeed        *ebpf.VariableSpec `ebpf:"gate_seed"`
+	GateKeys        *ebpf.VariableSpec `ebpf:"gate_keys"`
 	Hz              *ebpf.VariableSpec `ebpf:"hz"`
 	NfConnExt       *ebpf.VariableSpec `ebpf:"nf_conn_ext"`
 	NfConnTcpFlags0 *ebpf.VariableSpec `ebpf:"nf_conn_tcp_flags0"`
@@ -831,7 +833,7 @@ type tracedVariables struct {
 	ExtHelper       *ebpf.Variable `ebpf:"ext_helper"`
 	ExtSeqadj       *ebpf.Variable `ebpf:"ext_seqadj"`
 	ExtSynproxy     *ebpf.Variable `ebpf:"ext_synproxy"`
-	GateSeed        *ebpf.Variable `ebpf:"gate_seed"`
+	GateKeys        *ebpf.Variable `ebpf:"gate_keys"`
 	Hz              *ebpf.Variable `ebpf:"hz"`
 	NfConnExt       *ebpf.Variable `ebpf:"nf_conn_ext"`
 	NfConnTcpFlags0 *ebpf.Variable `ebpf:"nf_conn_tcp_flags0"`

@@ -17,12 +17,14 @@ type tracedCounters struct {
 	_            structs.HostLayout
 	XmitOverflow uint64
 	XmitMismatch uint64
-	Gated        uint64
+	LeftDrops    uint64
 }
 
 type tracedDecisions struct {
-	_     structs.HostLayout
-	Words [64]uint64
+	_          structs.HostLayout
+	Words      [64]uint64
+	SampledOut uint64
+	Gated      uint64
 }
 
 type tracedGate struct {
@@ -134,7 +136,7 @@ const (
 	tracedProgToDrop       = "to_drop"
 	tracedProgToPass       = "to_pass"
 	tracedVarCtOptsSize    = "ct_opts_size"
-	tracedVarGateSeed      = "gate_seed"
+	tracedVarGateKeys      = "gate_keys"
 	tracedVarNfConnStatus  = "nf_conn_status"
 	tracedVarRingCount     = "ring_count"
 	tracedVarRingMask      = "ring_mask"
@@ -216,7 +218,7 @@ type tracedMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type tracedVariableSpecs struct {
 	CtOptsSize   *ebpf.VariableSpec `ebpf:"ct_opts_size"`
-	GateSeed     *ebpf.VariableSpec `ebpf:"gate_seed"`
+	GateKeys     *ebpf.VariableSpec `ebpf:"gate_keys"`
 	NfConnStatus *ebpf.VariableSpec `ebpf:"nf_conn_status"`
 	RingCount    *ebpf.VariableSpec `ebpf:"ring_count"`
 	RingMask     *ebpf.VariableSpec `ebpf:"ring_mask"`
@@ -282,7 +284,7 @@ func (m *tracedMaps) Close() error {
 // It can be passed to loadTracedObjects or ebpf.CollectionSpec.LoadAndAssign.
 type tracedVariables struct {
 	CtOptsSize   *ebpf.Variable `ebpf:"ct_opts_size"`
-	GateSeed     *ebpf.Variable `ebpf:"gate_seed"`
+	GateKeys     *ebpf.Variable `ebpf:"gate_keys"`
 	NfConnStatus *ebpf.Variable `ebpf:"nf_conn_status"`
 	RingCount    *ebpf.Variable `ebpf:"ring_count"`
 	RingMask     *ebpf.Variable `ebpf:"ring_mask"`

@@ -17,12 +17,14 @@ type actingCounters struct {
 	_            structs.HostLayout
 	XmitOverflow uint64
 	XmitMismatch uint64
-	Gated        uint64
+	LeftDrops    uint64
 }
 
 type actingDecisions struct {
-	_     structs.HostLayout
-	Words [64]uint64
+	_          structs.HostLayout
+	Words      [64]uint64
+	SampledOut uint64
+	Gated      uint64
 }
 
 type actingGate struct {
@@ -47,7 +49,7 @@ const (
 	actingMapTunnelPorts = "tunnel_ports"
 	actingMapWakeups     = "wakeups"
 	actingProgActing     = "acting"
-	actingVarGateSeed    = "gate_seed"
+	actingVarGateKeys    = "gate_keys"
 	actingVarRingCount   = "ring_count"
 	actingVarRingMask    = "ring_mask"
 	actingVarTraceKey    = "trace_key"
@@ -116,7 +118,7 @@ type actingMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type actingVariableSpecs struct {
-	GateSeed  *ebpf.VariableSpec `ebpf:"gate_seed"`
+	GateKeys  *ebpf.VariableSpec `ebpf:"gate_keys"`
 	RingCount *ebpf.VariableSpec `ebpf:"ring_count"`
 	RingMask  *ebpf.VariableSpec `ebpf:"ring_mask"`
 	TraceKey  *ebpf.VariableSpec `ebpf:"trace_key"`
@@ -167,7 +169,7 @@ func (m *actingMaps) Close() error {
 //
 // It can be passed to loadActingObjects or ebpf.CollectionSpec.LoadAndAssign.
 type actingVariables struct {
-	GateSeed  *ebpf.Variable `ebpf:"gate_seed"`
+	GateKeys  *ebpf.Variable `ebpf:"gate_keys"`
 	RingCount *ebpf.Variable `ebpf:"ring_count"`
 	RingMask  *ebpf.Variable `ebpf:"ring_mask"`
 	TraceKey  *ebpf.Variable `ebpf:"trace_key"`

@@ -17,12 +17,14 @@ type redirectingCounters struct {
 	_            structs.HostLayout
 	XmitOverflow uint64
 	XmitMismatch uint64
-	Gated        uint64
+	LeftDrops    uint64
 }
 
 type redirectingDecisions struct {
-	_     structs.HostLayout
-	Words [64]uint64
+	_          structs.HostLayout
+	Words      [64]uint64
+	SampledOut uint64
+	Gated      uint64
 }
 
 type redirectingGate struct {
@@ -47,7 +49,7 @@ const (
 	redirectingMapTunnelPorts  = "tunnel_ports"
 	redirectingMapWakeups      = "wakeups"
 	redirectingProgRedirecting = "redirecting"
-	redirectingVarGateSeed     = "gate_seed"
+	redirectingVarGateKeys     = "gate_keys"
 	redirectingVarHow          = "how"
 	redirectingVarMacs         = "macs"
 	redirectingVarPeerIfindex  = "peer_ifindex"
@@ -121,7 +123,7 @@ type redirectingMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type redirectingVariableSpecs struct {
-	GateSeed    *ebpf.VariableSpec `ebpf:"gate_seed"`
+	GateKeys    *ebpf.VariableSpec `ebpf:"gate_keys"`
 	How         *ebpf.VariableSpec `ebpf:"how"`
 	Macs        *ebpf.VariableSpec `ebpf:"macs"`
 	PeerIfindex *ebpf.VariableSpec `ebpf:"peer_ifindex"`
@@ -177,7 +179,7 @@ func (m *redirectingMaps) Close() error {
 //
 // It can be passed to loadRedirectingObjects or ebpf.CollectionSpec.LoadAndAssign.
 type redirectingVariables struct {
-	GateSeed    *ebpf.Variable `ebpf:"gate_seed"`
+	GateKeys    *ebpf.Variable `ebpf:"gate_keys"`
 	How         *ebpf.Variable `ebpf:"how"`
 	Macs        *ebpf.Variable `ebpf:"macs"`
 	PeerIfindex *ebpf.Variable `ebpf:"peer_ifindex"`
