@@ -142,6 +142,9 @@ func (a *Agent) start() (err error) {
 		return err
 	}
 	a.gate = newGatekeeper(a.tracer, a.now, &a.opts)
+	if err := a.gate.begin(ofGates(a.opts.Threshold)); err != nil {
+		return err
+	}
 	a.blamer = newBlamer(a.opts.Firewall, a.resolver)
 	a.correlate()
 	if err := a.tracer.Attach(); err != nil {
@@ -163,7 +166,7 @@ func (a *Agent) correlate() {
 		Resolver: a.resolver,
 		Rules:    a.rules(),
 		FastPath: a.opts.FastPath,
-		Emit:     func(t *trace.Trace) { a.batch = append(a.batch, finished{t, a.gate.refused}) },
+		Emit:     func(t *trace.Trace) { a.batch = append(a.batch, a.gate.finished(t)) },
 		Closing:  a.gate.closing,
 	}
 	if a.sinks.Recording == nil {
@@ -267,7 +270,7 @@ func (a *Agent) Run(ctx context.Context) (Summary, error) {
 		}
 	})
 	beside.Go(func() {
-		if gated = a.guard(ctx, alarm); gated != nil {
+		if gated = a.gate.watch(ctx, alarm); gated != nil {
 			over()
 		}
 	})

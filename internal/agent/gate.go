@@ -6,12 +6,14 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/dwelltrace/dwell/bpf"
 	"github.com/dwelltrace/dwell/correlate"
 	"github.com/dwelltrace/dwell/correlate/event"
+	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/internal/gate"
 )
 
@@ -26,25 +28,15 @@ const (
 	remembered = uint64(20 * time.Second)
 )
 
-// Gated counts what was left out on purpose, because there was more than can be traced.
-type Gated struct {
-	// Pings is how many there were, about: nobody counts pings of which nothing is recorded,
-	// so it is how many events they had, among them bpf.CPUStats.Gated, by how many events
-	// those have that are traced.
-	Pings uint64
-	// Events were recorded before the levels were set, and no trace was made of them.
-	Events uint64
-	// Traces were of pings that were on their way when a level changed.
-	Traces uint64
-}
-
 // gatekeeper chooses what is traced of a flood: see package gate.
 type gatekeeper struct {
 	tracer     *bpf.Tracer
 	key        correlate.Key
 	now        func() (uint64, error)
 	controller *gate.Controller
-	history    gate.History
+	// adapts is set unless nothing is left out but what sampling leaves out.
+	adapts  bool
+	history gate.History
 	// life is how long a ping is kept open.
 	life uint64
 	// taken, spent and latest are for the controller: how many events were taken and how many
@@ -54,19 +46,21 @@ type gatekeeper struct {
 	closed atomic.Int64
 	// pings is how many traces there were.
 	pings atomic.Uint64
-	// gated and refused are the loop's: refused is whether the ping that is closed was seen in
-	// part.
-	gated   Gated
+	// sampling is the threshold of all gates, and change is held while that is changed.
+	sampling atomic.Uint32
+	change   sync.Mutex
+	// left, refused and passed are the loop's: refused is whether the ping that is closed was seen
+	// in part, and passed the highest of the thresholds that it has passed and that no event says.
+	left    leftOut
 	refused bool
-	// counted is how many events that were left out are in leftOut, a number of pings.
-	counted uint64
-	leftOut float64
+	passed  gate.Threshold
 }
 
 func newGatekeeper(tracer *bpf.Tracer, now func() (uint64, error), opts *Options) *gatekeeper {
 	return &gatekeeper{
 		tracer: tracer, key: opts.Key, now: now, life: uint64(opts.Timeout) + straggle,
 		controller: gate.New(gate.Options{MaxRate: max(0, opts.MaxRate), Background: background(opts)}),
+		adapts:     opts.MaxRate != NoGate,
 	}
 }
 
@@ -81,21 +75,40 @@ func background(opts *Options) float64 {
 }
 
 // discards reports whether an event is of a ping that is not to be traced as a whole. It may
-// be that of one that was on its way when a level changed: what is then traced, the trace is
+// be that of one that was on its way when a threshold changed: what is then traced, the trace is
 // not shown, see closing.
 func (g *gatekeeper) discards(ev *event.Event) bool {
-	if !g.history.Closed() || g.isWhole(ev, ev.Time-min(ev.Time, g.life)) {
+	if !g.history.Closed() {
 		return false
 	}
-	g.gated.Events++
-	return true
+	c, _ := g.choose(ev, ev.Time-min(ev.Time, g.life))
+	g.left.event(c)
+	return c != whole
 }
 
-// isWhole reports whether no event of a ping was left out since a time on behalf of the
-// identifier that it has here.
-func (g *gatekeeper) isWhole(ev *event.Event, since uint64) bool {
-	threshold := g.history.Tightest(ev.ID, since)
-	return threshold == 0 || threshold.Passes(g.randomness(ev))
+// choice is what becomes of a ping that a change of thresholds may have let see in part.
+type choice int
+
+const (
+	whole choice = iota
+	sampledOut
+	gated
+)
+
+// choose tells whether an event of a ping may have been left out since a time on behalf of the
+// identifier that it has here, and the highest threshold since then.
+func (g *gatekeeper) choose(ev *event.Event, since uint64) (choice, gate.Threshold) {
+	ofAll, own := g.history.Tightest(ev.ID, since)
+	if ofAll|own == 0 {
+		return whole, 0
+	}
+	switch random := g.randomness(ev); {
+	case !ofAll.Passes(random):
+		return sampledOut, 0
+	case !own.Passes(random):
+		return gated, 0
+	}
+	return whole, max(ofAll, own)
 }
 
 // randomness returns that by which the gates choose pings, see [bpf.Tracer.SetGate].
@@ -112,16 +125,17 @@ func (g *gatekeeper) closing(events []event.Event) {
 			g.controller.Alias(events[0].ID, events[i].ID, events[i].Time)
 		}
 	}
-	if g.refused = g.sawPart(events, first); g.refused {
-		g.gated.Traces++
-	}
+	c := g.judge(events, first)
+	g.refused = c != whole
+	g.left.trace(c)
 }
 
-// sawPart reports whether events of a ping may have been left out, whose first is of that
-// time.
-func (g *gatekeeper) sawPart(events []event.Event, first uint64) bool {
+// judge tells whether events of a ping may have been left out, whose first is of that time, and
+// notes what it has passed.
+func (g *gatekeeper) judge(events []event.Event, first uint64) choice {
+	g.passed = 0
 	if !g.history.Closed() {
-		return false
+		return whole
 	}
 	// Twice, because events that are one life older were discarded.
 	since := first - min(first, 2*g.life)
@@ -129,32 +143,32 @@ func (g *gatekeeper) sawPart(events []event.Event, first uint64) bool {
 		if i > 0 && events[i].ID == events[i-1].ID {
 			continue
 		}
-		if !g.isWhole(&events[i], since) {
-			return true
+		c, passed := g.choose(&events[i], since)
+		if c != whole {
+			return c
 		}
+		g.passed = max(g.passed, passed)
 	}
-	return false
+	return whole
+}
+
+// finished returns a trace that was made of the events that closing was given last. It says what the
+// ping has passed: where that was changed, more than its events were asked for.
+func (g *gatekeeper) finished(t *trace.Trace) finished {
+	f := finished{trace: t, partly: g.refused}
+	if passed := uint64(g.passed) << thresholdShift; passed > t.Threshold {
+		f.threshold = passed
+	}
+	return f
 }
 
 // account notes what the loop has done: how many events it took, in how much time.
-func (g *gatekeeper) account(taken uint64, spent time.Duration, a *Agent) {
+func (g *gatekeeper) account(taken uint64, spent time.Duration, a *Agent) error {
 	g.taken.Add(taken)
 	g.spent.Add(uint64(spent))
 	g.latest.Store(a.latest)
-	g.pings.Store(a.summary.Pings() + g.gated.Traces)
-	events := a.summary.Kernel.Total().Gated + g.gated.Events
-	g.leftOut += float64(events-g.counted) / g.perPing()
-	g.counted = events
-	g.gated.Pings = uint64(g.leftOut) + g.gated.Traces
-	a.summary.Gated = g.gated
-}
-
-// guard runs the gatekeeper, if there is to be one.
-func (a *Agent) guard(ctx context.Context, alarm <-chan struct{}) error {
-	if a.opts.MaxRate == NoGate {
-		return nil
-	}
-	return a.gate.watch(ctx, alarm)
+	g.pings.Store(a.summary.Pings() + g.left.traces())
+	return g.left.count(a, g.perPing())
 }
 
 // watch adapts the levels until ctx is done: on a tick, and at once when news says that there
@@ -176,6 +190,10 @@ func (g *gatekeeper) watch(ctx context.Context, news <-chan struct{}) error {
 }
 
 func (g *gatekeeper) adapt() error {
+	defer func() { g.history.Forget(g.latest.Load() - min(g.latest.Load(), remembered+2*g.life)) }()
+	if !g.adapts {
+		return nil
+	}
 	now, err := g.now()
 	if err != nil {
 		return err
@@ -186,7 +204,8 @@ func (g *gatekeeper) adapt() error {
 	}
 	s := gate.Sample{
 		At: now, Emitted: stats.Total().Emitted, Taken: g.taken.Load(), Busy: time.Duration(g.spent.Load()),
-		PerPing: g.perPing(), Passed: func(counts *[gate.Identifiers]uint32) error { return g.tracer.Passed(counts) },
+		PerPing: g.perPing(), Sampling: gate.Threshold(g.sampling.Load()),
+		Passed: func(counts *[gate.Identifiers]uint32) error { return g.tracer.Passed(counts) },
 	}
 	if s.Unread, s.Room, err = g.tracer.Unread(); err != nil {
 		return err
@@ -200,7 +219,6 @@ func (g *gatekeeper) adapt() error {
 			return err
 		}
 	}
-	g.history.Forget(g.latest.Load() - min(g.latest.Load(), remembered+2*g.life))
 	return nil
 }
 
@@ -225,16 +243,4 @@ func (g *gatekeeper) apply(change gate.Change, now uint64) error {
 	}
 	g.history.Set(change.ID, change.To.Threshold(), after+straggle)
 	return nil
-}
-
-// usualEvents is how many events a ping through the lab's bridge topology has.
-const usualEvents = 24
-
-// perPing returns how many events a ping has, on average.
-func (g *gatekeeper) perPing() float64 {
-	const enough = 100
-	if pings := g.pings.Load(); pings > enough {
-		return float64(g.taken.Load()) / float64(pings)
-	}
-	return usualEvents
 }

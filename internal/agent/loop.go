@@ -85,7 +85,7 @@ func (a *Agent) takeChunk(export context.Context) (more bool, err error) {
 		return false, err
 	}
 	a.correlator.SetPartial(a.watcher.partial()) // the scope may have been changed
-	discarded, begin := a.gate.gated.Events, time.Now()
+	discarded, begin := a.gate.left.events(), time.Now()
 	n, all, err := a.tracer.DrainSome(chunkEvents, a.take)
 	if err != nil {
 		return false, fmt.Errorf("read events: %w", err)
@@ -101,7 +101,9 @@ func (a *Agent) takeChunk(export context.Context) (more bool, err error) {
 	// ring was put there later, and is older only by as much as a program takes to run.
 	a.correlator.Advance(a.latest)
 	a.send(export, now)
-	a.gate.account(uint64(n)-(a.gate.gated.Events-discarded), time.Since(begin), a)
+	if err := a.gate.account(uint64(n)-(a.gate.left.events()-discarded), time.Since(begin), a); err != nil {
+		return false, err
+	}
 	a.publish(!a.finishing)
 	return !all && n > 0, nil
 }

@@ -75,6 +75,11 @@ type Options struct {
 	OwnRoot bool
 	// Timeout is how long to wait for a reply. The default is DefaultTimeout.
 	Timeout time.Duration
+	// Threshold has only those pings traced, by the kernel side, whose randomness is no less: a
+	// rejection threshold of 56 bits as OpenTelemetry's consistent probability sampling has it, see
+	// sampling.Threshold. 0 is all, 1<<56 none. See SetSampling. What it leaves out is counted in
+	// [Summary.SampledOut].
+	Threshold uint64
 	// MaxRate is how many pings a second are traced, about. In a flood of more, those of
 	// identifiers with many are left out, chosen by what they are, and counted in
 	// [Summary.Gated]; those of identifiers with few are all traced. 0 means as many as this

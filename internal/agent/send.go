@@ -25,6 +25,8 @@ const iterationWait = 5 * time.Second
 type finished struct {
 	trace  *trace.Trace
 	partly bool
+	// threshold is what it has passed if its events do not say so, otherwise 0.
+	threshold uint64
 }
 
 // send moves the finished traces to the wall clock, counts those that are wanted and
@@ -39,6 +41,9 @@ func (a *Agent) send(ctx context.Context, now uint64) {
 		if a.batch[n].partly || !concerns(t, addresses) {
 			a.leaveOut(n)
 			continue
+		}
+		if th := a.batch[n].threshold; th > 0 {
+			a.passed(n, th)
 		}
 		t.Rebase(offset)
 		a.summary.Add(t)
@@ -62,6 +67,14 @@ func (a *Agent) send(ctx context.Context, now uint64) {
 func (a *Agent) leaveOut(i int) {
 	if a.sinks.Recording != nil {
 		a.sinks.Recording.LeaveOut(i)
+	}
+}
+
+// passed notes, in the recording as well, what a trace of the batch has passed.
+func (a *Agent) passed(i int, threshold uint64) {
+	a.batch[i].trace.Threshold = threshold
+	if a.sinks.Recording != nil {
+		a.sinks.Recording.SetThreshold(i, threshold)
 	}
 }
 

@@ -20,17 +20,25 @@ type Summary struct {
 	Kernel     bpf.Stats
 	Correlator correlate.Stats
 	Export     exporter.Stats
-	Gated      Gated
+	// Gated is what was left out because there was more than can be traced or than
+	// Options.MaxRate, SampledOut what Options.Threshold left out.
+	Gated, SampledOut LeftOut
+	// LeftDrops is how many echo packets that were left out the kernel dropped, by reason. It is not
+	// to be modified.
+	LeftDrops map[string]uint64
 }
 
 // Lost returns the number of events that the kernel side could not hand over.
 func (s Summary) Lost() uint64 { return s.Kernel.Total().Lost + s.Kernel.Missed }
 
+// Discarded returns the number of events that were read, and of which no trace was made on purpose.
+func (s Summary) Discarded() uint64 { return s.Gated.Events + s.SampledOut.Events }
+
 // Losses returns what was lost before the traces were finished.
 func (s Summary) Losses() loss.Counts {
 	kernel := s.Kernel.Total()
 	return loss.Counts{
-		Gated:    kernel.Gated + s.Gated.Events,
+		Gated:    kernel.Gated,
 		RingFull: kernel.Lost, Missed: s.Kernel.Missed,
 		XmitOverflow: kernel.XmitOverflow, XmitMismatch: kernel.XmitMismatch,
 		Malformed: s.Kernel.Malformed,
@@ -56,6 +64,12 @@ func (s Summary) troubles() []string {
 	out := s.Losses().Advice()
 	if n := s.Gated.Pings; n > 0 {
 		out = append(out, fmt.Sprintf("about %d pings left out on purpose; see docs/losses.md", n))
+	}
+	if n := s.SampledOut.Pings; n > 0 {
+		out = append(out, fmt.Sprintf("about %d pings left out by sampling", n))
+	}
+	if len(s.LeftDrops) > 0 {
+		out = append(out, tally.ByReason("packets of pings left out were dropped", s.LeftDrops))
 	}
 	if lost := s.Export.LostString(); lost != "" {
 		out = append(out, "not exported: "+lost)

@@ -49,6 +49,8 @@ type Sample struct {
 	Unread, Room int
 	// PerPing is how many events a ping has, about.
 	PerPing float64
+	// Sampling is the threshold of all gates: what passes a gate passes that as well.
+	Sampling Threshold
 	// Passed fills in how many events each gate has let through, modulo 2^32.
 	Passed func(*[Identifiers]uint32) error
 }
@@ -77,7 +79,8 @@ type Controller struct {
 
 // sender is whoever uses an identifier.
 type sender struct {
-	// rate is how many events a second there would be if the gate were open.
+	// rate is how many events a second there would be if the gate were open, of those pings that
+	// sampling lets through.
 	rate  float64
 	level Level
 	// lower is the highest level that would have done since lowerFrom, if that is lower than
@@ -122,9 +125,9 @@ func (c *Controller) look(s Sample) error {
 	}
 	elapsed := time.Duration(s.At - c.lookedAt.At).Seconds()
 	for id, f := range c.senders {
-		now := math.Ldexp(float64(c.scratch[id]-c.passed[id])/elapsed, int(f.level))
+		now := float64(c.scratch[id]-c.passed[id]) / elapsed / f.level.of(s.Sampling)
 		c.passed[id] = c.scratch[id]
-		f.rate += f.weight(elapsed) * (now - f.rate)
+		f.rate += f.weight(elapsed, s.Sampling) * (now - f.rate)
 		if f.rate < negligible && f.level == 0 {
 			delete(c.senders, id)
 		}
@@ -132,7 +135,7 @@ func (c *Controller) look(s Sample) error {
 	for id, n := range &c.scratch {
 		if n -= c.passed[id]; n > 0 {
 			f := &sender{}
-			f.rate = f.weight(elapsed) * float64(n) / elapsed
+			f.rate = f.weight(elapsed, s.Sampling) * float64(n) / elapsed
 			c.senders[uint16(id)] = f
 		}
 	}
@@ -143,10 +146,10 @@ func (c *Controller) look(s Sample) error {
 // weight is how much what was counted in so many seconds counts among what was counted before.
 // What a gate lets through may be so little that memory has not one event: then it is averaged
 // over enough of them.
-func (f *sender) weight(elapsed float64) float64 {
+func (f *sender) weight(elapsed float64, sampling Threshold) float64 {
 	over := memory.Seconds()
 	if f.level > 0 {
-		passing := math.Ldexp(f.rate, -int(f.level))
+		passing := f.rate * f.level.of(sampling)
 		over = min(max(over, enough/passing), longMemory.Seconds())
 	}
 	return 1 - math.Exp(-elapsed/over)
@@ -164,7 +167,7 @@ func (c *Controller) decide(s Sample) []Change {
 	share := fairShare(rates, c.limit(s, total))
 	var changes []Change
 	for _, g := range groups {
-		wanted := levelFor(g.rate, share)
+		wanted := levelFor(g.rate, share, s.Sampling)
 		for _, id := range g.ids {
 			f := c.senders[id]
 			if to := f.next(wanted, s.At); to != f.level {

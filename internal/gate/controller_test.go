@@ -25,6 +25,8 @@ type host struct {
 	controller *gate.Controller
 	// rates are how many events a second there are of each identifier.
 	rates map[uint16]float64
+	// sampling is the threshold of all gates.
+	sampling gate.Threshold
 	// capacity is how many events a second can be taken, room for how many there is room.
 	capacity, room float64
 
@@ -61,7 +63,7 @@ func (h *host) step() {
 	const seconds = float64(tick) / float64(time.Second)
 	h.now += seconds
 	for id, rate := range h.rates {
-		n := rate * seconds / math.Exp2(float64(h.levels[id]))
+		n := rate * seconds * max(h.sampling, h.levels[id].Threshold()).Share()
 		h.passed[id] += n
 		h.passing += n
 		h.unread += n
@@ -83,7 +85,8 @@ func (h *host) step() {
 
 func (h *host) sample() gate.Sample {
 	s := gate.Sample{
-		At: uint64(h.now * 1e9), Emitted: uint64(h.passing), Taken: uint64(h.taken), PerPing: 20,
+		Sampling: h.sampling,
+		At:       uint64(h.now * 1e9), Emitted: uint64(h.passing), Taken: uint64(h.taken), PerPing: 20,
 		Busy: time.Duration(h.busy * 1e9), Unread: int(h.unread), Room: int(min(h.room, math.MaxInt32)),
 		Passed: func(counts *[gate.Identifiers]uint32) error {
 			for id, n := range h.passed {
@@ -108,16 +111,16 @@ func TestRateIsSharedFairly(t *testing.T) {
 			h.rates[uint16(i*977)] = math.Exp(rapid.Float64Range(math.Log(0.3), math.Log(1e6)).Draw(t, "rate"))
 			total += h.rates[uint16(i*977)]
 		}
-		share := shareOf(h.rates, limit)
 		// Rates are known from whole events, and so is what they leave of the limit.
 		unsure := oneEvent * float64(n+1)
+		share, leastShare := shareOf(h.rates, limit), shareOf(h.rates, limit-unsure)
 		h.run(20 * time.Second)
 		sum := 0.0
 		for id, got := range h.run(10 * time.Second) {
 			sum += got
 			rate := h.rates[id]
 			switch {
-			case rate < share*0.95-unsure && h.levels[id] > 0:
+			case rate < leastShare*0.95-unsure && h.levels[id] > 0:
 				t.Errorf("%.1f events a second, the fair share is %.1f, and the level is %d", rate, share, h.levels[id])
 			case rate > share*1.05 && got < (share-unsure)*0.45:
 				t.Errorf("%.1f of %.1f events a second, and the fair share is %.1f", got, rate, share)

@@ -8,8 +8,8 @@ import (
 	"sync/atomic"
 )
 
-// forever is the end of what has none yet.
-const forever = math.MaxUint64
+// Forever is the end of what has none yet.
+const Forever = math.MaxUint64
 
 // History knows which thresholds were in force, to tell what was seen of a ping as a whole from
 // what was seen in part. It is safe for concurrent use. The zero value is of gates that were
@@ -33,8 +33,9 @@ type reign struct {
 	until     uint64
 }
 
-// Rebase notes that all gates had one threshold and then another, and that all programs know the
-// other at a time. Only of pings that pass both all that was seen before was recorded, too.
+// Rebase notes that all gates had one threshold and then another, and that all programs know the other
+// from at on: only of pings that pass both all that was seen before was recorded, too. It must be noted
+// before the kernel side knows it, with [Forever], and then with the time.
 func (h *History) Rebase(before, after Threshold, at uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -53,14 +54,14 @@ func (h *History) Set(id uint16, threshold Threshold, at uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	kept := h.past[id]
-	if n := len(kept); n > 0 && kept[n-1].until == forever {
+	if n := len(kept); n > 0 && kept[n-1].until == Forever {
 		kept[n-1].until = at
 	}
 	for n := len(kept); n > 0 && kept[n-1].threshold <= threshold; n-- {
 		kept = kept[:n-1]
 	}
 	if threshold > 0 {
-		kept = append(kept, reign{threshold, forever})
+		kept = append(kept, reign{threshold, Forever})
 	}
 	h.put(id, kept)
 }
@@ -105,18 +106,21 @@ func (h *History) Forget(at uint64) {
 // Closed reports whether any gate is closed by itself, or was and may matter still, or all were changed.
 func (h *History) Closed() bool { return h.closed.Load() }
 
-// Tightest returns the highest threshold that was in force after a time.
-func (h *History) Tightest(id uint16, after uint64) Threshold {
+// Tightest returns the highest threshold of all gates before they were changed that was in force after
+// a time, and the highest of an identifier's own.
+func (h *History) Tightest(id uint16, after uint64) (ofAll, own Threshold) {
 	if !h.closed.Load() {
-		return 0
+		return 0, 0
 	}
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	highest := Threshold(0)
-	for _, reigns := range [...][]reign{h.base, h.past[id]} {
-		if in := since(reigns, after); len(in) > 0 {
-			highest = max(highest, in[0].threshold)
-		}
+	return highest(h.base, after), highest(h.past[id], after)
+}
+
+// highest returns the highest threshold that was in force after a time.
+func highest(reigns []reign, after uint64) Threshold {
+	if in := since(reigns, after); len(in) > 0 {
+		return in[0].threshold
 	}
-	return highest
+	return 0
 }

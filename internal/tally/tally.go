@@ -85,7 +85,7 @@ func (p Counts) Clone() Counts {
 func (p Counts) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d pings: %d complete, %s, %s", p.Pings(), p.Complete,
-		byReason("dropped", p.Dropped), byReason("incomplete", p.Incomplete))
+		ByReason("dropped", p.Dropped), ByReason("incomplete", p.Incomplete))
 	for _, o := range slices.Sorted(maps.Keys(p.Other)) {
 		fmt.Fprintf(&b, ", %d %s", p.Other[o], o)
 	}
@@ -108,7 +108,7 @@ func (p Counts) Notes() []string {
 		}
 	}
 	if len(p.Slow) > 0 {
-		notes = append(notes, byReason("packets left to the kernel by the fast path", p.Slow))
+		notes = append(notes, ByReason("packets left to the kernel by the fast path", p.Slow))
 	}
 	return notes
 }
@@ -121,8 +121,8 @@ func Sum[K comparable](m map[K]uint64) (n uint64) {
 	return n
 }
 
-// byReason returns "2 dropped (A: 1, B: 1)".
-func byReason[K ~string](what string, m map[K]uint64) string {
+// ByReason returns "2 dropped (A: 1, B: 1)".
+func ByReason[K ~string](what string, m map[K]uint64) string {
 	out := fmt.Sprintf("%d %s", Sum(m), what)
 	if len(m) == 0 {
 		return out
