@@ -106,6 +106,7 @@ func (f *traceFlags) register(cmd *cobra.Command) {
 		"give the spans of a ping that this host only passes on a root of their own, because the host that\n"+
 			"sends it is not traced")
 	flags.StringVar(&f.record, "record", "", "write a recording to this `file`, for dwell replay; an existing file is overwritten")
+	f.sampling.inKernel = true
 	f.exportFlags.register(cmd)
 }
 
@@ -144,6 +145,9 @@ func (f *traceFlags) options() (opts agent.Options, err error) {
 	}
 	opts = agent.Options{Count: f.count, Timeout: f.timeout, OwnRoot: f.ownRoot}
 	if opts.Key, err = readKey(f.keyFile); err != nil {
+		return opts, err
+	}
+	if opts.Threshold, err = f.sampling.threshold(); err != nil {
 		return opts, err
 	}
 	opts.MaxRate = f.maxRate.Limit()

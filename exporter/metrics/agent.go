@@ -39,6 +39,15 @@ type AgentStats struct {
 	// that of the identifiers of which only a part is traced now.
 	PingsGated  uint64
 	GatesClosed int
+	// PingsSampledOut is the number of pings that were not traced because of sampling, about, and
+	// EventsSampledOut how many events those had.
+	PingsSampledOut, EventsSampledOut uint64
+	// EventsDiscarded is the number of events, among Events, of which no trace was made because their
+	// ping was under way when it was changed which are left out.
+	EventsDiscarded uint64
+	// LeftDrops is how many packets of pings that were not traced on purpose were dropped, by the
+	// kernel's reason. It is not modified.
+	LeftDrops map[string]uint64
 	// TracesOpen is the number of pings on their way now.
 	TracesOpen uint64
 	// TracesOpenFor is for how long that has been so which has been for longest.

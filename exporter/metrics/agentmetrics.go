@@ -3,9 +3,11 @@
 package metrics
 
 import (
+	"maps"
 	"slices"
 	"time"
 
+	"github.com/dwelltrace/dwell/correlate/trace"
 	"github.com/dwelltrace/dwell/internal/loss"
 )
 
@@ -47,6 +49,19 @@ func eventMetrics() []agentMetric {
 			func(s AgentStats) uint64 { return s.PingsGated }),
 		gauge("dwell.agent.gates.closed", "{identifier}", "ICMP identifiers of which only a part of the pings is currently traced, because they have the most.",
 			func(s AgentStats) float64 { return float64(s.GatesClosed) }),
+		counter("dwell.agent.pings.sampled_out", "{ping}", "Pings that were not traced because of sampling in the kernel, about: counted by their events.",
+			func(s AgentStats) uint64 { return s.PingsSampledOut }),
+		counter("dwell.agent.events.sampled_out", "{event}", "Events that were not recorded because of sampling in the kernel.",
+			func(s AgentStats) uint64 { return s.EventsSampledOut }),
+		counter("dwell.agent.events.discarded", "{event}", "Events received of pings that were on their way when it was changed which are left out, and that are not shown.",
+			func(s AgentStats) uint64 { return s.EventsDiscarded }),
+		{
+			Definition: Definition{
+				Name: "dwell.agent.drops.left_out", Instrument: Counter, Unit: "{packet}", Attributes: []string{trace.AttrDropReason}, Agent: true,
+				Meaning: "Echo packets that the kernel dropped of pings that were not traced on purpose, sampled out or gated, by drop reason.",
+			},
+			read: leftDrops,
+		},
 		counter("dwell.agent.traces.sampled_out", "{trace}", "Traces that were not exported because of sampling.",
 			func(s AgentStats) uint64 { return s.TracesSampledOut }),
 	}
@@ -86,6 +101,13 @@ func exportMetrics() []agentMetric {
 			func(s AgentStats) float64 { return float64(s.SpoolLimitBytes) }),
 		gauge("dwell.agent.spool.failing", "{spool}", "1 while the spool cannot be opened or written to, so that traces wait in memory only; else 0.",
 			func(s AgentStats) float64 { return float64(s.Export.SpoolsFailing) }),
+	}
+}
+
+// leftDrops shows each reason that there was.
+func leftDrops(s AgentStats, emit func(float64, ...string)) {
+	for _, reason := range slices.Sorted(maps.Keys(s.LeftDrops)) {
+		emit(float64(s.LeftDrops[reason]), reason)
 	}
 }
 

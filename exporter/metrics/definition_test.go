@@ -52,7 +52,7 @@ func TestEveryMetricIsDefined(t *testing.T) {
 		want[d.Prometheus()] = metric{types[d.Instrument], labels}
 	}
 	for _, f := range everything(t, func() AgentStats {
-		return AgentStats{FastPath: someFastPath(), TenantExports: []TenantExport{{Tenant: "red"}}, Probes: someProbes(), Firewalls: []TenantFirewall{{
+		return AgentStats{LeftDrops: map[string]uint64{"NO_SOCKET": 1}, FastPath: someFastPath(), TenantExports: []TenantExport{{Tenant: "red"}}, Probes: someProbes(), Firewalls: []TenantFirewall{{
 			Tenant: "red", Ports: []FirewallPort{{Port: "tap-red", Deferred: map[string]uint64{"fragment": 1}, Seconds: 1e-7}},
 		}}}
 	}) {
@@ -131,6 +131,7 @@ func TestAgentCollector(t *testing.T) {
 		Tenants:    TenantStats{InForce: 32, Refused: 33, Conflicts: 34, Unmatched: 35, Doubtful: 36},
 		PingsGated: 37, GatesClosed: 38, Probes: someProbes(),
 		EventsUnread: 39, EventsRoom: 40, EventsBehind: 41 * time.Second, TracesOpenFor: 42 * time.Second,
+		PingsSampledOut: 51, EventsSampledOut: 52, LeftDrops: map[string]uint64{"NETFILTER_DROP": 53, "NO_SOCKET": 54}, EventsDiscarded: 55,
 	}
 	for i, l := range loss.Table() {
 		*l.Of(&stats.Losses) = uint64(100 + i)
@@ -151,6 +152,10 @@ func TestAgentCollector(t *testing.T) {
 		"dwell_agent_traces_sampled_out_total":         {"": 8},
 		"dwell_agent_pings_gated_total":                {"": 37},
 		"dwell_agent_gates_closed":                     {"": 38},
+		"dwell_agent_pings_sampled_out_total":          {"": 51},
+		"dwell_agent_events_sampled_out_total":         {"": 52},
+		"dwell_agent_drops_left_out_total":             {"dwell_drop_reason=NETFILTER_DROP": 53, "dwell_drop_reason=NO_SOCKET": 54},
+		"dwell_agent_events_discarded_total":           {"": 55},
 		"dwell_agent_export_spans_sent_total":          {"": 9},
 		"dwell_agent_export_spans_queued":              {"": 10},
 		"dwell_agent_export_spans_spooled":             {"": 11},

@@ -42,7 +42,7 @@ func filled(t *testing.T, o metrics.Options) *prometheus.Registry {
 	ports := []metrics.FirewallPort{{Port: "tap-red", Deferred: map[string]uint64{"fragment": 1}, Seconds: 1e-7}}
 	path := metrics.FastPathCounts{Slow: map[string]uint64{"lease": 1}, Unlearnt: map[string]uint64{"state": 1}}
 	fast := &metrics.FastPath{Changes: map[string]uint64{"all": 1}, Nobody: path.Slow, NobodyUnlearnt: path.Unlearnt, Tenants: []metrics.TenantFastPath{{Tenant: "red", From: path, Refused: map[string]uint64{"forbidden": 1}}}}
-	stats := metrics.AgentStats{FastPath: fast, Events: 42, Firewalls: []metrics.TenantFirewall{{Tenant: "red", Ports: ports}}, Probes: metrics.ProbeStats{States: []metrics.ProbeState{{ProbeSeries: probe, Ended: true}}}, TenantExports: []metrics.TenantExport{{Tenant: "red", Since: time.Now()}}}
+	stats := metrics.AgentStats{FastPath: fast, Events: 42, LeftDrops: map[string]uint64{"NETFILTER_DROP": 1}, Firewalls: []metrics.TenantFirewall{{Tenant: "red", Ports: ports}}, Probes: metrics.ProbeStats{States: []metrics.ProbeState{{ProbeSeries: probe, Ended: true}}}, TenantExports: []metrics.TenantExport{{Tenant: "red", Since: time.Now()}}}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(r, collectors.NewGoCollector(),
 		metrics.NewAgentCollector(o, func() metrics.AgentStats { return stats }))

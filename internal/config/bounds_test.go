@@ -10,7 +10,7 @@ import (
 // Each bound, from both sides: the last value that is taken and the first that is not.
 func TestBounds(t *testing.T) {
 	for path, bounds := range map[string]struct{ good, bad []string }{
-		"sampling.ratio":            {[]string{"0", "1", "1.0", "5e-324"}, []string{"-0.0001", "1.0000000000000002", "NaN", "-Inf", "+Inf"}},
+		"sampling.ratio":            {[]string{"1", "1.0", "5e-324"}, []string{"0", "-0.0001", "1.0000000000000002", "NaN", "-Inf", "+Inf"}},
 		"sampling.keep_slower_than": {[]string{"0s", "1ns"}, []string{"-1ns"}},
 		"trace.timeout":             {[]string{"1ns", "1000h"}, []string{"0s", "-1ns"}},
 		"trace.ring_size":           {[]string{"1MiB", "1048576", "1GiB"}, []string{"1048575", "0", "1073741825"}},

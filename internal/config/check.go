@@ -32,7 +32,8 @@ func check(c *Config, bad report) {
 	printable("host.id", c.Host.ID, bad)
 	printable("host.name", c.Host.Name, bad)
 	checkTrace(&c.Trace, bad)
-	checkSampling("sampling", c.Sampling, bad)
+	checkSampling("sampling", c.Sampling.OfTraces(), bad)
+	checkPlace(c.Sampling, bad)
 	checkOTLP("export.otlp", &c.Export.OTLP, bad)
 	checkQueue("export.queue", c.Export.Queue, bad)
 	checkSpool("export.spool", c.Export.Spool, bad)
@@ -56,11 +57,21 @@ func check(c *Config, bad report) {
 	positive("shutdown.timeout", c.Shutdown.Timeout, bad)
 }
 
-func checkSampling(at string, s Sampling, bad report) {
+func checkSampling(at string, s TraceSampling, bad report) {
 	if r := s.Ratio; math.IsNaN(r) || r < 0 || r > 1 {
 		bad(at+".ratio", "%v is not between 0 and 1", r)
 	}
 	notNegative(at+".keep_slower_than", s.KeepSlowerThan, bad)
+}
+
+// checkPlace refuses what would have no effect.
+func checkPlace(s Sampling, bad report) {
+	if s.InKernel() && s.Ratio == 0 {
+		bad("sampling.ratio", "0 in the kernel traces nothing; set sampling.at to export to have only dropped, incomplete and unreachable pings exported, or choose a ratio above 0")
+	}
+	if s.InKernel() && s.KeepSlowerThan > 0 {
+		bad("sampling.keep_slower_than", "how long a ping takes is not known in the kernel, where sampling.ratio leaves pings out; set sampling.at to export, or keep_slower_than to 0s")
+	}
 }
 
 func checkTrace(t *Trace, bad report) {

@@ -79,6 +79,23 @@ func (r *Root) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
+// Place is where pings or traces are left out.
+type Place string
+
+// The places.
+const (
+	// InKernel: pings, before anything is recorded of them.
+	InKernel Place = "kernel"
+	// AtExport: traces, when all is known of them.
+	AtExport Place = "export"
+)
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (p *Place) UnmarshalText(text []byte) (err error) {
+	*p, err = oneOf(string(text), InKernel, AtExport)
+	return err
+}
+
 // Format is how a line of the log looks.
 type Format string
 

@@ -53,8 +53,21 @@ type Trace struct {
 	Root        Root        `yaml:"root"`
 }
 
-// Sampling says which traces are sent. Metrics are of all pings all the same.
+// Sampling says which pings are traced, or which traces are sent.
 type Sampling struct {
+	At             Place    `yaml:"at"`
+	Ratio          float64  `yaml:"ratio"`
+	KeepSlowerThan Duration `yaml:"keep_slower_than"`
+}
+
+// InKernel reports whether pings are left out before they are traced.
+func (s Sampling) InKernel() bool { return s.At == InKernel && s.Ratio < 1 }
+
+// OfTraces returns what is said of traces.
+func (s Sampling) OfTraces() TraceSampling { return TraceSampling{s.Ratio, s.KeepSlowerThan} }
+
+// TraceSampling says which of the traces are sent.
+type TraceSampling struct {
 	Ratio          float64  `yaml:"ratio"`
 	KeepSlowerThan Duration `yaml:"keep_slower_than"`
 }

@@ -17,7 +17,7 @@ func Default() Config {
 			VXLANPorts: []Port{4789, 8472},
 			Root:       Sender,
 		},
-		Sampling: Sampling{Ratio: 1},
+		Sampling: Sampling{At: InKernel, Ratio: 1},
 		Export: Export{
 			OTLP:   defaultOTLP(),
 			Queue:  Queue{Spans: 1 << 18, BatchSpans: 2048, Senders: 4, Delay: Duration(200 * time.Millisecond)},
@@ -35,7 +35,7 @@ func Default() Config {
 				Queue: Queue{Spans: 1 << 14, BatchSpans: 1024, Senders: 2, Delay: Duration(200 * time.Millisecond)},
 				Spool: Spool{MaxBytes: 64 << 20},
 			},
-			Sampling: Sampling{Ratio: 1},
+			Sampling: TraceSampling{Ratio: 1},
 		},
 		API: API{
 			Operators:  Access{UIDs: []UserID{0}},

@@ -56,7 +56,7 @@ func traceFields() []Field {
 		{Path: "trace.ring_size", Example: "128MiB", Restart: true, Doc: "Size of the ring buffers of all CPUs together, from 1MiB to 1GiB; each has an equal part, rounded up, of 1 to 256 MiB. A flood of pings takes up to three times as much memory in addition. Increase it if `dwell_agent_events_lost_total` grows."},
 		{
 			Path: "trace.max_rate", Example: "5000", Restart: true,
-			Doc: "How many pings a second to trace, about. If there are more, whole pings of those ICMP identifiers that have the most are left out in the kernel, before they cost anything, and counted in `dwell_agent_events_gated_total`; those of identifiers with few are all traced. What is left of a flood is a sample, chosen by content and alike on all hosts with the same trace.key. `auto` traces about 50,000 pings that come at once, and of a flood that goes on as much as a twentieth of the machine's CPU time is enough for, half of one CPU at most. With 0, nothing is left out, and a long flood loses events of everybody's pings.",
+			Doc: "How many pings a second to trace, about. Of more, whole pings of those ICMP identifiers that have the most are left out in the kernel, and counted in `dwell_agent_events_gated_total`. What is left is a sample, alike on all hosts with the same trace.key. `auto` traces about 50,000 pings that come at once, and then what a twentieth of the machine's CPU time is enough for, half of one CPU at most. With 0, a long flood loses events of everybody's pings.",
 		},
 		{Path: "trace.vxlan_ports", Example: "[4789]", Restart: true, Doc: "The UDP ports that carry VXLAN, at most 8. The ports of this host's own VXLAN, Geneve, FOU and GUE devices are known without this, and so are 4790 (VXLAN-GPE), 6081 (Geneve) and 4754 (GRE in UDP)."},
 		{
@@ -72,9 +72,10 @@ func traceFields() []Field {
 
 func samplingFields() []Field {
 	return []Field{
-		{Path: "sampling", Doc: "Which traces are exported. Metrics always count all pings."},
-		{Path: "sampling.ratio", Example: "0.01", Doc: "The fraction of traces to export, from 0 to 1. The trace ID decides, so hosts with the same ratio export the same traces. Dropped, incomplete and unreachable pings are always exported."},
-		{Path: "sampling.keep_slower_than", Example: "1ms", Doc: "Always export pings that took longer than this. With 0s, only the ratio decides."},
+		{Path: "sampling", Doc: "Which pings are traced, or which traces are exported: see [Sampling](metrics.md#sampling)."},
+		{Path: "sampling.at", Example: "export", Doc: "`kernel`: pings are left out before they cost anything, and metrics are of the sample. `export`: all are traced and in the metrics; dropped, incomplete and unreachable ones are always exported."},
+		{Path: "sampling.ratio", Example: "0.01", Doc: "The fraction of pings, from 0 to 1. The trace ID decides, so hosts with the same ratio choose alike."},
+		{Path: "sampling.keep_slower_than", Example: "1ms", Doc: "Always export pings that took longer than this; needs `at: export`. With 0s, only the ratio decides."},
 	}
 }
 

@@ -21,11 +21,7 @@ import (
 func anyConfig(t *rapid.T) config.Config {
 	return config.Config{
 		Host:  config.Host{ID: printable(t, "host.id"), Name: printable(t, "host.name")},
-		Trace: anyTrace(t),
-		Sampling: config.Sampling{
-			Ratio:          rapid.Float64Range(0, 1).Draw(t, "sampling.ratio"),
-			KeepSlowerThan: duration(t, 0, "sampling.keep_slower_than"),
-		},
+		Trace: anyTrace(t), Sampling: anySampling(t),
 		Export:     anyExport(t),
 		Metrics:    anyMetrics(t),
 		HTTP:       config.HTTP{Listen: rapid.SampledFrom([]string{"", ":0", "127.0.0.1:9464", "[::1]:65535"}).Draw(t, "http.listen")},
@@ -43,6 +39,15 @@ func anyConfig(t *rapid.T) config.Config {
 		},
 		Shutdown: config.Shutdown{Timeout: duration(t, 1, "shutdown.timeout")},
 	}
+}
+
+func anySampling(t *rapid.T) config.Sampling {
+	all := anyTraceSampling(t)
+	s := config.Sampling{At: config.AtExport, Ratio: all.Ratio, KeepSlowerThan: all.KeepSlowerThan}
+	if s.Ratio > 0 && rapid.Bool().Draw(t, "in the kernel") {
+		s.At, s.KeepSlowerThan = config.InKernel, 0
+	}
+	return s
 }
 
 func anyTrace(t *rapid.T) config.Trace {

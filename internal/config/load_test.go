@@ -34,6 +34,7 @@ trace:
   key: ${env:KEY}
   root: host
 sampling:
+  at: export
   ratio: 0.25
   keep_slower_than: 1ms
 export:
@@ -88,7 +89,7 @@ func TestEverySetting(t *testing.T) {
 			Timeout: config.Duration(5 * time.Second), RingSize: 128 << 20, MaxRate: 5000, VXLANPorts: []config.Port{},
 			Root: config.OwnHost,
 		},
-		Sampling: config.Sampling{Ratio: 0.25, KeepSlowerThan: config.Duration(time.Millisecond)},
+		Sampling: config.Sampling{At: config.AtExport, Ratio: 0.25, KeepSlowerThan: config.Duration(time.Millisecond)},
 		Export: config.Export{
 			OTLP: config.OTLP{
 				Endpoint: "https://collector:4317", Protocol: config.HTTPProtobuf, Compression: config.Gzip, Timeout: config.Duration(30 * time.Second),

@@ -153,6 +153,7 @@ func typeName(t reflect.Type) string {
 		reflect.TypeFor[Switch]():      "`auto`, `true` or `false`",
 		reflect.TypeFor[Secret]():      "secret",
 		reflect.TypeFor[Root]():        "`sender` or `host`",
+		reflect.TypeFor[Place]():       "`kernel` or `export`",
 		reflect.TypeFor[Protocol]():    "`auto`, `grpc` or `http/protobuf`",
 		reflect.TypeFor[Compression](): "`auto`, `gzip` or `none`",
 		reflect.TypeFor[IPTables]():    "`auto`, `legacy` or `nft`",

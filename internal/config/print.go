@@ -42,7 +42,7 @@ const exampleHead = `# SPDX-License-Identifier: Apache-2.0
 
 // plainText makes Markdown what a comment says.
 var plainText = strings.NewReplacer("`", "", "[metrics.md](metrics.md)", "docs/metrics.md",
-	"[Tenants in a directory](#tenants-in-a-directory)", "docs/configuration.md", "[fastpath.md](fastpath.md)", "docs/fastpath.md", "[probes.md](probes.md)", "docs/probes.md")
+	"[Tenants in a directory](#tenants-in-a-directory)", "docs/configuration.md", "[fastpath.md](fastpath.md)", "docs/fastpath.md", "[Sampling](metrics.md#sampling)", "docs/metrics.md", "[probes.md](probes.md)", "docs/probes.md")
 
 // width is where comments are wrapped.
 const width = 118
@@ -156,7 +156,7 @@ func flowStyle(v reflect.Value) string {
 // bare reports whether values of a type need no quotes, whatever they are.
 func bare(v reflect.Value) bool {
 	switch v.Interface().(type) {
-	case Duration, Size, Rate, Port, Level, Format, Switch, Root, Protocol, Compression, IPTables, UserID, bool, int, float64:
+	case Duration, Size, Rate, Port, Level, Format, Switch, Root, Place, Protocol, Compression, IPTables, UserID, bool, int, float64:
 		return true
 	}
 	return false

@@ -23,7 +23,7 @@ func (d *decoder) sampler(environ []string, c *Config) (warnings []string) {
 	switch strings.TrimPrefix(named, "parentbased_") {
 	case "", "always_on":
 	case "always_off":
-		c.Sampling.Ratio = 0
+		c.Sampling.takeRatio(0)
 	case "traceidratio":
 		if argument == "" {
 			break // all
@@ -32,11 +32,18 @@ func (d *decoder) sampler(environ []string, c *Config) (warnings []string) {
 		if err != nil || !(ratio >= 0 && ratio <= 1) {
 			return []string{fmt.Sprintf("%s: %q is not a number between 0 and 1; all traces are sent", samplerArgument, argument)}
 		}
-		c.Sampling.Ratio = ratio
+		c.Sampling.takeRatio(ratio)
 	default:
 		return []string{fmt.Sprintf("%s: dwell does not have the sampler %q, but always_on, always_off, traceidratio, and these with parentbased_; all traces are sent", samplerVariable, named)}
 	}
 	return nil
+}
+
+// takeRatio takes a ratio of exported traces. One of 0 must not have nothing traced: metrics are not meant.
+func (s *Sampling) takeRatio(ratio float64) {
+	if s.Ratio = ratio; ratio == 0 {
+		s.At = AtExport
+	}
 }
 
 func variable(environ []string, name string) string {

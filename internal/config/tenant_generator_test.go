@@ -18,7 +18,7 @@ func anyTenancy(t *rapid.T) config.Tenancy {
 		Shared:   rapid.SliceOf(ref()).Draw(t, "tenancy.shared"),
 		Uplinks:  rapid.SliceOf(device()).Draw(t, "tenancy.uplinks"),
 		Export:   anyTenantExport(t),
-		Sampling: anySampling(t),
+		Sampling: anyTraceSampling(t),
 	}
 }
 
@@ -38,15 +38,15 @@ func anyTenants(t *rapid.T) []config.Tenant {
 			Access:     anyAccess(t),
 			FastPath:   rapid.SampledFrom([]flow.Mode{flow.Off, flow.Shadow, flow.On}).Draw(t, "fastpath"),
 			Export:     anyTenantExport(t),
-			Sampling:   anySampling(t),
+			Sampling:   anyTraceSampling(t),
 			Probes:     anyProbes(t, "guest"),
 		}
 	}
 	return tenants
 }
 
-func anySampling(t *rapid.T) config.Sampling {
-	return config.Sampling{
+func anyTraceSampling(t *rapid.T) config.TraceSampling {
+	return config.TraceSampling{
 		Ratio:          rapid.Float64Range(0, 1).Draw(t, "ratio"),
 		KeepSlowerThan: duration(t, 0, "keep_slower_than"),
 	}

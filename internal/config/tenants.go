@@ -13,11 +13,11 @@ import (
 
 // Tenancy is what holds for all tenants.
 type Tenancy struct {
-	Dir      string       `yaml:"dir"`
-	Shared   []Ref        `yaml:"shared"`
-	Uplinks  []Interface  `yaml:"uplinks"`
-	Export   TenantExport `yaml:"export"`
-	Sampling Sampling     `yaml:"sampling"`
+	Dir      string        `yaml:"dir"`
+	Shared   []Ref         `yaml:"shared"`
+	Uplinks  []Interface   `yaml:"uplinks"`
+	Export   TenantExport  `yaml:"export"`
+	Sampling TraceSampling `yaml:"sampling"`
 }
 
 // TenantExport says where a tenant's own traces go: what it may see of each.
@@ -30,20 +30,20 @@ type TenantExport struct {
 // Tenant is one tenant: what it owns, who may ask for it, and where its traces go. What
 // is not said of Export and Sampling is as in [Tenancy].
 type Tenant struct {
-	ID           string       `yaml:"id"`
-	Ports        []Interface  `yaml:"ports"`
-	Bridges      []Interface  `yaml:"bridges"`
-	Prefixes     []Prefix     `yaml:"prefixes"`
-	NetNS        []Ref        `yaml:"netns"`
-	Containers   []Pattern    `yaml:"containers"`
-	VMs          []Pattern    `yaml:"vms"`
-	NeutronPorts []Pattern    `yaml:"neutron_ports"`
-	Access       Access       `yaml:"access"`
-	Readers      Access       `yaml:"readers"`
-	FastPath     flow.Mode    `yaml:"fastpath"`
-	Export       TenantExport `yaml:"export"`
-	Sampling     Sampling     `yaml:"sampling"`
-	Probes       []Probe      `yaml:"probes"`
+	ID           string        `yaml:"id"`
+	Ports        []Interface   `yaml:"ports"`
+	Bridges      []Interface   `yaml:"bridges"`
+	Prefixes     []Prefix      `yaml:"prefixes"`
+	NetNS        []Ref         `yaml:"netns"`
+	Containers   []Pattern     `yaml:"containers"`
+	VMs          []Pattern     `yaml:"vms"`
+	NeutronPorts []Pattern     `yaml:"neutron_ports"`
+	Access       Access        `yaml:"access"`
+	Readers      Access        `yaml:"readers"`
+	FastPath     flow.Mode     `yaml:"fastpath"`
+	Export       TenantExport  `yaml:"export"`
+	Sampling     TraceSampling `yaml:"sampling"`
+	Probes       []Probe       `yaml:"probes"`
 }
 
 // Access lists who may ask for something: processes by their user or group, or clients by

@@ -78,7 +78,7 @@ func TestTenants(t *testing.T) {
 	if red.Export.Queue != wantQueue || red.Export.Spool != loaded.Tenancy.Export.Spool || red.Export.Spool.Dir != "/tenants" {
 		t.Errorf("red's queue %+v, spool %+v", red.Export.Queue, red.Export.Spool)
 	}
-	if want := (config.Sampling{Ratio: 0.5, KeepSlowerThan: config.Duration(time.Millisecond)}); red.Sampling != want || blue.Sampling.Ratio != 0.5 {
+	if want := (config.TraceSampling{Ratio: 0.5, KeepSlowerThan: config.Duration(time.Millisecond)}); red.Sampling != want || blue.Sampling.Ratio != 0.5 {
 		t.Errorf("red's sampling %+v, blue's %+v", red.Sampling, blue.Sampling)
 	}
 	headers := blue.Export.OTLP[0].Headers

@@ -57,7 +57,7 @@ func guarded(c config.Firewall) string {
 
 // checkSampling tells which ratio can be written down and not be sampled by.
 func checkSampling(l *config.Loaded) error {
-	if err := samplingOptions(l.Sampling).Validate(); err != nil {
+	if err := samplingOptions(l.Sampling.OfTraces()).Validate(); err != nil {
 		return l.Error("sampling", err)
 	}
 	return nil
@@ -166,6 +166,9 @@ func joined[S fmt.Stringer](list []S) string {
 func sampled(c config.Sampling) string {
 	if c.Ratio >= 1 {
 		return "all traces"
+	}
+	if c.InKernel() {
+		return fmt.Sprintf("%g %% of the pings, chosen in the kernel; nothing else is traced", c.Ratio*100)
 	}
 	out := fmt.Sprintf("%g %% of the traces, and all that are dropped, incomplete or unreachable", c.Ratio*100)
 	if c.KeepSlowerThan > 0 {

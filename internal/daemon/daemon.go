@@ -81,6 +81,7 @@ type tracing interface {
 	Run(context.Context) (agent.Summary, error)
 	Status() agent.Status
 	SetScope(agent.Scope) error
+	SetSampling(threshold uint64) error
 	SetTenants(*tenant.Set)
 	Namespaces() probe.Namespaces
 }
@@ -132,7 +133,7 @@ func newDaemon(o Options, loaded *config.Loaded) (*daemon, error) {
 	d.telemetry = &telemetry{resource: resource, log: d.log, read: d.stats}
 	d.prober = d.newProber()
 	var err error
-	d.sampler, err = sampling.New(samplingOptions(d.config.Sampling), d.sinks)
+	d.sampler, err = sampling.New(samplingOptions(d.config.Sampling.OfTraces()), d.sinks)
 	if err != nil {
 		return nil, loaded.Error("sampling", err)
 	}
@@ -190,6 +191,7 @@ func (d *daemon) agentOptions(loaded *config.Loaded) agent.Options {
 		d.log.Warn("netfilter chains are not timed", "error", err)
 	}
 	opts.OnRefused = d.logRefused
+	opts.Threshold, _ = threshold(d.config.Sampling) // newDaemon has checked it
 	opts.Tenants = d.tenancy.state.Set
 	d.tracedBy(&opts)
 	opts.OnTrace = func(t *trace.Trace) {

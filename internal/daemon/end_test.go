@@ -57,8 +57,8 @@ func TestLoggedErrorIsItself(t *testing.T) {
 func TestExemplarsAreOfWhatIsSent(t *testing.T) {
 	file := "export: {file: " + t.TempDir() + "/f}\n"
 	for text, want := range map[string]bool{
-		"": false, file: true, file + "sampling: {ratio: 0}\n": false,
-		file + "sampling: {ratio: 0, keep_slower_than: 1ns}\n": true,
+		"": false, file: true, file + "sampling: {at: export, ratio: 0}\n": false,
+		file + "sampling: {at: export, ratio: 0, keep_slower_than: 1ns}\n": true,
 	} {
 		l := live(t, text)
 		ping := complete()

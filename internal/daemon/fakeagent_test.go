@@ -35,6 +35,8 @@ type fakeAgent struct {
 	scopes   []agent.Scope
 	scopeErr error
 	tenants  *tenant.Set
+	// threshold is that of SetSampling.
+	threshold uint64
 	// namespaces are those that probes are sent from, nil if there are none.
 	namespaces probe.Namespaces
 }
@@ -75,6 +77,14 @@ func (f *fakeAgent) SetScope(s agent.Scope) error {
 		f.scopes = append(f.scopes, s)
 	}
 	return f.scopeErr
+}
+
+// SetSampling implements tracing.
+func (f *fakeAgent) SetSampling(threshold uint64) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.threshold = threshold
+	return nil
 }
 
 // SetTenants implements tracing.

@@ -223,11 +223,40 @@ func TestLogger(t *testing.T) {
 // What is sampled out is counted as a ping and not sent.
 func TestSampling(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "traces.jsonl")
-	l := live(t, "sampling: {ratio: 0}\nexport: {file: "+file+"}\n")
+	l := live(t, "sampling: {at: export, ratio: 0}\nexport: {file: "+file+"}\n")
 	l.agent.see(t, complete())
 	l.agent.see(t, &trace.Trace{Spans: make([]trace.Span, 3), Outcome: trace.Dropped})
 	if err := l.stop(); err != nil {
 		t.Error(err)
 	}
 	says(t, l.log.String(), "sampled_out=1", "spans_sent=3")
+}
+
+// The kernel side leaves out what the exporter would, from the start on and as a reload has it, unless the
+// configuration wants that at export.
+func TestSamplingInTheKernel(t *testing.T) {
+	const tenth, half = 0xe666 << 40, 1 << 55
+	l := live(t, "sampling: {ratio: 0.1}\n")
+	if got := l.agent.opts.Threshold; got != tenth {
+		t.Errorf("at the start: %#x, want %#x", got, tenth)
+	}
+	for _, next := range []struct {
+		text      string
+		threshold uint64
+		ratio     float64
+	}{
+		{"ratio: 0.5", half, 0.5}, {"at: export, ratio: 0.1", 0, 0.1}, {"ratio: 0.1", tenth, 0.1}, {"ratio: 1", 0, 1},
+	} {
+		says(t, l.reload("sampling: {"+next.text+"}\n"), "configuration reloaded")
+		edge := complete()
+		edge.ID = trace.ID{9: 0xe6, 10: 0x65, 11: 0xff}
+		var inKernel uint64
+		l.agent.set(func(f *fakeAgent) { inKernel = f.threshold })
+		if kept, want := l.sampler.Keeps(edge), next.ratio > 0.1; kept != want || inKernel != next.threshold {
+			t.Errorf("%s: %#x in the kernel, what is just below a tenth is exported: %t", next.text, inKernel, kept)
+		}
+	}
+	if err := l.stop(); err != nil {
+		t.Error(err)
+	}
 }

@@ -110,6 +110,15 @@ func texts[S ~string](list []S) []string {
 	return out
 }
 
-func samplingOptions(c config.Sampling) sampling.Options {
+// samplingOptions are the ones of exporters.
+func samplingOptions(c config.TraceSampling) sampling.Options {
 	return sampling.Options{Ratio: c.Ratio, KeepSlowerThan: time.Duration(c.KeepSlowerThan)}
+}
+
+// threshold returns which pings the kernel side leaves out.
+func threshold(c config.Sampling) (uint64, error) {
+	if !c.InKernel() {
+		return 0, nil
+	}
+	return samplingOptions(c.OfTraces()).Threshold()
 }

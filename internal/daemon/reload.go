@@ -80,13 +80,13 @@ func (d *daemon) prepareReload() (*reload, error) {
 // take puts a configuration in force.
 func (d *daemon) take(ctx context.Context, p *reload) error {
 	next := p.loaded.Config
-	if err := d.sampler.Set(samplingOptions(next.Sampling)); err != nil {
+	if err := d.sample(next.Sampling); err != nil {
 		p.sending.drop()
 		return p.loaded.Error("sampling", err)
 	}
 	if err := (*d.agent.Load()).SetScope(scope(next.Trace)); err != nil {
 		p.sending.drop()
-		return errors.Join(p.loaded.Error("trace", err), d.sampler.Set(samplingOptions(d.config.Sampling)))
+		return errors.Join(p.loaded.Error("trace", err), d.sample(d.config.Sampling))
 	}
 	d.config = next
 	d.watchTenants(next.Tenancy.Dir)
@@ -102,6 +102,18 @@ func (d *daemon) take(ctx context.Context, p *reload) error {
 		d.log.Warn("settings that need a restart are unchanged", "settings", strings.Join(p.restart, ", "))
 	}
 	return whole
+}
+
+// sample has the kernel side and the exporter leave out what the configuration says.
+func (d *daemon) sample(c config.Sampling) error {
+	inKernel, err := threshold(c)
+	if err != nil {
+		return err
+	}
+	if err := d.sampler.Set(samplingOptions(c.OfTraces())); err != nil {
+		return err
+	}
+	return (*d.agent.Load()).SetSampling(inKernel)
 }
 
 // change makes the prepared changes, and logs those that fail after all.

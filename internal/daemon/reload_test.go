@@ -142,7 +142,7 @@ func TestReloadTakesEffect(t *testing.T) {
 	one, other := filepath.Join(dir, "one"), filepath.Join(dir, "other")
 	l := live(t, "export: {file: "+one+"}\n")
 	l.agent.see(t, pings(1)[0])
-	l.reload("export: {file: " + other + "}\nsampling: {ratio: 0, keep_slower_than: 1s}\nmetrics: {prometheus: {enabled: false}}\n" +
+	l.reload("export: {file: " + other + "}\nsampling: {at: export, ratio: 0, keep_slower_than: 1s}\nmetrics: {prometheus: {enabled: false}}\n" +
 		"log: {level: warn}\ntrace: {netns: [a, b], interfaces: [eth0], addresses: [192.0.2.0/24], hypervisors: [h], netfilter: [none]}\n" +
 		"shutdown: {timeout: 3s}\nhost: {name: ignored}\n")
 	if status, _ := l.get("/metrics"); status != http.StatusNotFound {
@@ -193,7 +193,7 @@ func TestBadReload(t *testing.T) {
 		"pushes":          {pushed, nil, "metrics.otlp.endpoint", false},
 		"the file":        {otherwise + toSpool + ", file: /nowhere/x}\n", nil, "export.file", true},
 		"sampling":        {otherwise + toSpool + ", file: " + file + "}\nsampling: {ratio: 1e-30}\n", nil, "sampling", true},
-		"the scope":       {otherwise + toSpool + ", file: " + file + "}\nsampling: {ratio: 0}\n", errors.New("the map is full"), "the map is full", true},
+		"the scope":       {otherwise + toSpool + ", file: " + file + "}\nsampling: {at: export, ratio: 0}\n", errors.New("the map is full"), "the map is full", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := live(t, "")
@@ -213,7 +213,7 @@ func TestBadReload(t *testing.T) {
 				t.Error("the spool is still held")
 			}
 			l.agent.set(func(f *fakeAgent) { f.scopeErr = nil })
-			says(t, l.reload("sampling: {ratio: 0}\n"), "changed=sampling.ratio")
+			says(t, l.reload("sampling: {at: export, ratio: 0}\n"), "changed=\"sampling.at, sampling.ratio\"")
 			if l.sampler.Keeps(complete()) || l.reloads.Load() != 1 || l.failedReloads.Load() != 1 {
 				t.Errorf("the good one: %d reloads, %d failed", l.reloads.Load(), l.failedReloads.Load())
 			}
@@ -245,7 +245,7 @@ func TestReloadWithAnUnusableSpool(t *testing.T) {
 	if err := errors.Join(os.RemoveAll(spool), os.WriteFile(spool, nil, 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	logged := l.reload(to("127.0.0.1:2") + "sampling: {ratio: 0}\nshutdown: {timeout: 100ms}\n")
+	logged := l.reload(to("127.0.0.1:2") + "sampling: {at: export, ratio: 0}\nshutdown: {timeout: 100ms}\n")
 	says(t, logged, "level=WARN", "the spool cannot be used", "not a directory", "sampling.ratio")
 	if l.failedReloads.Load() != 0 || l.reloads.Load() != 1 || !l.sinks.endpoint.open() || l.sampler.Keeps(complete()) {
 		t.Errorf("%d failed, %d did not; sent: %v", l.failedReloads.Load(), l.reloads.Load(), l.sinks.endpoint.open())

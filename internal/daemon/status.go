@@ -49,6 +49,8 @@ func (d *daemon) statsOf(s agent.Status) metrics.AgentStats {
 		Events: s.Kernel.Total().Emitted, Losses: s.Losses(), TracesOpen: uint64(s.Correlator.Open),
 		EventsUnread: s.Backlog.Unread, EventsRoom: s.Backlog.Room, EventsBehind: s.Backlog.Behind, TracesOpenFor: s.Backlog.OpenFor,
 		PingsGated: s.Gated.Pings, GatesClosed: s.GatesClosed,
+		PingsSampledOut: s.SampledOut.Pings, EventsSampledOut: s.Kernel.Total().SampledOut,
+		EventsDiscarded: s.Discarded(), LeftDrops: s.LeftDrops,
 		TracesSampledOut: uint64(d.sampler.SampledOut().Traces),
 		TenantExports:    d.sinks.tenants.stats(),
 		Export:           d.sinks.Stats(), SpoolLimitBytes: d.sinks.spoolLimit.Load(),
