@@ -25,10 +25,25 @@ type bench struct {
 	stderr io.Writer
 }
 
-// watcher is a way to watch; run floods the pings under it.
+// watcher is a way to watch; run floods the pings under it. share is the share of them that is to have
+// traces, 0 if it makes none.
 type watcher struct {
-	name string
-	run  func(context.Context) (sample, error)
+	name  string
+	share float64
+	run   func(context.Context) (sample, error)
+}
+
+func (b *bench) watchers() []watcher {
+	all := []watcher{
+		{"nothing", 0, b.unwatched},
+		{"dwell trace", 1, func(ctx context.Context) (sample, error) { return b.traced(ctx) }},
+	}
+	if b.ratio > 0 {
+		all = append(all, watcher{fmt.Sprintf("dwell trace, %g %%", b.ratio*100), b.ratio, func(ctx context.Context) (sample, error) {
+			return b.traced(ctx, "--sample-ratio", strconv.FormatFloat(b.ratio, 'g', -1, 64))
+		}})
+	}
+	return append(all, watcher{"perf record", 0, b.recorded})
 }
 
 func (b *bench) measure(ctx context.Context) ([]result, error) {
@@ -41,7 +56,7 @@ func (b *bench) measure(ctx context.Context) ([]result, error) {
 			fmt.Fprintln(b.stderr, "overhead:", err)
 		}
 	}()
-	watchers := []watcher{{"nothing", b.unwatched}, {"dwell trace", b.traced}, {"perf record", b.recorded}}
+	watchers := b.watchers()
 	results := make([]result, len(watchers))
 	for round := range b.rounds {
 		for i, w := range watchers {
@@ -50,7 +65,7 @@ func (b *bench) measure(ctx context.Context) ([]result, error) {
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", w.name, err)
 			}
-			results[i].name = w.name
+			results[i].name, results[i].share = w.name, w.share
 			results[i].samples = append(results[i].samples, s)
 		}
 	}

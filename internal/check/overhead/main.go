@@ -2,8 +2,8 @@
 
 // Command overhead measures what watching a ping costs the ping.
 //
-// In the bridge lab it floods pings unwatched, under dwell trace and under perf
-// record of the same tracepoints, in alternation, because times drift with the machine
+// In the bridge lab it floods pings unwatched, under dwell trace, of all pings and of a sample, and under
+// perf record of the same tracepoints, in alternation, because times drift with the machine
 // and only ratios within one run mean anything. It prints the medians over the rounds.
 // Everything that it starts and makes is gone when it ends.
 //
@@ -26,6 +26,8 @@ import (
 type config struct {
 	dwell, target string
 	rounds, count int
+	// ratio is that of a row with sampling, 0 for none.
+	ratio float64
 }
 
 func main() {
@@ -68,8 +70,12 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 	flags.StringVar(&cfg.target, "target", "203.0.113.8", "the `address` in the lab to ping")
 	flags.IntVar(&cfg.rounds, "rounds", 3, "how often to measure each")
 	flags.IntVar(&cfg.count, "count", 20000, "pings each time")
+	flags.Float64Var(&cfg.ratio, "sample-ratio", 0.01, "measure with this `fraction` of the pings traced, too; 0: not")
 	if err := flags.Parse(args); err != nil {
 		return cfg, err
+	}
+	if cfg.ratio < 0 || cfg.ratio > 1 {
+		return cfg, errors.New("--sample-ratio must be between 0 and 1")
 	}
 	if cfg.rounds < 1 || cfg.count < 1 || cfg.count > 1<<16 {
 		// Past 65,536 the sequence number comes round within one trace file.

@@ -136,11 +136,13 @@ func TestTableAndVerdict(t *testing.T) {
 			sent: 1000, received: 1000, lost: lost, traces: traces,
 		}
 	}
+	few := map[string]int{"complete": 11}
 	all, most := map[string]int{"complete": 1000}, map[string]int{"complete": 998, "incomplete": 1, "dropped": 1}
 	results := []result{
-		{"nothing", []sample{at(10, 20, 0, nil), at(8, 10, 0, nil), at(30, 30, 0, nil)}},
-		{"dwell trace", []sample{at(15, 25, 0, all), at(14, 20, 0, all), at(16, 40, 0, all)}},
-		{"perf record", []sample{at(25, 50, 2, nil), at(25, 50, 3, nil), at(25, 50, 0, nil)}},
+		{"nothing", 0, []sample{at(10, 20, 0, nil), at(8, 10, 0, nil), at(30, 30, 0, nil)}},
+		{"dwell trace", 1, []sample{at(15, 25, 0, all), at(14, 20, 0, all), at(16, 40, 0, all)}},
+		{"dwell trace, 1 %", 0.01, []sample{at(11, 21, 0, few), at(10, 20, 0, few), at(12, 22, 0, few)}},
+		{"perf record", 0, []sample{at(25, 50, 2, nil), at(25, 50, 3, nil), at(25, 50, 0, nil)}},
 	}
 	var out strings.Builder
 	if err := writeTable(&out, config{rounds: 3, count: 1000}, results); err != nil {
@@ -148,10 +150,11 @@ func TestTableAndVerdict(t *testing.T) {
 	}
 	want := `1000 pings a round, medians of 3 rounds; counts are of all rounds
 
-   watched by  mean RTT  ratio  time per ping  ratio  pings/s  pings  unanswered  events lost  traces complete  incomplete  dropped  other
-      nothing      10µs   1.00           20µs   1.00    50000   3000           0            -                -           -        -      -
-  dwell trace      15µs   1.50           25µs   1.25    40000   3000           0            0             3000           0        0      0
-  perf record      25µs   2.50           50µs   2.50    20000   3000           0            5                -           -        -      -
+        watched by  mean RTT  ratio  time per ping  ratio  pings/s  pings  unanswered  events lost  traces complete  incomplete  dropped  other
+           nothing      10µs   1.00           20µs   1.00    50000   3000           0            -                -           -        -      -
+       dwell trace      15µs   1.50           25µs   1.25    40000   3000           0            0             3000           0        0      0
+  dwell trace, 1 %      11µs   1.10           21µs   1.05    47619   3000           0            0               33           0        0      0
+       perf record      25µs   2.50           50µs   2.50    20000   3000           0            5                -           -        -      -
 `
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Errorf("table (-want +got):\n%s", diff)
@@ -160,8 +163,10 @@ func TestTableAndVerdict(t *testing.T) {
 		t.Errorf("verdict: %v", err)
 	}
 	results[1].samples[2].traces = most
+	results[2].samples[2].traces = map[string]int{"complete": 300}
 	results[0].samples[0].received--
-	const complaint = "nothing: 1 pings unanswered\ndwell trace: 2998 complete traces of 3000 pings, 0 events lost"
+	const complaint = "nothing: 1 pings unanswered\ndwell trace: 2998 complete traces of 3000 pings, 0 events lost\n" +
+		"dwell trace, 1 %: 322 complete traces of 3000 pings, 0 events lost"
 	if err := verdict(results); err == nil || err.Error() != complaint {
 		t.Errorf("verdict: %v, want %s", err, complaint)
 	}
@@ -169,7 +174,7 @@ func TestTableAndVerdict(t *testing.T) {
 
 func TestFlags(t *testing.T) {
 	var stderr strings.Builder
-	for _, args := range [][]string{{"--rounds", "0"}, {"--count", "0"}, {"--count", "65537"}, {"--nonsense"}} {
+	for _, args := range [][]string{{"--rounds", "0"}, {"--count", "0"}, {"--count", "65537"}, {"--sample-ratio", "1.5"}, {"--sample-ratio", "-1"}, {"--nonsense"}} {
 		if cfg, err := parseFlags(args, &stderr); err == nil {
 			t.Errorf("%v: got %+v, want an error", args, cfg)
 		}
@@ -214,12 +219,12 @@ func TestRun(t *testing.T) {
 	if err := run(t.Context(), []string{"--dwell", dwell, "--rounds", "2", "--count", "1"}, &stdout, &stderr); err != nil {
 		t.Fatalf("%v\n%s", err, stderr.String())
 	}
-	for _, row := range []string{"nothing", "dwell trace", "perf record"} {
+	for _, row := range []string{"nothing", "dwell trace", "dwell trace, 1 %", "perf record"} {
 		if !strings.Contains(stdout.String(), row+"  ") {
 			t.Errorf("no row %q in\n%s", row, stdout.String())
 		}
 	}
-	round := "lab exec\ntrace --output\nlab exec\nlab exec\n"
+	round := "lab exec\n" + strings.Repeat("trace --output\nlab exec\n", 2) + "lab exec\n"
 	checkLog(t, log, "lab up\n"+round+round+"lab down\n")
 }
 

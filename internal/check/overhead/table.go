@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"text/tabwriter"
 	"time"
@@ -16,7 +17,9 @@ import (
 
 // result is what all rounds under one watcher gave.
 type result struct {
-	name    string
+	name string
+	// share is that of the pings that are to have traces.
+	share   float64
 	samples []sample
 }
 
@@ -95,7 +98,20 @@ func writeTable(w io.Writer, cfg config, results []result) error {
 
 func ratio(d, base time.Duration) float64 { return float64(d) / float64(base) }
 
-// verdict fails if a ping has no complete trace: what costs little because it misses much
+// isWhole reports whether no trace but complete ones were made, and as many as there are to be: of a sample,
+// within six standard deviations.
+func (r result) isWhole(complete int) bool {
+	if r.traces(trace.Incomplete)+r.traces(trace.Dropped)+r.others() > 0 {
+		return false
+	}
+	if r.share == 1 {
+		return complete == r.pings()
+	}
+	expected := float64(r.pings()) * r.share
+	return math.Abs(float64(complete)-expected) <= 6*math.Sqrt(expected)+2
+}
+
+// verdict fails if a ping that is to have one has no complete trace: what costs little because it misses much
 // is not a measurement.
 func verdict(results []result) error {
 	var errs []error
@@ -106,7 +122,7 @@ func verdict(results []result) error {
 		if r.samples[0].traces == nil {
 			continue
 		}
-		if complete := r.traces(trace.Complete); complete != r.pings() || r.lost() > 0 {
+		if complete := r.traces(trace.Complete); !r.isWhole(complete) || r.lost() > 0 {
 			errs = append(errs, fmt.Errorf("%s: %d complete traces of %d pings, %d events lost", r.name, complete, r.pings(), r.lost()))
 		}
 	}

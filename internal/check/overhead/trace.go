@@ -19,11 +19,11 @@ import (
 	"github.com/dwelltrace/dwell/correlate/trace"
 )
 
-// traced floods under `dwell trace`, which writes its traces to a file.
-func (b *bench) traced(ctx context.Context) (sample, error) {
+// traced floods under `dwell trace` with more flags, which writes its traces to a file.
+func (b *bench) traced(ctx context.Context, flags ...string) (sample, error) {
 	file := filepath.Join(b.dir, "traces.json")
 	defer os.Remove(file)
-	cmd := b.command(ctx, b.dwell, "trace", "--output", "none", "--otlp-file", file)
+	cmd := b.command(ctx, b.dwell, append([]string{"trace", "--output", "none", "--otlp-file", file}, flags...)...)
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		return sample{}, err
