@@ -11,13 +11,9 @@ import (
 	"github.com/dwelltrace/dwell/internal/inventory"
 )
 
-const (
-	// tunnelInterval is how often the devices are asked which UDP ports are theirs.
-	tunnelInterval = time.Second
-	// tunnelBudget is how long namespaces may be scanned for that at a time. A namespace
-	// in which pings are seen has been scanned already.
-	tunnelBudget = 2 * time.Millisecond
-)
+// tunnelBudget is how long namespaces may be scanned for tunnels' ports at a time, which is each
+// [inventory.Steady]. A namespace in which pings are seen has been scanned already.
+const tunnelBudget = 2 * time.Millisecond
 
 // portKinds translates what the inventory says.
 var portKinds = map[inventory.Tunnel]bpf.PortKind{
@@ -58,7 +54,7 @@ func (w *tunnelWatcher) update() error {
 
 // watch updates until ctx is done.
 func (w *tunnelWatcher) watch(ctx context.Context) error {
-	ticker := time.NewTicker(tunnelInterval)
+	ticker := time.NewTicker(inventory.Steady)
 	defer ticker.Stop()
 	for {
 		select {

@@ -23,17 +23,10 @@ import (
 // does not report a process that enters a namespace, which is how containers and unnamed
 // namespaces are found, and which happens moments later. So after a report every process
 // is examined soon, and then at doubled intervals.
-const (
-	watchSoon   = 20 * time.Millisecond
-	watchSteady = time.Second
-	// watchRest limits the share of a CPU that looking up names takes: after each time,
-	// the watcher rests for that many times the CPU time it took, but no longer than
-	// watchSteady. watchRestProcs does the same for examining every process. Attaching and
-	// detaching do not count, and neither does time for which others had the CPU: on a
-	// busy machine that is seconds, after which there is all the more to catch up on.
-	watchRest      = 20
-	watchRestProcs = 100
-)
+//
+// After each time, the watcher rests for a multiple of the CPU time that it took, see
+// [inventory.Rest]. Attaching and detaching do not count, and neither does time for which others
+// had the CPU: on a busy machine that is seconds, after which there is all the more to catch up on.
 
 // scopeWatcher keeps the kernel side and the inventory in step with the scope. It runs
 // beside the loop, because resolving the scope takes milliseconds and the loop must keep
@@ -190,8 +183,8 @@ func attachNetfilter(kernel Kernel, ns *netns.NS) error {
 
 // watch resolves the scope whenever there is news, until ctx is done.
 func (w *scopeWatcher) watch(ctx context.Context, news <-chan struct{}) {
-	interval := watchSoon // namespaces may have appeared after the scope was set
-	var rested time.Time  // when every process may be examined again
+	interval := inventory.Soon // namespaces may have appeared after the scope was set
+	var rested time.Time       // when every process may be examined again
 	timer := time.NewTimer(interval)
 	defer timer.Stop()
 	for {
@@ -201,8 +194,8 @@ func (w *scopeWatcher) watch(ctx context.Context, news <-chan struct{}) {
 		case <-timer.C:
 			looked := w.resolve(inventory.Everywhere)
 			w.release()
-			rested = time.Now().Add(watchRestProcs * looked)
-			interval = min(2*interval, watchSteady)
+			rested = time.Now().Add(inventory.RestProcs * looked)
+			interval = min(2*interval, inventory.Steady)
 			timer.Reset(max(interval, time.Until(rested)))
 		case _, watched := <-news:
 			if !watched {
@@ -210,11 +203,11 @@ func (w *scopeWatcher) watch(ctx context.Context, news <-chan struct{}) {
 				continue
 			}
 			looked := w.resolve(inventory.Names)
-			if !pause(ctx, min(watchRest*looked, watchSteady)) {
+			if !pause(ctx, min(inventory.Rest*looked, inventory.Steady)) {
 				return
 			}
-			if interval > watchSoon {
-				interval = watchSoon
+			if interval > inventory.Soon {
+				interval = inventory.Soon
 				timer.Reset(max(interval, time.Until(rested)))
 			}
 		}

@@ -206,3 +206,16 @@ func TestCloseWhileSomeWait(t *testing.T) {
 	}
 	v.Close()
 }
+
+// A namespace of a tenant that is not where it was may be another one. It is too early to read
+// names again and to look: no tenant sees it.
+func TestTenantsNamespaceWithoutALook(t *testing.T) {
+	w := newWorld(t, Config{MinInterval: 10 * time.Second, MaxAge: time.Hour})
+	red, other := create(t, "g-red"), create(t, "other")
+	w.v.SetTenants(redAndBlue(t))
+	w.later()
+	expectSpace(t, w.v, red.Inode(), "red")
+	bind(t, other, red.Name())
+	w.clock.advance(checkInterval)
+	expectSpace(t, w.v, red.Inode(), "private")
+}

@@ -218,7 +218,7 @@ func (f *finder) scanNamed(now time.Time) bool {
 	if !maps.EqualFunc(before, f.aliases, slices.Equal) {
 		f.changes.Add(1)
 	}
-	f.namedAfter = now.Add(max(f.interval, restFactor*f.clock().Sub(start)))
+	f.namedAfter = now.Add(max(f.interval, Rest*f.clock().Sub(start)))
 	return true
 }
 
@@ -249,7 +249,7 @@ func (f *finder) scanProcs(now time.Time) bool {
 	if f.owners = claims.owners(f.inode); !maps.Equal(before, f.owners) {
 		f.changes.Add(1)
 	}
-	f.procsAfter = now.Add(max(f.interval, restFactor*f.clock().Sub(start)))
+	f.procsAfter = now.Add(max(f.interval, Rest*f.clock().Sub(start)))
 	return true
 }
 

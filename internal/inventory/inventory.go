@@ -9,7 +9,8 @@
 // within milliseconds. So what is known has an age.
 //
 //   - What was last scanned longer than Config.MaxAge ago is scanned again.
-//   - Whenever a name appears in or vanishes from /run/netns, everything is.
+//   - Whenever a name is found to have come or gone, everything is; and a namespace that is
+//     not where it was found, or is another one there, which is checked before each answer.
 //   - A number that is not known is looked for at once, but a namespace is never
 //     scanned more often than Config.MinInterval allows.
 //   - No answer takes longer than Config.MaxWait: then the old one is given.
@@ -45,9 +46,6 @@ import (
 // HostName is the name of the host's own network namespace.
 const HostName = "host"
 
-// settleFor is how long New waits for the names of containers.
-const settleFor = time.Second
-
 // Config of an Inventory. The zero value is the default.
 type Config struct {
 	// Hypervisors are the inode numbers of the namespaces that are hypervisors.
@@ -61,13 +59,12 @@ type Config struct {
 	// OVSDB is the socket of Open vSwitch's database, which says what bridges its ports belong
 	// to. It is only asked if there are such ports. Default: ovsdb.Socket.
 	OVSDB string
-	// MaxAge is for how long an answer is good without another look. Default 1 s.
+	// MaxAge is for how long an answer is good without another look. Default Steady.
 	MaxAge time.Duration
 	// MinInterval is the shortest time from one scan of a namespace to the next; a scan
-	// that took long makes it longer, so that scanning takes at most a twentieth of the
-	// time. Default 20 ms.
+	// that took long makes it longer, see Rest. Default Soon.
 	MinInterval time.Duration
-	// MaxWait bounds how long an answer waits for a look. Default 20 ms.
+	// MaxWait bounds how long an answer waits for a look. Default Soon.
 	MaxWait time.Duration
 	// Settle is for how long something belongs to nobody after it has come to belong to another
 	// tenant: at least as long as it takes from a packet to its trace. Default 3 s.
@@ -83,13 +80,13 @@ func (c Config) withDefaults() Config {
 		c.OVSDB = ovsdb.Socket
 	}
 	if c.MaxAge <= 0 {
-		c.MaxAge = time.Second
+		c.MaxAge = Steady
 	}
 	if c.MinInterval <= 0 {
-		c.MinInterval = 20 * time.Millisecond
+		c.MinInterval = Soon
 	}
 	if c.MaxWait <= 0 {
-		c.MaxWait = 20 * time.Millisecond
+		c.MaxWait = Soon
 	}
 	if c.Settle <= 0 {
 		c.Settle = 3 * time.Second
@@ -123,7 +120,6 @@ type Inventory struct {
 	cfg    Config
 	self   uint32 // the process's own namespace, which needs no rights to scan
 	finder *finder
-	dirs   *watch
 	// started is when all namespaces that were there had been scanned.
 	started time.Time
 	// switches knows Open vSwitch's bridges.
@@ -169,7 +165,6 @@ func New(cfg Config) (*Inventory, error) {
 	cfg = cfg.withDefaults()
 	v := &Inventory{
 		cfg: cfg, self: self, spaces: map[uint32]*space{},
-		dirs:   newWatch(nameDirs()),
 		finder: newFinder(nameDirs(), place{path: hostPath, name: HostName}, host, cfg.MinInterval, cfg.Now),
 
 		switches: &switches{socket: cfg.OVSDB},
@@ -196,7 +191,7 @@ func (v *Inventory) settle() {
 	if v.finder.names == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), settleFor)
+	ctx, cancel := context.WithTimeout(context.Background(), Steady)
 	defer cancel()
 	v.finder.names.Settle(ctx)
 }
@@ -289,8 +284,8 @@ func (p place) describes(ns *trace.NetNS) bool {
 
 // generation returns a number that is another one when a name came or went, or somebody who
 // is asked for names gave another answer.
-func (v *Inventory) generation(now time.Time) uint64 {
-	g := v.dirs.generation(now) + v.switches.changes.Load()
+func (v *Inventory) generation() uint64 {
+	g := v.finder.changes.Load() + v.switches.changes.Load()
 	if v.finder.names != nil {
 		g += v.finder.names.Answers()
 	}

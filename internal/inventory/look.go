@@ -56,7 +56,7 @@ type listing struct {
 // a namespace is under way at a time.
 func (v *Inventory) scan(s *space) listing {
 	start := v.cfg.Now()
-	generation := v.generation(start)
+	generation := v.generation() // if names are read again for this, the look counts as one before that
 	where, found, thorough := v.finder.find(s.inode, start)
 	var l listing
 	var err error
@@ -76,7 +76,7 @@ func (v *Inventory) scan(s *space) listing {
 		s.touched.addAll()
 	}
 	now := v.cfg.Now()
-	rest := now.Add(max(v.cfg.MinInterval, restFactor*now.Sub(start)))
+	rest := now.Add(max(v.cfg.MinInterval, Rest*now.Sub(start)))
 	l.bridges = bridgesOf(l.links, v.switches.known())
 	l.unplaced = unplaced(l, v.switches.known())
 	s.unask(l, taken)
@@ -109,9 +109,6 @@ func (v *Inventory) scan(s *space) listing {
 		}
 	}
 	s.touched.done(seen)
-	if found {
-		s.lived.Store(start.UnixNano())
-	}
 	v.assignRole(s)
 	return l
 }

@@ -63,7 +63,7 @@ func (m *machines) refresh(set *tenant.Set, now time.Time) {
 		return
 	}
 	next := m.next.Load()
-	if now.UnixNano() < next || !m.next.CompareAndSwap(next, now.Add(watchInterval).UnixNano()) {
+	if now.UnixNano() < next || !m.next.CompareAndSwap(next, now.Add(checkInterval).UnixNano()) {
 		return
 	}
 	m.mu.Lock()
@@ -168,4 +168,13 @@ func (m *machines) matched(found func(*tenant.Ref)) {
 			found(ref)
 		}
 	}
+}
+
+// modified returns when the directory was last modified, or zero if there is none.
+func modified(dir string) unix.Timespec {
+	var st unix.Stat_t
+	if unix.Stat(dir, &st) != nil {
+		return unix.Timespec{}
+	}
+	return st.Mtim
 }

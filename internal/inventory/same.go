@@ -34,7 +34,7 @@ func identityOf(path string, inode uint32) (identity, bool) {
 // same reports whether a namespace that was found is, as of a moment ago, the one that was
 // looked at then, under the name that it has there.
 func (v *Inventory) same(s *space, snap *snapshot, now time.Time) bool {
-	if checked := s.checked.Load(); checked != nil && checked.of == snap && now.Sub(checked.at) < watchInterval {
+	if checked := s.checked.Load(); checked != nil && checked.of == snap && now.Sub(checked.at) < checkInterval {
 		return checked.same
 	}
 	is, ok := identityOf(snap.path, s.inode)
@@ -52,7 +52,7 @@ type check struct {
 
 // needOf says how much a look at a namespace matters that is not fresh.
 func (v *Inventory) needOf(s *space, snap *snapshot, now time.Time) need {
-	if snap.found && !snap.looked.IsZero() && (snap.generation == v.generation(now) || v.same(s, snap, now)) {
+	if snap.found && !snap.looked.IsZero() && v.same(s, snap, now) {
 		return refresh
 	}
 	return urgent
@@ -62,7 +62,7 @@ func (v *Inventory) needOf(s *space, snap *snapshot, now time.Time) need {
 // its number: by its name, which takes no look, and without devices.
 func (v *Inventory) recall(s *space, now time.Time) {
 	old := s.snapshot.Load()
-	if old.found && (old.generation == v.generation(now) || v.same(s, old, now)) {
+	if old.found && v.same(s, old, now) {
 		return
 	}
 	where, found, _ := v.finder.find(s.inode, now)

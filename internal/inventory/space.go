@@ -12,17 +12,9 @@ import (
 	"github.com/dwelltrace/dwell/internal/clock"
 )
 
-const (
-	// retain is for how long a device that is gone keeps its name, for packets that
-	// were seen on it before.
-	retain = time.Minute
-	// maxPlaceholders bounds the unknown devices remembered of one namespace, so
-	// that the same number is the same pointer.
-	maxPlaceholders = 1024
-	// restFactor is the least pause before the next scan, in multiples of how long the
-	// last one took.
-	restFactor = 20
-)
+// maxPlaceholders bounds the unknown devices remembered of one namespace, so that the same number
+// is the same pointer.
+const maxPlaceholders = 1024
 
 // space is what is known of one namespace.
 type space struct {
@@ -39,10 +31,8 @@ type space struct {
 	unasked map[int]bool
 
 	// touched are devices that may have changed since the last look; it is only used with
-	// tenants, and so is lived, when the namespace was last seen where it was, in ns since
-	// the Unix epoch.
+	// tenants.
 	touched touched
-	lived   atomic.Int64
 	// checked is what was last found out about the snapshot without a look.
 	checked atomic.Pointer[check]
 }
@@ -143,15 +133,15 @@ func (v *Inventory) current(s *space) *snapshot {
 		return v.currentOwned(t, s, now)
 	}
 	snap := s.snapshot.Load()
-	if v.fresh(snap, now) {
+	if v.fresh(s, snap, now) {
 		return v.judged(s, now)
 	}
 	return v.await(s, v.needOf(s, snap, now))
 }
 
 // fresh reports whether what is known is as good as after another look.
-func (v *Inventory) fresh(snap *snapshot, now time.Time) bool {
-	return snap.found && now.Sub(snap.looked) < v.cfg.MaxAge && snap.generation == v.generation(now)
+func (v *Inventory) fresh(s *space, snap *snapshot, now time.Time) bool {
+	return snap.found && now.Sub(snap.looked) < v.cfg.MaxAge && snap.generation == v.generation() && v.same(s, snap, now)
 }
 
 // await begins a look, unless one is under way, it is too early for another, or the budget

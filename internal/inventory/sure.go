@@ -16,7 +16,7 @@ func (v *Inventory) currentOwned(t *tenancy, s *space, now time.Time) *snapshot 
 	t.vms.refresh(t.set, now)
 	v.links.read(now)
 	snap := s.snapshot.Load()
-	if v.fresh(snap, now) && !s.touched.any.Load() && v.alive(s, snap, now) {
+	if v.fresh(s, snap, now) && !s.touched.any.Load() {
 		snap = v.judged(s, now)
 	} else {
 		n := urgent
@@ -36,24 +36,11 @@ func (v *Inventory) currentOwned(t *tenancy, s *space, now time.Time) *snapshot 
 		case c == s:
 		case c.touched.any.Load():
 			v.await(c, urgent)
-		case !v.fresh(known, now):
+		case !v.fresh(c, known, now):
 			v.await(c, v.needOf(c, known, now))
 		}
 	}
 	return v.judged(s, now)
-}
-
-// alive reports whether the namespace is still where it was found, as of a moment ago. If it
-// is, another one does not have its number.
-func (v *Inventory) alive(s *space, snap *snapshot, now time.Time) bool {
-	if now.UnixNano()-s.lived.Load() < int64(watchInterval) {
-		return true
-	}
-	if !snap.found || netns.MountedInode(snap.path) != s.inode {
-		return false
-	}
-	s.lived.Store(now.UnixNano())
-	return true
 }
 
 // sureNetNS returns the snapshot's namespace, or one that no tenant sees if it may be another
@@ -70,7 +57,7 @@ func (v *Inventory) sureNetNS(s *space, snap *snapshot) *trace.NetNS {
 func (v *Inventory) sure(s *space, snap *snapshot) bool {
 	ns := snap.netns
 	return ns.Tenant == "" && !ns.Shared || !snap.found ||
-		v.alive(s, snap, v.cfg.Now()) && !(snap.owner.derived && v.waysTouched(s.inode))
+		v.same(s, snap, v.cfg.Now()) && !(snap.owner.derived && v.waysTouched(s.inode))
 }
 
 // waysTouched reports whether one of the ports through which a namespace is reached may be

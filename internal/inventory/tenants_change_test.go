@@ -80,7 +80,7 @@ func (w *world) reuse(t *testing.T) bool {
 	}
 	port := add(t, blue, "p1", &netlink.Ifb{})
 	w.soon()
-	w.clock.advance(watchInterval)
+	w.clock.advance(checkInterval)
 	for range 3 {
 		if ns := expectSpace(t, w.v, red.Inode(), "private"); ns.Name != blue.Name() {
 			t.Errorf("the namespace is called %s", ns.Name)
@@ -130,7 +130,7 @@ func TestMachineIsStarted(t *testing.T) {
 		t.Errorf("unmatched %v", u)
 	}
 	copyRecord(t, filepath.Join(libvirt, "web.xml"), "vnet0")
-	w.clock.advance(watchInterval)
+	w.clock.advance(checkInterval)
 	expectOwner(t, w.v, at, "red")
 	if u := w.v.Tenants().Unmatched; len(u) != 0 {
 		t.Errorf("unmatched %v", u)
@@ -226,8 +226,7 @@ func TestTenantsChangeOfWhatNobodyAskedAbout(t *testing.T) {
 	expectSpace(t, w.v, guest.Inode(), "green")
 }
 
-// A namespace that is not where it was found may be another one: that is found out at once, by
-// more than the time at which its directory was modified.
+// A namespace that is not where it was found may be another one: that is found out at once.
 func TestNamespaceIsNotWhereItWas(t *testing.T) {
 	w := newWorld(t, Config{MinInterval: time.Microsecond})
 	red, other := create(t, "g-red"), create(t, "other")
@@ -235,7 +234,7 @@ func TestNamespaceIsNotWhereItWas(t *testing.T) {
 	w.later()
 	expectSpace(t, w.v, red.Inode(), "red")
 	bind(t, other, red.Name())
-	w.clock.advance(watchInterval)
+	w.clock.advance(checkInterval)
 	expectSpace(t, w.v, red.Inode(), "red") // there is no other one
 	if w.v.space(red.Inode()).snapshot.Load().found {
 		t.Error("it is still believed to be where it was")

@@ -3,13 +3,8 @@
 package inventory
 
 import (
-	"time"
-
 	"github.com/dwelltrace/dwell/correlate/trace"
 )
-
-// youngFor is for how long a namespace gets its devices, usually.
-const youngFor = time.Second
 
 // LookAtNew scans the namespaces that were found under a name by which they are not known
 // yet, so that answers about them need not wait. It scans them again while they are young,
@@ -35,7 +30,7 @@ func (v *Inventory) LookAtNew() {
 
 // growing reports whether a namespace is young, and it is time for another look.
 func (v *Inventory) growing(snap *snapshot) bool {
-	if !snap.since.After(v.started) || snap.looked.Sub(snap.since) > youngFor {
+	if !snap.since.After(v.started) || snap.looked.Sub(snap.since) > Steady {
 		return false
 	}
 	return v.cfg.Now().Sub(snap.looked) >= max(v.cfg.MinInterval, snap.looked.Sub(snap.since))
