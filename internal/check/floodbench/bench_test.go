@@ -29,16 +29,19 @@ func TestVerdict(t *testing.T) {
 	}
 	untaken := flooded(26_000, 0, 0)
 	untaken.after.taken--
+	twice := flooded(7000, 20_000, 0)
+	twice.after.once = true
 	for name, tc := range map[string]struct {
 		*bench
 		want string
 	}{
-		"all are read":           {flooded(26_000, 0, 0), ""},
-		"some are counted":       {flooded(6000, 15_000, 5000), ""},
-		"some are counted twice": {flooded(7000, 20_000, 0), ""},
-		"some are not counted":   {flooded(25_000, 900, 90), "10 events of 26000 are not accounted for"},
-		"not all arrived":        {untaken, "has 6999 spans"},
-		"memory grew":            {grown, "memory grew by 8.0 MiB"},
+		"none may be counted twice": {twice, "1000 events of 26000 are counted twice"},
+		"all are read":              {flooded(26_000, 0, 0), ""},
+		"some are counted":          {flooded(6000, 15_000, 5000), ""},
+		"some are counted twice":    {flooded(7000, 20_000, 0), ""},
+		"some are not counted":      {flooded(25_000, 900, 90), "10 events of 26000 are not accounted for"},
+		"not all arrived":           {untaken, "has 6999 spans"},
+		"memory grew":               {grown, "memory grew by 8.0 MiB"},
 	} {
 		if name == "memory grew" {
 			tc.allow = 7

@@ -24,6 +24,8 @@ type sample struct {
 	pings, gatedPings, open float64
 	// sampledOut are traces. sent, given and queued are spans: accepted, given up and waiting.
 	sampledOut, sent, given, queued float64
+	// once is set if no event is both read and left out.
+	once bool
 	// taken is how many spans the endpoint has.
 	taken float64
 }
@@ -60,6 +62,10 @@ func (b *bench) sample(ctx context.Context) (s sample, err error) {
 		*v.to = m.Sum(v.name)
 	}
 	s.pings = m.Sum("dwell_pings_total") // not there before the first
+	// These two are not there in an agent that does not choose in the kernel by sampling.ratio. It
+	// counts what it discards after it was read as left out, too.
+	s.gated += m.Sum("dwell_agent_events_sampled_out_total")
+	s.once = m.Has("dwell_agent_events_discarded_total")
 	s.taken = float64(b.sink.Counts().Spans)
 	return s, err
 }

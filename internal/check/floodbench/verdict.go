@@ -36,8 +36,11 @@ func (b *bench) verdict() error {
 	fmt.Fprintf(b.out, "RSS: median %.1f MiB in the second quarter, %.1f in the last, %.1f at most.\n", second, end, b.most())
 
 	var errs []error
-	if uncounted > slack*want {
+	switch {
+	case uncounted > slack*want:
 		errs = append(errs, fmt.Errorf("%.0f events of %.0f are not accounted for", uncounted, want))
+	case last.once && uncounted < -slack*want:
+		errs = append(errs, fmt.Errorf("%.0f events of %.0f are counted twice", -uncounted, want))
 	}
 	if last.sent != last.taken {
 		errs = append(errs, fmt.Errorf("the endpoint has %.0f spans, and dwell agent says that it accepted %.0f", last.taken, last.sent))
