@@ -14,12 +14,12 @@ import (
 	"github.com/dwelltrace/dwell/correlate/event"
 )
 
-// Drain calls fn for each event that is in the ring or the backlog when it is called, in
-// the order of the ring, and returns how many there were. It does not block. The event is
+// Drain calls fn for each event that is in the rings or the backlog when it is called, in
+// the order of time, and returns how many there were. It does not block. The event is
 // valid until fn returns; fn must not call the Tracer.
 //
-// The order of the ring is that of time for one CPU; between CPUs events may be
-// swapped by as much as a program takes to run.
+// An event comes after those that it follows from. Others of two CPUs may be swapped by as
+// much as a program takes to run, or by more where one was interrupted for 100 ms.
 //
 // A record that cannot be decoded is counted in Stats.Malformed and passed over.
 // The error is ErrClosed after Close.
@@ -35,7 +35,7 @@ func (t *Tracer) DrainSome(limit int, fn func(*event.Event)) (n int, all bool, e
 	return t.reader.drain(limit, fn)
 }
 
-// Gather moves what is in the ring to the backlog each time that a quarter of the ring is
+// Gather moves what is in the rings to the backlog each time that a quarter of one is
 // unread, and calls moved, until ctx is done. So the ring does not run over while
 // the one who drains is busy with what it got, unless that is three times the ring's size
 // behind. The events are taken by Drain, which also moves those that are still in the

@@ -60,8 +60,7 @@ func (rs *rings) merge(now uint64, fn func(r *ring, record []byte) bool) (all bo
 }
 
 // earliest returns the ring whose next record is the oldest, or -1, and up to which time no other ring
-// has one. Rings in which a record is being written are left out, and waits is then set, as it is if
-// others wait for them.
+// has one. Rings in which a record is being written are left out, and waits is then set.
 func (m *merger) earliest() (first int, until uint64, waits bool) {
 	first, oldest, second := -1, uint64(math.MaxUint64), uint64(math.MaxUint64)
 	for i := 0; i < len(m.active); {
@@ -81,7 +80,7 @@ func (m *merger) earliest() (first int, until uint64, waits bool) {
 		i++
 	}
 	if first >= 0 && oldest > m.horizon {
-		return -1, 0, waits || m.horizon < m.now
+		return -1, 0, waits
 	}
 	return first, min(second, m.horizon), waits
 }

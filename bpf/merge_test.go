@@ -40,6 +40,14 @@ func newWriter(cpus int, size uint64) *writer {
 	return w
 }
 
+// begin makes all rings begin at a position, with a count of records.
+func (w *writer) begin(at, count uint64) {
+	for i, l := range w.shared {
+		l.Head, l.Tail = count<<positionBits+at, at
+		w.rings.all[i].read, w.rings.all[i].count = at, count
+	}
+}
+
 // reserve takes room for a record, if there is any.
 func (w *writer) reserve(cpu, size int) {
 	w.clock++
@@ -77,7 +85,9 @@ func (w *writer) commit(cpu, i int) {
 func TestMerge(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		cpus := rapid.IntRange(1, 4).Draw(t, "CPUs")
-		w := newWriter(cpus, 4096)
+		w := newWriter(cpus, 1024)
+		before := rapid.SampledFrom([]uint64{0, countMask - 2}).Draw(t, "count")
+		w.begin(rapid.SampledFrom([]uint64{0, positionMask + 1 - 1024}).Draw(t, "position"), before)
 		var got []uint64
 		merge := func(limit int) bool {
 			w.clock++
@@ -118,7 +128,10 @@ func TestMerge(t *testing.T) {
 		emitted := 0
 		for c := range cpus {
 			n, lost := w.rings.counted(c)
-			emitted += int(n)
+			emitted += int(n - before)
+			if l := w.shared[c]; l.Tail != l.Head&positionMask {
+				t.Errorf("CPU %d: room is given back up to %d of %d", c, l.Tail, l.Head&positionMask)
+			}
 			if lost != w.lost[c] {
 				t.Errorf("lost %d on CPU %d, want %d", lost, c, w.lost[c])
 			}
@@ -170,15 +183,95 @@ func TestMergeEndsAtTheCall(t *testing.T) {
 	}
 }
 
+// write writes a record.
+func (w *writer) write(cpu int) {
+	w.reserve(cpu, 72)
+	w.commit(cpu, 0)
+}
+
+// merge returns the times of the next records, of no more than a limit.
+func (w *writer) merge(limit int) (times []uint64) {
+	w.clock++
+	w.rings.merge(w.clock, func(_ *ring, record []byte) bool {
+		if len(times) == limit {
+			return false
+		}
+		times = append(times, head(record).Time)
+		return true
+	})
+	return times
+}
+
+// Room that is given back is all zero, or a program's record would be taken before it is written.
+func TestMergeClears(t *testing.T) {
+	w := newWriter(1, 1024)
+	for range 100 {
+		w.write(0)
+		if got := w.merge(2); len(got) != 1 {
+			t.Fatalf("read %v", got)
+		}
+	}
+}
+
+// What other rings have does not wait for a record that is being written if it is older than when
+// there was nothing in that ring.
+func TestMergeKnowsAnEmptyRing(t *testing.T) {
+	w := newWriter(2, 4096)
+	w.write(1)
+	left := w.clock
+	w.merge(0)
+	w.reserve(0, 72)
+	if got := w.merge(2); !slices.Equal(got, []uint64{left}) {
+		t.Errorf("read %v, want what was written at %d", got, left)
+	}
+}
+
+// The same is so if all of that ring had been read.
+func TestMergeKnowsARingThatWasRead(t *testing.T) {
+	w := newWriter(2, 4096)
+	w.write(0)
+	w.write(1)
+	left := w.clock
+	w.merge(1)
+	w.reserve(0, 72)
+	if got := w.merge(2); !slices.Equal(got, []uint64{left}) {
+		t.Errorf("read %v, want what was written at %d", got, left)
+	}
+}
+
+// How long a record has been written is reckoned from the one before it, where a ring is never empty.
+func TestMergeWaitsInABusyRing(t *testing.T) {
+	w := newWriter(2, 4096)
+	w.clock = 10 * stalled
+	w.write(0)
+	first := w.clock
+	w.reserve(0, 72)
+	w.write(1)
+	if got := w.merge(2); !slices.Equal(got, []uint64{first}) {
+		t.Errorf("read %v, want what was written at %d", got, first)
+	}
+}
+
 // A record of a size that there is none of costs what is behind it in that ring, and no more.
 func TestMergeSkips(t *testing.T) {
+	for _, words := range []int{0, endSize/8 - 1, widestRecord/8 + 1, 255} {
+		testMergeSkips(t, words, 4)
+	}
+	testMergeSkips(t, widestRecord/8, 1) // is longer than what there is
+}
+
+// testMergeSkips writes a record that says that it has so many words, and others behind it.
+func testMergeSkips(t *testing.T, words, behind int) {
+	t.Helper()
 	w := newWriter(2, 4096)
 	w.reserve(0, 72)
 	end := (*kernelRecordEnd)(unsafe.Pointer(unsafe.SliceData(w.rings.all[0].records)))
-	end.Words = widestRecord/8 + 1
+	end.Words = uint8(words)
 	w.commit(0, 0)
-	w.reserve(0, 80)
-	w.commit(0, 0)
+	for range behind {
+		w.reserve(0, 80)
+		w.commit(0, 0)
+	}
 	w.reserve(1, 80)
 	w.commit(1, 0)
 	got := map[string]int{}
@@ -197,6 +290,6 @@ func TestMergeSkips(t *testing.T) {
 	w.commit(0, 0)
 	w.rings.merge(11, count)
 	if want := map[string]int{"none": 1, "records": 3}; !maps.Equal(got, want) {
-		t.Errorf("%v, want %v", got, want)
+		t.Errorf("of %d words: %v, want %v", words, got, want)
 	}
 }
