@@ -212,6 +212,29 @@ func TestOpenedWhileSending(t *testing.T) {
 	}
 }
 
+// TestOldestMakesRoom: what was found when the files were opened is older than what is being
+// sent from memory, and makes room for it when that is postponed.
+func TestOldestMakesRoom(t *testing.T) {
+	dir := t.TempDir()
+	earlier := open(t, dir, limit)
+	for n := 1; n <= 12; n++ { // more than there is room for
+		add(t, earlier, batch(n, 120_000))
+	}
+	s := anyhow(dir, &log{})
+	b := batch(20, 120_000)
+	s.Accept(b.Count)
+	_ = s.Hold(b) // there are no files
+	earlier.Close()
+	s.Await(time.Minute)
+	if err := s.Postpone(b); err != nil {
+		t.Fatal(err)
+	}
+	if got := drain(s); len(got) < 5 || got[len(got)-1] != 20 {
+		t.Errorf("%v are there, and 20 not the last of them", got)
+	}
+	s.Close()
+}
+
 // TestClosedBeforeItOpened: the directory is then left alone.
 func TestClosedBeforeItOpened(t *testing.T) {
 	dir := t.TempDir()
