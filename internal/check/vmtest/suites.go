@@ -41,8 +41,6 @@ func suites() []suite {
 			[]string{"TestPathOfEveryTopology", "TestTopologiesSideBySide"},
 			// About the correlator and the exporters.
 			[]string{"TestTwoGuestsAlike", "TestAddressesChooseAmongTwins", "TestPingsWithoutPayload", "TestStartedInMidJourney", "TestStoppedInMidJourney", "TestFailedExportIsAnError", "TestStuckExporterIsGivenUp", "TestOpenIsLast", "TestCountEndsTheRun"},
-			// Measures time.
-			[]string{"TestBusy"},
 			// Each of its deaths has a road, or a test of package bpf, and it takes longest.
 			[]string{"TestDropsTellReasonAndPlace"},
 		)},
@@ -51,6 +49,13 @@ func suites() []suite {
 			// A million packets, and C and Go are the same everywhere.
 			"TestWalkEqualsGo", "TestNumbers",
 		}},
+		// That raw sockets are told of ICMP errors, and what they filter.
+		{dir: "internal/probe", not: slices.Concat(
+			// About what is planned and counted.
+			[]string{"TestGone.*", "TestLate.*", "TestSetLeaves.*", "TestTwoNamespaces.*", "TestProbesAre.*", "TestJitter", "TestOutcomes", "TestEvery.*", "TestResults.*", "TestKey", "TestPayload.*", "TestTenants.*", "TestStats.*", "TestNames.*", "TestLimits.*", "TestTargetsCount.*"},
+			// The same again, at intervals, and what user space makes of it.
+			[]string{"TestNamespace.*", "TestTargetsOn.*", "TestUnreachable.*", "TestForged.*", "TestICMPErrorsAreNoted"},
+		)},
 		// That the topologies forward and translate, above all between tenants with equal addresses.
 		{dir: "internal/study/lab", not: slices.Concat(
 			// About files, processes and descriptions.
