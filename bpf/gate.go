@@ -90,11 +90,13 @@ func (t *Tracer) SetThreshold(threshold uint32) error {
 	if err != nil {
 		return err
 	}
+	// What is in between counts as sampled out: see decide in bpf/c/gate.h.
+	atomic.StoreUint32(&all.Threshold, max(threshold, g.base))
 	g.base = threshold
-	atomic.StoreUint32(&all.Threshold, threshold)
 	for id := range table {
 		atomic.StoreUint32(&table[id].Threshold, max(threshold, g.own[uint16(id)]))
 	}
+	atomic.StoreUint32(&all.Threshold, threshold)
 	return nil
 }
 

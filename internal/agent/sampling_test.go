@@ -246,7 +246,9 @@ func TestSamplingIsChangedUnderTraffic(t *testing.T) {
 			t.Errorf("%s: %#x has not passed %#x", tr.Ping, tr.Randomness(), tr.Threshold)
 		}
 	}
-	if len(s.sum.Incomplete) > 0 || s.sum.Complete != s.sum.Pings() || s.sum.Losses().RingFull > 0 {
+	// In the end the pingers' sockets go, maybe before the last replies come.
+	atTheEnd := s.sum.Dropped["NO_SOCKET"] + s.sum.Dropped["QUEUE_PURGE"]
+	if len(s.sum.Incomplete) > 0 || atTheEnd > 2 || s.sum.Complete+atTheEnd != s.sum.Pings() || s.sum.Losses().RingFull > 0 {
 		t.Errorf("%s", s.sum)
 	}
 	for reason := range s.sum.LeftDrops {
