@@ -262,7 +262,6 @@ func TestAgentErrors(t *testing.T) {
 		"mistake":         {"trace:\n  netns: 5\n", "", []string{"c.yaml:2:10: trace.netns", "a list"}},
 		"port in use":     {"http:\n  listen: \"" + taken.Addr().String() + "\"\n", "", []string{"c.yaml:2:11: http.listen", "address already in use", "DWELL_HTTP_LISTEN"}},
 		"port by env":     {"", "DWELL_HTTP_LISTEN=" + taken.Addr().String(), []string{"dwell: DWELL_HTTP_LISTEN: http.listen", "address already in use"}},
-		"spool in a file": {"export: {otlp: {endpoint: \"a:1\"}, spool: {dir: " + file + "/spool}}\n" + anyPort, "", []string{"c.yaml:1:", "export.spool.dir", "not a directory"}},
 		"no CA":           {"export: {otlp: {endpoint: \"a:1\", tls: {ca_file: /nowhere}}}\n" + anyPort, "", []string{"export.otlp.tls.ca_file", "/nowhere", "no such file"}},
 		"bad CA":          {"export: {otlp: {endpoint: \"a:1\", tls: {ca_file: " + file + "}}}\n" + anyPort, "", []string{"export.otlp.tls.ca_file", "no PEM certificate"}},
 		"file in nothing": {"export: {file: /nowhere/x}\n" + anyPort, "", []string{"c.yaml:1:16: export.file", "no such file"}},
