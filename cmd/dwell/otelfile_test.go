@@ -88,10 +88,10 @@ func TestAgentByTheFile(t *testing.T) {
 		status       int
 		says         []string
 	}{
-		"the file": {file, "", 0, []string{"OTLP/gRPC to https://a.example.net:4317", "5 % of the traces", "warning: ", "log_level: dwell does not use this; set log.level"}},
+		"the file": {file, "", 0, []string{"OTLP/gRPC to https://a.example.net:4317", "5 % of the pings", "warning: ", "log_level: dwell does not use this; set log.level"}},
 		"dwell's own settings": {
 			file, "sampling: {ratio: 0.5}\nexport: {otlp: {endpoint: \"b.example.net:4317\"}}\n", 0,
-			[]string{"OTLP/gRPC to b.example.net:4317", "50 % of the traces"},
+			[]string{"OTLP/gRPC to b.example.net:4317", "50 % of the pings"},
 		},
 		"metrics": {
 			"meter_provider: {readers: [{periodic: {exporter: {otlp_grpc: {endpoint: \"http://m:4317\"}}}}]}\n", "", 0,
