@@ -262,7 +262,7 @@ func TestSamplingIsChangedUnderTraffic(t *testing.T) {
 	t.Logf("%s", s.sum)
 }
 
-// patience is for how long a ping is waited for where it must not be for long.
+// patience is how long to wait for a ping that must not take long.
 const patience = 3 * time.Second
 
 // offer puts a value into a channel of one in place of what nobody has taken.

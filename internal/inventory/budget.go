@@ -84,7 +84,7 @@ func (b *budget) earn(now time.Time) {
 	b.looks = min(b.burst, b.looks+b.rate*passed.Seconds())
 }
 
-// longestWait bounds how long it is waited for a look before it is tried again.
+// longestWait is how long to wait for a look at most before trying again.
 const longestWait = 100 * time.Millisecond
 
 // wait returns in how long an urgent look may be taken, or at least tried for.

@@ -37,7 +37,7 @@ func eventually(t *testing.T, what string, is func() bool) {
 	}
 }
 
-// Hundreds of namespaces, many of which go and are made anew again and again, are looked at no
+// Hundreds of namespaces, many of which keep being removed and made again, are looked at no
 // more often than the budget allows. All have their names at once, and in the end their devices.
 func TestChurnOfManyNamespaces(t *testing.T) {
 	const many, churn, rounds = 240, 60, 5

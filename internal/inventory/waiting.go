@@ -68,7 +68,7 @@ func (w *waiting) first() *space {
 	return nil
 }
 
-// remove takes a namespace out that is looked at now.
+// remove takes out a namespace that is being looked at now.
 func (w *waiting) remove(s *space) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
