@@ -114,7 +114,7 @@ bench-export: ## Measure exported spans per CPU-second, next to the OpenTelemetr
 	$(GO) run ./internal/check/exportbench $(ARGS)
 
 .PHONY: bench-overhead
-bench-overhead: $(if $(ROOT),build) ## Measure what tracing costs a flood ping, next to perf record (root)
+bench-overhead: $(if $(ROOT),build) ## Measure what tracing costs a flood ping, next to bpftrace and perf (root)
 	$(need_root)
 	.ci/install bench
 	$(GO) run ./internal/check/overhead --dwell bin/dwell $(ARGS)

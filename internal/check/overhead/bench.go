@@ -30,20 +30,23 @@ type bench struct {
 type watcher struct {
 	name  string
 	share float64
-	run   func(context.Context) (sample, error)
+	// counts is whether it says how many events it has lost.
+	counts bool
+	run    func(context.Context) (sample, error)
 }
 
 func (b *bench) watchers() []watcher {
 	all := []watcher{
-		{"nothing", 0, b.unwatched},
-		{"dwell trace", 1, func(ctx context.Context) (sample, error) { return b.traced(ctx) }},
+		{"nothing", 0, false, b.unwatched},
+		{"programs that do nothing", 0, false, b.idled},
+		{"dwell trace", 1, true, func(ctx context.Context) (sample, error) { return b.traced(ctx) }},
 	}
 	if b.ratio > 0 {
-		all = append(all, watcher{fmt.Sprintf("dwell trace, %g %%", b.ratio*100), b.ratio, func(ctx context.Context) (sample, error) {
+		all = append(all, watcher{fmt.Sprintf("dwell trace, %g %%", b.ratio*100), b.ratio, true, func(ctx context.Context) (sample, error) {
 			return b.traced(ctx, "--sample-ratio", strconv.FormatFloat(b.ratio, 'g', -1, 64))
 		}})
 	}
-	return append(all, watcher{"perf record", 0, b.recorded})
+	return append(all, watcher{"bpftrace, counting", 0, false, b.counted}, watcher{"perf record", 0, true, b.recorded})
 }
 
 func (b *bench) measure(ctx context.Context) ([]result, error) {
@@ -65,7 +68,7 @@ func (b *bench) measure(ctx context.Context) ([]result, error) {
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", w.name, err)
 			}
-			results[i].name, results[i].share = w.name, w.share
+			results[i].name, results[i].share, results[i].counts = w.name, w.share, w.counts
 			results[i].samples = append(results[i].samples, s)
 		}
 	}

@@ -3,8 +3,9 @@
 // Command overhead measures what watching a ping costs the ping.
 //
 // In the bridge lab it floods pings unwatched, under dwell trace, of all pings and of a sample, and under
-// perf record of the same tracepoints, in alternation, because times drift with the machine
-// and only ratios within one run mean anything. It prints the medians over the rounds.
+// others at the tracepoints that dwell uses: programs that do nothing, bpftrace that counts and perf record.
+// It does so in alternation, because times drift with the machine and only ratios within one run mean
+// anything. It prints the medians over the rounds.
 // Everything that it starts and makes is gone when it ends.
 //
 //	go run ./internal/check/overhead --dwell bin/dwell --rounds 3 --count 20000

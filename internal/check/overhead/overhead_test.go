@@ -139,10 +139,11 @@ func TestTableAndVerdict(t *testing.T) {
 	few := map[string]int{"complete": 11}
 	all, most := map[string]int{"complete": 1000}, map[string]int{"complete": 998, "incomplete": 1, "dropped": 1}
 	results := []result{
-		{"nothing", 0, []sample{at(10, 20, 0, nil), at(8, 10, 0, nil), at(30, 30, 0, nil)}},
-		{"dwell trace", 1, []sample{at(15, 25, 0, all), at(14, 20, 0, all), at(16, 40, 0, all)}},
-		{"dwell trace, 1 %", 0.01, []sample{at(11, 21, 0, few), at(10, 20, 0, few), at(12, 22, 0, few)}},
-		{"perf record", 0, []sample{at(25, 50, 2, nil), at(25, 50, 3, nil), at(25, 50, 0, nil)}},
+		{"nothing", 0, false, []sample{at(10, 20, 0, nil), at(8, 10, 0, nil), at(30, 30, 0, nil)}},
+		{"dwell trace", 1, true, []sample{at(15, 25, 0, all), at(14, 20, 0, all), at(16, 40, 0, all)}},
+		{"dwell trace, 1 %", 0.01, true, []sample{at(11, 21, 0, few), at(10, 20, 0, few), at(12, 22, 0, few)}},
+		{"bpftrace, counting", 0, false, []sample{at(20, 30, 0, nil), at(20, 30, 0, nil), at(20, 30, 0, nil)}},
+		{"perf record", 0, true, []sample{at(25, 50, 2, nil), at(25, 50, 3, nil), at(25, 50, 0, nil)}},
 	}
 	var out strings.Builder
 	if err := writeTable(&out, config{rounds: 3, count: 1000}, results); err != nil {
@@ -150,11 +151,12 @@ func TestTableAndVerdict(t *testing.T) {
 	}
 	want := `1000 pings a round, medians of 3 rounds; counts are of all rounds
 
-        watched by  mean RTT  ratio  time per ping  ratio  pings/s  pings  unanswered  events lost  traces complete  incomplete  dropped  other
-           nothing      10µs   1.00           20µs   1.00    50000   3000           0            -                -           -        -      -
-       dwell trace      15µs   1.50           25µs   1.25    40000   3000           0            0             3000           0        0      0
-  dwell trace, 1 %      11µs   1.10           21µs   1.05    47619   3000           0            0               33           0        0      0
-       perf record      25µs   2.50           50µs   2.50    20000   3000           0            5                -           -        -      -
+          watched by  mean RTT  ratio  time per ping  ratio  pings/s  pings  unanswered  events lost  traces complete  incomplete  dropped  other
+             nothing      10µs   1.00           20µs   1.00    50000   3000           0            -                -           -        -      -
+         dwell trace      15µs   1.50           25µs   1.25    40000   3000           0            0             3000           0        0      0
+    dwell trace, 1 %      11µs   1.10           21µs   1.05    47619   3000           0            0               33           0        0      0
+  bpftrace, counting      20µs   2.00           30µs   1.50    33333   3000           0            -                -           -        -      -
+         perf record      25µs   2.50           50µs   2.50    20000   3000           0            5                -           -        -      -
 `
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Errorf("table (-want +got):\n%s", diff)
@@ -208,27 +210,33 @@ if [ "$1" = record ]; then
 fi
 echo "TOTAL events: 1"
 `, 0o700)
+	write(t, filepath.Join(dir, "bpftrace"), `#!/bin/bash
+trap 'printf "\n\n@[tracepoint:net:net_dev_queue]: ${BPFTRACE_COUNT-1}\n"; exit' INT
+printf 'Attaching 9 probes...\nattached\n'
+while :; do read -r -t 1 <> <(:) || :; done
+`, 0o700)
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
 	return dwell, log
 }
 
 func TestRun(t *testing.T) {
-	privilegetest.NetNS(t) // for the mount of tracefs
+	privilegetest.BPF(t) // for the programs that do nothing and the mount of tracefs
 	dwell, log := fakes(t)
 	var stdout, stderr strings.Builder
 	if err := run(t.Context(), []string{"--dwell", dwell, "--rounds", "2", "--count", "1"}, &stdout, &stderr); err != nil {
 		t.Fatalf("%v\n%s", err, stderr.String())
 	}
-	for _, row := range []string{"nothing", "dwell trace", "dwell trace, 1 %", "perf record"} {
+	for _, row := range []string{"nothing", "programs that do nothing", "dwell trace", "dwell trace, 1 %", "bpftrace, counting", "perf record"} {
 		if !strings.Contains(stdout.String(), row+"  ") {
 			t.Errorf("no row %q in\n%s", row, stdout.String())
 		}
 	}
-	round := "lab exec\n" + strings.Repeat("trace --output\nlab exec\n", 2) + "lab exec\n"
+	round := strings.Repeat("lab exec\n", 2) + strings.Repeat("trace --output\nlab exec\n", 2) + strings.Repeat("lab exec\n", 2)
 	checkLog(t, log, "lab up\n"+round+round+"lab down\n")
 }
 
 func TestLabGoesWhenTracingFails(t *testing.T) {
+	privilegetest.BPF(t) // for the programs that do nothing
 	dwell, log := fakes(t)
 	t.Setenv("TRACE_STATUS", "3")
 	var stdout, stderr strings.Builder
@@ -239,7 +247,18 @@ func TestLabGoesWhenTracingFails(t *testing.T) {
 	if stdout.Len() > 0 {
 		t.Errorf("printed\n%s", stdout.String())
 	}
-	checkLog(t, log, "lab up\nlab exec\ntrace --output\nlab exec\nlab down\n")
+	checkLog(t, log, "lab up\nlab exec\nlab exec\ntrace --output\nlab exec\nlab down\n")
+}
+
+// Probes that saw nothing of the flood are no measurement.
+func TestBpftraceCountsNothing(t *testing.T) {
+	privilegetest.NetNS(t) // for the mount of tracefs
+	dwell, _ := fakes(t)
+	t.Setenv("BPFTRACE_COUNT", "0")
+	b := bench{config: config{dwell: dwell, count: 1}, dir: t.TempDir()}
+	if s, err := b.counted(t.Context()); err == nil || !strings.Contains(err.Error(), "0 events of 1 pings") {
+		t.Errorf("%+v, error %v", s, err)
+	}
 }
 
 func checkLog(t *testing.T, log, want string) {

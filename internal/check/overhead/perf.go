@@ -41,16 +41,17 @@ func (b *bench) recorded(ctx context.Context) (sample, error) {
 	return s, err
 }
 
-// perfEvents are the names that perf has for the hooks on the way of a packet.
+// perfEvents are the names that perf has for the tracepoints that dwell uses.
 func perfEvents() []string {
 	var names []string
-	for _, hook := range []event.Hook{
-		event.NetDevQueue, event.NetDevStartXmit, event.NetDevXmit,
-		event.NetifRx, event.NetifReceiveSKB, event.NAPIGROReceiveEntry,
-	} {
-		names = append(names, "net:"+hook.String())
+	for _, hook := range event.All().Of(event.Tracepoint) {
+		group := "net:"
+		if hook.Hook == event.KfreeSKB || hook.Hook == event.SKBCopyDatagramIovec {
+			group = "skb:"
+		}
+		names = append(names, group+hook.Name)
 	}
-	return append(names, "skb:"+event.KfreeSKB.String())
+	return names
 }
 
 // withTracefs runs f on a thread that has tracefs mounted where perf looks for it.

@@ -19,7 +19,9 @@ import (
 type result struct {
 	name string
 	// share is that of the pings that are to have traces.
-	share   float64
+	share float64
+	// counts is whether the watcher says how many events it has lost.
+	counts  bool
 	samples []sample
 }
 
@@ -87,10 +89,10 @@ func writeTable(w io.Writer, cfg config, results []result) error {
 		switch {
 		case r.samples[0].traces != nil:
 			fmt.Fprintf(table, "%d\t%d\t%d\t%d\t%d\t\n", r.lost(), r.traces(trace.Complete), r.traces(trace.Incomplete), r.traces(trace.Dropped), r.others())
-		case r.name == base.name:
-			fmt.Fprintf(table, "-\t-\t-\t-\t-\t\n")
-		default:
+		case r.counts:
 			fmt.Fprintf(table, "%d\t-\t-\t-\t-\t\n", r.lost())
+		default:
+			fmt.Fprintf(table, "-\t-\t-\t-\t-\t\n")
 		}
 	}
 	return table.Flush()
