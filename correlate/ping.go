@@ -164,10 +164,7 @@ func (p *ping) another(ev *event.Event) bool {
 		return p.meets(ev) || p.diedApart(ev) && !p.has(flowKeyOf(ev))
 	}
 	began := p.began()
-	if began == nil {
-		return p.strange(ev) && !p.within(ev) && !ev.Encapsulated()
-	}
-	return !sameOrigin(began, ev) && !p.carries(ev)
+	return began != nil && !sameOrigin(began, ev) && !p.carries(ev)
 }
 
 // cannotBe reports whether ev, with which a request comes in, is of another ping than p although
@@ -195,16 +192,17 @@ func (p *ping) meets(ev *event.Event) bool {
 		return false
 	}
 	first := p.earliest()
-	return first != nil && packet.SameDevice(first, ev) && first.TTL <= ev.TTL || p.strange(ev) || p.cannotBe(ev)
+	return first != nil && packet.SameDevice(first, ev) && first.TTL <= ev.TTL || p.cannotBe(ev)
 }
 
-// strange reports whether ev has neither an address nor the identifier in common with p. No
-// device on the way changes all three: the content is the same by chance, as that of two
-// pings that were sent in the same microsecond.
+// strange reports whether ev has neither an address nor the identifier in common with p, and is
+// in another buffer. No device on the way changes all three: the content is the same by chance,
+// as that of two pings that were sent in the same microsecond.
 func (p *ping) strange(ev *event.Event) bool {
-	return !p.any(func(e *event.Event) bool {
+	alike := func(e *event.Event) bool {
 		return e.ID == ev.ID || e.Src == ev.Src || e.Dst == ev.Dst || e.Src == ev.Dst || e.Dst == ev.Src
-	})
+	}
+	return !p.any(alike) && !p.within(ev)
 }
 
 // diedApart reports whether ev is the death of a request where it was made, in a buffer in which

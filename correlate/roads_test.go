@@ -307,6 +307,7 @@ var roads = []scenario{
 // come in at a time, one is handed over in the buffer in which the other came.
 func loopedBack(s *sim) {
 	p := s.request(24)
+	p.dst = netip.MustParseAddr("192.168.0.255")
 	c := p.copy()
 	c.at(vethA, event.NetifRx)
 	p.cross(vethA, va)

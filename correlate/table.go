@@ -115,10 +115,10 @@ func (t *table) tells(ev *event.Event) bool {
 	return dated
 }
 
-// contests reports whether ev begins another ping with the content of p, and if so
+// contests reports whether ev is of another ping with the content of p, and if so
 // makes p known by its addresses, too.
 func (t *table) contests(ev *event.Event, p *ping) bool {
-	if ev.Type != event.EchoRequest || !p.another(ev) {
+	if !p.strange(ev) && !(ev.Type == event.EchoRequest && p.another(ev)) {
 		return false
 	}
 	t.contest(p)
