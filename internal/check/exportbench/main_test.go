@@ -8,12 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	coltracepb "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"go.uber.org/goleak"
-	"google.golang.org/protobuf/proto"
-
-	"github.com/dwelltrace/dwell/exporter"
-	"github.com/dwelltrace/dwell/exporter/otlp"
 )
 
 // TestMain lets this program play the roles of the processes that it starts.
@@ -41,21 +36,5 @@ func TestCompare(t *testing.T) {
 		if !strings.HasPrefix(line, name) || !strings.HasSuffix(line, " 0") {
 			t.Errorf("%q should begin with %q and end with no loss", line, name)
 		}
-	}
-}
-
-// TestSinkCountsSpans: what the sink counts without decoding is what is there.
-func TestSinkCountsSpans(t *testing.T) {
-	t.Parallel()
-	traces := pings(2)
-	b, err := proto.Marshal(&coltracepb.ExportTraceServiceRequest{ResourceSpans: otlp.Spans(traces, options())})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, want := countSpans(b), exporter.CountOf(traces...).Spans; got != want {
-		t.Errorf("%d spans, want %d", got, want)
-	}
-	for i := range b { // a part of a request must not make it panic
-		countSpans(b[:i])
 	}
 }

@@ -5,101 +5,31 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"net"
-	"sync/atomic"
 
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/encoding"
-	"google.golang.org/grpc/encoding/proto"
-	"google.golang.org/grpc/mem"
-	"google.golang.org/protobuf/encoding/protowire"
+	"github.com/dwelltrace/dwell/internal/check/otlpsink"
 )
 
-// serveSink is an OTLP endpoint that counts spans and looks at nothing else in them. It
-// writes its address, and for every line that it reads the count since the last one.
+// serveSink is an OTLP endpoint that counts spans. It writes its address, and for every line that
+// it reads the count of spans that came after the last one.
 func serveSink(ctx context.Context, in io.Reader, out io.Writer) error {
-	var config net.ListenConfig
-	l, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
+	var sink otlpsink.Sink
+	if err := sink.Listen(ctx); err != nil {
 		return err
 	}
-	var spans atomic.Int64
-	server := grpc.NewServer(grpc.ForceServerCodecV2(rawCodec{encoding.GetCodecV2(proto.Name)}), grpc.UnknownServiceHandler(
-		func(_ any, stream grpc.ServerStream) error {
-			var request raw
-			if err := stream.RecvMsg(&request); err != nil {
-				return err
-			}
-			spans.Add(countSpans(request))
-			return stream.SendMsg(raw(nil)) // an empty ExportTraceServiceResponse
-		}))
-	defer server.Stop()
-	go server.Serve(l) //nolint:errcheck // ends with the process
-	if _, err := fmt.Fprintln(out, l.Addr()); err != nil {
+	defer sink.Close()
+	if _, err := fmt.Fprintln(out, sink.Address()); err != nil {
 		return err
 	}
+	var told int64
 	lines := bufio.NewScanner(in)
 	for lines.Scan() {
-		if _, err := fmt.Fprintln(out, spans.Swap(0)); err != nil {
+		spans := sink.Counts().Spans
+		if _, err := fmt.Fprintln(out, spans-told); err != nil {
 			return err
 		}
+		told = spans
 	}
 	return lines.Err()
-}
-
-// raw is an encoded message.
-type raw []byte
-
-// rawCodec leaves messages encoded.
-type rawCodec struct{ encoding.CodecV2 }
-
-func (rawCodec) Unmarshal(data mem.BufferSlice, v any) error {
-	r, ok := v.(*raw)
-	if !ok {
-		return errors.New("not a raw message")
-	}
-	*r = data.Materialize()
-	return nil
-}
-
-func (rawCodec) Marshal(v any) (mem.BufferSlice, error) {
-	r, ok := v.(raw)
-	if !ok {
-		return nil, errors.New("not a raw message")
-	}
-	return mem.BufferSlice{mem.SliceBuffer(r)}, nil
-}
-
-// countSpans returns how many spans are in an encoded ExportTraceServiceRequest: those
-// in field 2 of what is in field 2 of its field 1.
-func countSpans(request []byte) (n int64) {
-	each(request, 1, func(resource []byte) {
-		each(resource, 2, func(scope []byte) {
-			each(scope, 2, func([]byte) { n++ })
-		})
-	})
-	return n
-}
-
-// each calls f with each message in the given field of a message.
-func each(message []byte, field protowire.Number, f func([]byte)) {
-	for len(message) > 0 {
-		number, kind, n := protowire.ConsumeTag(message)
-		if n < 0 {
-			return
-		}
-		message = message[n:]
-		size := protowire.ConsumeFieldValue(number, kind, message)
-		if size < 0 {
-			return
-		}
-		if number == field && kind == protowire.BytesType {
-			value, _ := protowire.ConsumeBytes(message)
-			f(value)
-		}
-		message = message[size:]
-	}
 }

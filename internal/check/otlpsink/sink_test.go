@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -83,5 +84,26 @@ func TestSink(t *testing.T) {
 func TestNoMessage(t *testing.T) {
 	for _, b := range [][]byte{{0xff}, {0x0a, 0x05, 1}, {0x0a, 0x02, 0xff, 0xff}} {
 		eachSpan(b, func(id ID) { t.Errorf("a span of %x in % x", id, b) })
+	}
+}
+
+// A part of a request is counted as far as it goes.
+func TestPartOfARequest(t *testing.T) {
+	b, err := proto.Marshal(request())
+	if err != nil {
+		t.Fatal(err)
+	}
+	spans := func(b []byte) (n int) {
+		eachSpan(b, func(ID) { n++ })
+		return n
+	}
+	whole := spans(b)
+	if whole != 5 {
+		t.Errorf("%d spans, want 5", whole)
+	}
+	for i := range b {
+		if n := spans(b[:i]); n > whole {
+			t.Errorf("%d spans in %d of %d bytes", n, i, len(b))
+		}
 	}
 }

@@ -25,6 +25,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/dwelltrace/dwell/internal/check/otlpsink"
 	"github.com/dwelltrace/dwell/internal/study/lab"
 	"github.com/dwelltrace/dwell/internal/study/pinger"
 )
@@ -77,20 +78,20 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		return err
 	}
 	defer func() { err = errors.Join(err, l.Down(context.WithoutCancel(ctx))) }()
-	sink, err := startSink()
-	if err != nil {
+	var sink otlpsink.Sink
+	if err := sink.Listen(ctx); err != nil {
 		return err
 	}
-	defer sink.stop()
-	a, err := startAgent(ctx, cfg.dwell, prefix, sink.address(), stderr)
+	defer sink.Close()
+	a, err := startAgent(ctx, cfg.dwell, prefix, sink.Address(), stderr)
 	if err != nil {
 		return err
 	}
 	samples, err := watch(ctx, cfg, l, a, stdout)
-	if err := errors.Join(err, a.stop()); err != nil {
+	if err := errors.Join(err, a.Stop()); err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "The sink was sent %d requests, %.0f MiB.\n", sink.requests.Load(), float64(sink.bytes.Load())/mib)
+	fmt.Fprintf(stdout, "The sink was sent %d requests, %.0f MiB.\n", sink.Counts().Requests, float64(sink.Counts().Bytes)/mib)
 	return verdict(stdout, samples, cfg.allow)
 }
 
@@ -99,7 +100,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 const batch = 5000
 
 // watch pings, and samples the agent's memory at even intervals.
-func watch(ctx context.Context, cfg config, l *lab.Lab, a *agent, w io.Writer) ([]sample, error) {
+func watch(ctx context.Context, cfg config, l *lab.Lab, a agent, w io.Writer) ([]sample, error) {
 	guest, err := l.Open(lab.Guest)
 	if err != nil {
 		return nil, err
