@@ -122,7 +122,7 @@ func (c *Correlator) begin(ev *event.Event) *ping {
 // succeed opens a ping for a request that begins another with the content of p.
 func (c *Correlator) succeed(p *ping, ev *event.Event) *ping {
 	if p.done != 0 && p.visited(ev.NetNS) {
-		c.finish(p, "")
+		c.forget(p)
 	} else {
 		c.open.contest(p) // there may be more of it
 	}
@@ -250,8 +250,7 @@ func (c *Correlator) finish(p *ping, cause trace.Cause) {
 	if c.lossy(p) {
 		p.cause = trace.CauseEventsLost
 	}
-	c.open.remove(p)
-	c.remember(p)
+	c.forget(p)
 	c.stats.Open--
 	if t := c.assembler.assemble(p); t == nil {
 		c.stats.Stray += uint64(len(p.events))
@@ -266,6 +265,16 @@ func (c *Correlator) finish(p *ping, cause trace.Cause) {
 		c.spare = append(c.spare, p.events[:0])
 	}
 	p.events = nil
+}
+
+// forget makes what else comes of p late. Its trace is made when its time has come, because what was
+// lost meanwhile may not be known before.
+func (c *Correlator) forget(p *ping) {
+	if !p.forgotten {
+		p.forgotten = true
+		c.open.remove(p)
+		c.remember(p)
+	}
 }
 
 // lossy reports whether events were lost while p was on its way: until its end if

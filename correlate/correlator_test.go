@@ -314,6 +314,25 @@ func checkAgain(t *testing.T, once []event.Event, pause uint64, length uint16) {
 	}
 }
 
+// What was lost while a ping was on its way is known only later, and marks it even if the same
+// bytes have been sent again meanwhile.
+func TestLossMarksPingsOfSameContent(t *testing.T) {
+	s, c := newSim(), collect(correlate.Options{})
+	for range 2 {
+		p := s.request(1).empty()
+		p.cross(vethA, va)
+		r := p.reply()
+		r.cross(va, vethA)
+		r.deliver(vethA)
+	}
+	c.addAll(s.events)
+	c.Lost(s.events[0].Time, s.end())
+	c.Advance(s.end() + uint64(time.Minute))
+	if n := c.Stats().Incomplete[trace.CauseEventsLost]; n != 2 || len(c.traces) != 2 {
+		t.Errorf("%d of %d traces are marked", n, len(c.traces))
+	}
+}
+
 // One that is not answered does not take in the next.
 func TestSameContentAgainUnanswered(t *testing.T) {
 	s, c := newSim(), collect(correlate.Options{})

@@ -31,6 +31,8 @@ type ping struct {
 	done uint64
 	// held is set once the ping is kept open beyond the timeout.
 	held bool
+	// forgotten is set once no event is taken for one of this ping any more.
+	forgotten bool
 	// cause is why the ping was closed early, or "".
 	cause trace.Cause
 }
