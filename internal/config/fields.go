@@ -126,7 +126,7 @@ func metricsFields() []Field {
 		{Path: "metrics.prometheus.enabled", Example: "false", Doc: "Whether to serve it."},
 		{Path: "metrics.otlp", Doc: "Push metrics over OTLP, with the same headers, compression and TLS settings as for traces."},
 		{Path: "metrics.otlp.enabled", Example: "true", Doc: "Whether to push metrics."},
-		{Path: "metrics.otlp.endpoint", Example: "http://collector.example.net:4317", Doc: "The endpoint to push to. Default: export.otlp.endpoint, then `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT`, then `OTEL_EXPORTER_OTLP_ENDPOINT`. Over HTTP, /v1/metrics is added if there is no path, or takes the place of /v1/traces."},
+		{Path: "metrics.otlp.endpoint", Example: "http://collector.example.net:4317", Doc: "The endpoint to push to. Default: export.otlp.endpoint, then `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT`, then `OTEL_EXPORTER_OTLP_ENDPOINT`. Over HTTP, a URL without a path, or with the path /v1/traces, becomes one with the path /v1/metrics."},
 		{Path: "metrics.otlp.protocol", Example: "http/protobuf", Doc: "`auto`: as `OTEL_EXPORTER_OTLP_METRICS_PROTOCOL` says, else as for traces."},
 		{Path: "metrics.otlp.interval", Example: "15s", Doc: "How often to push; at least 100ms."},
 		{Path: "metrics.max_series", Example: "10000", Doc: "How many series one metric may have; at least 2. Further ones displace one that has been idle for a minute or more, or are counted in a single series with the attribute `otel.metric.overflow`."},

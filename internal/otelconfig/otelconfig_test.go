@@ -153,7 +153,7 @@ func TestMistakes(t *testing.T) {
 		head + "tracer_provider: {sampler: {trace_id_ratio_based: {ratio: 2}}}\n":                            "not a number between 0 and 1",
 		head + "tracer_provider: {processors: [{batch: {exporter: {otlp_grpc: {timeout: 3s}}}}]}\n":          "not a number of milliseconds",
 		head + "tracer_provider: {processors: [{batch: {exporter: {otlp_grpc: {headers: [{name: a}]}}}}]}\n": "a name without",
-		head + "tracer_provider: {sampler: *nowhere}\n":                                                      "there is no anchor nowhere",
+		head + "tracer_provider: {sampler: *nowhere}\n":                                                      `no anchor before this is called "nowhere"`,
 	} {
 		if _, err := otelconfig.Parse("f", []byte(text), nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %s", text, err, want)

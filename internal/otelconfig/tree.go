@@ -139,7 +139,7 @@ func (b *builder) node(from ast.Node) *node {
 		if named := b.anchors[v.Value.String()]; named != nil {
 			return named
 		}
-		b.errs = append(b.errs, fmt.Errorf("%s: there is no anchor %s before this", n.at(b.file), v.Value))
+		b.errs = append(b.errs, fmt.Errorf("%s: no anchor before this is called %q", n.at(b.file), v.Value))
 	case *ast.TagNode:
 		return b.node(v.Value)
 	case *ast.NullNode, *ast.CommentNode, *ast.CommentGroupNode:
