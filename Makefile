@@ -32,6 +32,9 @@ need_root = $(if $(ROOT),,@echo '$@ needs root: sudo env "PATH=$$PATH" make $@' 
 
 # Kernel tests see every packet of the machine: as root, one package at a time.
 # The race detector needs a C compiler.
+# At its end each process with the race detector would wait a second for races that
+# others may yet have: each package does, and each dwell that a test starts.
+export GORACE := atexit_sleep_ms=20
 TEST_FLAGS = -count=1 -timeout=20m $(if $(ROOT),-p=1) $(if $(shell command -v gcc),-race)
 
 ##@ Use
