@@ -81,3 +81,11 @@ func FailAccount(s *Spool) (mend func(), err error) {
 
 // ForkLock opens the lock of s once more, as a child does that was just forked.
 func ForkLock(s *Spool) (fd int, err error) { return unix.Dup(int(s.lock.Fd())) }
+
+// OpenSilent is OpenAnyhow on a disk that does not answer until answer is closed.
+func OpenSilent(o Options, answer <-chan struct{}) *Spool {
+	return openAnyhow(o, func(o Options) (*Spool, error) {
+		<-answer
+		return open(o)
+	})
+}

@@ -4,6 +4,7 @@ package spool
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 )
@@ -15,20 +16,54 @@ import (
 //
 // That another spool of this process has the directory is not worth a warning for a while:
 // it is just ending, and its successor waits for it here.
-func OpenAnyhow(o Options) *Spool {
-	s, err := Open(o)
-	if err == nil {
+//
+// A disk that does not answer is waited for in the background, too.
+func OpenAnyhow(o Options) *Spool { return openAnyhow(o, open) }
+
+// openAnyhow is OpenAnyhow with what opens the files at first.
+func openAnyhow(o Options, open func(Options) (*Spool, error)) *Spool {
+	o.Spool = o.WithDefaults()
+	first := make(chan attempt, 1)
+	go func() {
+		s, err := open(o)
+		first <- attempt{s, err}
+	}()
+	s, err := within(first, patience)
+	if s != nil {
+		s.writer = startAccountWriter(s.commit)
 		return s
 	}
-	o.Spool = o.WithDefaults()
 	s = unopened(o)
 	s.opener = &opener{
 		options: o, began: time.Now(), hurry: make(chan struct{}, 1), round: make(chan struct{}),
-		stop: make(chan struct{}), done: make(chan struct{}),
+		stop: make(chan struct{}),
 	}
-	s.refused(err)
+	if errors.Is(err, errSilent) {
+		s.opener.first = first
+	}
+	s.refused(fmt.Errorf("the spool %s cannot be used: %w", o.Dir, err))
 	go s.openLater()
 	return s
+}
+
+// attempt is how a try to open the files has ended.
+type attempt struct {
+	files *Spool
+	err   error
+}
+
+var errSilent = errors.New("the disk does not answer")
+
+// within waits for an attempt, for so long at most; then it returns errSilent.
+func within(first <-chan attempt, limit time.Duration) (*Spool, error) {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case a := <-first:
+		return a.files, a.err
+	case <-timer.C:
+		return nil, fmt.Errorf("%w within %v", errSilent, limit)
+	}
 }
 
 const (
@@ -37,16 +72,20 @@ const (
 	mostOpen  = 30 * time.Second
 	// quietOpen is how long an earlier spool of this process may take to end.
 	quietOpen = 15 * time.Second
+	// patience is how long a disk may take to answer before its spool is opened in the background.
+	patience = 5 * time.Second
 )
 
 // opener opens the files of a spool when that is possible. nil does nothing.
 type opener struct {
 	options Options
 	began   time.Time
+	// first is set if the first try, which is under way yet, is to be waited for.
+	first <-chan attempt
 	// hurry has an element if the next try is to be now.
-	hurry      chan struct{}
-	stop, done chan struct{}
-	once       sync.Once
+	hurry chan struct{}
+	stop  chan struct{}
+	once  sync.Once
 
 	mu sync.Mutex
 	// round is closed and replaced after each try.
@@ -59,7 +98,9 @@ type opener struct {
 // openLater tries until the files are open or the spool is closed.
 func (s *Spool) openLater() {
 	o := s.opener
-	defer close(o.done)
+	if o.first != nil && s.openedAtLast() {
+		return
+	}
 	for pause := firstOpen; ; {
 		timer := time.NewTimer(pause)
 		select {
@@ -82,6 +123,22 @@ func (s *Spool) openLater() {
 			pause = firstOpen
 		}
 	}
+}
+
+// openedAtLast waits for the end of the first try, and reports whether there is nothing left to try.
+// A spool that is closed meanwhile is not waited for; its files are closed when there are any.
+func (s *Spool) openedAtLast() bool {
+	o := s.opener
+	a := <-o.first
+	if a.err == nil {
+		a.err = s.take(a.files)
+	}
+	over := a.err == nil || o.stopped()
+	o.tried(ours(a.err), over)
+	if !over {
+		s.refused(a.err)
+	}
+	return over
 }
 
 // refused notes that the files cannot be opened, and why.
@@ -180,6 +237,11 @@ func (s *Spool) openNow() error {
 	if err != nil {
 		return err
 	}
+	return s.take(f)
+}
+
+// take makes files that have been opened those of s.
+func (s *Spool) take(f *Spool) (err error) {
 	if left := f.Left(); left.Payload != nil {
 		err = f.Postpone(left)
 	}
