@@ -60,10 +60,13 @@ type kernelCounters struct {
 }
 
 type kernelDecisions struct {
-	_          structs.HostLayout
-	Words      [64]uint64
-	SampledOut uint64
-	Gated      uint64
+	_       structs.HostLayout
+	Words   [64]uint64
+	LeftOut [12]struct {
+		_          structs.HostLayout
+		SampledOut uint64
+		Gated      uint64
+	}
 }
 
 type kernelDeed uint32

@@ -78,9 +78,10 @@ func (t *Tracer) Stats() (Stats, error) {
 	s := Stats{CPU: make([]CPUStats, len(cpus)), Malformed: t.reader.malformed.Load()}
 	for i, c := range cpus {
 		emitted, lost := t.reader.rings.counted(i)
+		gated, sampledOut := decided[i].leftOut()
 		s.CPU[i] = CPUStats{
 			Emitted: emitted, Lost: lost, XmitOverflow: c.XmitOverflow, XmitMismatch: c.XmitMismatch,
-			Gated: decided[i].Gated, SampledOut: decided[i].SampledOut, LeftDrops: c.LeftDrops,
+			Gated: gated, SampledOut: sampledOut, LeftDrops: c.LeftDrops,
 		}
 	}
 	for _, prog := range t.objs.tracepoints {
@@ -91,6 +92,14 @@ func (t *Tracer) Stats() (Stats, error) {
 		s.Missed += n
 	}
 	return s, nil
+}
+
+// leftOut returns how many events were left out on a CPU, at all hooks.
+func (d *kernelDecisions) leftOut() (gated, sampledOut uint64) {
+	for _, n := range d.LeftOut {
+		gated, sampledOut = gated+n.Gated, sampledOut+n.SampledOut
+	}
+	return gated, sampledOut
 }
 
 // LeftDrops returns how many packets of echoes that a gate had left out died since Load, by the code

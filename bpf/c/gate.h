@@ -22,6 +22,7 @@ enum {
 	GATES = 1 << 16,
 	SAMPLING = GATES, /* the key of what all gates have in common */
 	DECISIONS = 64,
+	HOOKS = HOOK_ACTED + 1,
 };
 
 #define GATE_SHUT 0xffffffffU /* lets nothing through */
@@ -43,15 +44,20 @@ enum decision {
 	DECISION_MASK = 3,
 };
 
+/* How many events were left out, and because of what. */
+struct left_out {
+	__u64 sampled_out;
+	__u64 gated;
+};
+
 /* The last decisions on a CPU, because a packet passes many hooks there: each a mix of what it is
  * about, with the decision as its lowest bits. One word, so that a program that interrupts
- * another one cannot leave half of one. And how many events were left out; an interrupt at the wrong
- * moment may lose one.
+ * another one cannot leave half of one. And how many events were left out, by hook: see
+ * count_left_out.
  */
 struct decisions {
 	__u64 words[DECISIONS];
-	__u64 sampled_out;
-	__u64 gated;
+	struct left_out left_out[HOOKS];
 };
 
 /* key: 0. value: this CPU's. */
@@ -117,6 +123,26 @@ static __always_inline __u32 events_at(enum hook hook)
 	return hook == HOOK_NET_DEV_START_XMIT ? 2 : 1;
 }
 
+/* Whether one program on a hook may interrupt another one there, on the same CPU. Since Linux 6.1 one on a
+ * tracepoint does not run then; before, only of kfree_skb is it to be expected.
+ */
+static __always_inline bool may_nest(enum hook hook)
+{
+	return hook == HOOK_KFREE_SKB || hook == HOOK_NETFILTER_FIRST ||
+	       hook == HOOK_NETFILTER_LAST || hook == HOOK_ACTED;
+}
+
+/* Counts events that were left out at a hook, where no other hook's are counted: else a program would have
+ * to count atomically, which takes 5 ns, or an interrupt between reading and writing would lose some.
+ */
+static __always_inline void count_left_out(__u64 *count, enum hook hook)
+{
+	if (may_nest(hook))
+		__sync_fetch_and_add(count, events_at(hook));
+	else
+		*count += events_at(hook);
+}
+
 /* Whether the echo is to be recorded at a hook. */
 static __always_inline bool passes(const struct gate *g, struct record_head *h, enum hook hook)
 {
@@ -133,9 +159,9 @@ static __always_inline bool passes(const struct gate *g, struct record_head *h, 
 	if (made == LET_THROUGH)
 		return true;
 	if (made == GATED)
-		d->gated += events_at(hook);
+		count_left_out(&d->left_out[hook].gated, hook);
 	else
-		d->sampled_out += events_at(hook);
+		count_left_out(&d->left_out[hook].sampled_out, hook);
 	return false;
 }
 

@@ -182,10 +182,13 @@ type tracedCounters struct {
 }
 
 type tracedDecisions struct {
-	_          structs.HostLayout
-	Words      [64]uint64
-	SampledOut uint64
-	Gated      uint64
+	_       structs.HostLayout
+	Words   [64]uint64
+	LeftOut [12]struct {
+		_          structs.HostLayout
+		SampledOut uint64
+		Gated      uint64
+	}
 }
 
 type tracedDevice struct {
