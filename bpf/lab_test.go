@@ -13,14 +13,14 @@ import (
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
+
+	"github.com/dwelltrace/dwell/internal/privilege/privilegetest"
 )
 
 // privileged skips a test that needs root.
 func privileged(t testing.TB) {
 	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("needs root: loads programs and makes network namespaces")
-	}
+	privilegetest.BPF(t)
 }
 
 // namespace is a network namespace of a test's own.

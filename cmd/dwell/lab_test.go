@@ -16,15 +16,14 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/dwelltrace/dwell/internal/privilege/privilegetest"
 	"github.com/dwelltrace/dwell/internal/study/lab"
 )
 
 // labPrefix gives the test labs of its own, which go with it.
 func labPrefix(t *testing.T) string {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root to make network namespaces")
-	}
+	privilegetest.NetNS(t)
 	prefix := fmt.Sprintf("dwt%dcmd", os.Getpid())
 	t.Cleanup(func() {
 		if _, err := runLab("down", "--prefix", prefix); err != nil {

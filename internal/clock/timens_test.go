@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/dwelltrace/dwell/internal/privilege/privilegetest"
 )
 
 // inNamespace is set for a child that only prints its reading of the kernel's clock.
@@ -35,9 +37,7 @@ func TestMain(m *testing.M) {
 // A process in a time namespace, whose clock is a day ahead or a minute behind, reads the
 // kernel's clock as one outside does.
 func TestTimeNamespace(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root to make time namespaces")
-	}
+	privilegetest.NetNS(t)
 	kernel, err := Kernel()
 	if err != nil {
 		t.Fatal(err)

@@ -20,15 +20,14 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/dwelltrace/dwell/internal/netns"
+	"github.com/dwelltrace/dwell/internal/privilege/privilegetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func needRoot(t *testing.T) {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root to make network namespaces")
-	}
+	privilegetest.NetNS(t)
 }
 
 func create(t *testing.T, suffix string) *netns.NS {

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/net/ipv4"
 
 	"github.com/dwelltrace/dwell/internal/netns"
+	"github.com/dwelltrace/dwell/internal/privilege/privilegetest"
 	"github.com/dwelltrace/dwell/internal/study/lab"
 	"github.com/dwelltrace/dwell/internal/study/pinger"
 )
@@ -33,9 +34,7 @@ func TestMain(m *testing.M) {
 // options returns a prefix of the test's own, whose labs go with the test.
 func options(t *testing.T, suffix string) lab.Options {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root to make network namespaces")
-	}
+	privilegetest.NetNS(t)
 	opts := lab.Options{Prefix: fmt.Sprintf("dwt%d%s", os.Getpid(), suffix)}
 	t.Cleanup(func() {
 		// The test's own context has ended by now.

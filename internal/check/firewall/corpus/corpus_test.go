@@ -5,17 +5,16 @@ package main
 import (
 	"bytes"
 	"context"
-	"os"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/dwelltrace/dwell/internal/privilege/privilegetest"
 )
 
 // TestOwnCorpus puts rules of testdata into the installed iptables, of both kinds.
 func TestOwnCorpus(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("needs root")
-	}
+	privilegetest.NetNS(t)
 	var out, errs bytes.Buffer
 	if err := run(context.Background(), []string{"-v", "-dir", "testdata"}, &out, &errs); err != nil {
 		t.Fatalf("%v\n%s%s", err, &out, &errs)
