@@ -169,7 +169,7 @@ func must(t rapid.TB, err error) {
 // loadsCheaply reports whether the kernel has what first_look needs.
 func loadsCheaply(t *testing.T) bool {
 	t.Helper()
-	kernel, err := kernelBTF()
+	kernel, err := kernelBTF(kernelTypes)
 	if err != nil {
 		t.Fatal(err)
 	}

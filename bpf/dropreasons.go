@@ -33,11 +33,11 @@ var subsystemEnums = []struct{ enum, module string }{
 	{"ovs_drop_reason", "openvswitch"},
 }
 
-// LoadDropReasons reads the names from the running kernel's BTF. The error is
-// ErrNoBTF or ErrPermission if the BTF cannot be had, and an *UnsupportedError if the
-// kernel has no drop reasons.
-func LoadDropReasons() (*DropReasons, error) {
-	kernel, err := kernelBTF()
+// LoadDropReasons reads the names from the running kernel's BTF, which may be shared: see
+// [Options]. The error is ErrNoBTF or ErrPermission if the BTF cannot be had, and an
+// *UnsupportedError if the kernel has no drop reasons.
+func LoadDropReasons(types *btf.Cache) (*DropReasons, error) {
+	kernel, err := kernelBTF(types)
 	if err != nil {
 		return nil, fmt.Errorf("drop reasons: %w", err)
 	}
@@ -54,7 +54,7 @@ func LoadDropReasons() (*DropReasons, error) {
 		d.addSubsystems(subsystems)
 	}
 	for _, s := range subsystemEnums {
-		if err := d.addEnum(kernel, s.enum, s.module); err != nil {
+		if err := d.addEnum(types, s.enum, s.module); err != nil {
 			return nil, fmt.Errorf("drop reasons: %w", err)
 		}
 	}
@@ -62,11 +62,15 @@ func LoadDropReasons() (*DropReasons, error) {
 }
 
 // addEnum adds the reasons of a subsystem. A kernel without it is not an error.
-func (d *DropReasons) addEnum(kernel *btf.Spec, name, module string) error {
+func (d *DropReasons) addEnum(types *btf.Cache, name, module string) error {
+	kernel, err := types.Kernel()
+	if err != nil {
+		return err
+	}
 	var enum *btf.Enum
-	err := kernel.TypeByName(name, &enum)
+	err = kernel.TypeByName(name, &enum)
 	if errors.Is(err, btf.ErrNotFound) {
-		spec, merr := btf.LoadKernelModuleSpec(module)
+		spec, merr := types.Module(module)
 		if errors.Is(merr, os.ErrNotExist) {
 			return nil
 		}

@@ -9,7 +9,7 @@ import (
 )
 
 func TestDropReasons(t *testing.T) {
-	d, err := LoadDropReasons()
+	d, err := LoadDropReasons(btf.NewCache())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -93,7 +93,8 @@ func (t *Tracer) loadNetfilter() error {
 	if t.netfilter.spaces != nil {
 		return nil
 	}
-	kernel, err := kernelBTF()
+	types := t.opts.types()
+	kernel, err := kernelBTF(types)
 	if err != nil {
 		return err
 	}
@@ -104,7 +105,7 @@ func (t *Tracer) loadNetfilter() error {
 	if err != nil {
 		return err
 	}
-	with := &ebpf.CollectionOptions{MapReplacements: t.objs.shared()}
+	with := &ebpf.CollectionOptions{MapReplacements: t.objs.shared(), Cache: types}
 	if err := spec.LoadAndAssign(&t.netfilter.programs, with); err != nil {
 		return explainNetfilter(err)
 	}

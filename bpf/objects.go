@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 
 	"github.com/dwelltrace/dwell/correlate/event"
 )
@@ -42,7 +43,7 @@ func attachOrder(hooks *event.Hooks) []event.HookInfo {
 
 // loadObjects loads the program of each hook, which is called like it, and what all of
 // them share. It takes the other programs out of spec.
-func loadObjects(spec *ebpf.CollectionSpec, hooks []event.HookInfo) (*objects, error) {
+func loadObjects(spec *ebpf.CollectionSpec, types *btf.Cache, hooks []event.HookInfo) (*objects, error) {
 	for _, hook := range hooks {
 		if spec.Programs[hook.Name] == nil {
 			return nil, fmt.Errorf("there is no program for %s", hook)
@@ -51,7 +52,7 @@ func loadObjects(spec *ebpf.CollectionSpec, hooks []event.HookInfo) (*objects, e
 	maps.DeleteFunc(spec.Programs, func(name string, _ *ebpf.ProgramSpec) bool {
 		return !slices.ContainsFunc(hooks, func(hook event.HookInfo) bool { return hook.Name == name })
 	})
-	loaded, err := ebpf.NewCollection(spec)
+	loaded, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{Cache: types})
 	if err != nil {
 		return nil, explain(err)
 	}

@@ -39,7 +39,7 @@ func newParser(t *testing.T) *parser {
 	}
 	spec.Maps[kernelMapTunnelPorts].Contents = []ebpf.MapKV{{Key: uint32(0), Value: inNetworkOrder(ports)}}
 	maps.DeleteFunc(spec.Programs, func(name string, _ *ebpf.ProgramSpec) bool { return name != "parse_trial" })
-	loaded, err := ebpf.NewCollection(spec)
+	loaded, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{Cache: kernelTypes})
 	if err != nil {
 		t.Fatalf("%+v", err)
 	}

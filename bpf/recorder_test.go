@@ -10,8 +10,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cilium/ebpf/btf"
+
 	"github.com/dwelltrace/dwell/correlate/event"
 )
+
+// kernelTypes are read once for all tests: in an emulated machine that takes as long as a test.
+var kernelTypes = btf.NewCache()
 
 // recorder is an attached Tracer and the events of a test's namespaces.
 type recorder struct {
@@ -25,6 +30,9 @@ type recorder struct {
 // record attaches to the kernel and keeps the events of the namespaces.
 func record(t testing.TB, opts Options, in ...*namespace) *recorder {
 	t.Helper()
+	if opts.Types == nil {
+		opts.Types = kernelTypes
+	}
 	tracer, err := Load(opts)
 	if err != nil {
 		t.Fatal(err)
@@ -45,7 +53,7 @@ func recordWith(t testing.TB, tracer *Tracer, in ...*namespace) *recorder {
 		}
 	})
 	var err error
-	if r.reasons, err = LoadDropReasons(); err != nil {
+	if r.reasons, err = LoadDropReasons(kernelTypes); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.tracer.Attach(); err != nil {

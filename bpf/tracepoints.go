@@ -13,8 +13,8 @@ import (
 )
 
 // kernelBTF returns the types of the running kernel.
-func kernelBTF() (*btf.Spec, error) {
-	spec, err := btf.LoadKernelSpec()
+func kernelBTF(types *btf.Cache) (*btf.Spec, error) {
+	spec, err := types.Kernel()
 	if err == nil {
 		return spec, nil
 	}

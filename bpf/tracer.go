@@ -58,7 +58,8 @@ func Load(opts Options) (*Tracer, error) {
 
 // load puts the programs of a table's tracepoints into the kernel.
 func load(opts Options, spec *ebpf.CollectionSpec, hooks *event.Hooks) (*Tracer, error) {
-	kernel, err := kernelBTF()
+	types := opts.types()
+	kernel, err := kernelBTF(types)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +72,7 @@ func load(opts Options, spec *ebpf.CollectionSpec, hooks *event.Hooks) (*Tracer,
 		return nil, err
 	}
 	t := &Tracer{opts: opts, hooks: hooks}
-	if t.objs, err = loadObjects(spec, order); err != nil {
+	if t.objs, err = loadObjects(spec, types, order); err != nil {
 		return nil, err
 	}
 	if t.quiescence, err = newQuiescence(); err != nil {

@@ -35,7 +35,7 @@ func TestVerifierInstructions(t *testing.T) {
 // verify loads one program.
 func verify(t *testing.T, spec *ebpf.CollectionSpec, name string) {
 	if spec.Programs[name].Type == ebpf.Netfilter {
-		kernel, err := kernelBTF()
+		kernel, err := kernelBTF(kernelTypes)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -43,7 +43,7 @@ func verify(t *testing.T, spec *ebpf.CollectionSpec, name string) {
 	}
 	one := spec.Copy()
 	maps.DeleteFunc(one.Programs, func(other string, _ *ebpf.ProgramSpec) bool { return other != name })
-	loaded, err := ebpf.NewCollection(one)
+	loaded, err := ebpf.NewCollectionWithOptions(one, ebpf.CollectionOptions{Cache: kernelTypes})
 	if err != nil {
 		if spec.Programs[name].Type == ebpf.Netfilter {
 			err = explainNetfilter(err)

@@ -23,6 +23,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/cilium/ebpf/btf"
+
 	"github.com/dwelltrace/dwell/bpf"
 	"github.com/dwelltrace/dwell/correlate"
 	"github.com/dwelltrace/dwell/correlate/event"
@@ -105,7 +107,10 @@ func (a *Agent) start() (err error) {
 	if a.clock, err = clock.New(a.now, clock.Wall); err != nil {
 		return err
 	}
-	reasons, err := bpf.LoadDropReasons()
+	if a.opts.BPF.Types == nil {
+		a.opts.BPF.Types = btf.NewCache()
+	}
+	reasons, err := bpf.LoadDropReasons(a.opts.BPF.Types)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cilium/ebpf/btf"
 	"go.uber.org/goleak"
 
 	"github.com/dwelltrace/dwell/bpf"
@@ -89,6 +90,15 @@ func pingUntil(ctx context.Context, t *testing.T, l *lab.Lab, cfg pinger.Config)
 	return r
 }
 
+// kernelTypes are read once for all tests: in an emulated machine that takes as long as a test.
+var kernelTypes = btf.NewCache()
+
+// start starts an agent with kernelTypes.
+func start(opts agent.Options) (*agent.Agent, error) {
+	opts.BPF.Types = kernelTypes
+	return agent.Start(opts)
+}
+
 // traced runs an agent while do pings, and returns its traces.
 func traced(t *testing.T, l *lab.Lab, opts agent.Options, do func()) ([]*trace.Trace, agent.Summary) {
 	t.Helper()
@@ -101,7 +111,7 @@ func traced(t *testing.T, l *lab.Lab, opts agent.Options, do func()) ([]*trace.T
 		opts.Timeout = unhurried
 	}
 	opts.Hypervisors = inodes(l, lab.Hypervisor)
-	a, err := agent.Start(opts)
+	a, err := start(opts)
 	privilegetest.Kernel(t, err) // the test may want netfilter
 	ctx, cancel := context.WithCancel(t.Context())
 	type result struct {
@@ -297,7 +307,7 @@ func (failing) Shutdown(context.Context) error { return errNotSent }
 
 func TestFailedExportIsAnError(t *testing.T) {
 	l := bridge(t)
-	a, err := agent.Start(agent.Options{
+	a, err := start(agent.Options{
 		Filter: bpf.Filter{NetNS: inodes(l)},
 		Open:   func() (agent.Sinks, error) { return agent.Sinks{Exporter: failing{}}, nil },
 	})

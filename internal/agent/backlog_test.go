@@ -39,7 +39,7 @@ func TestBacklogOfEvents(t *testing.T) {
 	l := bridge(t)
 	held, release := make(chan struct{}), make(chan struct{})
 	hold := sync.OnceFunc(func() { close(held); <-release })
-	a, err := agent.Start(agent.Options{
+	a, err := start(agent.Options{
 		Filter: bpf.Filter{NetNS: inodes(l)}, Timeout: unhurried, OnEvent: func(*event.Event) { hold() },
 	})
 	if err != nil {
@@ -77,7 +77,7 @@ func TestBacklogOfEvents(t *testing.T) {
 // A ping that nobody answers is open for longer and longer.
 func TestBacklogOfPings(t *testing.T) {
 	l := bridge(t)
-	a, err := agent.Start(agent.Options{Filter: bpf.Filter{NetNS: inodes(l)}, Timeout: unhurried})
+	a, err := start(agent.Options{Filter: bpf.Filter{NetNS: inodes(l)}, Timeout: unhurried})
 	if err != nil {
 		t.Fatal(err)
 	}

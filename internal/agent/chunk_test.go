@@ -37,7 +37,7 @@ func TestFullRingIsTakenInChunks(t *testing.T) {
 	pinged := make(chan struct{})
 	hold := sync.OnceFunc(func() { <-pinged })
 	w := &widest{}
-	a, err := agent.Start(agent.Options{
+	a, err := start(agent.Options{
 		Filter: bpf.Filter{NetNS: inodes(l)}, Count: count,
 		OnEvent: func(*event.Event) { hold() },
 		Open:    func() (agent.Sinks, error) { return agent.Sinks{Exporter: w}, nil },

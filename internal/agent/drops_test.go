@@ -294,7 +294,7 @@ func TestDropsTellReasonAndPlace(t *testing.T) {
 // knownReasons returns the drop reasons that the running kernel has.
 func knownReasons(t *testing.T) map[string]bool {
 	t.Helper()
-	reasons, err := bpf.LoadDropReasons()
+	reasons, err := bpf.LoadDropReasons(kernelTypes)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -150,7 +150,7 @@ func tenants(t *testing.T) *lab.Lab {
 func runAgent(t *testing.T, l *lab.Lab, opts agent.Options, do func()) agent.Summary {
 	t.Helper()
 	opts.Filter.NetNS, opts.Hypervisors = inodes(l), inodes(l, lab.Hypervisor)
-	a, err := agent.Start(opts)
+	a, err := start(opts)
 	privilegetest.Kernel(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	var sum agent.Summary

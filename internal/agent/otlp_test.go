@@ -134,7 +134,7 @@ func run(t *testing.T, opts agent.Options, do func()) agent.Summary {
 	if opts.Timeout == 0 {
 		opts.Timeout = unhurried
 	}
-	a, err := agent.Start(opts)
+	a, err := start(opts)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -108,7 +108,7 @@ func (j *journeys) start(t *testing.T, opts agent.Options, netns ...uint32) *sam
 		}
 	}
 	opts.Filter.NetNS, opts.Hypervisors = netns, j.inodes(lab.Hypervisor)
-	a, err := agent.Start(opts)
+	a, err := start(opts)
 	privilegetest.Kernel(t, err)
 	s.agent = a
 	ctx, cancel := context.WithCancel(t.Context())

@@ -62,7 +62,7 @@ func follow(t *testing.T, opts agent.Options) *following {
 			f.netfilter = err
 		}
 	}
-	a, err := agent.Start(opts)
+	a, err := start(opts)
 	if err != nil {
 		t.Fatal(err)
 	}

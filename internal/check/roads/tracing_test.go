@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cilium/ebpf/btf"
+
 	"github.com/dwelltrace/dwell/correlate"
 	"github.com/dwelltrace/dwell/correlate/event"
 	"github.com/dwelltrace/dwell/correlate/trace"
@@ -39,6 +41,9 @@ type tracing struct {
 // tracesFile is the name of the file.
 const tracesFile = "traces.jsonl"
 
+// kernelTypes are read once for all roads: in an emulated machine that takes as long as one.
+var kernelTypes = btf.NewCache()
+
 // startTracing starts an agent that writes to a file in dir.
 func startTracing(dir string, opts agent.Options) (*tracing, error) {
 	t := &tracing{
@@ -57,6 +62,7 @@ func startTracing(dir string, opts agent.Options) (*tracing, error) {
 		})
 		return agent.Sinks{Exporter: e}, err
 	}
+	opts.BPF.Types = kernelTypes
 	a, err := agent.Start(opts)
 	if err != nil {
 		return nil, err
