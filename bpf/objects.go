@@ -43,7 +43,7 @@ func attachOrder(hooks *event.Hooks) []event.HookInfo {
 
 // loadObjects loads the program of each hook, which is called like it, and what all of
 // them share. It takes the other programs out of spec.
-func loadObjects(spec *ebpf.CollectionSpec, types *btf.Cache, hooks []event.HookInfo) (*objects, error) {
+func loadObjects(spec *ebpf.CollectionSpec, types *btf.Cache, kernel *btf.Spec, hooks []event.HookInfo) (*objects, error) {
 	for _, hook := range hooks {
 		if spec.Programs[hook.Name] == nil {
 			return nil, fmt.Errorf("there is no program for %s", hook)
@@ -52,6 +52,9 @@ func loadObjects(spec *ebpf.CollectionSpec, types *btf.Cache, hooks []event.Hook
 	maps.DeleteFunc(spec.Programs, func(name string, _ *ebpf.ProgramSpec) bool {
 		return !slices.ContainsFunc(hooks, func(hook event.HookInfo) bool { return hook.Name == name })
 	})
+	if err := dropMissingKfuncs(spec, kernel); err != nil {
+		return nil, err
+	}
 	loaded, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{Cache: types})
 	if err != nil {
 		return nil, explain(err)

@@ -72,7 +72,7 @@ func load(opts Options, spec *ebpf.CollectionSpec, hooks *event.Hooks) (*Tracer,
 		return nil, err
 	}
 	t := &Tracer{opts: opts, hooks: hooks}
-	if t.objs, err = loadObjects(spec, types, order); err != nil {
+	if t.objs, err = loadObjects(spec, types, kernel, order); err != nil {
 		return nil, err
 	}
 	if t.quiescence, err = newQuiescence(); err != nil {
