@@ -78,10 +78,11 @@ func (s Set) Missing(want ...Capability) []Capability {
 // Len returns the number of capabilities in the set.
 func (s Set) Len() int { return bits.OnesCount64(uint64(s)) }
 
-// Effective returns the effective capabilities of this process. The error is
-// that of reading /proc.
+// Effective returns the effective capabilities of this thread: the process's first one, of
+// which /proc/self tells, may be one that has given some away. The error is that of reading
+// /proc.
 func Effective() (Set, error) {
-	f, err := os.Open("/proc/self/status")
+	f, err := os.Open("/proc/thread-self/status")
 	if err != nil {
 		return 0, fmt.Errorf("read own capabilities: %w", err)
 	}

@@ -3,10 +3,12 @@
 package privilege_test
 
 import (
+	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/dwelltrace/dwell/internal/privilege"
 )
@@ -68,5 +70,42 @@ func TestEffective(t *testing.T) {
 	}
 	if set.Len() > 64 || set.Has(privilege.SysAdmin) && !set.Has(privilege.BPF) {
 		t.Errorf("impossible set %x", set)
+	}
+}
+
+// A thread that has given its capabilities away says nothing of the others, whichever of them is the
+// process's first one.
+func TestEffectiveOfAThread(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	before, err := privilege.Effective()
+	if err != nil {
+		t.Fatal(err)
+	}
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var had [2]unix.CapUserData
+	if err := unix.Capget(&header, &had[0]); err != nil {
+		t.Fatal(err)
+	}
+	none := had
+	none[0].Effective, none[1].Effective = 0, 0
+	if err := unix.Capset(&header, &none[0]); err != nil {
+		t.Fatal(err)
+	}
+	here, err := privilege.Effective()
+	others := make(chan privilege.Set)
+	go func() {
+		set, _ := privilege.Effective()
+		others <- set
+	}()
+	there := <-others
+	if err := unix.Capset(&header, &had[0]); err != nil {
+		t.Fatal(err)
+	}
+	if err != nil || here != 0 {
+		t.Errorf("%v: has %x, having given all away", err, here)
+	}
+	if there != before {
+		t.Errorf("another thread has %x, and had %x", there, before)
 	}
 }
