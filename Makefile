@@ -30,12 +30,11 @@ export GOLANGCI_LINT_CACHE := $(CURDIR)/.cache/golangci-lint
 ROOT := $(filter 0,$(shell id -u))
 need_root = $(if $(ROOT),,@echo '$@ needs root: sudo env "PATH=$$PATH" make $@' >&2; exit 1)
 
-# Kernel tests see every packet of the machine: as root, one package at a time.
-# The race detector needs a C compiler.
+# The race detector needs a C compiler. `make check` vets.
 # At its end each process with the race detector would wait a second for races that
 # others may yet have: each package does, and each dwell that a test starts.
 export GORACE := atexit_sleep_ms=20
-TEST_FLAGS = -count=1 -timeout=20m $(if $(ROOT),-p=1) $(if $(shell command -v gcc),-race)
+TEST_FLAGS = -count=1 -timeout=20m -vet=off $(if $(shell command -v gcc),-race)
 
 ##@ Use
 .PHONY: demo
@@ -56,7 +55,7 @@ doctor: build ## Check whether this machine is ready to trace
 test: build $(GOTESTSUM) test-deps ## Run all tests; as root, also those on the real kernel (PKG=./correlate/...)
 	$(if $(ROOT),$(GO) build $(if $(shell command -v gcc),-race) $(PKG))
 	$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg \
-		--post-run-command .ci/verdict -- $(TEST_FLAGS) $(ARGS) $(PKG)
+		--post-run-command .ci/verdict --raw-command -- .ci/tests $(TEST_FLAGS) $(ARGS) -- $(PKG)
 
 # Before `test`, whose flags depend on what it finds.
 .PHONY: test-deps
