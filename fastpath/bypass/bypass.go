@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 
 	"github.com/dwelltrace/dwell/internal/netns"
 )
@@ -57,13 +58,14 @@ func Open(o Options) (*Bypass, error) {
 }
 
 func (b *Bypass) start() (err error) {
-	if err := Supported(); err != nil {
+	types := btf.NewCache() // to read them takes as long as all the rest
+	if err := supported(types); err != nil {
 		return err
 	}
 	if b.opts.Flows < 0 {
 		return fmt.Errorf("%d flows are not a number of flows", b.opts.Flows)
 	}
-	if b.kernel, err = readKernel(); err != nil {
+	if b.kernel, err = readKernel(types); err != nil {
 		return err
 	}
 	if err := b.prepare(); err != nil {
@@ -80,7 +82,7 @@ func (b *Bypass) start() (err error) {
 		return err
 	}
 	b.begin()
-	if err := b.openPrograms(spec); err != nil {
+	if err := b.openPrograms(spec, types); err != nil {
 		return err
 	}
 	if err := b.grace.open(); err != nil {
@@ -96,7 +98,7 @@ func (b *Bypass) start() (err error) {
 	if err := netns.In(b.opts.NetNS, b.renewLinks); err != nil {
 		return err
 	}
-	return b.setTracing(b.opts.Shared)
+	return b.setTracing(b.opts.Shared, types)
 }
 
 // prepare makes the directory.

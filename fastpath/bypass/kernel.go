@@ -39,16 +39,16 @@ func (k *kernel) constants() map[string]uint32 {
 }
 
 // readKernel asks the kernel what it is like.
-func readKernel() (kernel, error) {
+func readKernel(types *btf.Cache) (kernel, error) {
 	hz, err := readHZ()
 	if err != nil {
 		return kernel{}, err
 	}
 	k := kernel{hz: hz}
-	if spec, err := btf.LoadKernelSpec(); err == nil {
+	if spec, err := types.Kernel(); err == nil {
 		k.conntrack = readConntrack(spec)
 	}
-	if spec := pinned.Conntrack(); k.conntrack == nil && spec != nil {
+	if spec := pinned.Conntrack(types); k.conntrack == nil && spec != nil {
 		k.conntrack = readConntrack(spec)
 	}
 	return k, nil

@@ -21,7 +21,7 @@ func TestVerifierInstructions(t *testing.T) {
 	for name, p := range b.programs {
 		programs[name] = p
 	}
-	traced, err := b.loadTraced(tracer(t).Shared())
+	traced, err := b.loadTraced(tracer(t).Shared(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +172,7 @@ func TestConntrack(t *testing.T) {
 // This kernel, which can track connections, is understood.
 func TestConntrackOfThisKernel(t *testing.T) {
 	needKernel(t)
-	k, err := readKernel()
+	k, err := readKernel(btf.NewCache())
 	if err != nil || k.conntrack == nil {
 		t.Errorf("%+v, %v", k, err)
 	}

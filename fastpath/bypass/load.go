@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 
 	"github.com/dwelltrace/dwell/fastpath/internal/pinned"
 )
@@ -107,8 +108,8 @@ func (b *Bypass) begin() {
 }
 
 // openPrograms loads the programs, and pins them in place of those that are pinned.
-func (b *Bypass) openPrograms(spec *ebpf.CollectionSpec) error {
-	loaded, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: b.maps})
+func (b *Bypass) openPrograms(spec *ebpf.CollectionSpec, types *btf.Cache) error {
+	loaded, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: b.maps, Cache: types})
 	if err != nil {
 		return err
 	}

@@ -12,8 +12,10 @@ import (
 )
 
 // Supported returns nil, or an ErrUnsupported that says what the kernel does not have.
-func Supported() error {
-	spec, err := btf.LoadKernelSpec()
+func Supported() error { return supported(btf.NewCache()) }
+
+func supported(types *btf.Cache) error {
+	spec, err := types.Kernel()
 	if err != nil {
 		return fmt.Errorf("%w: it has no BTF: it must be built with CONFIG_DEBUG_INFO_BTF: %w", ErrUnsupported, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 )
 
 // As enum slot in c/maps.h: where a program that records stands.
@@ -20,10 +21,10 @@ const (
 func (b *Bypass) SetTracing(shared map[string]*ebpf.Map) error {
 	b.change.Lock()
 	defer b.change.Unlock()
-	return b.setTracing(shared)
+	return b.setTracing(shared, btf.NewCache())
 }
 
-func (b *Bypass) setTracing(shared map[string]*ebpf.Map) error {
+func (b *Bypass) setTracing(shared map[string]*ebpf.Map, types *btf.Cache) error {
 	release, err := b.use()
 	if err != nil {
 		return err
@@ -40,7 +41,7 @@ func (b *Bypass) setTracing(shared map[string]*ebpf.Map) error {
 		}
 		return errors.Join(errs...)
 	}
-	loaded, err := b.loadTraced(shared)
+	loaded, err := b.loadTraced(shared, types)
 	if err != nil {
 		return fmt.Errorf("record what the fast path does to echoes: %w", explain(err))
 	}
@@ -54,12 +55,12 @@ func (b *Bypass) setTracing(shared map[string]*ebpf.Map) error {
 }
 
 // loadTraced loads the programs that record.
-func (b *Bypass) loadTraced(shared map[string]*ebpf.Map) (*ebpf.Collection, error) {
+func (b *Bypass) loadTraced(shared map[string]*ebpf.Map, types *btf.Cache) (*ebpf.Collection, error) {
 	spec, err := b.spec(loadTraced)
 	if err != nil {
 		return nil, err
 	}
-	opts := ebpf.CollectionOptions{MapReplacements: map[string]*ebpf.Map{}}
+	opts := ebpf.CollectionOptions{MapReplacements: map[string]*ebpf.Map{}, Cache: types}
 	for name, m := range spec.Maps {
 		own := b.maps[name]
 		switch {

@@ -191,7 +191,7 @@ func TestAdoptAnotherVersion(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := errors.Join(d.openPrograms(spec, false), d.renewLinks()); err != nil {
+			if err := errors.Join(d.openPrograms(spec, nil, false), d.renewLinks()); err != nil {
 				t.Fatal(err)
 			}
 			if !d.renewed {

@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 
 	"github.com/dwelltrace/dwell/fastpath/internal/pinned"
 )
@@ -45,7 +46,8 @@ func Open(o Options) (*Datapath, error) {
 }
 
 func (d *Datapath) open() (err error) {
-	if d.kernel, err = readKernel(); err != nil {
+	types := btf.NewCache() // to read them takes as long as all the rest
+	if d.kernel, err = readKernel(types); err != nil {
 		return err
 	}
 	if err := pinned.Prepare(d.opts.Pin); err != nil {
@@ -62,7 +64,7 @@ func (d *Datapath) open() (err error) {
 	if err != nil {
 		return err
 	}
-	if err := d.openPrograms(spec, made); err != nil {
+	if err := d.openPrograms(spec, types, made); err != nil {
 		return err
 	}
 	if err := d.adoptTables(); err != nil {
@@ -71,7 +73,7 @@ func (d *Datapath) open() (err error) {
 	if err := d.renewLinks(); err != nil {
 		return err
 	}
-	return d.setTracing(d.opts.Shared)
+	return d.setTracing(d.opts.Shared, types)
 }
 
 // Renewed reports whether Open has replaced a program that iptables' rules may still have:

@@ -17,14 +17,14 @@ type kernel struct {
 }
 
 // readKernel asks the kernel's description of its types.
-func readKernel() (kernel, error) {
-	spec, err := btf.LoadKernelSpec()
+func readKernel(types *btf.Cache) (kernel, error) {
+	spec, err := types.Kernel()
 	if err != nil {
 		return kernel{}, fmt.Errorf("%w: it has no BTF: it must be built with CONFIG_DEBUG_INFO_BTF: %w", ErrUnsupported, err)
 	}
 	var k kernel
 	k.read(spec)
-	if module := pinned.Conntrack(); module != nil {
+	if module := pinned.Conntrack(types); module != nil {
 		k.read(module)
 	}
 	return k, nil

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 
 	"github.com/dwelltrace/dwell/fastpath/internal/pinned"
 )
@@ -47,8 +48,8 @@ func (d *Datapath) openMaps(spec *ebpf.CollectionSpec) (made bool, err error) {
 
 // openPrograms loads the programs, and pins those that are not pinned yet. Those that are
 // pinned already and do the same stay, because rules of iptables have them.
-func (d *Datapath) openPrograms(spec *ebpf.CollectionSpec, anew bool) error {
-	loaded, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: d.maps})
+func (d *Datapath) openPrograms(spec *ebpf.CollectionSpec, types *btf.Cache, anew bool) error {
+	loaded, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: d.maps, Cache: types})
 	if err != nil {
 		return err
 	}

@@ -149,7 +149,7 @@ func TestWithoutLookups(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := d.openPrograms(spec, true); err != nil {
+	if err := d.openPrograms(spec, nil, true); err != nil {
 		t.Fatal(err)
 	}
 	swap(t, d, dropping(Premises{}))

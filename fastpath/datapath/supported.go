@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 )
 
 // Supported loads the programs, and takes them away again: nothing is attached or pinned. It returns nil,
@@ -18,7 +19,8 @@ func Supported() error {
 }
 
 func load() error {
-	k, err := readKernel()
+	types := btf.NewCache()
+	k, err := readKernel(types)
 	if err != nil {
 		return err
 	}
@@ -29,7 +31,7 @@ func load() error {
 	for _, m := range spec.Maps {
 		m.Pinning = ebpf.PinNone
 	}
-	loaded, err := ebpf.NewCollection(spec)
+	loaded, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{Cache: types})
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 )
 
 // slot is where a program that records stands: enum slot of c/maps.h.
@@ -31,10 +32,10 @@ func slots() map[string]slot {
 func (d *Datapath) SetTracing(shared map[string]*ebpf.Map) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.setTracing(shared)
+	return d.setTracing(shared, btf.NewCache())
 }
 
-func (d *Datapath) setTracing(shared map[string]*ebpf.Map) error {
+func (d *Datapath) setTracing(shared map[string]*ebpf.Map, types *btf.Cache) error {
 	if shared == nil {
 		var errs []error
 		for _, s := range slots() {
@@ -44,7 +45,7 @@ func (d *Datapath) setTracing(shared map[string]*ebpf.Map) error {
 		}
 		return errors.Join(errs...)
 	}
-	loaded, err := d.loadTraced(shared)
+	loaded, err := d.loadTraced(shared, types)
 	if err != nil {
 		return fmt.Errorf("record what the firewall does to echoes: %w", explain(err))
 	}
@@ -58,12 +59,12 @@ func (d *Datapath) setTracing(shared map[string]*ebpf.Map) error {
 }
 
 // loadTraced loads the programs that record.
-func (d *Datapath) loadTraced(shared map[string]*ebpf.Map) (*ebpf.Collection, error) {
+func (d *Datapath) loadTraced(shared map[string]*ebpf.Map, types *btf.Cache) (*ebpf.Collection, error) {
 	spec, err := d.spec(loadTraced)
 	if err != nil {
 		return nil, err
 	}
-	opts := ebpf.CollectionOptions{MapReplacements: map[string]*ebpf.Map{}}
+	opts := ebpf.CollectionOptions{MapReplacements: map[string]*ebpf.Map{}, Cache: types}
 	for name, m := range spec.Maps {
 		own := d.maps[name]
 		switch {

@@ -96,7 +96,7 @@ func TestForwardWithoutState(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := d.openPrograms(spec, true); err != nil {
+	if err := d.openPrograms(spec, nil, true); err != nil {
 		t.Fatal(err)
 	}
 	l.layout(d, "legacy")

@@ -12,13 +12,13 @@ import (
 
 // Conntrack returns the description of the types of nf_conntrack where that is a module, or nil. The
 // kernel loads the module for whoever asks for its table, which alone does not make it track anything.
-func Conntrack() *btf.Spec {
+func Conntrack(types *btf.Cache) *btf.Spec {
 	if _, err := os.Stat("/sys/module/nf_conntrack"); err != nil {
 		if _, err := netlink.ConntrackTableList(netlink.ConntrackTable, unix.AF_INET); err != nil {
 			return nil
 		}
 	}
-	spec, err := btf.LoadKernelModuleSpec("nf_conntrack")
+	spec, err := types.Module("nf_conntrack")
 	if err != nil {
 		return nil
 	}
