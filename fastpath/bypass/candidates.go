@@ -5,11 +5,8 @@ package bypass
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"os"
 
-	"github.com/cilium/ebpf/ringbuf"
 	"golang.org/x/sys/unix"
 
 	"github.com/dwelltrace/dwell/fastpath/flow"
@@ -18,45 +15,17 @@ import (
 // Candidates passes flows that may be approved, until ctx ends; then it returns nil. A flow that is not settled
 // is passed again, at most 10 times a second.
 func (b *Bypass) Candidates(ctx context.Context, report func(Candidate)) error {
-	if err := b.readCandidates(ctx, report); err != nil {
+	err := b.readRing(ctx, plainMapCandidates, func(raw []byte) error {
+		c, err := decodeCandidate(raw)
+		if err == nil {
+			report(c)
+		}
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("read which flows may be approved: %w", err)
 	}
 	return nil
-}
-
-func (b *Bypass) readCandidates(ctx context.Context, report func(Candidate)) error {
-	reader, err := b.openCandidates()
-	if err != nil {
-		return err
-	}
-	defer reader.Close()
-	stop := context.AfterFunc(ctx, func() {
-		reader.Close()
-	})
-	defer stop()
-	var record ringbuf.Record
-	for {
-		if err := reader.ReadInto(&record); err != nil {
-			if errors.Is(err, os.ErrClosed) && ctx.Err() != nil {
-				return nil
-			}
-			return err
-		}
-		c, err := decodeCandidate(record.RawSample)
-		if err != nil {
-			return err
-		}
-		report(c)
-	}
-}
-
-func (b *Bypass) openCandidates() (*ringbuf.Reader, error) {
-	release, err := b.use()
-	if err != nil {
-		return nil, err
-	}
-	defer release()
-	return ringbuf.NewReader(b.maps[plainMapCandidates])
 }
 
 // Where members of struct candidate are in c/maps.h, in bytes.

@@ -65,11 +65,13 @@ func (c *Counts) sum(cpus []plainCount) bool {
 		c.Fast += cpu.Fast
 		c.Bytes += cpu.Bytes
 		c.Same += cpu.Same
-		c.Differ += cpu.Differ
+		c.Doubts += cpu.Unlearnt[flow.Mismatch]
+		c.Differ += cpu.Differ + cpu.Unlearnt[flow.Mismatch]
 		c.Learnt += cpu.Learnt
 		addReasons(c.Slow, cpu.Slow[:])
 		addReasons(c.Unlearnt, cpu.Unlearnt[:])
 	}
+	delete(c.Unlearnt, flow.Mismatch)
 	return c.Fast != 0 || c.Same != 0 || c.Differ != 0 || c.Learnt != 0 || len(c.Slow) != 0
 }
 

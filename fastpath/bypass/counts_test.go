@@ -35,11 +35,11 @@ func TestCounts(t *testing.T) {
 		t.Errorf("at first: %+v, %v", got, err)
 	}
 	c := plainCount{Fast: 1, Bytes: 2, Same: 3, Differ: 4, Learnt: 5}
-	c.Slow[flow.Unknown], c.Slow[flow.Mismatch], c.Unlearnt[flow.Differs] = 6, 7, 8
+	c.Slow[flow.Unknown], c.Slow[flow.Mismatch], c.Unlearnt[flow.Differs], c.Unlearnt[flow.Mismatch] = 6, 7, 8, 9
 	var want []Counts
 	for _, at := range []Counts{{Slot: 0, Direction: flow.ToTenant}, {Slot: 7, Direction: flow.FromTenant}, {Slot: 7, Direction: flow.ToTenant}, {Slot: 255, Direction: flow.ToTenant}} {
 		n := uint64(count(t, b, at.Slot, at.Direction, c))
-		at.Fast, at.Bytes, at.Same, at.Differ, at.Learnt = n, 2*n, 3*n, 4*n, 5*n
+		at.Fast, at.Bytes, at.Same, at.Differ, at.Doubts, at.Learnt = n, 2*n, 3*n, 13*n, 9*n, 5*n
 		at.Slow = map[flow.Reason]uint64{flow.Unknown: 6 * n, flow.Mismatch: 7 * n}
 		at.Unlearnt = map[flow.Reason]uint64{flow.Differs: 8 * n}
 		want = append(want, at)

@@ -167,7 +167,9 @@ type plainBench struct {
 		_  structs.HostLayout
 		At [32]uint8
 	}
-	Made uint64
+	Made    uint64
+	Doubted bool
+	_       [7]byte
 }
 
 type plainCandidate struct {
@@ -226,6 +228,141 @@ const (
 	plainDirectionTO_TENANT   plainDirection = 1
 	plainDirectionDIRECTIONS  plainDirection = 2
 )
+
+type plainDoubt struct {
+	_          structs.HostLayout
+	Key        plainKey6
+	Family     uint8
+	Direction  uint8
+	Slot       uint16
+	Other      uint16
+	Pad        uint16
+	Len        uint32
+	ToldLen    uint32
+	Summed     uint32
+	ToldSummed uint32
+	_          [4]byte
+	Epoch      uint64
+	Ns         uint64
+	Is         struct {
+		_          structs.HostLayout
+		Src        [4]uint32
+		Dst        [4]uint32
+		Sport      uint16
+		Dport      uint16
+		Out        uint32
+		NextHop    [4]uint32
+		NextFamily uint8
+		Tos        uint8
+		Flags      uint16
+		MacsIn     [12]uint8
+		MacsOut    [12]uint8
+		MarkIn     uint32
+		Mark       uint32
+		Priority   uint32
+		Vni        uint32
+		Hash       uint32
+		OuterLen   uint16
+		Pad        uint16
+		Outer      [72]uint8
+		Label      uint32
+	}
+	Told struct {
+		_          structs.HostLayout
+		Src        [4]uint32
+		Dst        [4]uint32
+		Sport      uint16
+		Dport      uint16
+		Out        uint32
+		NextHop    [4]uint32
+		NextFamily uint8
+		Tos        uint8
+		Flags      uint16
+		MacsIn     [12]uint8
+		MacsOut    [12]uint8
+		MarkIn     uint32
+		Mark       uint32
+		Priority   uint32
+		Vni        uint32
+		Hash       uint32
+		OuterLen   uint16
+		Pad        uint16
+		Outer      [72]uint8
+		Label      uint32
+	}
+	Front struct {
+		_    structs.HostLayout
+		Pad  uint16
+		Macs [12]uint8
+		Type uint16
+		V4   struct {
+			_  structs.HostLayout
+			Ip struct {
+				_          structs.HostLayout
+				VersionIhl uint8
+				Tos        uint8
+				Length     uint16
+				Id         uint16
+				Fragment   uint16
+				Ttl        uint8
+				Proto      uint8
+				Check      uint16
+				Src        uint32
+				Dst        uint32
+			}
+			Transport struct {
+				_      structs.HostLayout
+				Sport  uint16
+				Dport  uint16
+				Seq    uint32
+				Ack    uint32
+				Offset uint8
+				Flags  uint8
+				Window uint16
+				Check  uint16
+				Urgent uint16
+			}
+		}
+		_   [20]byte
+		End uint32
+	}
+	ToldFront struct {
+		_    structs.HostLayout
+		Pad  uint16
+		Macs [12]uint8
+		Type uint16
+		V4   struct {
+			_  structs.HostLayout
+			Ip struct {
+				_          structs.HostLayout
+				VersionIhl uint8
+				Tos        uint8
+				Length     uint16
+				Id         uint16
+				Fragment   uint16
+				Ttl        uint8
+				Proto      uint8
+				Check      uint16
+				Src        uint32
+				Dst        uint32
+			}
+			Transport struct {
+				_      structs.HostLayout
+				Sport  uint16
+				Dport  uint16
+				Seq    uint32
+				Ack    uint32
+				Offset uint8
+				Flags  uint8
+				Window uint16
+				Check  uint16
+				Urgent uint16
+			}
+		}
+		_   [20]byte
+		End uint32
+	}
+}
 
 type plainFlow struct {
 	_         structs.HostLayout
@@ -337,6 +474,7 @@ type plainNote struct {
 	_       structs.HostLayout
 	Skb     uint64
 	Any     uint64
+	Epoch   uint64
 	Tracked uint64
 	Ifindex uint32
 	Routes  struct {
@@ -532,6 +670,7 @@ type plainRun struct {
 	}
 	_        [4]byte
 	Now      uint64
+	Epoch    uint64
 	Start    uint64
 	Ifindex  uint32
 	Vni      uint32
@@ -635,6 +774,7 @@ const (
 	plainMapCandidates      = "candidates"
 	plainMapCounts          = "counts"
 	plainMapDevices         = "devices"
+	plainMapDoubts          = "doubts"
 	plainMapEpochs          = "epochs"
 	plainMapFlows4          = "flows4"
 	plainMapFlows6          = "flows6"
@@ -655,6 +795,7 @@ const (
 	plainVarCandidate       = "_candidate"
 	plainVarDeviceFlag      = "_device_flag"
 	plainVarDirection       = "_direction"
+	plainVarDoubt           = "_doubt"
 	plainVarFlowFlag        = "_flow_flag"
 	plainVarMode            = "_mode"
 	plainVarReason          = "_reason"
@@ -732,6 +873,7 @@ type plainMapSpecs struct {
 	Candidates *ebpf.MapSpec `ebpf:"candidates"`
 	Counts     *ebpf.MapSpec `ebpf:"counts"`
 	Devices    *ebpf.MapSpec `ebpf:"devices"`
+	Doubts     *ebpf.MapSpec `ebpf:"doubts"`
 	Epochs     *ebpf.MapSpec `ebpf:"epochs"`
 	Flows4     *ebpf.MapSpec `ebpf:"flows4"`
 	Flows6     *ebpf.MapSpec `ebpf:"flows6"`
@@ -752,6 +894,7 @@ type plainVariableSpecs struct {
 	Candidate       *ebpf.VariableSpec `ebpf:"_candidate"`
 	DeviceFlag      *ebpf.VariableSpec `ebpf:"_device_flag"`
 	Direction       *ebpf.VariableSpec `ebpf:"_direction"`
+	Doubt           *ebpf.VariableSpec `ebpf:"_doubt"`
 	FlowFlag        *ebpf.VariableSpec `ebpf:"_flow_flag"`
 	Mode            *ebpf.VariableSpec `ebpf:"_mode"`
 	Reason          *ebpf.VariableSpec `ebpf:"_reason"`
@@ -795,6 +938,7 @@ type plainMaps struct {
 	Candidates *ebpf.Map `ebpf:"candidates"`
 	Counts     *ebpf.Map `ebpf:"counts"`
 	Devices    *ebpf.Map `ebpf:"devices"`
+	Doubts     *ebpf.Map `ebpf:"doubts"`
 	Epochs     *ebpf.Map `ebpf:"epochs"`
 	Flows4     *ebpf.Map `ebpf:"flows4"`
 	Flows6     *ebpf.Map `ebpf:"flows6"`
@@ -817,6 +961,7 @@ func (m *plainMaps) Close() error {
 		m.Candidates,
 		m.Counts,
 		m.Devices,
+		m.Doubts,
 		m.Epochs,
 		m.Flows4,
 		m.Flows6,
@@ -838,6 +983,7 @@ type plainVariables struct {
 	Candidate       *ebpf.Variable `ebpf:"_candidate"`
 	DeviceFlag      *ebpf.Variable `ebpf:"_device_flag"`
 	Direction       *ebpf.Variable `ebpf:"_direction"`
+	Doubt           *ebpf.Variable `ebpf:"_doubt"`
 	FlowFlag        *ebpf.Variable `ebpf:"_flow_flag"`
 	Mode            *ebpf.Variable `ebpf:"_mode"`
 	Reason          *ebpf.Variable `ebpf:"_reason"`

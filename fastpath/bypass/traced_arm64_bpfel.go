@@ -160,7 +160,9 @@ type tracedBench struct {
 		_  structs.HostLayout
 		At [32]uint8
 	}
-	Made uint64
+	Made    uint64
+	Doubted bool
+	_       [7]byte
 }
 
 type tracedCount struct {
@@ -284,6 +286,7 @@ type tracedNote struct {
 	_       structs.HostLayout
 	Skb     uint64
 	Any     uint64
+	Epoch   uint64
 	Tracked uint64
 	Ifindex uint32
 	Routes  struct {
@@ -507,6 +510,7 @@ type tracedRun struct {
 	}
 	_        [4]byte
 	Now      uint64
+	Epoch    uint64
 	Start    uint64
 	Ifindex  uint32
 	Vni      uint32
@@ -616,6 +620,7 @@ const (
 	tracedMapCounts          = "counts"
 	tracedMapDecided         = "decided"
 	tracedMapDevices         = "devices"
+	tracedMapDoubts          = "doubts"
 	tracedMapEpochs          = "epochs"
 	tracedMapEvents          = "events"
 	tracedMapFlows4          = "flows4"
@@ -711,6 +716,7 @@ type tracedMapSpecs struct {
 	Counts      *ebpf.MapSpec `ebpf:"counts"`
 	Decided     *ebpf.MapSpec `ebpf:"decided"`
 	Devices     *ebpf.MapSpec `ebpf:"devices"`
+	Doubts      *ebpf.MapSpec `ebpf:"doubts"`
 	Epochs      *ebpf.MapSpec `ebpf:"epochs"`
 	Events      *ebpf.MapSpec `ebpf:"events"`
 	Flows4      *ebpf.MapSpec `ebpf:"flows4"`
@@ -780,6 +786,7 @@ type tracedMaps struct {
 	Counts      *ebpf.Map `ebpf:"counts"`
 	Decided     *ebpf.Map `ebpf:"decided"`
 	Devices     *ebpf.Map `ebpf:"devices"`
+	Doubts      *ebpf.Map `ebpf:"doubts"`
 	Epochs      *ebpf.Map `ebpf:"epochs"`
 	Events      *ebpf.Map `ebpf:"events"`
 	Flows4      *ebpf.Map `ebpf:"flows4"`
@@ -809,6 +816,7 @@ func (m *tracedMaps) Close() error {
 		m.Counts,
 		m.Decided,
 		m.Devices,
+		m.Doubts,
 		m.Epochs,
 		m.Events,
 		m.Flows4,

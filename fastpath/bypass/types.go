@@ -113,8 +113,9 @@ type Counts struct {
 	// Fast packets were sent by the fast path; Bytes are theirs, from the IP header on.
 	Fast, Bytes uint64
 	// Same are slow packets that the kernel treated as was foretold, Differ those that it treated
-	// in another way although nothing had changed.
-	Same, Differ uint64
+	// in another way although nothing had changed as far as the programs knew. Doubts are those of the latter of
+	// which [Bypass.Doubts] tells.
+	Same, Differ, Doubts uint64
 	// Learnt is how many flows were learnt.
 	Learnt uint64
 	// Slow are packets by why they were slow, Unlearnt those of them by why nothing was learnt from

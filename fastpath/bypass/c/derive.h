@@ -18,6 +18,7 @@ struct bench {
 	struct conn conn;
 	struct tcp_conn tcp; /* of a packet of TCP that is tracked */
 	__u64 made; /* entries that this CPU has made */
+	bool doubted; /* user space was told of the packet, which is not as was foretold */
 };
 
 struct {
@@ -142,6 +143,12 @@ static __always_inline enum reason derive(struct __sk_buff *ctx, const struct no
 	return FAST;
 }
 
+/* How long the frame is to be when it leaves: a router cuts off what is behind the IP packet. */
+static __always_inline __u32 told_len(const struct note *n, const struct rewrite *w)
+{
+	return w->flags & FLOW_ROUTED ? ETH_HLEN + n->shape.length : n->len;
+}
+
 /* Whether the rewrite makes of the packet that arrived exactly the one that leaves: the checksum, which only
  * what is understood has changed, tells of the bytes that are not compared.
  */
@@ -149,11 +156,8 @@ static __always_inline bool foretells(struct __sk_buff *ctx, const struct note *
 {
 	const __u64 *told = (void *)&b->told, *is = (void *)&b->front;
 	bool partial = summed(ctx) == CHECKSUM_PARTIAL;
-	__u32 len = w->flags & FLOW_ROUTED ? ETH_HLEN + n->shape.length : n->len;
 	__u64 differ = 0;
 
-	if (partial != n->partial || ctx->len - offset != len)
-		return false;
 	b->told = n->front;
 	rewrite_front(&b->told, &n->shape, w, partial, v6);
 	if (w->next_family && !offset)
@@ -161,7 +165,7 @@ static __always_inline bool foretells(struct __sk_buff *ctx, const struct note *
 #pragma unroll
 	for (__u32 i = 0; i < sizeof(struct front) / sizeof(__u64); i++)
 		differ |= told[i] ^ is[i];
-	return !differ;
+	return !differ && partial == n->partial && ctx->len - offset == told_len(n, w);
 }
 
 /* Fills in the connection, and how long it may be relied on. */

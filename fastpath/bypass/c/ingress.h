@@ -56,7 +56,8 @@ static __always_inline enum reason check_entry(struct __sk_buff *ctx, struct run
 		return REASON_ENDED;
 	if (*(volatile __u64 *)&flow->lease <= run->now)
 		return REASON_LEASE;
-	if (*(volatile __u64 *)&flow->epoch != epoch_of(flow->slot, flow->other))
+	run->epoch = epoch_of(flow->slot, flow->other);
+	if (*(volatile __u64 *)&flow->epoch != run->epoch)
 		return REASON_CHANGED;
 	if (*(volatile __u32 *)&flow->route != route_of(w, generations_now(ctx), v6))
 		return REASON_ROUTE;
@@ -183,8 +184,21 @@ static __always_inline int send_fast(struct __sk_buff *ctx, struct run *run, str
 	return action;
 }
 
+/* Whether the entry was right about the epochs and routes that are noted: they are read after it was looked at, and what
+ * changed in between would never be seen to have changed.
+ */
+static __always_inline bool still_holds(const struct run *run, const struct note *n, const struct flow *flow, bool v6)
+{
+	__u64 barrier = 0;
+
+	if (!flow)
+		return false;
+	__sync_fetch_and_add(&barrier, 1);
+	return epoch_of(flow->slot, flow->other) == run->epoch && *(volatile __u32 *)&flow->route == route_of(&flow->rewrite, n->routes, v6);
+}
+
 /* Notes a packet that the kernel will treat now. */
-static __always_inline void take_note(struct __sk_buff *ctx, const struct run *run, const struct device *dev, bool v6)
+static __always_inline void take_note(struct __sk_buff *ctx, const struct run *run, const struct device *dev, const struct flow *flow, bool v6)
 {
 	struct note *n = note_slot(ctx);
 
@@ -193,6 +207,8 @@ static __always_inline void take_note(struct __sk_buff *ctx, const struct run *r
 	n->skb = (__u64)ctx;
 	n->any = epoch_at(EPOCH_ANY);
 	n->routes = generations_now(ctx);
+	n->foretold = run->foretold && still_holds(run, n, flow, v6);
+	n->epoch = run->epoch;
 	n->ifindex = run->ifindex;
 	n->mark = ctx->mark;
 	n->priority = ctx->priority;
@@ -204,7 +220,6 @@ static __always_inline void take_note(struct __sk_buff *ctx, const struct run *r
 	n->master = dev->master;
 	n->slot = dev->slot;
 	n->port = dev->role == DEVICE_PORT;
-	n->foretold = run->foretold;
 	n->partial = run->partial;
 	n->v6 = v6;
 	n->shape = run->shape;
@@ -231,7 +246,7 @@ static __always_inline int send_slow(struct __sk_buff *ctx, struct run *run, str
 	else if (dev->flags & DEVICE_BLOCKED)
 		run->reason = REASON_DEVICE;
 	else if (understood && !was_encrypted(ctx))
-		take_note(ctx, run, dev, v6);
+		take_note(ctx, run, dev, flow, v6);
 	counts = counts_of(slot, d);
 	if (counts && run->reason < REASONS)
 		counts->slow[run->reason]++;

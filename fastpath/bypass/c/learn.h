@@ -3,7 +3,7 @@
 #ifndef DWELL_BYPASS_LEARN_H
 #define DWELL_BYPASS_LEARN_H
 
-#include "derive.h"
+#include "doubt.h"
 
 static __always_inline __s64 *usage_of(__u32 slot) { return bpf_map_lookup_elem(&usage, &slot); }
 
@@ -156,7 +156,7 @@ static __always_inline enum reason differs_before(const struct rewrite *a, const
 
 /* Compares with the entry that there is. */
 static __always_inline enum reason compare(struct __sk_buff *ctx, const struct note *n, struct bench *b, struct flow *flow,
-					   const struct setting *set, __u32 lease, __u64 now, bool v6)
+					   const struct setting *set, __u32 lease, __u64 now, __u32 offset, bool v6)
 {
 	enum reason reason = differs_before(&b->flow.rewrite, &flow->rewrite);
 	struct flow *back;
@@ -168,7 +168,7 @@ static __always_inline enum reason compare(struct __sk_buff *ctx, const struct n
 	if (!same_rewrite(&b->flow.rewrite, &flow->rewrite) || flow->conn != b->flow.conn) {
 		flow->ended = REASON_MOVED;
 		if (n->foretold && flow->conn == b->flow.conn && b->flow.rewrite.out == flow->rewrite.out)
-			return REASON_MISMATCH;
+			return tell_doubt(ctx, n, b, flow, offset);
 		return REASON_MOVED;
 	}
 	renew(flow, n, &b->flow, lease, now);
@@ -216,10 +216,10 @@ static __always_inline enum reason learn(struct __sk_buff *ctx, const struct not
 		if (!flow)
 			return REASON_DIFFERS;
 		flow->ended = REASON_DIFFERS;
-		return n->foretold && flow->conn == b->flow.conn ? REASON_MISMATCH : REASON_DIFFERS;
+		return n->foretold && flow->conn == b->flow.conn ? tell_doubt(ctx, n, b, flow, offset) : REASON_DIFFERS;
 	}
 	if (flow)
-		return compare(ctx, n, b, flow, set, lease, now, v6);
+		return compare(ctx, n, b, flow, set, lease, now, offset, v6);
 	b->flow.lease = now + lease;
 	b->flow.used = now;
 	b->flow.queued = now;
@@ -239,7 +239,7 @@ static __always_inline void count_learning(const struct note *n, const struct be
 		return;
 	if (reason == REASONS)
 		counts->learnt++;
-	else if (reason == REASON_MISMATCH)
+	else if (reason == REASON_MISMATCH && !b->doubted)
 		counts->differ++;
 	else if (!reason && n->foretold)
 		counts->same++;

@@ -263,10 +263,10 @@ struct count {
 	__u64 fast;
 	__u64 bytes;
 	__u64 same;   /* slow packets that the entry foretold */
-	__u64 differ; /* those that it should have foretold and did not */
+	__u64 differ; /* those that it should have foretold and did not, and that are not among the doubts */
 	__u64 learnt; /* entries made */
 	__u64 slow[REASONS];
-	__u64 unlearnt[REASONS]; /* of them, noted ones that left and taught nothing */
+	__u64 unlearnt[REASONS]; /* of them, noted ones that left and taught nothing; with REASON_MISMATCH, the doubts */
 };
 
 enum direction { FROM_TENANT, TO_TENANT, DIRECTIONS };

@@ -15,6 +15,7 @@ enum { NOTES = 64 };
 struct note {
 	__u64 skb;  /* its address, 0 for none */
 	__u64 any;  /* the epoch of all changes */
+	__u64 epoch; /* of the flow, if foretold */
 	__u64 tracked; /* as _nfct was where it was put into a tunnel */
 	__u32 ifindex;
 	struct generations routes;

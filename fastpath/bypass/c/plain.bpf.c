@@ -57,6 +57,7 @@ int forget(struct flow_args *args)
 
 /* For Go's types, which are generated from what is used. */
 const struct candidate *_candidate __attribute__((unused));
+const struct doubt *_doubt __attribute__((unused));
 const enum mode *_mode __attribute__((unused));
 const enum reason *_reason __attribute__((unused));
 const enum direction *_direction __attribute__((unused));

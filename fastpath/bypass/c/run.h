@@ -9,6 +9,7 @@ struct run {
 	struct front front;
 	struct shape shape;
 	__u64 now;
+	__u64 epoch; /* of the flow, as it was compared */
 	__u64 start; /* nanoseconds, if it is recorded */
 	__u32 ifindex;
 	__u32 vni; /* of the tunnel in which it comes, or 0 */
