@@ -36,6 +36,8 @@ type programs interface {
 	Approval() uint32
 	Candidates(ctx context.Context, ask func(bypass.Candidate)) error
 	Unasked() (uint64, error)
+	Doubts(ctx context.Context, report func(bypass.Doubt)) error
+	Epoch(slot, other uint16) uint64
 	Look(c bypass.Candidate) (forth, back *flow.Flow, err error)
 	Approve(forth, back *flow.Flow, approval uint32) error
 	Refuse(forth, back *flow.Flow, approval uint32, r flow.Reason, detail uint32) error

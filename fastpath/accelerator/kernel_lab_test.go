@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os/exec"
@@ -30,7 +31,8 @@ type lab struct {
 	hv, guest, second, out *netns.NS
 	m                      *Manager
 	pin                    string
-	far                    string // with whom the guest talks
+	far                    string       // with whom the guest talks
+	log                    *slog.Logger // nil: nothing is logged
 	stop                   func()
 }
 
@@ -120,7 +122,7 @@ func (l *lab) run(ns *netns.NS, command string) string {
 // start runs a manager.
 func (l *lab) start(mode flow.Mode) {
 	l.Helper()
-	m, err := New(Options{Pin: l.pin, NetNS: l.hv, NICs: []string{"ens3"}})
+	m, err := New(Options{Pin: l.pin, NetNS: l.hv, NICs: []string{"ens3"}, Log: l.log})
 	if err != nil {
 		l.Fatal(err)
 	}

@@ -68,6 +68,7 @@ type Manager struct {
 	queue   *queue
 	judge   atomic.Pointer[judge]
 	tally   tally
+	doubts  doubts
 	details details
 	heart   heart
 	// wake is for Run: something has to be read again, or tenants have changed.
@@ -118,6 +119,7 @@ func newManager(o Options, f *faces) *Manager {
 		modes: map[string]flow.Mode{}, slots: newSlots(), problems: map[string]string{}, fresh: map[uint16]bool{}, meter: newMeter(), steady: steady{noPeer: map[int]time.Time{}},
 	}
 	m.gate = newGate(m.rouse)
+	m.doubts.sign = make(chan struct{}, 1)
 	return m
 }
 

@@ -69,8 +69,9 @@ func (m *meter) read(now []bypass.Counts) map[countKey]CountStats {
 
 func keyOf(c *bypass.Counts) countKey { return countKey{c.Slot, c.Direction} }
 
+// statsOf leaves out packets that are in doubt: of them it is decided later.
 func statsOf(c *bypass.Counts) CountStats {
-	return CountStats{Fast: c.Fast, Bytes: c.Bytes, Same: c.Same, Differ: c.Differ, Learnt: c.Learnt, Slow: c.Slow, Unlearnt: c.Unlearnt}
+	return CountStats{Fast: c.Fast, Bytes: c.Bytes, Same: c.Same, Differ: c.Differ - c.Doubts, Learnt: c.Learnt, Slow: c.Slow, Unlearnt: c.Unlearnt}
 }
 
 func (c CountStats) plus(o CountStats) CountStats {

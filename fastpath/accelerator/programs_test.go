@@ -36,6 +36,8 @@ type fakePrograms struct {
 	ask      func(bypass.Candidate)
 	asking   chan struct{}
 	failAsk  chan error
+	doubt    func(bypass.Doubt)
+	epoch    uint64
 	settled  map[flow.Key]string
 	shared   map[string]*ebpf.Map
 }
@@ -138,6 +140,21 @@ func (f *fakePrograms) Candidates(ctx context.Context, ask func(bypass.Candidate
 	case err := <-f.failAsk:
 		return err
 	}
+}
+
+func (f *fakePrograms) Doubts(ctx context.Context, report func(bypass.Doubt)) error {
+	f.mu.Lock()
+	f.doubt = report
+	f.mu.Unlock()
+	f.do("doubts")
+	<-ctx.Done()
+	return nil
+}
+
+func (f *fakePrograms) Epoch(uint16, uint16) uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.epoch
 }
 
 func (f *fakePrograms) Look(c bypass.Candidate) (forth, back *flow.Flow, err error) {

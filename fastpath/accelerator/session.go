@@ -93,6 +93,8 @@ func (m *Manager) attend(ctx context.Context) error {
 		{"the watch for changes", m.watchChanges},
 		{"the reader of new flows", m.ask},
 		{"deciding about flows", m.decideAll},
+		{"the reader of packets that were not as foretold", m.readDoubts},
+		{"deciding about packets that were not as foretold", m.settleDoubts},
 		{"the heartbeat", m.beat},
 		{"removing old flows", m.sweep},
 		{"the loop", m.loop},
@@ -124,6 +126,7 @@ func (m *Manager) ended(ctx context.Context, p programs, err error) error {
 	m.gate.end()
 	m.judge.Store(nil)
 	m.queue.clear()
+	m.excuseAll()
 	cause := context.Cause(ctx)
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -147,6 +150,9 @@ func (m *Manager) watchChanges(ctx context.Context, s *session) error {
 		m.gate.change(c)
 		m.heart.sign(&m.heart.watch)
 		first.Do(func() { close(s.watching) })
+		if c.Kind == 0 {
+			m.doubts.live()
+		}
 	})
 }
 

@@ -26,11 +26,11 @@ type reading struct {
 func (m *Manager) read() reading {
 	r := reading{attached: map[int]bool{}}
 	if m.programs == nil {
-		r.counts = m.meter.read(nil)
+		r.counts = m.counts(nil)
 		return r
 	}
 	counts, err := m.programs.Counts()
-	r.counts = m.meter.read(counts)
+	r.counts = m.counts(counts)
 	usage, errUsage := m.programs.Usage()
 	attached, errAttached := m.programs.Attached()
 	unasked, errUnasked := m.programs.Unasked()
@@ -44,6 +44,15 @@ func (m *Manager) read() reading {
 		}
 	}
 	return r
+}
+
+// counts adds what came of packets that were in doubt to what the programs have counted. It must be called with the lock.
+func (m *Manager) counts(now []bypass.Counts) map[countKey]CountStats {
+	all := m.meter.read(now)
+	for k, c := range m.tally.doubted() {
+		all[k] = all[k].plus(c)
+	}
+	return all
 }
 
 // check returns an error if there is nothing to say about whom it is asked. It must be called with

@@ -72,7 +72,8 @@ type Counts struct {
 	Fast  uint64 `json:"fast"`
 	Bytes uint64 `json:"bytes"`
 	// Same are packets that the kernel treated as was foretold; Differ those that it treated in
-	// another way although nothing had changed, which must not be.
+	// another way although nothing had changed, which must not be. It takes some seconds to know that: a change is in
+	// force before the kernel announces it. Those that a change explains are Unlearnt.
 	Same   uint64 `json:"same"`
 	Differ uint64 `json:"differ"`
 	// Learnt is how many entries were made.
