@@ -31,6 +31,8 @@ type said struct {
 	Stalled time.Duration `json:"stalled,omitempty"`
 	// Counts are there once in a while.
 	Counts *counts `json:"counts,omitempty"`
+	// Doubted are packets of which it was not said before.
+	Doubted []doubted `json:"doubted,omitempty"`
 }
 
 // counts is what became of packets while one process was the agent.
@@ -63,8 +65,9 @@ func attend(ctx context.Context, namespace, pin string, lease time.Duration, out
 	if err != nil {
 		return err
 	}
+	doubts := &doubtLog{Handler: slog.NewTextHandler(os.Stderr, nil)}
 	m, err := accelerator.New(accelerator.Options{
-		Pin: pin, NetNS: ns, NICs: []string{"ens3"}, Lease: lease, Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		Pin: pin, NetNS: ns, NICs: []string{"ens3"}, Lease: lease, Log: slog.New(doubts),
 	})
 	if err != nil {
 		return err
@@ -74,15 +77,15 @@ func attend(ctx context.Context, namespace, pin string, lease time.Duration, out
 	var telling sync.WaitGroup
 	var told error
 	done := make(chan struct{})
-	telling.Go(func() { told = tell(m, lines, done) })
+	telling.Go(func() { told = tell(m, doubts, lines, done) })
 	err = m.Run(ctx)
 	close(done)
 	telling.Wait()
-	return errors.Join(err, told, lines.Encode(said{At: time.Now().UnixNano(), Counts: countsOf(m)}), m.Close())
+	return errors.Join(err, told, lines.Encode(said{At: time.Now().UnixNano(), Counts: countsOf(m), Doubted: doubts.take()}), m.Close())
 }
 
 // tell says when the process did not run, and what became of packets.
-func tell(m *accelerator.Manager, lines *json.Encoder, done <-chan struct{}) error {
+func tell(m *accelerator.Manager, doubts *doubtLog, lines *json.Encoder, done <-chan struct{}) error {
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
 	last, counted, waited := time.Now(), time.Now(), map[string]time.Duration{}
@@ -98,10 +101,10 @@ func tell(m *accelerator.Manager, lines *json.Encoder, done <-chan struct{}) err
 			line.Stalled = late
 		}
 		if now.Sub(counted) > countEvery {
-			line.Counts, counted = countsOf(m), now
+			line.Counts, line.Doubted, counted = countsOf(m), doubts.take(), now
 		}
 		last = now
-		if line == (said{}) {
+		if line.Stalled == 0 && line.Counts == nil {
 			continue
 		}
 		line.At = now.UnixNano()
@@ -137,9 +140,10 @@ type agent struct {
 	cmd  *exec.Cmd
 	done chan struct{}
 
-	mu     sync.Mutex // for what follows
-	last   counts
-	stalls []said
+	mu      sync.Mutex // for what follows
+	last    counts
+	doubted []doubted
+	stalls  []said
 }
 
 // start starts the agent of the world, in this program's own binary.
@@ -183,6 +187,7 @@ func (a *agent) listen(out io.Reader) {
 		if s.Counts != nil {
 			a.last = *s.Counts
 		}
+		a.doubted = append(a.doubted, s.Doubted...)
 		if s.Stalled > 0 {
 			a.stalls = append(a.stalls, s)
 		}
@@ -195,6 +200,13 @@ func (a *agent) counts() counts {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.last
+}
+
+// doubts returns the packets that were excused.
+func (a *agent) doubts() []doubted {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.doubted
 }
 
 // stalled returns for how long the process did not run between two moments.

@@ -30,6 +30,7 @@ type disorder struct {
 
 	lifts  map[string]func() // of bans that the next change of the kind lifts
 	route  string            // the router
+	routes []span            // while it was replaced
 	mac    map[string]string // of routers
 	public string
 	link   string // of guest0
@@ -118,9 +119,11 @@ func (d *disorder) changeRoute() error {
 		next = d.routerB
 	}
 	d.allow("router")
+	from := monotonic()
 	if err := d.run(hypervisor, "ip route replace {servers} via "+next); err != nil {
 		return err
 	}
+	d.routes = append(d.routes, span{from, monotonic()})
 	d.route = next
 	d.forbidRouters()
 	return nil

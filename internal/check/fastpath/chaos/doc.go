@@ -8,7 +8,8 @@
 // forbids must not be seen from 10 ms after the change on if the kernel tells of it, and one lease after it if
 // not. So that a busy machine does not fail, the time for which the agent's own process was seen not to
 // run is not counted. Meanwhile TCP connections must go on: none is reset, and connection tracking calls no
-// packet invalid.
+// packet invalid. A packet that took the kernel's own way must be as the fast path had foretold, unless a route was being
+// replaced at that moment.
 //
 // The agent is a process of its own, which is stopped, killed and started again.
 //

@@ -49,6 +49,7 @@ type session struct {
 	mu       sync.Mutex // for agents
 	agents   []*agent
 	fast     uint64
+	differ   uint64
 }
 
 func (r *session) run(ctx context.Context, out io.Writer) (err error) {
@@ -117,6 +118,16 @@ func (r *session) stalled(from, to time.Time) (sum time.Duration) {
 		sum += a.stalled(from, to)
 	}
 	return sum
+}
+
+// doubts returns the packets that the agents have excused.
+func (r *session) doubts() (all []doubted) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, a := range r.agents {
+		all = append(all, a.doubts()...)
+	}
+	return all
 }
 
 // watch judges what comes out at a device, a while after it has.
@@ -202,6 +213,7 @@ func (r *session) replaceAgent(d *disorder) error {
 		return err
 	}
 	r.fast += old.counts().Fast
+	r.differ += old.counts().Differ
 	if kill {
 		d.unattended = time.Now().Add(unattendedAfter)
 		for range 3 {
@@ -238,8 +250,11 @@ func (r *session) report(out io.Writer, t tracked) error {
 	if t.invalid > 0 || t.resets > 0 {
 		errs = append(errs, fmt.Errorf("connection tracking calls %d packets invalid, and there were %d resets", t.invalid, t.resets))
 	}
-	if last.Differ > 0 {
-		errs = append(errs, fmt.Errorf("%d packets were foretold wrong", last.Differ))
+	doubts := r.doubts()
+	fmt.Fprintf(out, "  %d packets were not as foretold because something was changing\n", len(doubts))
+	errs = append(errs, explained(doubts, r.disorder.routes)...)
+	if differ := r.differ + last.Differ; differ > 0 {
+		errs = append(errs, fmt.Errorf("%d packets were foretold wrong", differ))
 	}
 	if fast == 0 || float64(fast) < r.share*float64(r.judge.count) {
 		errs = append(errs, fmt.Errorf("only %d packets were fast: nothing is shown", fast))
