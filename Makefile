@@ -188,11 +188,11 @@ chaos-fastpath: ## Change a hypervisor at random under traffic on the fast path:
 	$(GO) run ./internal/check/fastpath/chaos $(ARGS)
 
 .PHONY: verify-guards
-verify-guards: ## Take each guard of firewall and fast path away and see that a test notices (root)
+verify-guards: ## Take each guard of firewall, fast path and rings away and see that a test notices (root)
 	$(need_root)
 	.ci/install test
 	.ci/install generate
-	$(GO) run ./internal/check/firewall/mutate $(ARGS)
+	$(BPF_ENV) $(GO) run ./internal/check/firewall/mutate $(ARGS)
 
 .PHONY: verify-docker
 verify-docker: build ## Test the image in a real Docker engine of its own (root)

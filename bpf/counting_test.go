@@ -48,6 +48,24 @@ func TestCountsAreAddedAtomically(t *testing.T) {
 	}
 }
 
+// So they take room in a ring, each that writes records.
+func TestRoomIsTakenAtomically(t *testing.T) {
+	spec, err := loadKernel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, hook := range event.All().List() {
+		prog := spec.Programs[hook.Name]
+		if prog != nil && !slices.ContainsFunc(prog.Instructions, isCompareAndExchange) {
+			t.Errorf("%s takes room without comparing", hook.Name)
+		}
+	}
+}
+
+func isCompareAndExchange(in asm.Instruction) bool {
+	return in.OpCode.Class() == asm.StXClass && in.OpCode.Mode() == asm.AtomicMode && in.OpCode.AtomicOp() == asm.CmpXchg
+}
+
 // isAddition reports whether the instructions load a number, add to it and store it.
 func isAddition(in asm.Instructions) bool {
 	load, add, store := in[0], in[1], in[2]

@@ -172,14 +172,28 @@ func TestMergeWaits(t *testing.T) {
 // looked at before.
 func TestMergeEndsAtTheCall(t *testing.T) {
 	w := newWriter(1, 4096)
-	w.reserve(0, 72) // at 2
-	w.commit(0, 0)
-	for now, want := range map[uint64]int{1: 0, 2: 1} {
+	w.write(0) // at 2
+	w.write(0) // at 3
+	for now, want := range []int{0, 0, 1, 1} {
 		n := 0
-		all := w.rings.merge(now, func(*ring, []byte) bool { n++; return false })
-		if n != want || all != (want == 0) {
-			t.Errorf("at %d: %d records, all: %t", now, n, all)
+		if all := w.rings.merge(uint64(now), func(*ring, []byte) bool { n++; return true }); n != want || !all {
+			t.Errorf("at %d: %d records, want %d; all: %t", now, n, want, all)
 		}
+	}
+}
+
+// What is unread and what was written is known before it is read, also where positions come round.
+func TestUnread(t *testing.T) {
+	w := newWriter(2, 1024)
+	w.begin(positionMask+1-80, countMask)
+	w.write(0)
+	w.write(0)
+	w.write(1)
+	if n, _ := w.rings.counted(0); n != countMask+2 {
+		t.Errorf("%d records were written, want %d", n, countMask+2)
+	}
+	if sum, most := w.rings.unread(); sum != 3*72 || most != 2*72 {
+		t.Errorf("%d bytes are unread, %d in one ring", sum, most)
 	}
 }
 
@@ -254,18 +268,21 @@ func TestMergeWaitsInABusyRing(t *testing.T) {
 
 // A record of a size that there is none of costs what is behind it in that ring, and no more.
 func TestMergeSkips(t *testing.T) {
-	for _, words := range []int{0, endSize/8 - 1, widestRecord/8 + 1, 255} {
-		testMergeSkips(t, words, 4)
+	for _, begin := range []uint64{0, 4096 - 72 - 80 - 8} { // the second time across the end
+		for _, words := range []int{0, endSize/8 - 1, widestRecord/8 + 1, 255} {
+			testMergeSkips(t, begin, words, 4)
+		}
+		testMergeSkips(t, begin, widestRecord/8, 1) // is longer than what there is
 	}
-	testMergeSkips(t, widestRecord/8, 1) // is longer than what there is
 }
 
 // testMergeSkips writes a record that says that it has so many words, and others behind it.
-func testMergeSkips(t *testing.T, words, behind int) {
+func testMergeSkips(t *testing.T, begin uint64, words, behind int) {
 	t.Helper()
 	w := newWriter(2, 4096)
+	w.begin(begin, 0)
 	w.reserve(0, 72)
-	end := (*kernelRecordEnd)(unsafe.Pointer(unsafe.SliceData(w.rings.all[0].records)))
+	end := (*kernelRecordEnd)(unsafe.Pointer(unsafe.SliceData(w.rings.all[0].records[begin:])))
 	end.Words = uint8(words)
 	w.commit(0, 0)
 	for range behind {
@@ -290,6 +307,9 @@ func testMergeSkips(t *testing.T, words, behind int) {
 	w.commit(0, 0)
 	w.rings.merge(11, count)
 	if want := map[string]int{"none": 1, "records": 3}; !maps.Equal(got, want) {
-		t.Errorf("of %d words: %v, want %v", words, got, want)
+		t.Errorf("of %d words at %d: %v, want %v", words, begin, got, want)
+	}
+	if slices.ContainsFunc(w.rings.all[0].records, func(b byte) bool { return b != 0 }) {
+		t.Errorf("of %d words at %d: not all of the room was cleared", words, begin)
 	}
 }

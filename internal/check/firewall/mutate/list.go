@@ -11,13 +11,15 @@ import (
 )
 
 // Where the guards are listed: those of the firewall's BPF programs, those of the fast path's, which the
-// twins test, and all others.
+// twins test, those of the tracer's rings on both sides, and all others.
 const (
 	programs     = "fastpath/datapath"
 	programsList = programs + "/mutations.txt"
 	bypass       = "fastpath/bypass"
 	bypassList   = bypass + "/mutations.txt"
 	bypassTests  = "./internal/check/fastpath/twin"
+	rings        = "bpf"
+	ringsList    = rings + "/mutations.txt"
 	othersList   = "internal/check/firewall/mutate/mutations.txt"
 )
 
@@ -45,6 +47,16 @@ func mutations(tree string) ([]mutation, error) {
 	}
 	err = readList(filepath.Join(tree, bypassList), 3, func(f []string) {
 		list = append(list, mutation{file: path.Join(bypass, "c", f[0]), script: f[1], pkg: bypassTests, test: f[2], generate: bypass})
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = readList(filepath.Join(tree, ringsList), 3, func(f []string) {
+		m := mutation{file: path.Join(rings, f[0]), script: f[1], pkg: "./" + rings, test: f[2]}
+		if path.Ext(f[0]) == ".h" {
+			m.generate = rings
+		}
+		list = append(list, m)
 	})
 	if err != nil {
 		return nil, err

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command mutate takes guards of the firewall and of the fast path away, one at a time, and checks that a test
-// notices.
+// Command mutate takes guards of the firewall, of the fast path and of the tracer's rings away, one at a time,
+// and checks that a test notices.
 //
 // It works on a copy of the tree. A guard whose absence no test notices is named at the end, and
 // the command fails.

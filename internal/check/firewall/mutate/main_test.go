@@ -15,7 +15,7 @@ func TestGuardsAreThere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(list) < 60 {
+	if len(list) < 120 {
 		t.Errorf("only %d guards are on the lists", len(list))
 	}
 	dir := t.TempDir()
