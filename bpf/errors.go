@@ -44,6 +44,16 @@ func explain(err error) error {
 	return err
 }
 
+// explainMemory adds what to do to an error of loading if there was no memory: the ring buffers take nearly
+// all of it.
+func explainMemory(err error, rings *ebpf.MapSpec) error {
+	if !errors.Is(err, syscall.ENOMEM) {
+		return err
+	}
+	mib := uint64(rings.MaxEntries) * uint64(rings.ValueSize-ringHeader-ringGuard) >> 20
+	return fmt.Errorf("no memory for ring buffers of %d MiB together: make them smaller: %w", mib, err)
+}
+
 // explainNetfilter is explain for what needs a privilege more.
 func explainNetfilter(err error) error {
 	var verifier *ebpf.VerifierError

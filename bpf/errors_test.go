@@ -5,10 +5,13 @@ package bpf
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
+	"golang.org/x/sys/unix"
 
 	"github.com/dwelltrace/dwell/correlate/event"
 )
@@ -113,5 +116,23 @@ func TestVerifierErrorIsNotPermission(t *testing.T) {
 	err := explain(&ebpf.VerifierError{Cause: errors.New("permission denied")})
 	if !errors.Is(err, ErrVerifier) || errors.Is(err, ErrPermission) {
 		t.Error(err)
+	}
+}
+
+// Who has no memory for the rings is told that they can be smaller.
+func TestNoMemoryForRings(t *testing.T) {
+	privileged(t)
+	var machine unix.Sysinfo_t
+	if err := unix.Sysinfo(&machine); err != nil {
+		t.Fatal(err)
+	}
+	count := int(machine.Totalram*uint64(machine.Unit)/maxPerCPU) + 1 // the kernel does not even try
+	tracer, err := tryLoadSharing(t, Options{}, count, maxPerCPU)
+	if err == nil {
+		t.Fatal(errors.Join(errors.New("loaded"), tracer.Close()))
+	}
+	want := fmt.Sprintf("no memory for ring buffers of %d MiB together: make them smaller", count*(maxPerCPU>>20))
+	if !errors.Is(err, unix.ENOMEM) || !strings.Contains(err.Error(), want) {
+		t.Errorf("%v, want %s", err, want)
 	}
 }

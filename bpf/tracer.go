@@ -73,7 +73,7 @@ func load(opts Options, spec *ebpf.CollectionSpec, hooks *event.Hooks) (*Tracer,
 	}
 	t := &Tracer{opts: opts, hooks: hooks}
 	if t.objs, err = loadObjects(spec, types, kernel, order); err != nil {
-		return nil, err
+		return nil, explainMemory(err, spec.Maps[kernelMapEvents])
 	}
 	if t.quiescence, err = newQuiescence(); err != nil {
 		return nil, errors.Join(explain(err), t.objs.Close())
