@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 )
 
 func TestRingBytes(t *testing.T) {
@@ -61,6 +62,23 @@ func TestLastCPU(t *testing.T) {
 		got, err := lastCPU(list)
 		if (err != nil) != (want < 0) || err == nil && got != want {
 			t.Errorf("%q: %d, %v", list, got, err)
+		}
+	}
+}
+
+// There is a ring for each CPU that this process may run on.
+func TestRunningCPUs(t *testing.T) {
+	n, err := runningCPUs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var may unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &may); err != nil {
+		t.Fatal(err)
+	}
+	for cpu := range 1024 {
+		if may.IsSet(cpu) && cpu >= n {
+			t.Errorf("this may run on CPU %d, of which there are %d", cpu, n)
 		}
 	}
 }
