@@ -5,6 +5,7 @@ package correlate
 import (
 	"cmp"
 	"maps"
+	"math"
 	"time"
 
 	"github.com/dwelltrace/dwell/correlate/event"
@@ -37,10 +38,16 @@ type Correlator struct {
 	// still wait for a neighbour when the timeout is over.
 	waiting, done, held list
 	holds               int
-	losses              []loss
-	stats               Stats
-	spare               [][]event.Event
-	assembler           assembler
+	// unnamed are closed and wait for names; place is the last one of an event of the same ping of
+	// which it is known that it has its names.
+	unnamed list
+	place   event.Place
+	// now is the time of the last call of Advance.
+	now       uint64
+	losses    []loss
+	stats     Stats
+	spare     [][]event.Event
+	assembler assembler
 }
 
 // loss is a stretch of time in which the kernel side lost events.
@@ -183,8 +190,11 @@ func (c *Correlator) Lost(from, to uint64) {
 
 // Advance closes what is over at now, on the events' clock: pings whose reply was
 // delivered at least Grace ago, and those that began at least Timeout ago. The
-// caller has added all events up to now before.
+// caller has added all events up to now before. Those that waited for names are emitted, if
+// they have them.
 func (c *Correlator) Advance(now uint64) {
+	c.now = max(c.now, now)
+	c.name(now)
 	grace, timeout := uint64(c.opts.Grace), uint64(c.opts.Timeout)
 	for p := c.done.front(); p != nil && p.done+grace <= now; p = c.done.front() {
 		c.finish(p, "")
@@ -215,8 +225,8 @@ func (c *Correlator) hold(p *ping) bool {
 	return true
 }
 
-// Flush closes every open ping. Those that are not complete get the cause
-// [trace.CauseAgentStopped], if nothing better is known.
+// Flush closes every open ping, and none waits for names any more. Those that are not complete
+// get the cause [trace.CauseAgentStopped], if nothing better is known.
 func (c *Correlator) Flush() {
 	for p := c.done.front(); p != nil; p = c.done.front() {
 		c.finish(p, "")
@@ -226,6 +236,7 @@ func (c *Correlator) Flush() {
 			c.finish(p, trace.CauseAgentStopped)
 		}
 	}
+	c.name(math.MaxUint64)
 }
 
 // Stats returns a copy of the counters.
@@ -240,7 +251,7 @@ func (c *Correlator) Stats() Stats {
 	return s
 }
 
-// finish closes p, makes its trace and emits it.
+// finish closes p, and emits its trace unless that waits for names.
 func (c *Correlator) finish(p *ping, cause trace.Cause) {
 	p.leave()
 	if p.held {
@@ -252,6 +263,16 @@ func (c *Correlator) finish(p *ping, cause trace.Cause) {
 	}
 	c.forget(p)
 	c.stats.Open--
+	c.place = event.Place{}
+	if !c.named(p) {
+		c.await(p)
+		return
+	}
+	c.emit(p)
+}
+
+// emit makes the trace of a ping that is closed and emits it.
+func (c *Correlator) emit(p *ping) {
 	if t := c.assembler.assemble(p); t == nil {
 		c.stats.Stray += uint64(len(p.events))
 	} else {

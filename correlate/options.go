@@ -68,6 +68,16 @@ type Options struct {
 	OwnRoot bool
 	// Resolver names devices. Required.
 	Resolver Resolver
+	// Named, if set, reports whether the Resolver's answers about a device, or about the namespace
+	// alone if ifindex is 0, are as good as they can be for a packet that was seen at a time on the
+	// events' clock, or whether better ones are on their way. It must answer at once. A ping is
+	// closed without waiting for them, and its trace is made when they are there.
+	Named func(netns, ifindex uint32, seen uint64) bool
+	// NameWait is for how long that is waited for at most. Default DefaultNameWait.
+	NameWait time.Duration
+	// MaxUnnamed bounds the number of pings that wait for that; the one that has done so for longest
+	// makes room for others. Default 4096.
+	MaxUnnamed int
 	// Rules names rules of firewalls. Default: none is known.
 	Rules Rules
 	// FastPath names reasons of the fast path. Default: none is known.
@@ -78,6 +88,10 @@ type Options struct {
 	// are valid until it returns.
 	Closing func([]event.Event)
 }
+
+// DefaultNameWait is for how long a ping that is closed waits for names: many times as long as a look
+// at a namespace takes, and not long for whoever waits for a trace.
+const DefaultNameWait = time.Second
 
 func (o Options) withDefaults() Options {
 	if o.Timeout <= 0 {
@@ -91,6 +105,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxEvents <= 0 {
 		o.MaxEvents = 512
+	}
+	if o.NameWait <= 0 {
+		o.NameWait = DefaultNameWait
+	}
+	if o.MaxUnnamed <= 0 {
+		o.MaxUnnamed = 4096
 	}
 	if o.Rules == nil {
 		o.Rules = Numbers{}

@@ -35,6 +35,10 @@ type ping struct {
 	forgotten bool
 	// cause is why the ping was closed early, or "".
 	cause trace.Cause
+	// closed is when it was closed, if it waits for names then, and asked is how many of its events
+	// are at places that have them.
+	closed uint64
+	asked  int
 }
 
 // add keeps ev and notes whether it is the one that ends the ping.

@@ -5,7 +5,7 @@ package correlate
 import "github.com/dwelltrace/dwell/correlate/trace"
 
 // Stats counts what a [Correlator] did. Events = those in traces, plus Late,
-// Stray and Overflow, plus those of pings still open.
+// Stray and Overflow, plus those of pings still open or unnamed.
 type Stats struct {
 	// Events is the number of events added.
 	Events uint64
@@ -22,6 +22,10 @@ type Stats struct {
 	// Oldest is the time of the first event of the ping that has been open for longest, on the
 	// events' clock, or 0 if none is open.
 	Oldest uint64
+	// Unnamed is the number of pings that are closed and wait for names now. GivenUp counts those
+	// that have done so and whose traces were made without: see Options.NameWait.
+	Unnamed int
+	GivenUp uint64
 	// Complete, Dropped, Expired, Unreachable and Partial count traces by outcome.
 	Complete, Dropped, Expired, Unreachable, Partial uint64
 	// Incomplete counts incomplete traces by cause.

@@ -44,6 +44,7 @@ func (s Summary) Losses() loss.Counts {
 		Malformed: s.Kernel.Malformed,
 		Late:      s.Correlator.Late, Stray: s.Correlator.Stray,
 		Overflow: s.Correlator.Overflow, Evicted: s.Correlator.Evicted,
+		Unnamed: s.Correlator.GivenUp,
 	}
 }
 

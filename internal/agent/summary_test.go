@@ -16,7 +16,7 @@ import (
 
 // noLoss are the counters of bpf and correlate that count no loss.
 var noLoss = []string{
-	"Kernel.CPU.Emitted", "Kernel.CPU.SampledOut", "Kernel.CPU.LeftDrops", "Correlator.Events", "Correlator.Open", "Correlator.Oldest", "Correlator.Complete", "Correlator.Dropped",
+	"Kernel.CPU.Emitted", "Kernel.CPU.SampledOut", "Kernel.CPU.LeftDrops", "Correlator.Events", "Correlator.Open", "Correlator.Oldest", "Correlator.Unnamed", "Correlator.Complete", "Correlator.Dropped",
 	"Correlator.Expired", "Correlator.Unreachable", "Correlator.Partial", "Correlator.Incomplete", "Correlator.Duplicates",
 }
 

@@ -17,7 +17,7 @@ import (
 // Counts are what was lost since tracing began, one field for each row of [Table].
 type Counts struct {
 	Gated, RingFull, Missed, XmitOverflow, XmitMismatch, Malformed uint64
-	Late, Stray, Overflow, Evicted                                 uint64
+	Late, Stray, Overflow, Evicted, Unnamed                        uint64
 }
 
 // Loss is one way to lose something.

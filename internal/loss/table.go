@@ -94,5 +94,13 @@ func correlatorLosses() []Loss {
 			Remedy:   "Wait for replies for a shorter time (`--timeout`, `trace.timeout`), or trace less (`--address`, `trace.addresses`).",
 			Of:       func(c *Counts) *uint64 { return &c.Evicted },
 		},
+		{
+			Metric: "dwell.agent.traces.unnamed", Unit: "{trace}", Where: "correlator",
+			Sentence: "traces made before all names that they need were known",
+			Meaning:  "Traces that were made before all names that they need were known, because these were not found within a second.",
+			Traces:   "They are complete, and have numbers of namespaces or devices in place of some names.",
+			Remedy:   "See whether namespaces wait to be inspected (`dwell.agent.names.waiting`): many come and go. If none does, something holds up the kernel's answers about devices.",
+			Of:       func(c *Counts) *uint64 { return &c.Unnamed },
+		},
 	}
 }

@@ -14,6 +14,8 @@ type Correlator struct {
 	*correlate.Correlator
 	w     *Writer
 	names correlate.Resolver
+	// named is that of the options, or nil.
+	named func(netns, ifindex uint32, seen uint64) bool
 }
 
 // Correlator returns a Correlator with these options, all of whose work is recorded.
@@ -24,7 +26,7 @@ func (w *Writer) Correlator(opts correlate.Options, offset int64) *Correlator {
 		Info: w.info, Clock: "CLOCK_MONOTONIC", Offset: offset,
 		Correlator: optionsOf(opts), EventFields: eventFields(),
 	})
-	c := &Correlator{w: w, names: opts.Resolver}
+	c := &Correlator{w: w, names: opts.Resolver, named: opts.Named}
 	opts.Resolver = asked{opts.Resolver, w}
 	if opts.Rules == nil {
 		opts.Rules = correlate.Numbers{}
@@ -34,6 +36,9 @@ func (w *Writer) Correlator(opts correlate.Options, offset int64) *Correlator {
 		opts.FastPath = correlate.Numbers{}
 	}
 	opts.FastPath = hastened{opts.FastPath, w}
+	if opts.Named != nil {
+		opts.Named = w.awaited(opts.Named)
+	}
 	c.Correlator = correlate.New(opts)
 	return c
 }
@@ -46,11 +51,12 @@ func (c *Correlator) Add(ev *event.Event) {
 }
 
 // introduce records the names of what an event is about if they were never asked for,
-// so that a replay can print the event before its trace is finished.
+// so that a replay can print the event before its trace is finished. Those that are not there yet are
+// left to a later event.
 func (c *Correlator) introduce(ev *event.Event) {
-	c.introducePlace(event.Place{NetNS: ev.NetNS, IfIndex: ev.IfIndex})
+	c.introducePlace(event.Place{NetNS: ev.NetNS, IfIndex: ev.IfIndex}, ev.Time)
 	if ev.Rewrite.Peer != (event.Place{}) {
-		c.introducePlace(ev.Rewrite.Peer)
+		c.introducePlace(ev.Rewrite.Peer, ev.Time)
 	}
 	if ev.Hook.CodeKind() == event.CodeDropReason {
 		if _, known := c.w.names.reasons[ev.Code]; !known {
@@ -60,14 +66,19 @@ func (c *Correlator) introduce(ev *event.Event) {
 }
 
 // introducePlace records the names of a namespace and of a device in it, if there is one.
-func (c *Correlator) introducePlace(at event.Place) {
-	if _, known := c.w.names.netns[at.NetNS]; !known {
+func (c *Correlator) introducePlace(at event.Place, seen uint64) {
+	k := deviceKey{at.NetNS, at.IfIndex}
+	_, netnsKnown := c.w.names.netns[at.NetNS]
+	_, deviceKnown := c.w.names.devices[k]
+	deviceKnown = deviceKnown || at.IfIndex == 0
+	if netnsKnown && deviceKnown || c.named != nil && !c.named(at.NetNS, at.IfIndex, seen) {
+		return
+	}
+	if !netnsKnown {
 		c.w.netnsIs(0, at.NetNS, c.names.NetNS(at.NetNS))
 	}
-	if k := (deviceKey{at.NetNS, at.IfIndex}); at.IfIndex != 0 {
-		if _, known := c.w.names.devices[k]; !known {
-			c.w.deviceIs(0, k, c.names.Device(k.netns, k.ifindex))
-		}
+	if !deviceKnown {
+		c.w.deviceIs(0, k, c.names.Device(k.netns, k.ifindex))
 	}
 }
 
@@ -80,14 +91,28 @@ func (c *Correlator) Lost(from, to uint64) {
 
 // Advance calls and records [correlate.Correlator.Advance].
 func (c *Correlator) Advance(now uint64) {
+	before := c.w.names.questions
 	c.Correlator.Advance(now)
 	c.w.advance(now)
+	if c.w.names.questions != before {
+		c.w.settle() // the next call asks again about pings that wait for names
+	}
 }
 
 // Flush calls and records [correlate.Correlator.Flush].
 func (c *Correlator) Flush() {
 	c.Correlator.Flush()
 	c.w.record(opFlush)
+}
+
+// awaited counts and records the answers to whether names are there.
+func (w *Writer) awaited(named func(netns, ifindex uint32, seen uint64) bool) func(netns, ifindex uint32, seen uint64) bool {
+	return func(netns, ifindex uint32, seen uint64) bool {
+		is := named(netns, ifindex, seen)
+		w.names.questions++
+		w.namedIs(w.names.questions, deviceKey{netns, ifindex}, is)
+		return is
+	}
 }
 
 // asked is a resolver whose answers to the correlator are counted and recorded.

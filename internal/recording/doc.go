@@ -78,6 +78,9 @@ const (
 	opFastPathReasonIs
 	// opThreshold: number, as of opLeaveOut, threshold. A call of SetThreshold.
 	opThreshold
+	// opNamedIs: question, inode, index or 0, and 1 if the names of that place are as good as they
+	// can be, 0 if better ones are on their way.
+	opNamedIs
 )
 
 // The bits that say what an opNetNS holds.

@@ -68,13 +68,13 @@ func TestDamageIsNoticed(t *testing.T) {
 
 func TestOpenErrors(t *testing.T) {
 	file, _ := record(t, 1, 1)
-	newer := bytes.Replace(file, []byte("recording 7\n"), []byte("recording 8\n"), 1)
+	newer := bytes.Replace(file, []byte("recording 8\n"), []byte("recording 9\n"), 1)
 	for _, tt := range []struct {
 		name string
 		r    io.Reader
 		want string
 	}{
-		{"another format", bytes.NewReader(newer), `f: its format is version "8" and this dwell reads versions 1 to 7`},
+		{"another format", bytes.NewReader(newer), `f: its format is version "9" and this dwell reads versions 1 to 8`},
 		{"something else", strings.NewReader("hello"), "f: not a recording"},
 		{"nothing", strings.NewReader(""), "f: not a recording"},
 		{"no header", bytes.NewReader(file[:20]), "f: the recording is truncated"},

@@ -12,7 +12,7 @@ import (
 )
 
 // Format is the version of the format that this package writes. It reads all up to that.
-const Format = 7
+const Format = 8
 
 // Header says where a recording comes from and how its traces were made.
 type Header struct {
@@ -60,6 +60,11 @@ type Options struct {
 	// Partial and OwnRoot are as in correlate.Options.
 	Partial bool `json:"partial,omitempty"`
 	OwnRoot bool `json:"own_root,omitempty"`
+	// AwaitsNames is set if the correlator asked whether names were there, see
+	// correlate.Options.Named; NameWait and MaxUnnamed are as there.
+	AwaitsNames bool          `json:"awaits_names,omitempty"`
+	NameWait    time.Duration `json:"name_wait_ns,omitempty"`
+	MaxUnnamed  int           `json:"max_unnamed,omitempty"`
 }
 
 // Limits on what replaying a recording may cost: the correlator keeps some kilobytes per
@@ -73,6 +78,7 @@ func optionsOf(o correlate.Options) Options {
 	out := Options{
 		Timeout: o.Timeout, Grace: o.Grace, MaxOpen: o.MaxOpen, MaxEvents: o.MaxEvents,
 		HostID: o.HostID, Start: o.Start, Wall: o.Wall, Partial: o.Partial, OwnRoot: o.OwnRoot,
+		AwaitsNames: o.Named != nil, NameWait: o.NameWait, MaxUnnamed: o.MaxUnnamed,
 	}
 	if o.Key != (correlate.Key{}) && o.Key != correlate.DefaultKey {
 		out.Key = hex.EncodeToString(o.Key[:])
@@ -80,15 +86,16 @@ func optionsOf(o correlate.Options) Options {
 	return out
 }
 
-// correlate returns the options for a Correlator, without Resolver and Emit.
+// correlate returns the options for a Correlator, without Resolver, Named and Emit.
 func (o Options) correlate() (correlate.Options, error) {
 	out := correlate.Options{
 		Timeout: o.Timeout, Grace: o.Grace, MaxOpen: o.MaxOpen, MaxEvents: o.MaxEvents,
 		HostID: o.HostID, Start: o.Start, Wall: o.Wall, Partial: o.Partial, OwnRoot: o.OwnRoot,
+		NameWait: o.NameWait, MaxUnnamed: o.MaxUnnamed,
 	}
-	if o.MaxOpen > maxOpen || o.MaxEvents > maxEvents {
-		return out, fmt.Errorf("%d open pings of %d events: at most %d of %d can be replayed",
-			o.MaxOpen, o.MaxEvents, maxOpen, maxEvents)
+	if max(o.MaxOpen, o.MaxUnnamed) > maxOpen || o.MaxEvents > maxEvents {
+		return out, fmt.Errorf("%d open pings of %d events, and %d without names: at most %d of %d can be replayed",
+			o.MaxOpen, o.MaxEvents, o.MaxUnnamed, maxOpen, maxEvents)
 	}
 	if o.Key == "" {
 		return out, nil

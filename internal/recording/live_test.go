@@ -169,6 +169,9 @@ func (f *fickle) Device(inode, ifindex uint32) *trace.Device {
 	return f.devices[k]
 }
 
+// named says of a quarter of the places that better names are on their way.
+func (f *fickle) named(uint32, uint32, uint64) bool { return f.r.IntN(4) > 0 }
+
 func (f *fickle) DropReason(code uint32) string { return reason(code) }
 
 func (f *fickle) Rule(tenant, id uint32) trace.Rule {
@@ -238,8 +241,12 @@ func (a *agent) options(names func(*rand.Rand) correlate.Resolver) correlate.Opt
 	resolver := names(a.r)
 	rules, _ := resolver.(correlate.Rules)
 	fastPath, _ := resolver.(correlate.FastPath)
+	var named func(netns, ifindex uint32, seen uint64) bool
+	if f, ok := resolver.(*fickle); ok && a.r.IntN(4) > 0 {
+		named = f.named
+	}
 	return correlate.Options{
-		Rules: rules, FastPath: fastPath,
+		Rules: rules, FastPath: fastPath, Named: named, NameWait: 10 * time.Millisecond, MaxUnnamed: 1 + a.r.IntN(8),
 		Timeout: 20 * time.Millisecond, Grace: time.Millisecond, MaxOpen: 4 + a.r.IntN(40), MaxEvents: 4 + a.r.IntN(20),
 		HostID: info.HostID, Start: 1e15, Resolver: resolver,
 		Emit: func(t *trace.Trace) { a.batch = append(a.batch, t) },

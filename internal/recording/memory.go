@@ -21,6 +21,7 @@ type memory struct {
 	devices map[deviceKey]*trace.Device
 	reasons map[uint32]string
 	rules   map[ruleKey]trace.Rule
+	named   map[deviceKey]bool
 	// verdictReasons are those of firewalls.
 	verdictReasons  map[uint16]string
 	fastPathReasons map[uint16]string
@@ -37,7 +38,7 @@ type deviceKey struct{ netns, ifindex uint32 }
 func newMemory() memory {
 	return memory{
 		netns: map[uint32]*trace.NetNS{}, devices: map[deviceKey]*trace.Device{}, reasons: map[uint32]string{},
-		rules: map[ruleKey]trace.Rule{}, verdictReasons: map[uint16]string{}, fastPathReasons: map[uint16]string{},
+		rules: map[ruleKey]trace.Rule{}, named: map[deviceKey]bool{}, verdictReasons: map[uint16]string{}, fastPathReasons: map[uint16]string{},
 		netnsIDs: map[*trace.NetNS]uint64{}, deviceIDs: map[*trace.Device]uint64{},
 	}
 }
@@ -81,6 +82,15 @@ func (w *Writer) reasonIs(question uint64, code uint32, name string) {
 	w.chunk = binary.AppendUvarint(w.chunk, uint64(code))
 	w.chunk = appendString(w.chunk, name)
 	w.sealIfFull()
+}
+
+// namedIs records an answer, if it is a new one.
+func (w *Writer) namedIs(question uint64, k deviceKey, named bool) {
+	if old, ok := w.names.named[k]; ok && old == named {
+		return
+	}
+	remember(w.names.named, k, named)
+	w.record(opNamedIs, question, uint64(k.netns), uint64(k.ifindex), bit(named, 1))
 }
 
 // netnsID returns the number of a namespace, which it defines first if need be.

@@ -17,6 +17,7 @@ type names struct {
 	device  map[deviceKey]*trace.Device
 	reasons map[uint32]string
 	rules   map[ruleKey]trace.Rule
+	named   map[deviceKey]bool
 	// verdictReasons are those of firewalls.
 	verdictReasons  map[uint16]string
 	fastPathReasons map[uint16]string
@@ -36,7 +37,7 @@ type answer struct {
 func newNames() *names {
 	return &names{
 		netns: map[uint32]*trace.NetNS{}, device: map[deviceKey]*trace.Device{}, reasons: map[uint32]string{},
-		rules: map[ruleKey]trace.Rule{}, verdictReasons: map[uint16]string{}, fastPathReasons: map[uint16]string{},
+		rules: map[ruleKey]trace.Rule{}, named: map[deviceKey]bool{}, verdictReasons: map[uint16]string{}, fastPathReasons: map[uint16]string{},
 	}
 }
 
@@ -83,6 +84,17 @@ func (n *names) Device(netns, ifindex uint32) *trace.Device {
 func (n *names) DropReason(code uint32) string {
 	n.ask()
 	return n.current().DropReason(code)
+}
+
+// isNamed answers as the recorded correlate.Options.Named did.
+func (n *names) isNamed(netns, ifindex uint32, _ uint64) bool {
+	n.ask()
+	k := deviceKey{netns, ifindex}
+	if _, known := n.named[k]; !known {
+		n.settle()
+	}
+	named, known := n.named[k]
+	return named || !known
 }
 
 // current returns a resolver that answers with what is known now and does not count.

@@ -25,14 +25,17 @@ type player struct {
 	summary Summary
 }
 
-func newPlayer(version int, offset int64, opts correlate.Options, sink Sink) *player {
-	p := &player{names: newNames(), sink: sink, offset: offset, leftOut: map[*trace.Trace]bool{}}
+func newPlayer(version int, h Header, opts correlate.Options, sink Sink) *player {
+	p := &player{names: newNames(), sink: sink, offset: h.Offset, leftOut: map[*trace.Trace]bool{}}
 	opts.Resolver = p.names
 	if version > 4 { // a correlator of before did not ask
 		opts.Rules = ruleNames{p.names}
 	}
 	if version > 5 {
 		opts.FastPath = ruleNames{p.names}
+	}
+	if h.Correlator.AwaitsNames {
+		opts.Named = p.names.isNamed
 	}
 	opts.Emit = func(t *trace.Trace) { p.batch = append(p.batch, t) }
 	p.correlator = correlate.New(opts)
@@ -44,7 +47,7 @@ func (p *player) play(d *decoder) error {
 	for d.more() {
 		op := opcode(d.byte())
 		switch {
-		case op >= opNetNS && op <= opReasonIs, op >= opRuleIs && op <= opFastPathReasonIs:
+		case op >= opNetNS && op <= opReasonIs, op >= opRuleIs && op <= opFastPathReasonIs, op == opNamedIs:
 			p.name(op, d)
 		case op == opEvent:
 			if err := p.event(d); err != nil {
@@ -178,6 +181,9 @@ func (p *player) name(op opcode, d *decoder) {
 	case opReasonIs:
 		question, code, name := d.uvarint(), d.uint32(), d.string()
 		n.learn(question, func() { n.reasons[code] = name })
+	case opNamedIs:
+		question, k, named := d.uvarint(), deviceKey{d.uint32(), d.uint32()}, d.upTo(1) == 1
+		n.learn(question, func() { n.named[k] = named })
 	case opRuleIs:
 		question := d.uvarint()
 		k, r := d.nextRule()

@@ -81,7 +81,7 @@ type Summary struct {
 // With ErrCutOff or ErrDamaged, what comes before was replayed; pings that were under
 // way then are closed as incomplete, agent_stopped.
 func (r *Reader) Replay(sink Sink) (Summary, error) {
-	p := newPlayer(r.chunks.version, r.header.Offset, r.options, sink)
+	p := newPlayer(r.chunks.version, r.header, r.options, sink)
 	err := r.play(p)
 	if errors.Is(err, ErrCutOff) || errors.Is(err, ErrDamaged) {
 		p.correlator.Flush()

@@ -51,7 +51,7 @@ func TestTrafficIsVaried(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := summary.Correlator
-	if s.Evicted == 0 || s.Overflow == 0 || s.Dropped == 0 || s.Incomplete[trace.CauseEventsLost] == 0 {
+	if s.Evicted == 0 || s.Overflow == 0 || s.Dropped == 0 || s.Incomplete[trace.CauseEventsLost] == 0 || s.GivenUp == 0 {
 		t.Errorf("nothing of some kind: %+v", s)
 	}
 	names := map[string]bool{}

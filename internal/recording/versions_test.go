@@ -217,6 +217,19 @@ func TestVersion6(t *testing.T) {
 	}
 }
 
+// A recording of the seventh version, whose correlator did not wait for names, gives the same traces.
+func TestVersion7(t *testing.T) {
+	f, err := os.Open("testdata/version7.dwell")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	lines, summary, err := replay(t, f)
+	if err != nil || len(lines) != 10 || summary.Correlator.GivenUp != 0 {
+		t.Errorf("%d traces, want 10; %+v, error %v", len(lines), summary, err)
+	}
+}
+
 // Whose everything was is replayed: the traces are the same, and so are their views.
 func TestTenantsAreReplayed(t *testing.T) {
 	owners := func(tr *trace.Trace) (all []trace.NetNS, devices []trace.Device) {
