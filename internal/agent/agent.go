@@ -3,7 +3,7 @@
 // Package agent joins the parts: kernel side, correlator, names, clock and exporters.
 //
 // One goroutine does all the work between the events and the exporter's queue, so that
-// nothing on that way needs a lock. Another empties the ring buffer into memory while that
+// nothing on that way needs a lock. It waits for nobody who looks at namespaces, see loopNames. Another empties the ring buffer into memory while that
 // one is busy: a flood of pings writes events faster than traces can be made of them.
 //
 // The exporters send from goroutines of their own, each behind a queue. Where there is no
@@ -47,6 +47,9 @@ type Agent struct {
 	tunnels    *tunnelWatcher
 	correlator correlator
 	resolver   resolver
+	// names are the loop's; looked tells it that a look at a namespace has ended.
+	names  *loopNames
+	looked chan struct{}
 	// now reads the events' clock, clock relates it to the wall clock.
 	now   clock.Reading
 	clock *clock.Converter
@@ -76,6 +79,7 @@ type correlator interface {
 	Advance(now uint64)
 	Flush()
 	SetPartial(bool)
+	Unnamed() int
 	Stats() correlate.Stats
 }
 
@@ -85,6 +89,9 @@ type correlator interface {
 func Start(opts Options) (*Agent, error) {
 	if opts.Timeout <= 0 {
 		opts.Timeout = DefaultTimeout
+	}
+	if opts.NameWait <= 0 {
+		opts.NameWait = correlate.DefaultNameWait
 	}
 	if opts.IdleTimeout <= 0 {
 		opts.IdleTimeout = DefaultIdleTimeout
@@ -114,14 +121,9 @@ func (a *Agent) start() (err error) {
 	if err != nil {
 		return err
 	}
-	a.inventory, err = inventory.New(inventory.Config{
-		Hypervisors: a.opts.Hypervisors, Containers: a.opts.Containers, Sockets: a.opts.ContainerSockets,
-		Settle: settle(a.opts.Timeout),
-	})
-	if err != nil {
-		return fmt.Errorf("list network namespaces: %w", err)
+	if err := a.takeInventory(reasons); err != nil {
+		return err
 	}
-	a.resolver = resolver{a.inventory, reasons}
 	if a.opts.Strict && !a.opts.fixed() {
 		if err := checkFound(a.inventory, a.opts.Scope); err != nil {
 			return err
@@ -150,12 +152,36 @@ func (a *Agent) start() (err error) {
 	if err := a.gate.begin(ofGates(a.opts.Threshold)); err != nil {
 		return err
 	}
-	a.blamer = newBlamer(a.opts.Firewall, a.resolver)
+	a.blamer = newBlamer(a.opts.Firewall, a.names)
 	a.correlate()
 	if err := a.tracer.Attach(); err != nil {
 		return err
 	}
 	return a.share()
+}
+
+// takeInventory finds the namespaces that there are.
+func (a *Agent) takeInventory(reasons *bpf.DropReasons) (err error) {
+	a.looked = make(chan struct{}, 1)
+	a.inventory, err = inventory.New(inventory.Config{
+		Hypervisors: a.opts.Hypervisors, Containers: a.opts.Containers, Sockets: a.opts.ContainerSockets,
+		Settle: settle(a.opts.Timeout, a.opts.NameWait),
+		Looked: func() {
+			select {
+			case a.looked <- struct{}{}:
+			default: // it has not heard of the last yet
+			}
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("list network namespaces: %w", err)
+	}
+	a.resolver = resolver{a.inventory, reasons}
+	a.names = &loopNames{Names: a.inventory.View(), reasons: reasons}
+	if a.opts.Names != nil {
+		a.names.Names = a.opts.Names(a.names.Names)
+	}
+	return nil
 }
 
 // correlate makes the correlator, recorded if there is a recording.
@@ -168,7 +194,9 @@ func (a *Agent) correlate() {
 		Wall:     a.clock.Offset(a.checked),
 		Partial:  a.watcher.partial(),
 		OwnRoot:  a.opts.OwnRoot,
-		Resolver: a.resolver,
+		Resolver: a.names,
+		Named:    a.names.named,
+		NameWait: a.opts.NameWait,
 		Rules:    a.rules(),
 		FastPath: a.opts.FastPath,
 		Emit:     func(t *trace.Trace) { a.batch = append(a.batch, a.gate.finished(t)) },
@@ -249,7 +277,8 @@ type resolver struct {
 // DropReason implements [correlate.Resolver].
 func (r resolver) DropReason(code uint32) string { return r.reasons.Name(code) }
 
-// Resolver returns what names devices and drop reasons. It is safe for concurrent use.
+// Resolver returns what names devices and drop reasons, and waits a moment for what is not known.
+// It is safe for concurrent use.
 func (a *Agent) Resolver() correlate.Resolver { return a.resolver }
 
 // Run traces until ctx is done or Options.Count pings are finished. Then it detaches

@@ -20,7 +20,8 @@ const chunkEvents = 16 << 10
 const iterationChunks = 64
 
 // loop takes the events until ctx is done or enough pings are finished. It looks for them
-// on a tick, and at once when news says that there are many.
+// on a tick, and at once when news says that there are many, or when names may be there for which
+// pings wait.
 func (a *Agent) loop(ctx, export context.Context, news <-chan struct{}) error {
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
@@ -32,11 +33,16 @@ func (a *Agent) loop(ctx, export context.Context, news <-chan struct{}) error {
 		if more && ctx.Err() == nil {
 			continue
 		}
+		var looked <-chan struct{} // of interest if there are pings that wait for it
+		if a.correlator.Unnamed() > 0 {
+			looked = a.looked
+		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
 		case <-news:
+		case <-looked:
 		}
 	}
 	return nil
@@ -85,6 +91,7 @@ func (a *Agent) takeChunk(export context.Context) (more bool, err error) {
 		return false, err
 	}
 	a.correlator.SetPartial(a.watcher.partial()) // the scope may have been changed
+	a.names.at(now)
 	discarded, begin := a.gate.left.events(), time.Now()
 	n, all, err := a.tracer.DrainSome(chunkEvents, a.take)
 	if err != nil {
@@ -94,6 +101,7 @@ func (a *Agent) takeChunk(export context.Context) (more bool, err error) {
 		return false, err
 	}
 	a.inventory.Notice() // of changes up to the last of these events
+	a.names.renew()
 	if all {
 		a.latest = max(a.latest, now)
 	}
@@ -114,6 +122,7 @@ func (a *Agent) take(ev *event.Event) {
 	if a.gate.discards(ev) {
 		return
 	}
+	a.names.note(ev)
 	if because := a.blamer.see(ev); because != nil {
 		a.add(because)
 	}
@@ -165,6 +174,7 @@ func (a *Agent) finish(export context.Context) error {
 	a.finishing = true
 	err := a.tracer.Detach()
 	err = errors.Join(err, a.empty(export))
+	a.nameAtLast()
 	a.correlator.Flush()
 	now, clockErr := a.now()
 	a.send(export, now)

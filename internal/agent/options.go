@@ -46,6 +46,9 @@ type Options struct {
 	// Kernel, if set, returns what the scope is applied to in place of the kernel side that
 	// it is given. It is for tests.
 	Kernel func(Kernel) Kernel
+	// Names, if set, returns what the loop asks for names in place of what it is given. It is for
+	// tests.
+	Names func(Names) Names
 	// Containers names namespaces after the containers that they belong to, and finds
 	// them by those names. It costs a scan of all processes, at most one percent of the
 	// time. ContainerSockets are those of the container runtimes that are queried for
@@ -75,6 +78,9 @@ type Options struct {
 	OwnRoot bool
 	// Timeout is how long to wait for a reply. The default is DefaultTimeout.
 	Timeout time.Duration
+	// NameWait is for how long the trace of a ping waits for names that nobody has looked for before.
+	// Others do not wait for it. The default is correlate.DefaultNameWait.
+	NameWait time.Duration
 	// Threshold has only those pings traced, by the kernel side, whose randomness is no less: a
 	// rejection threshold of 56 bits as OpenTelemetry's consistent probability sampling has it, see
 	// sampling.Threshold. 0 is all, 1<<56 none. See SetSampling. What it leaves out is counted in

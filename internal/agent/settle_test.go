@@ -21,11 +21,15 @@ func (onePlace) Device(netns, index uint32) *trace.Device {
 }
 
 // What changes hands is nobody's until no trace can be made any more of a packet of before: also
-// of one that waits for a neighbour.
+// of one that waits for a neighbour and then for names.
 func TestNothingOfBeforeIsTracedOnceOwnersHaveSettled(t *testing.T) {
 	const timeout = 2 * time.Second
 	made := false
-	c := correlate.New(correlate.Options{Timeout: timeout, Resolver: onePlace{}, Emit: func(*trace.Trace) { made = true }})
+	const nameWait = 3 * time.Second
+	c := correlate.New(correlate.Options{
+		Timeout: timeout, Resolver: onePlace{}, Emit: func(*trace.Trace) { made = true },
+		Named: func(uint32, uint32, uint64) bool { return false }, NameWait: nameWait,
+	})
 	start := uint64(time.Hour)
 	c.Add(&event.Event{Time: start, Hook: event.NetifReceiveSKB, Type: event.EchoRequest, NetNS: 1, IfIndex: 2, SKB: 3, Seq: 4})
 	after := time.Duration(0)
@@ -35,7 +39,7 @@ func TestNothingOfBeforeIsTracedOnceOwnersHaveSettled(t *testing.T) {
 	if !made || after <= timeout+time.Second {
 		t.Fatalf("the ping does not wait: traced %t, after %s", made, after)
 	}
-	if after >= settle(timeout) {
-		t.Errorf("the trace of a packet is made %s after it, and a port is its new owner's after %s", after, settle(timeout))
+	if after >= settle(timeout, nameWait) {
+		t.Errorf("the trace of a packet is made %s after it, and a port is its new owner's after %s", after, settle(timeout, nameWait))
 	}
 }

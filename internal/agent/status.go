@@ -40,9 +40,9 @@ type Status struct {
 
 // settle returns how long it takes at most from a packet to its trace, unless the loop is busy
 // for more than a second: a ping that waits for a neighbour's address is kept open beyond the
-// timeout.
-func settle(timeout time.Duration) time.Duration {
-	return timeout + correlate.NeighbourWait + time.Second
+// timeout, and one that is closed may wait for names.
+func settle(timeout, nameWait time.Duration) time.Duration {
+	return timeout + correlate.NeighbourWait + nameWait + time.Second
 }
 
 // Status returns how the agent does. It may be called at any time, by any goroutine, and

@@ -84,9 +84,6 @@ func (b *budget) earn(now time.Time) {
 	b.looks = min(b.burst, b.looks+b.rate*passed.Seconds())
 }
 
-// longestWait is how long to wait for a look at most before trying again.
-const longestWait = 100 * time.Millisecond
-
 // wait returns in how long an urgent look may be taken, or at least tried for.
 func (b *budget) wait(now time.Time) time.Duration {
 	b.mu.Lock()

@@ -49,19 +49,28 @@ type finder struct {
 	containers bool
 	names      *container.Names
 
-	mu           sync.Mutex
+	// sight is what the scans have found. Whoever reads it does not wait for a scan.
+	sight atomic.Pointer[sight]
+	// changes counts the scans that found other names or containers than those before. It grows
+	// after those can be read.
+	changes atomic.Uint64
+
+	mu         sync.Mutex // held during a scan
+	namedAfter time.Time  // no scan of the directories before this
+	procsAfter time.Time  // no scan of /proc before this
+}
+
+// sight is what scans have found. It does not change.
+type sight struct {
 	named, procs map[uint32]place
 	owners       map[uint32]trace.Container
 	aliases      map[uint32][]string // all names in directories, in order
-	namedAfter   time.Time           // no scan of the directories before this
-	procsAfter   time.Time           // no scan of /proc before this
-
-	// changes counts the scans that found other names or containers than those before.
-	changes atomic.Uint64
 }
 
 func newFinder(dirs []string, host place, inode uint32, interval time.Duration, clock func() time.Time) *finder {
-	return &finder{dirs: dirs, host: host, inode: inode, interval: interval, clock: clock}
+	f := &finder{dirs: dirs, host: host, inode: inode, interval: interval, clock: clock}
+	f.sight.Store(&sight{})
+	return f
 }
 
 // find returns where the namespace is, if it is anywhere now. It is thorough if it looked
@@ -73,12 +82,12 @@ func (f *finder) find(inode uint32, now time.Time) (p place, ok, thorough bool) 
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	p, ok, thorough = f.locate(inode, now)
-	return f.own(inode, p), ok, thorough
+	return f.own(f.sight.Load(), inode, p), ok, thorough
 }
 
 // own names a place by the container that the namespace belongs to, if there is one.
-func (f *finder) own(inode uint32, p place) place {
-	c, ok := f.owners[inode]
+func (f *finder) own(seen *sight, inode uint32, p place) place {
+	c, ok := seen.owners[inode]
 	if !ok {
 		return p
 	}
@@ -90,18 +99,18 @@ func (f *finder) own(inode uint32, p place) place {
 }
 
 func (f *finder) locate(inode uint32, now time.Time) (_ place, ok, thorough bool) {
-	if p, ok := f.named[inode]; ok && netns.MountedInode(p.path) == inode {
+	if p, ok := f.sight.Load().named[inode]; ok && netns.MountedInode(p.path) == inode {
 		return p, true, true
 	}
 	named := f.scanNamed(now)
-	if p, ok := f.named[inode]; named && ok {
+	if p, ok := f.sight.Load().named[inode]; named && ok {
 		return p, true, true
 	}
-	if p, ok := f.procs[inode]; ok && netns.MountedInode(p.path) == inode {
+	if p, ok := f.sight.Load().procs[inode]; ok && netns.MountedInode(p.path) == inode {
 		return p, true, true
 	}
 	procs := f.scanProcs(now)
-	if p, ok := f.procs[inode]; procs && ok {
+	if p, ok := f.sight.Load().procs[inode]; procs && ok {
 		return p, true, true
 	}
 	return place{}, false, named && procs
@@ -120,16 +129,14 @@ func (f *finder) places() iter.Seq[located] {
 		if !yield(located{f.inode, f.host.path}) {
 			return
 		}
-		f.mu.Lock()
-		named, procs := f.named, f.procs // a scan makes new ones
-		f.mu.Unlock()
-		for inode, p := range named {
+		seen := f.sight.Load()
+		for inode, p := range seen.named {
 			if inode != f.inode && !yield(located{inode, p.path}) {
 				return
 			}
 		}
-		for inode, p := range procs {
-			if _, ok := named[inode]; !ok && inode != f.inode && !yield(located{inode, p.path}) {
+		for inode, p := range seen.procs {
+			if _, ok := seen.named[inode]; !ok && inode != f.inode && !yield(located{inode, p.path}) {
 				return
 			}
 		}
@@ -179,12 +186,11 @@ func (f *finder) match(want func(name string) bool) []uint32 {
 
 // titles returns the names of the namespaces that the last scans have found.
 func (f *finder) titles() map[uint32]string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	titles := make(map[uint32]string, len(f.procs)+len(f.named))
-	for _, m := range []map[uint32]place{f.procs, f.named} {
+	seen := f.sight.Load()
+	titles := make(map[uint32]string, len(seen.procs)+len(seen.named))
+	for _, m := range []map[uint32]place{seen.procs, seen.named} {
 		for inode, p := range m {
-			titles[inode] = f.own(inode, p).name
+			titles[inode] = f.own(seen, inode, p).name
 		}
 	}
 	titles[f.inode] = f.host.name
@@ -201,21 +207,23 @@ func (f *finder) scanNamed(now time.Time) bool {
 		return false
 	}
 	start := f.clock()
-	before := f.aliases
-	f.named, f.aliases = map[uint32]place{}, map[uint32][]string{}
+	before := f.sight.Load()
+	after := *before
+	after.named, after.aliases = map[uint32]place{}, map[uint32][]string{}
 	for _, dir := range f.dirs {
 		files, err := os.ReadDir(dir)
 		if err != nil { // mostly: there is no such directory
 			continue
 		}
 		for _, file := range files {
-			inode := note(f.named, place{path: filepath.Join(dir, file.Name()), name: file.Name()})
+			inode := note(after.named, place{path: filepath.Join(dir, file.Name()), name: file.Name()})
 			if inode != 0 {
-				f.aliases[inode] = append(f.aliases[inode], file.Name())
+				after.aliases[inode] = append(after.aliases[inode], file.Name())
 			}
 		}
 	}
-	if !maps.EqualFunc(before, f.aliases, slices.Equal) {
+	f.sight.Store(&after)
+	if !maps.EqualFunc(before.aliases, after.aliases, slices.Equal) {
 		f.changes.Add(1)
 	}
 	f.namedAfter = now.Add(max(f.interval, Rest*f.clock().Sub(start)))
@@ -228,7 +236,9 @@ func (f *finder) scanProcs(now time.Time) bool {
 		return false
 	}
 	start := f.clock()
-	f.procs = map[uint32]place{}
+	before := f.sight.Load()
+	after := *before
+	after.procs = map[uint32]place{}
 	claims := newClaims()
 	files, _ := os.ReadDir("/proc")
 	for _, file := range files {
@@ -237,7 +247,7 @@ func (f *finder) scanProcs(now time.Time) bool {
 			continue
 		}
 		dir := filepath.Join("/proc", file.Name())
-		inode := note(f.procs, place{path: dir + "/ns/net"})
+		inode := note(after.procs, place{path: dir + "/ns/net"})
 		if !f.containers || inode == 0 {
 			continue
 		}
@@ -245,8 +255,9 @@ func (f *finder) scanProcs(now time.Time) bool {
 			claims.note(p, inode, uint32(pid))
 		}
 	}
-	before := f.owners
-	if f.owners = claims.owners(f.inode); !maps.Equal(before, f.owners) {
+	after.owners = claims.owners(f.inode)
+	f.sight.Store(&after)
+	if !maps.Equal(before.owners, after.owners) {
 		f.changes.Add(1)
 	}
 	f.procsAfter = now.Add(max(f.interval, Rest*f.clock().Sub(start)))

@@ -73,25 +73,6 @@ func (v *Inventory) RefreshInterfaces() {
 	}
 	oldestFirst(old)
 	for _, s := range old {
-		if n := v.needOf(s, s.snapshot.Load(), v.cfg.Now()); v.admit(s, n, v.cfg.Now()) {
-			v.lookNow(s)
-		}
+		waitFor(v.ask(s, v.needOf(s, s.snapshot.Load(), v.cfg.Now())).done, Steady)
 	}
-}
-
-// lookNow scans the namespace, or waits for the scan that is under way.
-func (v *Inventory) lookNow(s *space) {
-	s.mu.Lock()
-	done := s.underway
-	if done != nil || !v.begin() {
-		s.mu.Unlock()
-		if done != nil {
-			waitFor(done, v.cfg.MaxWait)
-		}
-		return
-	}
-	done = make(chan struct{})
-	s.underway, s.deadline = done, v.cfg.Now().Add(v.cfg.MaxWait)
-	s.mu.Unlock()
-	v.lookAside(s, done)
 }

@@ -13,7 +13,10 @@
 //     not where it was found, or is another one there, which is checked before each answer.
 //   - A number that is not known is looked for at once, but a namespace is never
 //     scanned more often than Config.MinInterval allows.
-//   - No answer takes longer than Config.MaxWait: then the old one is given.
+//   - No answer takes longer than Config.MaxWait: then the old one is given. A [View] gives it at once,
+//     and says whether a better one is to come.
+//   - One goroutine has namespaces looked at. What it finds out replaces what is known as a whole, so that
+//     others read that without waiting.
 //   - All scans together take a bounded part of a CPU's time, see budget. What is only old
 //     leaves half of that to what is not known, and what finds nothing left waits, in order.
 //     Meanwhile a namespace is called by its name, which takes no scan, and what another one
@@ -64,13 +67,17 @@ type Config struct {
 	// MinInterval is the shortest time from one scan of a namespace to the next; a scan
 	// that took long makes it longer, see Rest. Default Soon.
 	MinInterval time.Duration
-	// MaxWait bounds how long an answer waits for a look. Default Soon.
+	// MaxWait bounds how long an answer waits for a look, but for those of a View, which never do.
+	// Default Soon.
 	MaxWait time.Duration
 	// Settle is for how long something belongs to nobody after it has come to belong to another
 	// tenant: at least as long as it takes from a packet to its trace. Default 3 s.
 	Settle time.Duration
 	// LibvirtDir has libvirt's records of the virtual machines that run. Default: LibvirtDir.
 	LibvirtDir string
+	// Looked, if set, is called when a look has ended, and when there are no more to come. It must not
+	// wait, nor close the inventory.
+	Looked func()
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
 }
@@ -138,9 +145,10 @@ type Inventory struct {
 
 	hypervisors atomic.Pointer[[]uint32]
 
-	// budget is for all looks, waiting has those for which it has nothing left.
+	// budget is for all looks, waiting has what is to be looked at, and lookAt does that.
 	budget  *budget
 	waiting waiting
+	lookAt  func(*space)
 
 	// tenancy is nil without tenants; base counts the changes of what that follows from, apart
 	// from names. It never decreases, so that no two states have the same number.
@@ -171,7 +179,9 @@ func New(cfg Config) (*Inventory, error) {
 		links:    links{open: linkSocketHere},
 		closing:  make(chan struct{}),
 		budget:   newBudget(cfg.Now()),
+		waiting:  waiting{arrived: make(chan struct{}, 1)},
 	}
+	v.lookAt = v.look
 	v.finder.containers = cfg.Containers
 	if cfg.Containers && len(cfg.Sockets) > 0 {
 		v.finder.names = container.NewNames(cfg.Sockets)
@@ -200,19 +210,23 @@ func (v *Inventory) settle() {
 // named netns-<inode>. The same namespace is the same pointer until it is renamed.
 func (v *Inventory) NetNS(inode uint32) *trace.NetNS {
 	s := v.space(inode)
-	return v.sureNetNS(s, v.current(s))
+	return v.sureNetNS(s, v.current(s, v.await))
 }
 
 // Device returns the device with the index in the namespace. One that is not
 // known is named if<index>. The same device is the same pointer until its name,
 // its bridge, what is below it or its namespace's name changes.
 func (v *Inventory) Device(inode, ifindex uint32) *trace.Device {
+	return v.device(inode, ifindex, v.await)
+}
+
+func (v *Inventory) device(inode, ifindex uint32, ask asker) *trace.Device {
 	s := v.space(inode)
-	snap := v.current(s)
+	snap := v.current(s, ask)
 	if d, ok := snap.devices[ifindex]; ok {
 		return v.sureDevice(s, snap, d.device)
 	}
-	snap = v.await(s, urgent)
+	snap = ask(s, urgent)
 	if d, ok := snap.devices[ifindex]; ok {
 		return v.sureDevice(s, snap, d.device)
 	}

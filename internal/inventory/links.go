@@ -12,10 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// linksInterval is how often notifications are read, at most. A trace is made at least
-// correlate.Options.Grace after what is in it, which is longer.
-const linksInterval = time.Millisecond
-
 // links reads the kernel's notifications of devices in those namespaces where devices may be
 // tenants' ports, so that one that is renamed or moved to another bridge belongs to another
 // tenant at once. There are few such namespaces, and they last: a socket keeps its
@@ -164,7 +160,7 @@ func (l *links) close() { l.keep(func(uint32) bool { return false }) }
 // read notes the devices of the notifications that have come, unless that was done just now.
 func (l *links) read(now time.Time) {
 	next := l.next.Load()
-	if now.UnixNano() < next || !l.next.CompareAndSwap(next, now.Add(linksInterval).UnixNano()) {
+	if now.UnixNano() < next || !l.next.CompareAndSwap(next, now.Add(checkInterval).UnixNano()) {
 		return
 	}
 	l.mu.Lock()

@@ -12,10 +12,6 @@ import (
 	"github.com/dwelltrace/dwell/internal/netns"
 )
 
-// netlinkTimeout bounds a request to the kernel, in a namespace whose locks are held by
-// another process.
-const netlinkTimeout = 2 * time.Second
-
 // look scans the namespace. It does so again if that showed devices about which something
 // is to be found out elsewhere, and something was.
 func (v *Inventory) look(s *space) {

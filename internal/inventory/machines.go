@@ -23,9 +23,6 @@ const (
 	LibvirtDir = "/run/libvirt/qemu"
 	// maxRecord bounds the size of such a record, in bytes. One has some ten thousand.
 	maxRecord = 4 << 20
-	// settled is how old a directory's time must be to be sure that a later change gives it
-	// another one: file systems count in ticks of up to 10 ms.
-	settled = 50 * time.Millisecond
 )
 
 // machines knows the devices of virtual machines that tenants own, by libvirt's records. A

@@ -68,18 +68,17 @@ type called struct {
 
 // called returns the namespaces that have names, or belong to containers, and those.
 func (f *finder) called() []called {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	all := make([]called, 0, len(f.aliases)+len(f.owners)+1)
+	seen := f.sight.Load()
+	all := make([]called, 0, len(seen.aliases)+len(seen.owners)+1)
 	all = append(all, called{inode: f.inode, names: []string{HostName}})
-	for inode, names := range f.aliases {
+	for inode, names := range seen.aliases {
 		c := called{inode: inode, names: names}
-		c.container = f.own(inode, place{}).container
+		c.container = f.own(seen, inode, place{}).container
 		all = append(all, c)
 	}
-	for inode := range f.owners {
-		if _, ok := f.aliases[inode]; !ok {
-			all = append(all, called{inode: inode, container: f.own(inode, place{}).container})
+	for inode := range seen.owners {
+		if _, ok := seen.aliases[inode]; !ok {
+			all = append(all, called{inode: inode, container: f.own(seen, inode, place{}).container})
 		}
 	}
 	return all

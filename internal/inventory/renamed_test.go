@@ -53,7 +53,7 @@ func TestRenamedPortBeforeTheNextLook(t *testing.T) {
 	w.v.SetTenants(redAndBlue(t))
 	expectOwner(t, w.v, at, "red")
 	rename(t, w.hyp, "red-1", "blue-1")
-	w.clock.advance(linksInterval)
+	w.clock.advance(checkInterval)
 	d := expectOwner(t, w.v, at, unsure)
 	if again := w.v.Device(at.NetNS, at.Index); again != d {
 		t.Error("another pointer though nothing changed")
@@ -84,7 +84,7 @@ func TestGuestOfARenamedPortBeforeTheNextLook(t *testing.T) {
 	expectSpace(t, w.v, guest.Inode(), "red")
 	expectSpace(t, w.v, other.Inode(), "red")
 	rename(t, w.hyp, "red-1", "nic-1")
-	w.clock.advance(linksInterval)
+	w.clock.advance(checkInterval)
 	expectSpace(t, w.v, guest.Inode(), "private")
 	expectOwner(t, w.v, there, unsure)
 	expectSpace(t, w.v, other.Inode(), "red")

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/dwelltrace/dwell/correlate/trace"
-	"github.com/dwelltrace/dwell/internal/clock"
 )
 
 // maxPlaceholders bounds the unknown devices remembered of one namespace, so that the same number
@@ -22,7 +21,7 @@ type space struct {
 	snapshot atomic.Pointer[snapshot]
 
 	mu           sync.Mutex
-	underway     chan struct{} // closed when the look that is under way is done
+	underway     chan struct{} // closed when the look that was granted is done
 	deadline     time.Time     // how long to wait for it
 	placeholders map[uint32]*trace.Device
 	doubts       doubts
@@ -125,63 +124,25 @@ func (s *space) placeholder(ns *trace.NetNS, ifindex uint32, unsure bool) *trace
 	return d
 }
 
-// current returns what is known of the namespace, after another look if that is
-// too old.
-func (v *Inventory) current(s *space) *snapshot {
+// asker has a namespace looked at, waits for that or not, and returns what is known then.
+type asker func(*space, need) *snapshot
+
+// current returns what is known of the namespace, and asks for another look if that is too old.
+func (v *Inventory) current(s *space, ask asker) *snapshot {
 	now := v.cfg.Now()
 	if t := v.tenancy.Load(); t != nil {
-		return v.currentOwned(t, s, now)
+		return v.currentOwned(t, s, now, ask)
 	}
 	snap := s.snapshot.Load()
 	if v.fresh(s, snap, now) {
 		return v.judged(s, now)
 	}
-	return v.await(s, v.needOf(s, snap, now))
+	return ask(s, v.needOf(s, snap, now))
 }
 
 // fresh reports whether what is known is as good as after another look.
 func (v *Inventory) fresh(s *space, snap *snapshot, now time.Time) bool {
 	return snap.found && now.Sub(snap.looked) < v.cfg.MaxAge && snap.generation == v.generation() && v.same(s, snap, now)
-}
-
-// await begins a look, unless one is under way, it is too early for another, or the budget
-// has nothing left for it, and waits for it no longer than MaxWait from its beginning.
-func (v *Inventory) await(s *space, n need) *snapshot {
-	now := v.cfg.Now()
-	if now.Before(s.snapshot.Load().rest) {
-		return v.judged(s, now)
-	}
-	s.mu.Lock()
-	done := s.underway
-	if done == nil {
-		if now.Before(s.snapshot.Load().rest) {
-			s.mu.Unlock()
-			return v.judged(s, now)
-		}
-		if !v.admit(s, n, now) || !v.begin() {
-			s.mu.Unlock()
-			v.recall(s, now)
-			return v.judged(s, now)
-		}
-		done = make(chan struct{})
-		s.underway, s.deadline = done, now.Add(v.cfg.MaxWait)
-		go v.lookAside(s, done)
-	}
-	limit := s.deadline.Sub(now)
-	s.mu.Unlock()
-	waitFor(done, limit)
-	return v.judged(s, v.cfg.Now())
-}
-
-// lookAside scans the namespace and wakes those that wait.
-func (v *Inventory) lookAside(s *space, done chan struct{}) {
-	defer v.looking.Done()
-	v.waiting.remove(s)
-	v.budget.spend(clock.CPU(func() { v.look(s) }))
-	s.mu.Lock()
-	s.underway = nil
-	s.mu.Unlock()
-	close(done)
 }
 
 func waitFor(done <-chan struct{}, limit time.Duration) {

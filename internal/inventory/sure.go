@@ -12,7 +12,7 @@ import (
 )
 
 // currentOwned is [Inventory.current] with tenants: what is known must be sure, too.
-func (v *Inventory) currentOwned(t *tenancy, s *space, now time.Time) *snapshot {
+func (v *Inventory) currentOwned(t *tenancy, s *space, now time.Time, ask asker) *snapshot {
 	t.vms.refresh(t.set, now)
 	v.links.read(now)
 	snap := s.snapshot.Load()
@@ -23,7 +23,7 @@ func (v *Inventory) currentOwned(t *tenancy, s *space, now time.Time) *snapshot 
 		if !s.touched.any.Load() {
 			n = v.needOf(s, snap, now)
 		}
-		snap = v.await(s, n)
+		snap = ask(s, n)
 	}
 	if snap.owner.role != "" || !snap.found {
 		return snap
@@ -35,9 +35,9 @@ func (v *Inventory) currentOwned(t *tenancy, s *space, now time.Time) *snapshot 
 		switch known := c.snapshot.Load(); {
 		case c == s:
 		case c.touched.any.Load():
-			v.await(c, urgent)
+			ask(c, urgent)
 		case !v.fresh(c, known, now):
-			v.await(c, v.needOf(c, known, now))
+			ask(c, v.needOf(c, known, now))
 		}
 	}
 	return v.judged(s, now)
@@ -85,12 +85,17 @@ func (v *Inventory) waysTouched(inode uint32) bool {
 // sureDevice returns a device of the snapshot, or one that no tenant sees if it may be another
 // one, or somebody else's, by now.
 func (v *Inventory) sureDevice(s *space, snap *snapshot, d *trace.Device) *trace.Device {
-	if v.sure(s, snap) && !(snap.netns.Shared && s.touched.any.Load() && hangsOn(snap.devices, d.Index, s.touched.has)) {
+	if v.sureOf(s, snap, d.Index) {
 		return d
 	}
 	v.doubtful.Add(1)
 	_, d = s.doubts.of(snap.netns, d)
 	return d
+}
+
+// sureOf reports whether it is sure whose the device with the index is.
+func (v *Inventory) sureOf(s *space, snap *snapshot, index uint32) bool {
+	return v.sure(s, snap) && !(snap.netns.Shared && s.touched.any.Load() && hangsOn(snap.devices, index, s.touched.has))
 }
 
 // doubts are descriptions by which no tenant sees what is described, so that the same is the

@@ -21,13 +21,6 @@ const (
 	// internalPort is the type of a port that is a device of its own, such as the one
 	// that has the bridge's name; and of datapath.
 	internalPort = "openvswitch"
-
-	// ovsTimeout bounds a query. Answers do not wait for it longer than Config.MaxWait.
-	ovsTimeout = 500 * time.Millisecond
-	// ovsRest is the shortest time between two queries, ovsMaxAge is for how long an answer is
-	// good, because a port may be moved to another bridge.
-	ovsRest   = time.Second
-	ovsMaxAge = 10 * time.Second
 )
 
 // switches knows the bridges of Open vSwitch, as far as its database has been asked.
@@ -50,7 +43,7 @@ func (s *switches) ask(ports []string, now func() time.Time) bool {
 	}
 	defer s.mu.Unlock()
 	age := now().Sub(s.asked)
-	if !s.asked.IsZero() && (age < ovsRest || age < ovsMaxAge && s.knows(ports)) {
+	if !s.asked.IsZero() && (age < Steady || age < ovsMaxAge && s.knows(ports)) {
 		return false
 	}
 	_, learned := s.query(now)
@@ -62,7 +55,7 @@ func (s *switches) ask(ports []string, now func() time.Time) bool {
 func (s *switches) askAgain(now func() time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.asked.IsZero() && now().Sub(s.asked) < ovsRest {
+	if !s.asked.IsZero() && now().Sub(s.asked) < Steady {
 		return false
 	}
 	answered, _ := s.query(now)

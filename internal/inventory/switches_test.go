@@ -103,9 +103,9 @@ func TestDatabaseIsAskedSeldom(t *testing.T) {
 	}{
 		{"no port", nil, 0, 0, false},
 		{"a port", []string{"tap1"}, 0, 1, true},
-		{"the same", []string{"tap1"}, ovsRest, 1, false},
-		{"a new port", []string{"tap1", "tap2"}, ovsRest - 1, 2, false},
-		{"again", []string{"tap2"}, ovsRest - 1, 2, false},
+		{"the same", []string{"tap1"}, Steady, 1, false},
+		{"a new port", []string{"tap1", "tap2"}, Steady - 1, 2, false},
+		{"again", []string{"tap2"}, Steady - 1, 2, false},
 		{"later", []string{"tap2"}, 1, 3, false},
 		{"a known one, soon", []string{"tap1"}, ovsMaxAge - 1, 3, false},
 		{"a known one, late", []string{"tap1"}, 1, 4, false},
@@ -226,16 +226,16 @@ func TestMovedSwitchPort(t *testing.T) {
 	if sw.askAgain(c.now) {
 		t.Error("asked all the time")
 	}
-	c.advance(ovsRest)
+	c.advance(Steady)
 	if !sw.askAgain(c.now) || sw.known().Of("tap1") != "br-ex" {
 		t.Errorf("after the move: %+v", sw.known())
 	}
-	c.advance(ovsRest)
+	c.advance(Steady)
 	if !sw.askAgain(c.now) {
 		t.Error("an answer that is the same is one")
 	}
 	db.Answer("nothing")
-	c.advance(ovsRest)
+	c.advance(Steady)
 	if sw.askAgain(c.now) {
 		t.Error("no answer is one")
 	}

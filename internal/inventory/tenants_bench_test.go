@@ -71,7 +71,7 @@ func BenchmarkTenants(b *testing.B) {
 	}{{"0", 0, false}, {"1", 1, false}, {"1000", benchPorts, false}, {"1000patterns", benchPorts, true}} {
 		v.SetTenants(tenantsOf(b, mode.tenants, mode.patterns))
 		s := v.space(hyp.Inode())
-		v.lookNow(s)
+		v.look(s)
 		b.Run("answer/tenants="+mode.name, func(b *testing.B) {
 			b.ReportAllocs()
 			i := uint32(0)

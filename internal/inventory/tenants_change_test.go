@@ -27,7 +27,7 @@ func redAndBlue(t *testing.T) *tenant.Set {
 
 // soon lets so much time pass that notifications are read, and no more looks are due for
 // their age.
-func (w *world) soon() { w.clock.advance(w.v.cfg.MinInterval + linksInterval) }
+func (w *world) soon() { w.clock.advance(w.v.cfg.MinInterval + checkInterval) }
 
 func TestPortIsMovedToAnotherBridge(t *testing.T) {
 	w := newWorld(t, Config{MinInterval: time.Microsecond})
@@ -281,7 +281,7 @@ func TestCookies(t *testing.T) {
 		{func(c uint64) uint64 { return c + 1 }, "private"},
 		{func(uint64) uint64 { return 0 }, "red"}, // the kernel does not say
 	} {
-		w.v.lookNow(s)
+		w.v.look(s)
 		snap := *s.snapshot.Load()
 		if snap.cookie == 0 {
 			t.Fatal("the kernel did not say which namespace it is")
@@ -289,7 +289,7 @@ func TestCookies(t *testing.T) {
 		snap.cookie = test.cookie(snap.cookie)
 		snap.owner = spaceOwner{judged: true}
 		s.snapshot.Store(&snap)
-		w.v.lookNow(s)
+		w.v.look(s)
 		expectSpace(t, w.v, guest.Inode(), test.want)
 	}
 }

@@ -12,60 +12,102 @@ import (
 // again by the next who wants to know about it.
 const maxWaiting = 4096
 
-// waiting has the namespaces that must be looked at and for which the budget has nothing left,
-// in the order in which they were asked for.
+// waiting has the namespaces that are to be looked at, in the order in which they were asked for.
 type waiting struct {
 	// postponed counts looks that were neither granted nor waited for.
 	postponed atomic.Uint64
 
-	mu    sync.Mutex
-	queue []*space
-	since map[*space]time.Time
-	// served is set while there is a goroutine that looks at them.
-	served bool
+	mu sync.Mutex
+	// granted are those for which the budget had something left, queue those that wait until it
+	// has; unnamed are the latter of which nobody has found out what they are called meanwhile.
+	granted, queue, unnamed []*space
+	since                   map[*space]time.Time
+	// served is set while there is a goroutine that looks at them. arrived tells it of new ones.
+	served  bool
+	arrived chan struct{}
 }
 
-// any reports whether there is one.
+// any reports whether there is one for which the budget has nothing left.
 func (w *waiting) any() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.since) > 0
 }
 
-// add puts a namespace behind the others, unless it is one of them. It reports whether
-// somebody must serve them now.
-func (w *waiting) add(s *space, now time.Time) (serve bool) {
+// grant puts a namespace behind the others that may be looked at now. It reports whether somebody
+// must serve them.
+func (w *waiting) grant(s *space) (serve bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.granted = append(w.granted, s)
+	return w.wake()
+}
+
+// add puts a namespace behind the others that wait for the budget, unless it is one of them. It
+// reports whether it waits, and whether somebody must serve them now.
+func (w *waiting) add(s *space, now time.Time) (waits, serve bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if _, ok := w.since[s]; ok {
-		return false
+		return true, false
 	}
 	if len(w.since) >= maxWaiting {
 		w.postponed.Add(1)
-		return false
+		return false, false
 	}
 	if w.since == nil {
 		w.since = map[*space]time.Time{}
 	}
 	w.since[s] = now
-	w.queue = append(w.queue, s)
+	w.queue, w.unnamed = append(w.queue, s), append(w.unnamed, s)
+	return true, w.wake()
+}
+
+func (w *waiting) wake() (serve bool) {
+	select {
+	case w.arrived <- struct{}{}:
+	default: // it has not seen the last yet
+	}
 	serve, w.served = !w.served, true
 	return serve
 }
 
-// first returns the one that has been waiting for longest, or nil if there is none: then
-// nobody serves them any more.
-func (w *waiting) first() *space {
+// next returns what is to be done next: a namespace that may be looked at, or one to be named, or
+// the one that has been waiting for the budget for longest. If there is none, nobody serves them
+// any more.
+func (w *waiting) next() (look, name, wait *space) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if len(w.granted) > 0 {
+		return pop(&w.granted), nil, nil
+	}
+	if len(w.unnamed) > 0 {
+		return nil, pop(&w.unnamed), nil
+	}
 	for len(w.queue) > 0 {
 		if _, ok := w.since[w.queue[0]]; ok {
-			return w.queue[0]
+			return nil, nil, w.queue[0]
 		}
-		w.queue = w.queue[1:] // it was looked at
+		pop(&w.queue) // it was looked at
 	}
-	w.queue, w.served = nil, false
-	return nil
+	w.granted, w.queue, w.unnamed, w.served = nil, nil, nil, false
+	return nil, nil, nil
+}
+
+// leave reports whether nothing may be looked at now, and so who serves may leave those that wait
+// for the budget.
+func (w *waiting) leave() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.served = len(w.granted) > 0
+	return !w.served
+}
+
+func pop(queue *[]*space) *space {
+	first := (*queue)[0]
+	(*queue)[0] = nil // nothing is kept by what is gone
+	*queue = (*queue)[1:]
+	return first
 }
 
 // remove takes out a namespace that is being looked at now.
@@ -74,8 +116,15 @@ func (w *waiting) remove(s *space) {
 	defer w.mu.Unlock()
 	delete(w.since, s)
 	if len(w.queue) > 0 && w.queue[0] == s {
-		w.queue = w.queue[1:]
+		pop(&w.queue)
 	}
+}
+
+// none reports whether nothing is to be looked at or named.
+func (w *waiting) none() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !w.served
 }
 
 // stats returns how many there are, and since when the first has been waiting.
@@ -89,63 +138,3 @@ func (w *waiting) stats() (n int, oldest time.Time) {
 	}
 	return len(w.since), oldest
 }
-
-// admit reports whether a namespace may be looked at now. If that is urgent and not possible,
-// it will be as soon as it is.
-func (v *Inventory) admit(s *space, n need, now time.Time) bool {
-	if n == refresh {
-		if v.budget.take(n, now) {
-			return true
-		}
-		v.waiting.postponed.Add(1)
-		return false
-	}
-	if !v.waiting.any() && v.budget.take(n, now) {
-		return true
-	}
-	if v.waiting.add(s, now) {
-		if !v.begin() {
-			return false // nobody looks at anything any more
-		}
-		go v.serve()
-	}
-	return false
-}
-
-// serve looks at those that wait, one after the other, as the budget allows.
-func (v *Inventory) serve() {
-	defer v.looking.Done()
-	for s := v.waiting.first(); s != nil; s = v.waiting.first() {
-		now := v.cfg.Now()
-		if !v.budget.take(urgent, now) {
-			if !v.pause(v.budget.wait(now)) {
-				return
-			}
-			continue
-		}
-		v.waiting.remove(s)
-		s.mu.Lock()
-		if s.underway == nil && v.begin() {
-			done := make(chan struct{})
-			s.underway, s.deadline = done, now.Add(v.cfg.MaxWait)
-			go v.lookAside(s, done) // one that is stuck keeps no other waiting
-		}
-		s.mu.Unlock()
-	}
-}
-
-// pause waits, and reports false if the inventory is closed.
-func (v *Inventory) pause(d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-v.closing:
-		return false
-	}
-}
-
-// Spend notes that its caller has used CPU time to look for namespaces, so that less is left
-// for looking at them.
-func (v *Inventory) Spend(d time.Duration) { v.budget.spend(d) }

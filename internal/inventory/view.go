@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package inventory
+
+import (
+	"time"
+
+	"github.com/dwelltrace/dwell/correlate/trace"
+)
+
+// View answers as an Inventory does, at once and from what is known: it asks for looks and waits for
+// none. Named says whether it is worth waiting for one. It is for one goroutine.
+type View struct {
+	v *Inventory
+	// ask is n.request, made once.
+	ask asker
+	// settled are places of which Named said so since Forget, each where its numbers put it.
+	settled [64]trace.Place
+
+	// What follows is about the question that is being answered: when the packet was seen, and whether
+	// a look is to come; if so, at a namespace that was not looked at after that, or about which
+	// the kernel has told of changes that no look has followed.
+	seen                    time.Time
+	comes, pending, touched bool
+}
+
+// View returns what answers for another goroutine.
+func (v *Inventory) View() *View {
+	n := &View{v: v}
+	n.ask = n.request
+	return n
+}
+
+// NetNS returns the namespace with the inode number, see [Inventory.NetNS].
+func (n *View) NetNS(inode uint32) *trace.NetNS {
+	s := n.v.space(inode)
+	return n.v.sureNetNS(s, n.v.current(s, n.ask))
+}
+
+// Device returns the device with the index in the namespace, see [Inventory.Device].
+func (n *View) Device(inode, ifindex uint32) *trace.Device {
+	return n.v.device(inode, ifindex, n.ask)
+}
+
+// Named reports whether what NetNS and Device say of a place is as good as it can be for a packet
+// that was seen there at a time, on the inventory's clock; index 0 is the namespace alone. If not, a
+// look is to come, and the packet's trace should be made after that: the place is not known, or it
+// was last looked at before the packet was seen, and longer than Config.MaxAge ago.
+func (n *View) Named(inode, ifindex uint32, seen time.Time) bool {
+	at := trace.Place{NetNS: inode, Index: ifindex}
+	slot := &n.settled[(inode^ifindex*7)%uint32(len(n.settled))]
+	if *slot == at && inode != 0 {
+		return true
+	}
+	v, s := n.v, n.v.space(inode)
+	n.seen, n.comes, n.pending, n.touched = seen, false, false, false
+	snap := v.current(s, n.ask)
+	if _, ok := snap.devices[ifindex]; ifindex != 0 && !ok && !n.pending {
+		snap = n.ask(s, urgent)
+	}
+	if n.pending || n.touched && !v.sureOf(s, snap, ifindex) {
+		return false
+	}
+	if !n.comes { // otherwise this is not so for a packet that was seen later
+		*slot = at
+	}
+	return true
+}
+
+// Forget has Named look again at what it was asked before. Until then, it need not be right about
+// what has changed.
+func (n *View) Forget() { clear(n.settled[:]) }
+
+// request asks for a look and notes whether there is to be one.
+func (n *View) request(s *space, need need) *snapshot {
+	if n.v.ask(s, need).comes {
+		n.comes, n.touched = true, n.touched || s.touched.any.Load()
+		n.pending = n.pending || !s.snapshot.Load().looked.After(n.seen)
+	}
+	return n.v.judged(s, n.v.cfg.Now())
+}
+
+// Settled reports whether nothing is being looked at, nor waits for that.
+func (v *Inventory) Settled() bool { return v.waiting.none() }
