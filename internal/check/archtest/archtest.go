@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package archtest holds the rules that the compiler does not: which package may
-// know which, who may read the clock, where files go, how long they get, and which phrases readers
-// are spared.
+// know which, who may read the clock, where files go, how long they get, which phrases readers
+// are spared, and that no compiled program is among them.
 //
 // The correlator is worth testing without a kernel only as long as it cannot
 // reach one; a rule that nobody checks is a wish. Each rule returns what breaks

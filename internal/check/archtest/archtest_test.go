@@ -111,6 +111,10 @@ func rules() map[string]struct {
 				`exporter/wording.go:13 says "is no duration": write "is not a" or "there is no"`,
 			},
 		},
+		"programs": {
+			onTree(archtest.CheckPrograms),
+			[]string{"misc/built is a compiled program: remove it"},
+		},
 		"files": {
 			onTree(archtest.CheckFiles),
 			[]string{
