@@ -83,6 +83,11 @@ func TestFullQueue(t *testing.T) {
 				pings.Wait()
 			})
 			if sum.Complete < room || sum.Complete+sum.Dropped[tc.want.reason] != count || len(sum.Dropped) != 1 || sum.Pings() != count {
+				for _, r := range roots {
+					if o := r.attr(trace.AttrOutcome); o != trace.Dropped.String() {
+						t.Logf("%s", r)
+					}
+				}
 				t.Fatal(sum)
 			}
 			for _, r := range roots {
