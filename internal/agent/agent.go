@@ -3,8 +3,9 @@
 // Package agent joins the parts: kernel side, correlator, names, clock and exporters.
 //
 // One goroutine does all the work between the events and the exporter's queue, so that
-// nothing on that way needs a lock. It waits for nobody who looks at namespaces, see loopNames. Another empties the ring buffer into memory while that
-// one is busy: a flood of pings writes events faster than traces can be made of them.
+// nothing on that way needs a lock. It waits for nobody who looks at namespaces, see
+// loopNames. Another empties the ring buffer into memory while that one is busy: a flood of
+// pings writes events faster than traces can be made of them.
 //
 // The exporters send from goroutines of their own, each behind a queue. Where there is no
 // room, Export waits for as long as the exporter's [exporter.Queue] says, which for a
