@@ -137,16 +137,17 @@ func (m *Manager) excuseAll() {
 	}
 }
 
-// excuse counts a packet of which nothing was learnt, because something was changing or might have been.
+// excuse counts a packet of which nothing was learnt, because something was changing or might have been. What is
+// counted has been logged.
 func (m *Manager) excuse(d *bypass.Doubt, r flow.Reason) {
-	m.tally.excused(d.Slot, d.Direction, r)
 	packet, _ := packetOf(d.Key.Tuple)
 	m.log.Debug(DoubtExcused, "packet", packet, "monotonic_ns", d.Ns, "reason", r.String(), "differs", strings.Join(d.Differs, "; "))
+	m.tally.excused(d.Slot, d.Direction, r)
 }
 
-// blame counts a packet that was foretold wrong, and says what was.
+// blame counts a packet that was foretold wrong, and says before that what was.
 func (m *Manager) blame(d *bypass.Doubt) {
-	m.tally.foretoldWrong(d.Slot, d.Direction)
+	defer m.tally.foretoldWrong(d.Slot, d.Direction)
 	if m.doubts.logs(time.Now()) {
 		packet, _ := packetOf(d.Key.Tuple)
 		m.log.Error("fast path: the kernel treated a packet otherwise than was foretold, although nothing had changed",
