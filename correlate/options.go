@@ -73,7 +73,7 @@ type Options struct {
 	// events' clock, or whether better ones are on their way. It must answer at once. A ping is
 	// closed without waiting for them, and its trace is made when they are there.
 	Named func(netns, ifindex uint32, seen uint64) bool
-	// NameWait is for how long that is waited for at most. Default DefaultNameWait.
+	// NameWait is the longest that such a ping waits. Default DefaultNameWait.
 	NameWait time.Duration
 	// MaxUnnamed bounds the number of pings that wait for that; the one that has done so for longest
 	// makes room for others. Default 4096.

@@ -14,7 +14,7 @@ import (
 
 const (
 	// doubtFor is for how long a change may be announced that explains why the kernel treated a packet otherwise
-	// than was foretold. What is not announced is looked at every second: see package changes.
+	// than was foretold. Package changes asks for what is not announced every second.
 	doubtFor = 2 * time.Second
 	// doubtSigns is how many signs of life of the watch for changes there must be after that: between two of them
 	// it has read all that had been announced.

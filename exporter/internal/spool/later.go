@@ -17,7 +17,7 @@ import (
 // That another spool of this process has the directory is not worth a warning for a while:
 // it is just ending, and its successor waits for it here.
 //
-// A disk that does not answer is waited for in the background, too.
+// If the disk does not answer in time, the spool is opened in the background, too.
 func OpenAnyhow(o Options) *Spool { return openAnyhow(o, open) }
 
 // openAnyhow is OpenAnyhow with what opens the files at first.
