@@ -15,6 +15,7 @@ import (
 
 	"github.com/dwelltrace/dwell/internal/study/lab"
 	"github.com/dwelltrace/dwell/internal/study/pinger"
+	"github.com/dwelltrace/dwell/internal/wait"
 )
 
 // labRunRound is how many pings are sent with one socket: what the pinger remembers of
@@ -141,22 +142,9 @@ func (r *labRun) pingFrom(ctx context.Context, l *lab.Lab, p lab.Ping) pingResul
 			result.err = fmt.Errorf("ping: %w", err)
 			return result
 		}
-		if r.count > 0 && result.sent >= r.count || !pause(ctx, cfg.Interval) {
+		if r.count > 0 && result.sent >= r.count || !wait.For(ctx, cfg.Interval) {
 			return result
 		}
 	}
 	return result
-}
-
-// pause waits for the time of the next round's first ping. It reports whether there is to be
-// one.
-func pause(ctx context.Context, interval time.Duration) bool {
-	timer := time.NewTimer(interval)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/dwelltrace/dwell/internal/clock"
 	"github.com/dwelltrace/dwell/internal/inventory"
 	"github.com/dwelltrace/dwell/internal/netns"
+	"github.com/dwelltrace/dwell/internal/wait"
 )
 
 // The kernel reports every mount and unmount at once, and so every namespace that gets or
@@ -203,7 +204,7 @@ func (w *scopeWatcher) watch(ctx context.Context, news <-chan struct{}) {
 				continue
 			}
 			looked := w.resolve(inventory.Names)
-			if !pause(ctx, min(inventory.Rest*looked, inventory.Steady)) {
+			if !wait.For(ctx, min(inventory.Rest*looked, inventory.Steady)) {
 				return
 			}
 			if interval > inventory.Soon {
@@ -211,18 +212,6 @@ func (w *scopeWatcher) watch(ctx context.Context, news <-chan struct{}) {
 				timer.Reset(max(interval, time.Until(rested)))
 			}
 		}
-	}
-}
-
-// pause waits, and reports whether ctx is not done.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"github.com/dwelltrace/dwell/internal/wait"
 )
 
 // jitter is by which part of its interval the time of a ping varies at most, up and down, so
@@ -44,7 +46,7 @@ func (n *pair) run(ctx context.Context, where Namespaces) {
 		n.at.Lock()
 		n.now.Next = due
 		n.at.Unlock()
-		if !pause(ctx, time.Until(due)) {
+		if !wait.For(ctx, time.Until(due)) {
 			return
 		}
 		n.once(ctx, where)
@@ -53,18 +55,6 @@ func (n *pair) run(ctx context.Context, where Namespaces) {
 			n.skipped.Add(uint64(late / interval))
 			next = next.Add(late)
 		}
-	}
-}
-
-// pause waits, and reports whether ctx is not done.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return ctx.Err() == nil // both may be over
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/dwelltrace/dwell/internal/check/otlpsink"
 	"github.com/dwelltrace/dwell/internal/check/plot"
+	"github.com/dwelltrace/dwell/internal/wait"
 )
 
 // step has something go wrong, waits, and mends it.
@@ -46,7 +47,7 @@ func steps() map[string]step {
 
 // goWrong takes the steps in turn until ctx is done.
 func (s *soak) goWrong(ctx context.Context) error {
-	for i := 0; pause(ctx, s.step/2); i++ {
+	for i := 0; wait.For(ctx, s.step/2); i++ {
 		name := s.steps[i%len(s.steps)]
 		begin := time.Since(s.begin)
 		s.note(name)
@@ -73,7 +74,7 @@ func (s *soak) note(what string) {
 func answering(b otlpsink.Behaviour) step {
 	return func(s *soak, ctx context.Context) error {
 		s.sink.Behave(b)
-		pause(ctx, s.step)
+		wait.For(ctx, s.step)
 		s.sink.Behave(otlpsink.Behaviour{})
 		return nil
 	}
@@ -82,7 +83,7 @@ func answering(b otlpsink.Behaviour) step {
 // away is a step in which the endpoint is not there.
 func (s *soak) away(ctx context.Context) error {
 	s.sink.Close()
-	pause(ctx, s.step)
+	wait.For(ctx, s.step)
 	return s.sink.Listen(context.WithoutCancel(ctx))
 }
 
@@ -103,9 +104,9 @@ func (s *soak) full(ctx context.Context) error {
 	if err := s.resize(max(1, int64(used.Blocks-used.Bfree)*used.Bsize)); err != nil {
 		return fmt.Errorf("make the file system small: %w", err)
 	}
-	pause(ctx, s.step)
+	wait.For(ctx, s.step)
 	err = errors.Join(s.resize(diskSize), s.sink.Listen(context.WithoutCancel(ctx)))
-	for err == nil && pause(ctx, time.Second/10) { // until what waits in memory has gone
+	for err == nil && wait.For(ctx, time.Second/10) { // until what waits in memory has gone
 		now, failed := s.sample(context.WithoutCancel(ctx))
 		s.givenFull += now.given - before.given
 		before, err = now, failed
@@ -130,16 +131,16 @@ func (s *soak) reload(ctx context.Context, with settings) error {
 func (s *soak) sampled(ctx context.Context) error {
 	s.ledger.sampling(true)
 	defer s.ledger.sampling(false)
-	pause(ctx, s.settle)
+	wait.For(ctx, s.settle)
 	with := s.wanted
 	with.ratio = 0.5
 	if err := s.reload(ctx, with); err != nil {
 		return err
 	}
-	pause(ctx, s.step)
+	wait.For(ctx, s.step)
 	with.ratio = 1
 	err := s.reload(ctx, with)
-	pause(ctx, s.settle)
+	wait.For(ctx, s.settle)
 	return err
 }
 
@@ -148,7 +149,7 @@ func (s *soak) probes(ctx context.Context) error {
 	with := s.wanted
 	with.probe = map[string]string{"one": "two", "two": "one"}[with.probe]
 	err := s.reload(ctx, with)
-	pause(ctx, s.step/2)
+	wait.For(ctx, s.step/2)
 	return err
 }
 
@@ -159,7 +160,7 @@ func (s *soak) tenants(ctx context.Context) error {
 	if err := s.reload(ctx, with); err != nil {
 		return err
 	}
-	pause(ctx, s.step)
+	wait.For(ctx, s.step)
 	with.tenant = true
 	return s.reload(ctx, with)
 }
@@ -183,7 +184,7 @@ func (s *soak) rotated(ctx context.Context) error {
 	with := s.wanted
 	with.file = true
 	err := s.reload(ctx, with)
-	for i := 0; i < 4 && err == nil && pause(ctx, s.step/4); i++ {
+	for i := 0; i < 4 && err == nil && wait.For(ctx, s.step/4); i++ {
 		if err = s.written(ctx); err != nil || ctx.Err() != nil {
 			break
 		}

@@ -19,6 +19,7 @@ import (
 	"github.com/dwelltrace/dwell/internal/echo"
 	"github.com/dwelltrace/dwell/internal/netns"
 	"github.com/dwelltrace/dwell/internal/study/lab"
+	"github.com/dwelltrace/dwell/internal/wait"
 )
 
 // senders is how many identifiers the pings have that are accounted for; every other one is IPv6.
@@ -69,7 +70,7 @@ const floodFor, floodPause = 5 * time.Second, 15 * time.Second
 // flood floods now and then until ctx is done.
 func (s *soak) flood(ctx context.Context) error {
 	_, guest := s.lab.NetNS(lab.Guest)
-	for pause(ctx, floodPause/3) {
+	for wait.For(ctx, floodPause/3) {
 		cmd := exec.CommandContext(ctx, "ip", "netns", "exec", guest, "ping", "-q", "-f", "-w", strconv.Itoa(int(floodFor.Seconds())), s.lab.Target(false).String())
 		if out, err := cmd.CombinedOutput(); err != nil && ctx.Err() == nil {
 			return fmt.Errorf("flood: %w: %s", err, out)
@@ -77,7 +78,7 @@ func (s *soak) flood(ctx context.Context) error {
 		s.mu.Lock()
 		s.floods++
 		s.mu.Unlock()
-		if !pause(ctx, floodPause*2/3) {
+		if !wait.For(ctx, floodPause*2/3) {
 			break
 		}
 	}
@@ -102,7 +103,7 @@ func (s *soak) churn(ctx context.Context) error {
 			}
 			return nil
 		})
-		pause(ctx, lives)
+		wait.For(ctx, lives)
 		if err := errors.Join(up, ns.Close(), netns.Delete(name)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
@@ -111,16 +112,4 @@ func (s *soak) churn(ctx context.Context) error {
 		s.mu.Unlock()
 	}
 	return nil
-}
-
-// pause waits, and reports whether ctx is not done.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }
