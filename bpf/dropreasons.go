@@ -54,7 +54,7 @@ func LoadDropReasons(types *btf.Cache) (*DropReasons, error) {
 		d.addSubsystems(subsystems)
 	}
 	for _, s := range subsystemEnums {
-		if err := d.addEnum(types, s.enum, s.module); err != nil {
+		if err := d.addEnum(kernel, types, s.enum, s.module); err != nil {
 			return nil, fmt.Errorf("drop reasons: %w", err)
 		}
 	}
@@ -62,13 +62,9 @@ func LoadDropReasons(types *btf.Cache) (*DropReasons, error) {
 }
 
 // addEnum adds the reasons of a subsystem. A kernel without it is not an error.
-func (d *DropReasons) addEnum(types *btf.Cache, name, module string) error {
-	kernel, err := types.Kernel()
-	if err != nil {
-		return err
-	}
+func (d *DropReasons) addEnum(kernel *btf.Spec, types *btf.Cache, name, module string) error {
 	var enum *btf.Enum
-	err = kernel.TypeByName(name, &enum)
+	err := kernel.TypeByName(name, &enum)
 	if errors.Is(err, btf.ErrNotFound) {
 		spec, merr := types.Module(module)
 		if errors.Is(merr, os.ErrNotExist) {
