@@ -67,6 +67,9 @@ func Start(ctx context.Context, program, configuration string, stderr io.Writer)
 	return a, nil
 }
 
+// PID returns the number of the process.
+func (a *Agent) PID() int { return a.cmd.Process.Pid }
+
 // FreeAddress returns one on which nobody listens just now.
 func FreeAddress() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -12,6 +12,12 @@
 // makes is gone when it ends.
 //
 //	go run ./internal/check/floodbench --dwell bin/dwell --duration 10m --svg flood.svg
+//
+// With --steady it does not flood but sends pings at steady paces that nothing limits, each for
+// --duration, and tells what the agent's CPU time is a second and what it is an event. Pace 0 is the
+// agent at rest, also while its metrics are read once a second.
+//
+//	go run ./internal/check/floodbench --dwell bin/dwell --duration 10s --steady 0,500,2000,5000
 package main
 
 import (
@@ -36,6 +42,7 @@ type config struct {
 	dwell, svg, maxRate, file string
 	duration, every           time.Duration
 	ratio, allow              float64
+	steady                    paces
 }
 
 func main() {
@@ -60,8 +67,16 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 	flags.StringVar(&cfg.maxRate, "max-rate", "auto", "trace.max_rate")
 	flags.StringVar(&cfg.file, "file", "", "write the traces to this `file`, too")
 	flags.Float64Var(&cfg.allow, "allow", 32, "by how many `MiB` memory may have grown since the first quarter")
+	flags.Var(&cfg.steady, "steady", "do not flood but send so many `pings` a second, several paces one after the other")
 	if err := flags.Parse(args); err != nil {
 		return cfg, err
+	}
+	if len(cfg.steady) > 0 {
+		cfg.maxRate = "0"
+		if cfg.duration < time.Second {
+			return cfg, errors.New("--duration must be at least 1s")
+		}
+		return cfg, nil
 	}
 	if cfg.duration < 8*time.Second || cfg.every < time.Second {
 		return cfg, errors.New("--duration must be at least 8s, and --print at least 1s")
@@ -110,6 +125,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	}
 	_, guest := l.NetNS(lab.Guest)
 	b := &bench{config: cfg, agent: a, sink: &sink, guest: guest, target: l.Target(false).String(), out: stdout}
+	if len(cfg.steady) > 0 {
+		return errors.Join(b.steadily(ctx), a.Stop())
+	}
 	err = b.measure(ctx)
 	if err := errors.Join(err, a.Stop()); err != nil {
 		return err
