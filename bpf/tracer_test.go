@@ -3,8 +3,10 @@
 package bpf
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"runtime"
 	"testing"
 	"time"
 
@@ -60,6 +62,8 @@ func TestWakeUp(t *testing.T) {
 	defer cancel()
 	woken := make(chan error)
 	go func() { woken <- r.tracer.Wait(ctx, time.Hour) }()
+	// If the ring were full enough before, it would not have to be woken.
+	eventually(t, "the reader waits", func() bool { return parked("bpf.(*reader).wait(") })
 	p := a.pinger(false)
 	for i := range 64 << 10 / wakeFraction / (64 + 8) / 12 * 2 {
 		p.ping("192.0.2.2", i, []byte("wake up"))
@@ -74,6 +78,18 @@ func TestWakeUp(t *testing.T) {
 	if lost := s.Total().Lost - before.Total().Lost; lost > 0 {
 		t.Errorf("lost %d events", lost)
 	}
+}
+
+// parked reports whether a goroutine that is in a function waits for a file descriptor.
+func parked(function string) bool {
+	stacks := make([]byte, 1<<20)
+	for stack := range bytes.SplitSeq(stacks[:runtime.Stack(stacks, true)], []byte("\n\n")) {
+		head, _, _ := bytes.Cut(stack, []byte("\n"))
+		if bytes.Contains(head, []byte("[IO wait")) && bytes.Contains(stack, []byte(function)) {
+			return true
+		}
+	}
+	return false
 }
 
 func TestWaitEnds(t *testing.T) {
