@@ -30,22 +30,38 @@ func (a *attributes) int(key string, value int64) {
 	a.b = appendIntAttribute(a.b, a.field, key, value)
 }
 
-// root writes what is known of the trace as a whole.
-func (a *attributes) root(t *trace.Trace) {
-	a.int(trace.AttrICMPID, int64(t.Ping.ID))
-	a.int(trace.AttrICMPSeq, int64(t.Ping.Seq))
+// root appends what is known of the trace as a whole.
+func (e *Encoder) root(b []byte, t *trace.Trace) []byte {
+	b = e.icmpID.append(b, int64(t.Ping.ID))
+	b = e.icmpSeq.append(b, int64(t.Ping.Seq))
 	if t.Ping.PayloadLen >= 0 {
-		a.int(trace.AttrPayloadLen, int64(t.Ping.PayloadLen))
+		b = e.payloadLen.append(b, int64(t.Ping.PayloadLen))
 	}
-	a.string(trace.AttrOutcome, t.Outcome.String())
-	a.some(trace.AttrIncomplete, string(t.Cause))
-	a.some(trace.AttrTenantID, t.Tenant())
-	if t.Local {
+	end := ending{outcome: t.Outcome, cause: t.Cause, tenant: t.Tenant(), local: t.Local, duplicates: t.Duplicates}
+	return append(b, *e.endings.get(&end)...)
+}
+
+// ending is how a ping ended, whose it was, and what few pings have: the same for many pings.
+type ending struct {
+	outcome    trace.Outcome
+	cause      trace.Cause
+	tenant     string
+	local      bool
+	duplicates int
+}
+
+func encodeEnding(end ending) []byte {
+	a := attributes{field: spanAttributes}
+	a.string(trace.AttrOutcome, end.outcome.String())
+	a.some(trace.AttrIncomplete, string(end.cause))
+	a.some(trace.AttrTenantID, end.tenant)
+	if end.local {
 		a.string(trace.AttrIdentity, "local")
 	}
-	if t.Duplicates > 0 {
-		a.int(trace.AttrDuplicates, int64(t.Duplicates))
+	if end.duplicates > 0 {
+		a.int(trace.AttrDuplicates, int64(end.duplicates))
 	}
+	return a.b
 }
 
 // event writes the attributes of a span event.

@@ -4,6 +4,8 @@ package otlp_test
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -48,6 +50,25 @@ func TestEncodingIsWhatTheLibraryWrites(t *testing.T) {
 	})
 }
 
+// TestEncodedBytes: what is sent stays what it is, byte by byte. Who means to change it changes the
+// sums, too.
+func TestEncodedBytes(t *testing.T) {
+	for graph, want := range map[bool]string{
+		false: "2fa2789d02e36b1bf69e0fe3eb98692bd9ad11a26eff47f5269cd1d3624b9109",
+		true:  "1a38ce8652f891cdab21c3b171eda00ebbd803af369deebfa35accd79be0b19e",
+	} {
+		o := options
+		o.Graph = graph
+		e := otlp.NewEncoder(o)
+		for range 2 {
+			request := e.Append(nil, append(tracetest.All(), tracetest.All()...))
+			if got := fmt.Sprintf("%x", sha256.Sum256(request)); got != want {
+				t.Errorf("with graph %t: %d bytes with the sum %s; want %s", graph, len(request), got, want)
+			}
+		}
+	}
+}
+
 // text draws names as the kernel allows them, which need not be UTF-8, and some that
 // are longer than short lengths.
 var text = rapid.OneOf(
@@ -61,10 +82,13 @@ func drawTrace(t *rapid.T) *trace.Trace {
 	tr.Duplicates = rapid.IntRange(-1, 300).Draw(t, "duplicates")
 	tr.DropReason, tr.State = text.Draw(t, "reason"), text.Draw(t, "state")
 	tr.Outcome = rapid.SampledFrom(trace.Outcomes()).Draw(t, "outcome")
+	tr.Cause = rapid.SampledFrom(append(trace.Causes(), "")).Draw(t, "cause")
+	tr.Remote[0], tr.RemoteTurn[0] = rapid.Byte().Draw(t, "remote"), rapid.Byte().Draw(t, "turn")
+	tr.Ping.PayloadLen = rapid.IntRange(-1, 1<<16).Draw(t, "payload")
 	tr.Ping.ID, tr.Ping.Seq = rapid.Uint16().Draw(t, "id"), rapid.Uint16().Draw(t, "seq")
 	for range rapid.IntRange(0, 8).Draw(t, "changes") {
 		s := &tr.Spans[rapid.IntRange(0, len(tr.Spans)-1).Draw(t, "span")]
-		switch rapid.IntRange(0, 6).Draw(t, "what") {
+		switch rapid.IntRange(0, 9).Draw(t, "what") {
 		case 0:
 			s.Start, s.End = rapid.Int64().Draw(t, "start"), rapid.Int64().Draw(t, "end")
 		case 1:
@@ -86,6 +110,13 @@ func drawTrace(t *rapid.T) *trace.Trace {
 			s.Events = append(s.Events, trace.Event{Time: rapid.Int64().Draw(t, "time"), Name: text.Draw(t, "event"), Attrs: []trace.Attr{
 				trace.String(text.Draw(t, "key"), text.Draw(t, "value")), trace.Int("dwell.test", rapid.Int64().Draw(t, "int")),
 			}})
+		case 7:
+			s.Kind = rapid.SampledFrom([]trace.Kind{trace.KindBeyond, trace.KindTransmit, trace.KindDevice}).Draw(t, "kind")
+			s.Inner = rapid.Bool().Draw(t, "inner")
+		case 8:
+			s.Start, s.End = 0, int64(rapid.IntRange(0, 1).Draw(t, "end"))
+		case 9:
+			s.ID = trace.SpanID{}
 		}
 	}
 	return tr

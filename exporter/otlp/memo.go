@@ -2,7 +2,11 @@
 
 package otlp
 
-import "github.com/dwelltrace/dwell/correlate/trace"
+import (
+	"net/netip"
+
+	"github.com/dwelltrace/dwell/correlate/trace"
+)
 
 // memoLimit bounds how many values a memo keeps; beyond it begins anew.
 const memoLimit = 4096
@@ -27,7 +31,8 @@ func newMemo[K comparable, V any](encode func(K) V) memo[K, V] {
 	return memo[K, V]{encode: encode, made: make(map[K]*entry[K, V])}
 }
 
-func (m *memo[K, V]) get(k *K) V {
+// get returns the value of k, which is not to be changed.
+func (m *memo[K, V]) get(k *K) *V {
 	last := m.last
 	switch {
 	case last == nil:
@@ -39,7 +44,7 @@ func (m *memo[K, V]) get(k *K) V {
 		m.last = m.find(k)
 		last.next = m.last
 	}
-	return m.last.value
+	return &m.last.value
 }
 
 // find returns the entry of a value, a new one if there is none.
@@ -68,12 +73,6 @@ func placeOf(s *trace.Span) place {
 	return place{netns: s.NetNS, device: s.Device, peer: s.Peer, kind: s.Kind, direction: s.Direction, inner: s.Inner}
 }
 
-// placeFields are the encoded fields of Span that a place decides.
-type placeFields struct {
-	// name is left out of a span with a title.
-	name, attributes []byte
-}
-
 func encodePlace(p place) placeFields {
 	s := trace.Span{Kind: p.kind, Inner: p.inner, NetNS: p.netns, Device: p.device, Peer: p.peer}
 	a := attributes{field: spanAttributes}
@@ -89,22 +88,40 @@ func encodePlace(p place) placeFields {
 	if p.kind != trace.KindPing { // the root has that of the ping
 		a.some(trace.AttrTenantID, s.Tenant())
 	}
-	return placeFields{name: appendText(nil, spanName, s.Name()), attributes: a.b}
+	return newPlaceFields(s.Name(), a.b)
 }
 
-// encodePacket returns the attributes of a packet, none if its addresses are not known.
+// addresses are what is to be said of a packet that is in no tunnel.
+type addresses struct{ src, dst netip.Addr }
+
+// packet returns the encoded attributes of a packet.
+func (e *Encoder) packet(p *trace.Packet) []byte {
+	if p.Tunnel != "" {
+		return *e.tunnelled.get(p)
+	}
+	return *e.plain.get(&addresses{p.Src, p.Dst})
+}
+
+// encodeAddresses returns no attributes if the addresses are not known.
+func encodeAddresses(p addresses) []byte {
+	if !p.src.IsValid() {
+		return nil
+	}
+	a := attributes{field: spanAttributes}
+	a.string(trace.AttrSourceAddress, p.src.String())
+	a.string(trace.AttrDestinationAddr, p.dst.String())
+	a.string(trace.AttrNetworkType, either(p.src.Is4(), "ipv4", "ipv6"))
+	a.string(trace.AttrNetworkTransport, either(p.src.Is4(), "icmp", "icmpv6"))
+	return a.b
+}
+
+// encodePacket returns the attributes of a packet in a tunnel, none if its addresses are not known.
 func encodePacket(p trace.Packet) []byte {
 	if !p.Src.IsValid() {
 		return nil
 	}
-	a := attributes{field: spanAttributes}
-	a.string(trace.AttrSourceAddress, p.Src.String())
-	a.string(trace.AttrDestinationAddr, p.Dst.String())
-	a.string(trace.AttrNetworkType, either(p.Src.Is4(), "ipv4", "ipv6"))
-	a.string(trace.AttrNetworkTransport, either(p.Src.Is4(), "icmp", "icmpv6"))
-	if p.Encapsulated() {
-		a.tunnel(p)
-	}
+	a := attributes{b: encodeAddresses(addresses{p.Src, p.Dst}), field: spanAttributes}
+	a.tunnel(p)
 	return a.b
 }
 

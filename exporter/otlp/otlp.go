@@ -38,10 +38,15 @@ type Encoder struct {
 	options   Options
 	scope     []byte
 	places    memo[place, placeFields]
-	packets   memo[trace.Packet, []byte]
+	plain     memo[addresses, []byte]
+	tunnelled memo[trace.Packet, []byte]
+	endings   memo[ending, []byte]
 	resources memo[*trace.NetNS, []byte]
-	dwell     intAttribute
 	graph     graph
+	ids       ids
+
+	dwell, icmpID, icmpSeq, payloadLen intAttribute
+	flags, remoteFlags                 []byte
 
 	// What follows is empty between two calls.
 
@@ -63,7 +68,7 @@ type group struct {
 	size int
 }
 
-// link is one encoded span, with the next one of its group.
+// link is encoded spans that came one after the other, with the next ones of their group.
 type link struct{ start, end, next int }
 
 // NewEncoder returns an encoder for traces of these options.
@@ -75,10 +80,20 @@ func NewEncoder(o Options) *Encoder {
 	e := &Encoder{
 		options: o,
 		scope:   appendBytes(nil, scopeSpansScope, scope),
-		places:  newMemo(encodePlace),
-		packets: newMemo(encodePacket),
-		dwell:   newIntAttribute(spanAttributes, trace.AttrDwellNS),
 		byNetNS: make(map[*trace.NetNS]int),
+
+		places:    newMemo(encodePlace),
+		plain:     newMemo(encodeAddresses),
+		tunnelled: newMemo(encodePacket),
+		endings:   newMemo(encodeEnding),
+
+		dwell:      newIntAttribute(trace.AttrDwellNS),
+		icmpID:     newIntAttribute(trace.AttrICMPID),
+		icmpSeq:    newIntAttribute(trace.AttrICMPSeq),
+		payloadLen: newIntAttribute(trace.AttrPayloadLen),
+
+		flags:       encodeFlags(flags),
+		remoteFlags: encodeFlags(flags | uint32(tracepb.SpanFlags_SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK)),
 	}
 	e.resources = newMemo(e.resource)
 	return e
@@ -102,6 +117,7 @@ const (
 // appearance.
 func (e *Encoder) Append(b []byte, traces []*trace.Trace) []byte {
 	for _, t := range traces {
+		e.ids.begin(t)
 		for i := range t.Spans {
 			start := len(e.spans)
 			body, at := openMessage(e.spans, scopeSpansSpans)
@@ -126,32 +142,27 @@ const groupOverhead = 512
 // add appends the last encoded span to the group of its namespace.
 func (e *Encoder) add(ns *trace.NetNS, start int) {
 	n, size := len(e.chain), len(e.spans)-start
-	e.chain = append(e.chain, link{start: start, end: len(e.spans)})
 	if g := e.latest; g < len(e.groups) && e.groups[g].netns == ns {
-		e.extend(g, n, size)
+		e.chain[n-1].end = len(e.spans)
+		e.groups[g].size += size
 		return
 	}
+	e.chain = append(e.chain, link{start: start, end: len(e.spans)})
 	i, ok := e.byNetNS[ns]
-	if !ok {
-		e.latest = len(e.groups)
-		e.byNetNS[ns] = len(e.groups)
-		e.groups = append(e.groups, group{netns: ns, first: n, last: n, size: size})
+	if e.latest = i; ok {
+		g := &e.groups[i]
+		e.chain[g.last].next = n
+		g.last = n
+		g.size += size
 		return
 	}
-	e.latest = i
-	e.extend(i, n, size)
-}
-
-// extend adds link n of the chain to a group.
-func (e *Encoder) extend(i, n, size int) {
-	g := &e.groups[i]
-	e.chain[g.last].next = n
-	g.last = n
-	g.size += size
+	e.latest = len(e.groups)
+	e.byNetNS[ns] = e.latest
+	e.groups = append(e.groups, group{netns: ns, first: n, last: n, size: size})
 }
 
 func (e *Encoder) appendGroup(b []byte, g *group) []byte {
-	resource := e.resources.get(&g.netns)
+	resource := *e.resources.get(&g.netns)
 	scope := len(e.scope) + g.size
 	size := len(resource) + protowire.SizeTag(resourceSpansScopes) + protowire.SizeBytes(scope)
 	b = protowire.AppendTag(b, requestResourceSpans, protowire.BytesType)

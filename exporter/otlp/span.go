@@ -39,52 +39,50 @@ const (
 // (opentelemetry/proto/trace/v1/trace.proto, SpanFlags).
 const flags = 0x01 | 0x02 | uint32(tracepb.SpanFlags_SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK)
 
+func encodeFlags(f uint32) []byte {
+	return protowire.AppendFixed32(protowire.AppendTag(nil, spanFlags, protowire.Fixed32Type), f)
+}
+
 // span appends the fields of span i of t.
 func (e *Encoder) span(b []byte, t *trace.Trace, i int) []byte {
 	s := &t.Spans[i]
-	at := placeOf(s)
-	place := e.places.get(&at)
-	b = appendBytes(b, spanTraceID, t.ID[:])
-	b = appendBytes(b, spanID, s.ID[:])
-	b = appendText(b, spanTraceState, t.State)
 	parent, kind := s.Parent, tracepb.Span_SPAN_KIND_INTERNAL
-	remote := t.Remote
 	if e.options.Graph {
 		parent, kind = e.graph.next(t, i)
-		if t.RemoteTurn != (trace.SpanID{}) {
-			remote = t.RemoteTurn
-		}
 	}
-	if parent != trace.NoParent {
-		b = appendBytes(b, spanParentID, t.Spans[parent].ID[:])
-	} else if remote != (trace.SpanID{}) {
-		b = appendBytes(b, spanParentID, remote[:])
+	at := placeOf(s)
+	b = e.ids.append(b, &s.ID, e.above(t, parent))
+	b = e.places.get(&at).append(b, s, kind)
+	b = append(b, e.packet(&s.Packet)...)
+	b = e.dwell.append(b, s.Duration())
+	if i == 0 || s.Error != "" || len(s.Events) > 0 || s.Kind == trace.KindBeyond {
+		b = e.particulars(b, t, i)
 	}
-	if s.Title != "" {
-		b = appendText(b, spanName, s.Title)
-	} else {
-		b = append(b, place.name...)
-	}
-	b = protowire.AppendTag(b, spanKind, protowire.VarintType)
-	b = protowire.AppendVarint(b, uint64(kind))
-	b = appendFixed64(b, spanStart, uint64(s.Start))
-	b = appendFixed64(b, spanEnd, uint64(s.End))
-	b = append(b, place.attributes...)
-	b = e.ownAttributes(b, t, i)
-	b = events(b, s.Events)
-	b = status(b, t, i)
-	b = protowire.AppendTag(b, spanFlags, protowire.Fixed32Type)
 	if s.Parent == trace.NoParent && t.Remote != (trace.SpanID{}) {
-		return protowire.AppendFixed32(b, flags|uint32(tracepb.SpanFlags_SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK))
+		return append(b, e.remoteFlags...)
 	}
-	return protowire.AppendFixed32(b, flags)
+	return append(b, e.flags...)
 }
 
-// ownAttributes appends those attributes of span i that its place does not decide.
-func (e *Encoder) ownAttributes(b []byte, t *trace.Trace, i int) []byte {
+// above returns the ID of the parent of a span, that of the root on another host if there is one,
+// or nil.
+func (e *Encoder) above(t *trace.Trace, parent int) *trace.SpanID {
+	switch {
+	case parent != trace.NoParent:
+		return &t.Spans[parent].ID
+	case e.options.Graph && t.RemoteTurn != (trace.SpanID{}):
+		return &t.RemoteTurn
+	case t.Remote != (trace.SpanID{}):
+		return &t.Remote
+	}
+	return nil
+}
+
+// particulars appends what few spans have: attributes that their place does not decide, events
+// and a status.
+func (e *Encoder) particulars(b []byte, t *trace.Trace, i int) []byte {
 	s := &t.Spans[i]
-	b = append(b, e.packets.get(&s.Packet)...)
-	a := attributes{b: e.dwell.append(b, s.Duration()), field: spanAttributes}
+	a := attributes{b: b, field: spanAttributes}
 	if e.options.Graph && s.Kind == trace.KindBeyond && s.Packet.Dst.IsValid() {
 		a.string(trace.AttrServerAddress, s.Packet.Dst.String())
 	}
@@ -94,9 +92,9 @@ func (e *Encoder) ownAttributes(b []byte, t *trace.Trace, i int) []byte {
 		a.some(trace.AttrRuleUUID, e.Text(trace.AttrRuleUUID))
 	}
 	if i == 0 {
-		a.root(t)
+		a.b = e.root(a.b, t)
 	}
-	return a.b
+	return status(events(a.b, s.Events), t, i)
 }
 
 func events(b []byte, events []trace.Event) []byte {
@@ -131,8 +129,7 @@ func status(b []byte, t *trace.Trace, i int) []byte {
 	}
 	b, start := openMessage(b, spanStatus)
 	b = appendText(b, statusMessage, message)
-	b = protowire.AppendTag(b, statusCode, protowire.VarintType)
-	b = protowire.AppendVarint(b, uint64(tracepb.Status_STATUS_CODE_ERROR))
+	b = append(b, tag(statusCode, protowire.VarintType), byte(tracepb.Status_STATUS_CODE_ERROR))
 	return closeMessage(b, start)
 }
 

@@ -15,14 +15,30 @@ import (
 // numbers, zero values left out, lengths as short as they can be. That is how the
 // protobuf library writes them, too.
 
+// tag returns the tag of a field whose number is less than 16.
+func tag(field protowire.Number, t protowire.Type) byte { return byte(field)<<3 | byte(t) }
+
+// appendLength appends the length of a field, which mostly takes a byte.
+func appendLength(b []byte, n int) []byte {
+	if n < 1<<7 {
+		return append(b, byte(n))
+	}
+	return protowire.AppendVarint(b, uint64(n))
+}
+
+// appendBytes appends a field, even if it is empty.
+func appendBytes[T string | []byte](b []byte, field protowire.Number, v T) []byte {
+	b = appendLength(append(b, tag(field, protowire.BytesType)), len(v))
+	return append(b, v...)
+}
+
 // reserved is how many bytes openMessage leaves for the length: enough for 16 KiB,
 // which spans rarely reach.
 const reserved = 2
 
 // openMessage begins a message of unknown length. closeMessage needs start.
 func openMessage(b []byte, field protowire.Number) (out []byte, start int) {
-	b = protowire.AppendTag(b, field, protowire.BytesType)
-	b = append(b, 0, 0)
+	b = append(b, tag(field, protowire.BytesType), 0, 0)
 	return b, len(b)
 }
 
@@ -30,8 +46,7 @@ func openMessage(b []byte, field protowire.Number) (out []byte, start int) {
 // message if its length takes more or less room than was left.
 func closeMessage(b []byte, start int) []byte {
 	n := len(b) - start
-	size := protowire.SizeVarint(uint64(n))
-	switch {
+	switch size := protowire.SizeVarint(uint64(n)); {
 	case size < reserved:
 		copy(b[start-1:], b[start:])
 		b = b[:len(b)-1]
@@ -50,29 +65,22 @@ func appendText(b []byte, field protowire.Number, s string) []byte {
 	if s == "" {
 		return b
 	}
-	return appendString(b, field, s)
+	return appendBytes(b, field, valid(s))
 }
 
-// appendString is appendText for a field that is written even if it is empty.
-func appendString(b []byte, field protowire.Number, s string) []byte {
+// valid returns s, with what is not UTF-8 in it replaced.
+func valid(s string) string {
 	if !utf8.ValidString(s) {
-		s = strings.ToValidUTF8(s, string(utf8.RuneError))
+		return strings.ToValidUTF8(s, string(utf8.RuneError))
 	}
-	b = protowire.AppendTag(b, field, protowire.BytesType)
-	return protowire.AppendString(b, s)
-}
-
-func appendBytes(b []byte, field protowire.Number, v []byte) []byte {
-	b = protowire.AppendTag(b, field, protowire.BytesType)
-	return protowire.AppendBytes(b, v)
+	return s
 }
 
 func appendFixed64(b []byte, field protowire.Number, v uint64) []byte {
 	if v == 0 {
 		return b
 	}
-	b = protowire.AppendTag(b, field, protowire.Fixed64Type)
-	return protowire.AppendFixed64(b, v)
+	return protowire.AppendFixed64(append(b, tag(field, protowire.Fixed64Type)), v)
 }
 
 // The fields of opentelemetry/proto/common/v1/common.proto that attributes need.
@@ -85,43 +93,54 @@ const (
 
 // appendStringAttribute appends a KeyValue with a string as an element of a field.
 func appendStringAttribute(b []byte, field protowire.Number, key, value string) []byte {
-	b, kv := openMessage(b, field)
-	b = appendText(b, keyValueKey, key)
-	b, v := openMessage(b, keyValueValue)
-	b = appendString(b, anyValueString, value)
-	return closeMessage(closeMessage(b, v), kv)
+	value = valid(value)
+	b = appendKey(b, field, key, protowire.SizeTag(anyValueString)+protowire.SizeBytes(len(value)))
+	return appendBytes(b, anyValueString, value)
 }
 
 // appendIntAttribute appends a KeyValue with an integer as an element of a field.
-// Its lengths are known beforehand: every span has one.
 func appendIntAttribute(b []byte, field protowire.Number, key string, value int64) []byte {
-	inner := 1 + protowire.SizeVarint(uint64(value))
-	size := protowire.SizeTag(keyValueKey) + protowire.SizeBytes(len(key)) + protowire.SizeTag(keyValueValue) + protowire.SizeBytes(inner)
-	b = protowire.AppendTag(b, field, protowire.BytesType)
-	b = protowire.AppendVarint(b, uint64(size))
-	b = protowire.AppendTag(b, keyValueKey, protowire.BytesType)
-	b = protowire.AppendString(b, key)
-	b = protowire.AppendTag(b, keyValueValue, protowire.BytesType)
-	b = protowire.AppendVarint(b, uint64(inner))
-	b = protowire.AppendTag(b, anyValueInt, protowire.VarintType)
-	return protowire.AppendVarint(b, uint64(value))
+	b = appendKey(b, field, key, protowire.SizeTag(anyValueInt)+protowire.SizeVarint(uint64(value)))
+	return protowire.AppendVarint(append(b, tag(anyValueInt, protowire.VarintType)), uint64(value))
 }
 
-// intAttribute is an attribute of which only the number is still to be written, that is 0: lengths
-// and the number have a byte each.
-type intAttribute []byte
+// appendKey appends the beginning of a KeyValue, up to the value of so many bytes.
+func appendKey(b []byte, field protowire.Number, key string, value int) []byte {
+	key = valid(key)
+	size := protowire.SizeTag(keyValueValue) + protowire.SizeBytes(value)
+	if key != "" {
+		size += protowire.SizeTag(keyValueKey) + protowire.SizeBytes(len(key))
+	}
+	b = appendLength(append(b, tag(field, protowire.BytesType)), size)
+	if key != "" {
+		b = appendBytes(b, keyValueKey, key)
+	}
+	return appendLength(append(b, tag(keyValueValue, protowire.BytesType)), value)
+}
 
-func newIntAttribute(field protowire.Number, key string) intAttribute {
-	return appendIntAttribute(nil, field, key, 0)
+// intAttribute is an attribute of a span of which only the number is still to be written. By the
+// length of the number, it has the encoded attribute with zeros in its place.
+type intAttribute [binary.MaxVarintLen64 + 1][]byte
+
+func newIntAttribute(key string) (a intAttribute) {
+	for n := 1; n < len(a); n++ {
+		a[n] = appendIntAttribute(nil, spanAttributes, key, int64(1)<<(7*n-7))
+		clear(a[n][len(a[n])-n:])
+	}
+	return a
 }
 
 // append appends the attribute with a value, as appendIntAttribute does.
-func (a intAttribute) append(b []byte, value int64) []byte {
-	const outer, inner = 1, 3 // from the beginning, and from the end, is a length
-	start := len(b)
-	b = append(b, a...)
-	more := byte(protowire.SizeVarint(uint64(value)) - 1)
-	b[start+outer] += more
-	b[len(b)-inner] += more
-	return protowire.AppendVarint(b[:len(b)-1], uint64(value))
+func (a *intAttribute) append(b []byte, value int64) []byte {
+	v := uint64(value)
+	n := protowire.SizeVarint(v)
+	b = append(b, a[n]...)
+	number := b[len(b)-n:]
+	last := len(number) - 1
+	for i := range number[:last] {
+		number[i] = byte(v) | 0x80
+		v >>= 7
+	}
+	number[last] = byte(v)
+	return b
 }
