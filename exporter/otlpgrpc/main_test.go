@@ -13,5 +13,8 @@ func TestMain(m *testing.M) {
 	if os.Getenv(victimDir) != "" {
 		victim() // never returns
 	}
+	if os.Getenv(sinkProcess) != "" {
+		sink() // neither
+	}
 	goleak.VerifyTestMain(m)
 }
