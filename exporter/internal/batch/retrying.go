@@ -20,9 +20,9 @@ func NewRetrying(q exporter.Queue, o SendOptions) *Batcher {
 	b.full = func() exporter.Cause { return exporter.CauseQueueFull }
 	b.grace = time.Second
 	var workers sync.WaitGroup
-	encode := oneAtATime(o.NewEncoder())
+	r := &retrying{Batcher: b, SendOptions: o, encode: o.NewEncoder()}
 	for range o.Senders {
-		workers.Go(func() { (&retrying{Batcher: b, SendOptions: o, encode: encode}).work(ctx) })
+		workers.Go(func() { r.work(ctx) })
 	}
 	go func() {
 		defer close(b.done)
@@ -31,23 +31,36 @@ func NewRetrying(q exporter.Queue, o SendOptions) *Batcher {
 	return b
 }
 
-// oneAtATime lets several goroutines use an encoder, which remembers much: encoding takes much
-// less time than sending.
-func oneAtATime(encode Encoder) Encoder {
-	var mu sync.Mutex
-	return func(b []byte, traces []*trace.Trace) []byte {
-		mu.Lock()
-		defer mu.Unlock()
-		return encode(b, traces)
-	}
-}
-
-// retrying is one of the goroutines that send.
+// retrying is what the goroutines that send share.
 type retrying struct {
 	*Batcher
 	SendOptions
-	encode Encoder
-	buf    []byte
+
+	// packing is held to use what follows. One at a time encodes: an encoder remembers much, and
+	// encoding takes much less time than sending.
+	packing sync.Mutex
+	encode  Encoder
+	// free are the buffers that nothing is sent from, the one that was used last at the end: the
+	// processor probably still has it in its cache.
+	free [][]byte
+}
+
+// pack encodes a batch.
+func (r *retrying) pack(traces []*trace.Trace) []byte {
+	r.packing.Lock()
+	defer r.packing.Unlock()
+	var buf []byte
+	if last := len(r.free) - 1; last >= 0 {
+		buf, r.free = r.free[last], r.free[:last]
+	}
+	return r.encode(buf[:0], traces)
+}
+
+// unpack takes a buffer back.
+func (r *retrying) unpack(buf []byte) {
+	r.packing.Lock()
+	defer r.packing.Unlock()
+	r.free = append(r.free, buf)
 }
 
 func (r *retrying) work(ctx context.Context) {
@@ -65,20 +78,21 @@ func (r *retrying) work(ctx context.Context) {
 // deliver tries until the batch is settled or its time is over.
 func (r *retrying) deliver(ctx context.Context, traces []*trace.Trace) *shipment {
 	l := &shipment{}
-	r.buf = r.encode(r.buf[:0], traces)
-	l.add(spool.Batch{Payload: r.buf, Count: exporter.CountOf(traces...)})
+	buf, kept := r.pack(traces), false
+	l.add(spool.Batch{Payload: buf, Count: exporter.CountOf(traces...)})
 	within, cancel := context.WithTimeout(ctx, r.Timeout)
 	defer cancel()
 	for tries := 1; len(l.parts) > 0 && ctx.Err() == nil; tries++ {
 		out := l.send(within, &r.SendOptions, 1)
-		if out.kept {
-			r.buf = nil
-		}
+		kept = kept || out.kept
 		if out.progress {
 			tries = 0
 		} else if !sleep(within, r.delay(tries, out)) {
 			break
 		}
+	}
+	if !kept {
+		r.unpack(buf)
 	}
 	over := ctx.Err() != nil
 	l.giveUp(func(last Result) exporter.Cause {
