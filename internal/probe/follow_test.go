@@ -53,6 +53,24 @@ func TestGoneWhenDue(t *testing.T) {
 	})
 }
 
+// Nothing is sent from another namespace that has the inode number of one that is gone.
+func TestReusedNumber(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := gateway("web")
+		p.Interval = 100 * time.Millisecond
+		r := begin(t, newWorld("web"), plenty, p)
+		r.after(2*replan + 10*time.Millisecond)
+		r.world.replace("web", "of somebody else")
+		if pings, _ := r.after(500 * time.Millisecond); len(pings) > 0 || r.Stats().Skipped == 0 {
+			t.Errorf("%d pings, %d skipped", len(pings), r.Stats().Skipped)
+		}
+		r.world.replace("of somebody else", "web")
+		if pings, _ := r.after(replan + time.Second); len(pings) == 0 {
+			t.Error("no pings from the namespace that has the name again")
+		}
+	})
+}
+
 // A machine that stands still is not made up for: what was missed is counted.
 func TestLateProbesAreSkipped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

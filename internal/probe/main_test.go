@@ -66,6 +66,17 @@ func (w *world) remove(name string) {
 	}
 }
 
+// replace puts a new namespace where one with another name was, with the same inode number.
+func (w *world) replace(name, by string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for inode, ns := range w.all {
+		if ns.Name == name {
+			w.all[inode] = &trace.NetNS{Inode: inode, Name: by}
+		}
+	}
+}
+
 // give makes the namespaces with a name a tenant's.
 func (w *world) give(name, tenant string) {
 	w.mu.Lock()

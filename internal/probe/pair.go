@@ -66,8 +66,9 @@ func (n *pair) once(ctx context.Context, where Namespaces) {
 		return
 	}
 	defer ns.Close()
-	// The namespace is open, so it is this one that is asked about.
-	if n.key.Tenant != "" && where.NetNS(n.key.inode).Tenant != n.key.Tenant {
+	// The namespace is open, so it is this one that is asked about: the kernel may have given the
+	// number of one that is gone to another.
+	if !n.key.of(where.NetNS(n.key.inode)) {
 		n.skipped.Add(1)
 		return
 	}

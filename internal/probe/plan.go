@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"github.com/dwelltrace/dwell/correlate/trace"
 )
 
 // pairKey is what a pair is made of. One with another key is another pair.
@@ -15,6 +17,11 @@ type pairKey struct {
 	inode             uint32
 	interval, timeout time.Duration
 	size              int
+}
+
+// of reports whether a namespace is still the one from which the pair was planned.
+func (k *pairKey) of(ns *trace.NetNS) bool {
+	return ns.Name == k.NetNS && (k.Tenant == "" || ns.Tenant == k.Tenant)
 }
 
 // plan is what is to be sent.
