@@ -20,13 +20,13 @@ type Recorder struct {
 	epoch time.Time
 
 	mu      sync.Mutex
-	device  *family[prometheus.Histogram]
-	ping    *family[prometheus.Histogram]
+	device  *family[*histogram]
+	ping    *family[*histogram]
 	drops   *family[prometheus.Counter]
 	pings   *family[prometheus.Counter]
 	sweepAt time.Time
 
-	probe        *family[prometheus.Histogram]
+	probe        *family[*histogram]
 	probeResults *family[prometheus.Counter]
 }
 
@@ -41,14 +41,12 @@ func New(o Options) (*Recorder, error) {
 	r := &Recorder{
 		options: o,
 		own:     newOwnMetrics(o),
-		device:  newHistograms(o, defDevice),
-		ping:    newHistograms(o, defPing),
 		drops:   newCounters(o, defDrops),
 		pings:   newCounters(o, defPings),
 
-		probe:        newHistograms(o, defProbe),
 		probeResults: newCounters(o, defProbeResults),
 	}
+	r.device, r.ping, r.probe = newHistograms(o, defDevice, &r.mu), newHistograms(o, defPing, &r.mu), newHistograms(o, defProbe, &r.mu)
 	now := o.now()
 	r.epoch, r.sweepAt = now.Add(-o.ExemplarInterval), now.Add(o.Expire)
 	for _, labels := range pingLabels() {
