@@ -35,6 +35,14 @@ func (f *ids) begin(t *trace.Trace) {
 	f.fields = appendBytes(f.fields, spanParentID, none[:])
 }
 
+// size returns the length of what append appends.
+func (f *ids) size(parent *trace.SpanID) int {
+	if parent == nil {
+		return f.parent
+	}
+	return len(f.fields)
+}
+
 // append appends the fields of a span. Its parent is nil if it has none.
 func (f *ids) append(b []byte, id, parent *trace.SpanID) []byte {
 	at := len(b) + spanIDAt
@@ -77,11 +85,8 @@ func appendKind(b []byte, kind tracepb.Span_SpanKind) []byte {
 	return append(b, tag(spanKind, protowire.VarintType), byte(kind))
 }
 
-// append appends the fields of a span.
+// append appends the fields of a span that has no name of its own and no time that is zero.
 func (p *placeFields) append(b []byte, s *trace.Span, kind tracepb.Span_SpanKind) []byte {
-	if s.Title != "" || s.Start == 0 || s.End == 0 {
-		return p.appendUnusual(b, s, kind)
-	}
 	at := len(b) + p.kind
 	b = append(b, p.fields...)
 	fixed := b[at : at+timesEnd]
@@ -91,8 +96,7 @@ func (p *placeFields) append(b []byte, s *trace.Span, kind tracepb.Span_SpanKind
 	return b
 }
 
-// appendUnusual is append for a span with a name of its own, or with a time that is zero and
-// therefore left out.
+// appendUnusual is append for any span: a time that is zero is left out.
 func (p *placeFields) appendUnusual(b []byte, s *trace.Span, kind tracepb.Span_SpanKind) []byte {
 	if s.Title != "" {
 		b = appendText(b, spanName, s.Title)

@@ -95,11 +95,11 @@ func encodePlace(p place) placeFields {
 type addresses struct{ src, dst netip.Addr }
 
 // packet returns the encoded attributes of a packet.
-func (e *Encoder) packet(p *trace.Packet) []byte {
+func (e *Encoder) packet(p *trace.Packet) *[]byte {
 	if p.Tunnel != "" {
-		return *e.tunnelled.get(p)
+		return e.tunnelled.get(p)
 	}
-	return *e.plain.get(&addresses{p.Src, p.Dst})
+	return e.plain.get(&addresses{p.Src, p.Dst})
 }
 
 // encodeAddresses returns no attributes if the addresses are not known.

@@ -43,15 +43,18 @@ type Encoder struct {
 	endings   memo[ending, []byte]
 	resources memo[*trace.NetNS, []byte]
 	graph     graph
-	ids       ids
 
 	dwell, icmpID, icmpSeq, payloadLen intAttribute
 	flags, remoteFlags                 []byte
 
 	// What follows is empty between two calls.
 
-	// spans holds all encoded spans as they came.
-	spans   []byte
+	// ids are those of each trace. spans are all spans as they came, and particulars what they
+	// have of their own.
+	ids         []ids
+	spans       []planned
+	particulars []byte
+
 	chain   []link
 	groups  []group
 	byNetNS map[*trace.NetNS]int
@@ -68,7 +71,7 @@ type group struct {
 	size int
 }
 
-// link is encoded spans that came one after the other, with the next ones of their group.
+// link is planned spans that came one after the other, with the next ones of their group.
 type link struct{ start, end, next int }
 
 // NewEncoder returns an encoder for traces of these options.
@@ -116,38 +119,52 @@ const (
 // also a TracesData: one resource for each network namespace in order of first
 // appearance.
 func (e *Encoder) Append(b []byte, traces []*trace.Trace) []byte {
-	for _, t := range traces {
-		e.ids.begin(t)
-		for i := range t.Spans {
-			start := len(e.spans)
-			body, at := openMessage(e.spans, scopeSpansSpans)
-			e.spans = closeMessage(e.span(body, t, i), at)
-			e.add(t.Spans[i].NetNS, start)
+	e.begin(traces)
+	for i, t := range traces {
+		e.ids[i].begin(t)
+		for j := range t.Spans {
+			e.spans = e.spans[:len(e.spans)+1]
+			p := &e.spans[len(e.spans)-1]
+			p.ids = &e.ids[i]
+			e.plan(p, t, j)
+			e.add(t.Spans[j].NetNS, protowire.SizeTag(scopeSpansSpans)+protowire.SizeBytes(p.size))
 		}
 	}
-	b = slices.Grow(b, len(e.spans)+len(e.groups)*groupOverhead)
 	for i := range e.groups {
 		b = e.appendGroup(b, &e.groups[i])
 	}
-	e.spans, e.chain = e.spans[:0], e.chain[:0]
-	clear(e.groups)
-	e.groups = e.groups[:0]
-	clear(e.byNetNS)
+	e.end()
 	return b
 }
 
-// groupOverhead is about what a resource takes, in bytes.
-const groupOverhead = 512
+// begin makes room for the plan.
+func (e *Encoder) begin(traces []*trace.Trace) {
+	spans := 0
+	for _, t := range traces {
+		spans += len(t.Spans)
+	}
+	e.spans = slices.Grow(e.spans, spans)
+	e.ids = slices.Grow(e.ids[:0], len(traces))[:len(traces)]
+}
 
-// add appends the last encoded span to the group of its namespace.
-func (e *Encoder) add(ns *trace.NetNS, start int) {
-	n, size := len(e.chain), len(e.spans)-start
+// end forgets the traces.
+func (e *Encoder) end() {
+	clear(e.spans)
+	clear(e.groups)
+	clear(e.byNetNS)
+	e.spans, e.particulars = e.spans[:0], e.particulars[:0]
+	e.chain, e.groups = e.chain[:0], e.groups[:0]
+}
+
+// add adds the last span, whose message takes so many bytes, to the group of its namespace.
+func (e *Encoder) add(ns *trace.NetNS, size int) {
+	n, end := len(e.chain), len(e.spans)
 	if g := e.latest; g < len(e.groups) && e.groups[g].netns == ns {
-		e.chain[n-1].end = len(e.spans)
+		e.chain[n-1].end = end
 		e.groups[g].size += size
 		return
 	}
-	e.chain = append(e.chain, link{start: start, end: len(e.spans)})
+	e.chain = append(e.chain, link{start: end - 1, end: end})
 	i, ok := e.byNetNS[ns]
 	if e.latest = i; ok {
 		g := &e.groups[i]
@@ -165,6 +182,7 @@ func (e *Encoder) appendGroup(b []byte, g *group) []byte {
 	resource := *e.resources.get(&g.netns)
 	scope := len(e.scope) + g.size
 	size := len(resource) + protowire.SizeTag(resourceSpansScopes) + protowire.SizeBytes(scope)
+	b = slices.Grow(b, protowire.SizeTag(requestResourceSpans)+protowire.SizeBytes(size))
 	b = protowire.AppendTag(b, requestResourceSpans, protowire.BytesType)
 	b = protowire.AppendVarint(b, uint64(size))
 	b = append(b, resource...)
@@ -172,8 +190,10 @@ func (e *Encoder) appendGroup(b []byte, g *group) []byte {
 	b = protowire.AppendVarint(b, uint64(scope))
 	b = append(b, e.scope...)
 	for i := g.first; ; i = e.chain[i].next {
-		l := e.chain[i]
-		b = append(b, e.spans[l.start:l.end]...)
+		l := &e.chain[i]
+		for j := l.start; j < l.end; j++ {
+			b = e.append(b, &e.spans[j])
+		}
 		if i == g.last {
 			return b
 		}

@@ -43,44 +43,9 @@ func encodeFlags(f uint32) []byte {
 	return protowire.AppendFixed32(protowire.AppendTag(nil, spanFlags, protowire.Fixed32Type), f)
 }
 
-// span appends the fields of span i of t.
-func (e *Encoder) span(b []byte, t *trace.Trace, i int) []byte {
-	s := &t.Spans[i]
-	parent, kind := s.Parent, tracepb.Span_SPAN_KIND_INTERNAL
-	if e.options.Graph {
-		parent, kind = e.graph.next(t, i)
-	}
-	at := placeOf(s)
-	b = e.ids.append(b, &s.ID, e.above(t, parent))
-	b = e.places.get(&at).append(b, s, kind)
-	b = append(b, e.packet(&s.Packet)...)
-	b = e.dwell.append(b, s.Duration())
-	if i == 0 || s.Error != "" || len(s.Events) > 0 || s.Kind == trace.KindBeyond {
-		b = e.particulars(b, t, i)
-	}
-	if s.Parent == trace.NoParent && t.Remote != (trace.SpanID{}) {
-		return append(b, e.remoteFlags...)
-	}
-	return append(b, e.flags...)
-}
-
-// above returns the ID of the parent of a span, that of the root on another host if there is one,
-// or nil.
-func (e *Encoder) above(t *trace.Trace, parent int) *trace.SpanID {
-	switch {
-	case parent != trace.NoParent:
-		return &t.Spans[parent].ID
-	case e.options.Graph && t.RemoteTurn != (trace.SpanID{}):
-		return &t.RemoteTurn
-	case t.Remote != (trace.SpanID{}):
-		return &t.Remote
-	}
-	return nil
-}
-
-// particulars appends what few spans have: attributes that their place does not decide, events
-// and a status.
-func (e *Encoder) particulars(b []byte, t *trace.Trace, i int) []byte {
+// appendParticulars appends what few spans have: attributes that their place does not decide,
+// events and a status.
+func (e *Encoder) appendParticulars(b []byte, t *trace.Trace, i int) []byte {
 	s := &t.Spans[i]
 	a := attributes{b: b, field: spanAttributes}
 	if e.options.Graph && s.Kind == trace.KindBeyond && s.Packet.Dst.IsValid() {

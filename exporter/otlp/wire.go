@@ -130,6 +130,9 @@ func newIntAttribute(key string) (a intAttribute) {
 	return a
 }
 
+// size returns the length of what append appends.
+func (a *intAttribute) size(value int64) int { return len(a[protowire.SizeVarint(uint64(value))]) }
+
 // append appends the attribute with a value, as appendIntAttribute does.
 func (a *intAttribute) append(b []byte, value int64) []byte {
 	v := uint64(value)
