@@ -235,8 +235,10 @@ func (p *packet) deliver(d dev) {
 }
 
 // ping sends one ping through the whole topology.
-func (s *sim) ping(seq uint16) {
-	p := s.request(seq)
+func (s *sim) ping(seq uint16) { s.request(seq).send() }
+
+// send takes a request through the whole topology, and its reply back.
+func (p *packet) send() {
 	src, id := p.src, p.id
 	p.toOutside()
 	r := p.reply()
