@@ -23,6 +23,11 @@ type flowKey struct {
 	a, b event.Address
 }
 
+// hasFlow reports whether the key has more than the echo's.
+func (k *flowKey) hasFlow() bool {
+	return k.id != 0 || k.a != (event.Address{}) || k.b != (event.Address{})
+}
+
 // lastSlots is a power of two, of about as many pings as are on their way at once in a flood.
 const lastSlots = 32
 
