@@ -17,6 +17,8 @@ type assembler struct {
 	sorted            sorted
 	requests, replies *packet.Follower
 	legsOf            []leg
+	builder           builder
+	headers           headerTexts
 }
 
 // sorted holds the events of a ping by packet, in order of time.

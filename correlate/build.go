@@ -21,6 +21,9 @@ type builder struct {
 	sorted   *sorted
 	ping     *ping
 	trace    *trace.Trace
+	headers  *headerTexts
+	// parts are those of the leaf whose span was added last.
+	parts []packet.Leaf
 	// request and reply are the first journeys of each kind, or nil; extra are the
 	// others.
 	request, reply *leg
@@ -46,9 +49,11 @@ func legsOf(dst []leg, kind trace.Kind, js []*packet.Journey) []leg {
 // newBuilder needs at least one journey.
 func newBuilder(a *assembler, p *ping, l legs) *builder {
 	t := &trace.Trace{Spans: make([]trace.Span, 0, 2+spanCount(l.requests)+spanCount(l.replies))}
-	b := &builder{
+	b := &a.builder
+	*b = builder{
 		opts: &a.opts, places: places{resolver: a.opts.Resolver},
 		follower: a.requests, sorted: &a.sorted, ping: p, trace: t,
+		headers: &a.headers, parts: b.parts[:0], extra: b.extra[:0],
 	}
 	all := slices.Grow(a.legsOf[:0], len(l.requests)+len(l.replies))
 	all = legsOf(legsOf(all, trace.KindRequest, l.requests), trace.KindReply, l.replies)
@@ -272,7 +277,7 @@ func (b *builder) addSpan(parent int, kind trace.Kind, from, to *event.Event) (i
 	i, s := b.trace.Open(parent, kind)
 	s.Start, s.End = int64(from.Time), int64(to.Time)
 	s.NetNS = b.places.netNS(from.NetNS)
-	s.Packet = packetOf(from)
+	fillPacket(&s.Packet, from)
 	if kind == trace.KindPing || kind.Journey() {
 		return i, s
 	}
@@ -296,15 +301,15 @@ func (b *builder) fillPlace(s *trace.Span, l *packet.Leaf) {
 	}
 }
 
-// packetOf returns the addresses that a packet has at an event.
-func packetOf(ev *event.Event) trace.Packet {
-	p := trace.Packet{Src: ev.Src.Addr(), Dst: ev.Dst.Addr()}
-	if ev.Encapsulated() {
-		outer := &ev.Tunnels[0]
-		p.Tunnel, p.TunnelID, p.Depth = outer.Type.String(), outer.ID, ev.Depth
-		if outer.Src != (event.Address{}) {
-			p.OuterSrc, p.OuterDst = outer.Src.Addr(), outer.Dst.Addr()
-		}
+// fillPacket says what addresses a packet has at an event. Nothing is said of it yet.
+func fillPacket(p *trace.Packet, ev *event.Event) {
+	p.Src, p.Dst = ev.Src.Addr(), ev.Dst.Addr()
+	if !ev.Encapsulated() {
+		return
 	}
-	return p
+	outer := &ev.Tunnels[0]
+	p.Tunnel, p.TunnelID, p.Depth = outer.Type.String(), outer.ID, ev.Depth
+	if outer.Src != (event.Address{}) {
+		p.OuterSrc, p.OuterDst = outer.Src.Addr(), outer.Dst.Addr()
+	}
 }

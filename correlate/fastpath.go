@@ -56,9 +56,9 @@ func (b *builder) describeRedirect(ev *event.Event, e *trace.Event) {
 	if *r == (event.Rewrite{}) {
 		return
 	}
-	before, after := headers(ev), rewritable{r.Src, r.Dst, r.ID}
-	some(trace.AttrFastPathBefore, before.String(), before != after)
-	some(trace.AttrFastPathAfter, after.String(), before != after)
+	before, after := headersOf(ev), headers{r.Src, r.Dst, r.ID}
+	some(trace.AttrFastPathBefore, b.headers.text(before), before != after)
+	some(trace.AttrFastPathAfter, b.headers.text(after), before != after)
 	some(trace.AttrFastPathSrcMAC, mac(r.From), !r.Flags.Has(event.RewriteNextHop))
 	some(trace.AttrFastPathDstMAC, mac(r.To), !r.Flags.Has(event.RewriteNextHop))
 	some(trace.AttrFastPathTunnel, trace.Encapsulated, r.Flags.Has(event.RewriteEncapsulated))

@@ -4,7 +4,6 @@ package correlate
 
 import (
 	"fmt"
-	"strconv"
 
 	"github.com/dwelltrace/dwell/correlate/event"
 	"github.com/dwelltrace/dwell/correlate/packet"
@@ -60,27 +59,40 @@ func (b *builder) addHop(at int, leaves []packet.Leaf, hop bool) {
 // addLeaf adds the span of a leaf below that at index parent, and the finer leaves in it
 // if there are any.
 func (b *builder) addLeaf(l *packet.Leaf, parent, at int, inner bool) {
+	i, s := b.addPart(l, parent, at, inner)
+	b.parts = l.Parts(b.parts[:0])
+	for n := range b.parts {
+		part := &b.parts[n]
+		_, s := b.addPart(part, i, at, true)
+		b.finishLeaf(s, part)
+	}
+	if len(b.parts) == 0 {
+		b.finishLeaf(s, l)
+	}
+}
+
+// addPart adds the span of a leaf, or of a part of one.
+func (b *builder) addPart(l *packet.Leaf, parent, at int, inner bool) (int, *trace.Span) {
 	i, s := b.addChild(parent, at, l.Kind, l.From, l.To)
 	b.fillPlace(s, l)
 	s.Inner = inner
-	var few [4]packet.Leaf
-	if parts := l.Parts(few[:0]); len(parts) > 0 {
-		for n := range parts {
-			b.addLeaf(&parts[n], i, at, true)
-		}
+	return i, s
+}
+
+// finishLeaf says that the span of a leaf has none below it, and whether the packet was rewritten
+// there.
+func (b *builder) finishLeaf(s *trace.Span, l *packet.Leaf) {
+	s.Leaf = true
+	if !l.Rewritten() {
 		return
 	}
-	s.Leaf = true
-	if l.Rewritten() {
-		before, after := headers(l.From), headers(l.To)
-		s.Events = append(s.Events, trace.Event{
-			Time: int64(l.To.Time), Name: trace.EventNAT,
-			Attrs: []trace.Attr{
-				trace.String(trace.AttrNATBefore, before.String()),
-				trace.String(trace.AttrNATAfter, after.String()),
-			},
-		})
-	}
+	s.Events = append(s.Events, trace.Event{
+		Time: int64(l.To.Time), Name: trace.EventNAT,
+		Attrs: []trace.Attr{
+			trace.String(trace.AttrNATBefore, b.headers.text(headersOf(l.From))),
+			trace.String(trace.AttrNATAfter, b.headers.text(headersOf(l.To))),
+		},
+	})
 }
 
 // addChild is addSpan with an ID derived from that of the span's journey, at index at, and its place
@@ -89,23 +101,6 @@ func (b *builder) addChild(parent, at int, kind trace.Kind, from, to *event.Even
 	i, s := b.addSpan(parent, kind, from, to)
 	s.ID = b.opts.Key.childID(b.trace.Spans[at].ID, i-at)
 	return i, s
-}
-
-// rewritable is what NAT may change in an echo.
-type rewritable struct {
-	src, dst event.Address
-	id       uint16
-}
-
-func headers(ev *event.Event) rewritable { return rewritable{ev.Src, ev.Dst, ev.ID} }
-
-// String returns "192.0.2.1 -> 198.51.100.1 id 7".
-func (r rewritable) String() string {
-	b := r.src.Addr().AppendTo(make([]byte, 0, 64))
-	b = append(b, " -> "...)
-	b = r.dst.Addr().AppendTo(b)
-	b = append(b, " id "...)
-	return string(strconv.AppendUint(b, uint64(r.id), 10))
 }
 
 // addCopies notes each copy that left the journey at index at on the leaf in which it

@@ -87,8 +87,11 @@ type Follower struct {
 
 	names Names
 	tree  tree
-	// leaves are those of all journeys.
-	leaves []Leaf
+	// journeys are those of the packet, paths their events and leaves their leaves.
+	journeys []*Journey
+	made     [maxJourneys]Journey
+	paths    Path
+	leaves   []Leaf
 	// acts are what was done to the packet and its copies.
 	acts []*event.Event
 }
@@ -104,7 +107,7 @@ func NewFollower(names Names) *Follower {
 // Follow takes the events of one packet and its copies, sorted by ByTime, and those that say what
 // was done to them. Journeys of what was followed before are not valid any more.
 func (f *Follower) Follow(events, acts []*event.Event) {
-	f.acts, f.leaves = acts, f.leaves[:0]
+	f.acts, f.journeys, f.paths, f.leaves = acts, f.journeys[:0], f.paths[:0], f.leaves[:0]
 	f.tree = grow(f.tree, events, f)
 }
 
@@ -112,7 +115,7 @@ func (f *Follower) Follow(events, acts []*event.Event) {
 // beginning of its own is a journey; other branches are copies that left a journey. With
 // apart, a copy that was taken is a journey, too.
 func (f *Follower) Journeys(ways Ways, apart bool) []*Journey {
-	return f.journeys(f.choose(ways), ways, apart)
+	return f.part(f.choose(ways), ways, apart)
 }
 
 // JourneysUntil is Journeys for a packet that was answered here: the first journey ends
@@ -122,34 +125,35 @@ func (f *Follower) JourneysUntil(answer *event.Event, ways Ways) []*Journey {
 	if end < 0 {
 		end = f.choose(ways)
 	}
-	return f.journeys(end, ways, false)
+	return f.part(end, ways, false)
 }
 
-// journeys makes the journeys, the first of which ends at node end if that is not -1.
-func (f *Follower) journeys(end int, ways Ways, apart bool) []*Journey {
-	var js []*Journey
-	for ; end >= 0 && len(js) < maxJourneys; end = f.choose(ways) {
+// part makes the journeys, the first of which ends at node end if that is not -1.
+func (f *Follower) part(end int, ways Ways, apart bool) []*Journey {
+	for ; end >= 0 && len(f.journeys) < maxJourneys; end = f.choose(ways) {
 		at := f.tree.fork(end)
-		if at < 0 && len(js) > 0 && f.tree.looped(end) {
-			js[0].Copies = append(js[0].Copies, f.tree.take(end, 1))
+		if at < 0 && len(f.journeys) > 0 && f.tree.looped(end) {
+			f.journeys[0].Copies = append(f.journeys[0].Copies, f.take(end, 1))
 			continue
 		}
-		if at >= 0 && (!apart || f.rank(end, ways) < rankRead) {
-			j := js[f.tree[at].owner-1]
-			j.Copies = append(j.Copies, f.tree.take(end, f.tree[at].owner))
+		rank := f.rank(end, ways)
+		if at >= 0 && (!apart || rank < rankRead) {
+			j := f.journeys[f.tree[at].owner-1]
+			j.Copies = append(j.Copies, f.take(end, f.tree[at].owner))
 			continue
 		}
-		stack := f.rank(end, ways) == rankStack
-		j := &Journey{Path: f.tree.take(end, len(js)+1), Stack: stack}
-		if stack {
+		n := len(f.journeys)
+		j := &f.made[n]
+		*j = Journey{Path: f.take(end, n+1), Copies: j.Copies[:0], Stack: rank == rankStack}
+		if j.Stack {
 			j.Path = j.Path[:len(j.Path)-1] // what the kernel did with its own copy
 		}
-		js = append(js, j)
+		f.journeys = append(f.journeys, j)
 	}
-	for _, j := range js {
+	for _, j := range f.journeys {
 		j.Leaves = f.cut(j.Path, false)
 	}
-	return js
+	return f.journeys
 }
 
 // End lets a journey end where the answer to the packet begins: at the answer if the kernel

@@ -227,20 +227,20 @@ func (p Path) First() *event.Event { return p[0] }
 func (p Path) Last() *event.Event { return p[len(p)-1] }
 
 // take returns the part of the branch that ends at node end which belongs to no journey
-// yet, and gives it to owner.
-func (t tree) take(end, owner int) Path {
-	n := 2 // the driver's return, and what a journey may be made to end at
-	for i := end; i >= 0 && t[i].owner == 0; i = t[i].parent {
-		n++
-	}
-	p := make(Path, 0, n)
+// yet, and gives it to owner. The path has room for one more event: a journey may be made to end
+// at it.
+func (f *Follower) take(end, owner int) Path {
+	t, begin := f.tree, len(f.paths)
 	if x := t[end].xmit; x != nil {
-		p = append(p, x)
+		f.paths = append(f.paths, x)
 	}
 	for i := end; i >= 0 && t[i].owner == 0; i = t[i].parent {
 		t[i].owner = owner
-		p = append(p, t[i].ev)
+		f.paths = append(f.paths, t[i].ev)
 	}
+	stop := len(f.paths)
+	f.paths = append(f.paths, nil) // the room
+	p := f.paths[begin : stop : stop+1]
 	slices.Reverse(p)
 	return p
 }
