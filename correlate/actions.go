@@ -85,5 +85,11 @@ func (b *builder) note(ev *event.Event, e trace.Event) {
 			s = l
 		}
 	}
+	b.happened(s, e)
+}
+
+// happened adds an event to a span.
+func (b *builder) happened(s *trace.Span, e trace.Event) {
+	b.mixed = b.mixed || len(s.Events) > 0
 	s.Events = append(s.Events, e)
 }

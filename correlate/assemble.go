@@ -30,6 +30,8 @@ type sorted struct {
 	acts []*event.Event
 	// stacks are the namespaces in which a program sends with packet sockets.
 	stacks []uint32
+	// threshold is the highest that requests and replies have passed.
+	threshold uint32
 }
 
 // legs are the journeys of a ping.
@@ -58,7 +60,7 @@ func (a *assembler) assemble(p *ping) *trace.Trace {
 
 // sort parts the events of p by packet and puts each part in order.
 func (s *sorted) sort(p *ping) {
-	*s = sorted{s.requests[:0], s.replies[:0], s.errors[:0], s.acts[:0], s.stacks[:0]}
+	*s = sorted{s.requests[:0], s.replies[:0], s.errors[:0], s.acts[:0], s.stacks[:0], 0}
 	for i := range p.events {
 		ev := &p.events[i]
 		switch {
@@ -66,8 +68,10 @@ func (s *sorted) sort(p *ping) {
 			s.acts = append(s.acts, ev)
 		case ev.Type == event.EchoRequest:
 			s.requests = append(s.requests, ev)
+			s.threshold = max(s.threshold, ev.Threshold)
 		case ev.Type == event.EchoReply:
 			s.replies = append(s.replies, ev)
+			s.threshold = max(s.threshold, ev.Threshold)
 		default:
 			s.errors = append(s.errors, ev)
 		}
@@ -76,8 +80,20 @@ func (s *sorted) sort(p *ping) {
 		}
 	}
 	for _, events := range [...][]*event.Event{s.requests, s.replies, s.errors, s.acts} {
-		slices.SortFunc(events, packet.ByTime)
+		if !inOrder(events) {
+			slices.SortFunc(events, packet.ByTime)
+		}
 	}
+}
+
+// inOrder reports whether events are sorted by time, as most are, and no two have the same.
+func inOrder(events []*event.Event) bool {
+	for i := 1; i < len(events); i++ {
+		if events[i].Time <= events[i-1].Time {
+			return false
+		}
+	}
+	return true
 }
 
 // entry returns the request's arrival if that is where it was seen first.
@@ -99,14 +115,14 @@ func (a *assembler) legs() legs {
 		return l
 	}
 	reply := l.replies[0]
+	ways.Answer = reply.Start()
 	if packet.Born(reply.Start()) {
-		l.requests = a.requests.JourneysUntil(reply.Start(), ways)
+		l.requests = a.requests.JourneysUntil(ways)
 	} else {
 		ways.Exit = reply.Start() // of several copies that left, this one was answered
 		l.requests = a.requests.Journeys(ways, false)
 	}
 	if len(l.requests) > 0 {
-		a.requests.End(l.requests[0], reply.Start())
 		diedAtHome(l.requests[0], reply)
 	}
 	return l

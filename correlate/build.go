@@ -24,6 +24,8 @@ type builder struct {
 	headers  *headerTexts
 	// parts are those of the leaf whose span was added last.
 	parts []packet.Leaf
+	// unseen is set once there is a span of that kind, and mixed once a span has several events.
+	unseen, mixed bool
 	// request and reply are the first journeys of each kind, or nil; extra are the
 	// others.
 	request, reply *leg
@@ -82,7 +84,7 @@ func (b *builder) identify() {
 		t.Random = t.ID.Randomness()
 		t.ID = b.opts.Key.localID(first, b.opts.Wall)
 	}
-	t.Threshold = b.threshold()
+	t.Threshold = uint64(b.sorted.threshold) << 24 // of 56 bits
 	t.Ping = pingOf(first)
 	t.Ping.PayloadLen = b.payloadLen()
 	t.Sent = b.request != nil && b.request.Sent()
@@ -92,17 +94,6 @@ func (b *builder) identify() {
 			t.RemoteTurn = b.opts.Key.turnID(t.Remote)
 		}
 	}
-}
-
-// threshold returns the highest of those that the ping's events have passed, of 56 bits.
-func (b *builder) threshold() uint64 {
-	highest := uint32(0)
-	for _, events := range [...][]*event.Event{b.sorted.requests, b.sorted.replies} {
-		for _, ev := range events {
-			highest = max(highest, ev.Threshold)
-		}
-	}
-	return uint64(highest) << 24
 }
 
 // payloadLen returns the length of the payload in bytes, or -1 if only fragments of the
@@ -173,7 +164,9 @@ func (b *builder) build() *trace.Trace {
 	}
 	b.addActions()
 	b.addErrors()
-	b.sortEvents()
+	if b.mixed {
+		b.sortEvents()
+	}
 	b.judge()
 	b.markUnfinished()
 	return b.trace
@@ -275,6 +268,7 @@ func (b *builder) turn() trace.Kind {
 // parent. It returns its index, and where it is until the next is added.
 func (b *builder) addSpan(parent int, kind trace.Kind, from, to *event.Event) (int, *trace.Span) {
 	i, s := b.trace.Open(parent, kind)
+	b.unseen = b.unseen || kind == trace.KindUnseen
 	s.Start, s.End = int64(from.Time), int64(to.Time)
 	s.NetNS = b.places.netNS(from.NetNS)
 	fillPacket(&s.Packet, from)

@@ -84,7 +84,8 @@ func (c *Correlator) Add(ev *event.Event) {
 	wasDone := p.done != 0
 	p.add(ev)
 	c.open.learn(ev, p)
-	if arrival, ok := packet.Handed(ev); ok && len(p.events) < c.opts.MaxEvents {
+	if packet.Handed(ev) && len(p.events) < c.opts.MaxEvents {
+		arrival := packet.Arrival(ev)
 		p.add(&arrival)
 		c.open.learn(&arrival, p)
 	}

@@ -57,7 +57,7 @@ func (b *builder) missing() trace.Cause {
 	switch {
 	case b.request == nil:
 		return trace.CauseNoRequest
-	case !b.request.Begun() || b.unseen():
+	case !b.request.Begun() || b.unseen:
 		return trace.CauseUnseen
 	case b.trace.DropReason != "":
 		return ""
@@ -67,17 +67,6 @@ func (b *builder) missing() trace.Cause {
 		return trace.CauseNotDelivered
 	}
 	return ""
-}
-
-// unseen reports whether a packet was somewhere, between two events, where no hook
-// saw it.
-func (b *builder) unseen() bool {
-	for i := range b.trace.Spans {
-		if b.trace.Spans[i].Kind == trace.KindUnseen {
-			return true
-		}
-	}
-	return false
 }
 
 // arrived reports whether a reply came back to where the request came from: to a

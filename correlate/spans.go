@@ -86,7 +86,7 @@ func (b *builder) finishLeaf(s *trace.Span, l *packet.Leaf) {
 	if !l.Rewritten() {
 		return
 	}
-	s.Events = append(s.Events, trace.Event{
+	b.happened(s, trace.Event{
 		Time: int64(l.To.Time), Name: trace.EventNAT,
 		Attrs: []trace.Attr{
 			trace.String(trace.AttrNATBefore, b.headers.text(headersOf(l.From))),
@@ -116,7 +116,7 @@ func (b *builder) addCopies(j *leg, at int) {
 			continue
 		}
 		d := b.opts.Resolver.Device(first.NetNS, first.IfIndex)
-		s.Events = append(s.Events, trace.Event{
+		b.happened(s, trace.Event{
 			Time: int64(first.Time), Name: trace.EventCopy,
 			Attrs: []trace.Attr{trace.String(trace.AttrNetworkInterface, d.Name)}, Device: d,
 		})
@@ -143,7 +143,7 @@ func (b *builder) addDrop(j *leg) {
 	reason := b.opts.Resolver.DropReason(end.Code)
 	last := len(b.trace.Spans) - 1
 	s := &b.trace.Spans[last]
-	s.Events = append(s.Events, trace.Event{
+	b.happened(s, trace.Event{
 		Time: int64(end.Time), Name: trace.EventDrop,
 		Attrs: []trace.Attr{trace.String(trace.AttrDropReason, reason)},
 	})

@@ -34,6 +34,9 @@ type Ways struct {
 	// Stacks are the namespaces in which a program has a network stack of its own: it sends
 	// and reads with packet sockets, and the kernel's own copy is in nobody's way.
 	Stacks []uint32
+	// Answer is the first event of the packet with which this one was answered, or nil. The first
+	// journey ends there at the latest.
+	Answer *event.Event
 }
 
 // choose returns the index of the node where the packet's own branch ends, of those

@@ -7,13 +7,15 @@ import (
 	"github.com/dwelltrace/dwell/correlate/trace"
 )
 
-// Handed returns the arrival of a packet that the fast path gave to the other end of a pair,
-// and false if act says nothing of the kind. The kernel takes the packet up there at once, and
-// no hook sees that: neither the driver's call nor an arrival.
-func Handed(act *event.Event) (event.Event, bool) {
-	if !sentOn(act) || act.Rewrite.Peer == (event.Place{}) {
-		return event.Event{}, false
-	}
+// Handed reports whether act is that the fast path gave a packet to the other end of a pair. The
+// kernel takes the packet up there at once, and no hook sees that: neither the driver's call nor
+// an arrival.
+func Handed(act *event.Event) bool {
+	return sentOn(act) && act.Rewrite.Peer != event.Place{}
+}
+
+// Arrival returns the arrival of a packet of which act is that it was Handed.
+func Arrival(act *event.Event) event.Event {
 	ev, r := *act, &act.Rewrite
 	ev.Hook, ev.Action, ev.Rewrite = event.NetifReceiveSKB, event.Action{}, event.Rewrite{}
 	ev.NetNS, ev.IfIndex = r.Peer.NetNS, r.Peer.IfIndex
@@ -24,7 +26,7 @@ func Handed(act *event.Event) (event.Event, bool) {
 		ev.Depth--
 		ev.Tunnels = [event.MaxTunnels]event.Tunnel{ev.Tunnels[1]}
 	}
-	return ev, true
+	return ev
 }
 
 // sentOn reports whether an action is that the fast path sent the packet to another device.

@@ -118,10 +118,10 @@ func (f *Follower) Journeys(ways Ways, apart bool) []*Journey {
 	return f.part(f.choose(ways), ways, apart)
 }
 
-// JourneysUntil is Journeys for a packet that was answered here: the first journey ends
-// where the answer was made.
-func (f *Follower) JourneysUntil(answer *event.Event, ways Ways) []*Journey {
-	end := f.tree.answered(answer)
+// JourneysUntil is Journeys for a packet whose answer was made here: the first journey ends where
+// that was.
+func (f *Follower) JourneysUntil(ways Ways) []*Journey {
+	end := f.tree.answered(ways.Answer)
 	if end < 0 {
 		end = f.choose(ways)
 	}
@@ -150,24 +150,25 @@ func (f *Follower) part(end int, ways Ways, apart bool) []*Journey {
 		}
 		f.journeys = append(f.journeys, j)
 	}
+	if ways.Answer != nil && len(f.journeys) > 0 {
+		f.end(f.journeys[0], ways.Answer)
+	}
 	for _, j := range f.journeys {
-		j.Leaves = f.cut(j.Path, false)
+		j.Leaves = f.cut(j.Path, j.answered)
 	}
 	return f.journeys
 }
 
-// End lets a journey end where the answer to the packet begins: at the answer if the kernel
+// end lets a journey end where the answer to the packet begins: at the answer if the kernel
 // made it while it handled the packet, and not later than the answer.
-func (f *Follower) End(j *Journey, answer *event.Event) {
+func (f *Follower) end(j *Journey, answer *event.Event) {
 	switch last := j.Last(); {
 	case Returned(last) && last.Time > answer.Time:
 		j.Path, j.left = j.Path[:len(j.Path)-1], true
-		j.Leaves = f.cut(j.Path, false)
 	case !Inbound(last) || !Born(answer) || last.Time > answer.Time || f.Guest(answer):
 	case answer.Flags.Has(event.PacketSocket):
 		j.Stack = true
 	default:
 		j.Path, j.answered = append(j.Path, answer), true
-		j.Leaves = f.cut(j.Path, true)
 	}
 }
