@@ -75,7 +75,7 @@ func benchmarkPings(b *testing.B, f flood) {
 			ev := events[i]
 			ev.Time += n * interval
 			ev.Seq += uint16(n)
-			binary.LittleEndian.PutUint32(ev.Payload[8:], uint32(n*interval/1e3%1e6))
+			binary.LittleEndian.PutUint64(ev.Payload[8:], n*interval/1e3%1e6)
 			c.Add(&ev)
 		}
 		c.Advance(events[0].Time + n*interval)
