@@ -83,11 +83,11 @@ func (c *Correlator) Add(ev *event.Event) {
 	}
 	wasDone := p.done != 0
 	p.add(ev)
-	c.open.learn(ev, p)
+	c.open.learn(p, len(p.events)-1)
 	if packet.Handed(ev) && len(p.events) < c.opts.MaxEvents {
 		arrival := packet.Arrival(ev)
 		p.add(&arrival)
-		c.open.learn(&arrival, p)
+		c.open.learn(p, len(p.events)-1)
 	}
 	if p.done != 0 && !wasDone {
 		c.done.push(p)

@@ -26,14 +26,20 @@ func (h headers) String() string {
 }
 
 // headerTexts remembers headers as text: those of one program's pings are the same again and again.
-type headerTexts [64]struct {
+type headerTexts [256]struct {
 	headers headers
 	text    string
 }
 
+// slot returns where in headerTexts the headers are. The golden ratio, by which 2^32 is divided,
+// spreads what is alike.
+func (h headers) slot() uint8 {
+	return uint8((uint32(h.id)<<16 | uint32(h.src[15])<<8 | uint32(h.dst[15])) * 2654435769 >> 24)
+}
+
 // text returns h.String().
 func (t *headerTexts) text(h headers) string {
-	known := &t[(h.id^uint16(h.src[15])<<3^uint16(h.dst[15]))%uint16(len(t))]
+	known := &t[h.slot()]
 	if known.headers != h || known.text == "" {
 		known.headers, known.text = h, h.String()
 	}

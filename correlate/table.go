@@ -32,9 +32,14 @@ func (k *flowKey) hasFlow() bool {
 const lastSlots = 32
 
 // slot returns where in table.last a ping with the key is.
-func (k *echoKey) slot() int {
-	return int(k.seq^uint16(k.payload[8])^uint16(k.payload[0])) % lastSlots
+func (k *echoKey) slot() int { return slotOf(&k.payload, k.seq) }
+
+func slotOf(payload *[event.PayloadPrefix]byte, seq uint16) int {
+	return int(seq^uint16(payload[8])^uint16(payload[0])) % lastSlots
 }
+
+// of reports whether the key is that of ev.
+func (k *echoKey) of(ev *event.Event) bool { return k.seq == ev.Seq && k.payload == ev.Payload }
 
 func echoKeyOf(ev *event.Event) echoKey { return echoKey{payload: ev.Payload, seq: ev.Seq} }
 
@@ -46,11 +51,13 @@ func flowKeyOf(ev *event.Event) flowKey {
 	return k
 }
 
-// sighting is where a buffer was last seen.
+// sighting is where a buffer was last seen: the event of a ping with that index.
 type sighting struct {
-	ping  *ping
-	event event.Event
+	ping *ping
+	at   int
 }
+
+func (s sighting) event() *event.Event { return &s.ping.events[s.at] }
 
 // hintAge is how long, in nanoseconds, the address of a buffer is believed to mean
 // the same packet.
@@ -99,15 +106,14 @@ func (t *table) find(ev *event.Event) *ping {
 // byContent returns the ping with the content of ev, or nil, and whether the content alone says
 // which ping ev is of. A packet passes many hooks in a row, so most often it is one of the last.
 func (t *table) byContent(ev *event.Event) (p *ping, tells bool) {
-	k := echoKeyOf(ev)
-	slot := k.slot()
-	if p = t.last[slot]; p != nil && p.key == k {
+	slot := slotOf(&ev.Payload, ev.Seq)
+	if p = t.last[slot]; p != nil && p.key.of(ev) {
 		return p, true
 	}
 	if !t.tells(ev) {
 		return nil, false
 	}
-	if p = t.echoes[k]; p != nil {
+	if p = t.echoes[echoKeyOf(ev)]; p != nil {
 		t.last[slot] = p
 	}
 	return p, true
@@ -138,7 +144,7 @@ func (t *table) contest(p *ping) {
 	}
 	p.contested = true
 	for i := range p.events {
-		t.learn(&p.events[i], p)
+		t.learn(p, i)
 	}
 }
 
@@ -146,16 +152,17 @@ func (t *table) contest(p *ping) {
 // for a tunnel, a bridge or a stacked device is queued once for each device of one
 // namespace, with the same addresses and identifier.
 func sameOrigin(a, b *event.Event) bool {
-	return a.NetNS == b.NetNS && flowKeyOf(a) == flowKeyOf(b)
+	return a.NetNS == b.NetNS && a.ID == b.ID && flowKeyOf(a) == flowKeyOf(b)
 }
 
 // findFlow finds a ping by addresses, or else by the buffer. Of several with the same
 // addresses it is one that has been in the event's namespace, or else the one in whose
 // buffer the packet came there; the latest, if nothing distinguishes them.
 func (t *table) findFlow(ev *event.Event) *ping {
-	same, hinted := t.flows[flowKeyOf(ev)], t.hinted(ev)
+	k, hinted := flowKeyOf(ev), t.hinted(ev)
+	same := t.flows[k]
 	if len(same) == 0 && ev.Type == event.EchoReply {
-		same = t.flows[toAll(flowKeyOf(ev))]
+		same = t.flows[toAll(k)]
 	}
 	if len(same) == 0 || len(same) == 1 && hinted == same[0] {
 		return hinted
@@ -191,10 +198,14 @@ func latest(pings []*ping, ok func(*ping) bool) *ping {
 // hinted returns the ping that was in the event's buffer a moment ago, or nil.
 func (t *table) hinted(ev *event.Event) *ping {
 	s, ok := t.skbs[ev.SKB]
-	if !ok || ev.SKB == 0 || packet.Made(ev) && !packet.Continues(&s.event, ev) {
+	if !ok || ev.SKB == 0 {
 		return nil
 	}
-	if s.event.Type != ev.Type || s.ping.key != echoKeyOf(ev) || ev.Time > s.event.Time+hintAge {
+	seen := s.event()
+	if packet.Made(ev) && !packet.Continues(seen, ev) {
+		return nil
+	}
+	if seen.Type != ev.Type || !s.ping.key.of(ev) || ev.Time > seen.Time+hintAge {
 		return nil
 	}
 	return s.ping
@@ -210,17 +221,18 @@ func (t *table) insert(ev *event.Event, p *ping) {
 	}
 }
 
-// learn notes what ev says about where to find p, if content is not enough.
-func (t *table) learn(ev *event.Event, p *ping) {
+// learn notes what the event at index at says about where to find p, if content is not enough.
+func (t *table) learn(p *ping, at int) {
 	if !p.local && !p.contested {
 		return
 	}
+	ev := &p.events[at]
 	k := flowKeyOf(ev)
 	t.alias(k, p)
 	if ev.Type == event.EchoRequest && broadcast(ev.Dst, 3) { // four addresses or more
 		t.alias(toAll(k), p)
 	}
-	t.sight(ev, p)
+	t.sight(p, at)
 }
 
 // toAll returns the key of a request that all hosts may answer, each from an address of its own.
@@ -244,13 +256,17 @@ func (t *table) alias(k flowKey, p *ping) {
 	}
 }
 
-// sight notes that p was in the event's buffer, unless the buffer has been seen later:
-// events may come in late, or be learned when another packet has the buffer already.
-func (t *table) sight(ev *event.Event, p *ping) {
-	if ev.SKB == 0 || packet.Returned(ev) || ev.Time < t.skbs[ev.SKB].event.Time {
+// sight notes that p was in the buffer of the event at index at, unless the buffer has been seen
+// later: events may come in late, or be learned when another packet has the buffer already.
+func (t *table) sight(p *ping, at int) {
+	ev := &p.events[at]
+	if ev.SKB == 0 || packet.Returned(ev) {
 		return // by the time of net_dev_xmit the buffer may be another's
 	}
-	t.skbs[ev.SKB] = sighting{p, *ev}
+	if s, ok := t.skbs[ev.SKB]; ok && ev.Time < s.event().Time {
+		return
+	}
+	t.skbs[ev.SKB] = sighting{p, at}
 }
 
 // remove forgets p.
