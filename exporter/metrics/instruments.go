@@ -4,7 +4,6 @@ package metrics
 
 import (
 	"maps"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,34 +20,28 @@ const (
 
 // histogramVec and counterVec are vectors whose labels are known to be right.
 type (
-	histogramVec struct {
-		*prometheus.HistogramVec
-		mu      *sync.Mutex
-		buckets int
-	}
-	counterVec struct{ *prometheus.CounterVec }
+	histogramVec struct{ *prometheus.HistogramVec }
+	counterVec   struct{ *prometheus.CounterVec }
 )
 
-func (v histogramVec) with(values ...string) *histogram {
-	return newHistogram(v.WithLabelValues(values...).(prometheus.Histogram), v.mu, v.buckets)
+func (v histogramVec) with(values ...string) prometheus.Histogram {
+	return v.WithLabelValues(values...).(prometheus.Histogram)
 }
 func (v histogramVec) remove(values ...string) { v.DeleteLabelValues(values...) }
 
 func (v counterVec) with(values ...string) prometheus.Counter { return v.WithLabelValues(values...) }
 func (v counterVec) remove(values ...string)                  { v.DeleteLabelValues(values...) }
 
-// newHistograms makes a family of histograms. mu is held by whoever measures.
-func newHistograms(o Options, d Definition, mu *sync.Mutex) *family[*histogram] {
+func newHistograms(o Options, d Definition) *family[prometheus.Histogram] {
 	opts := prometheus.HistogramOpts{
 		Name: d.Prometheus(), Help: d.Meaning, ConstLabels: o.hostLabel(),
 		Buckets:                        o.Buckets,
 		NativeHistogramBucketFactor:    NativeBucketFactor,
 		NativeHistogramMaxBucketNumber: NativeMaxBuckets,
 	}
-	buckets := len(o.Buckets) + 1
-	v := histogramVec{prometheus.NewHistogramVec(opts, d.Labels()), mu, buckets}
+	v := histogramVec{prometheus.NewHistogramVec(opts, d.Labels())}
 	opts.ConstLabels = o.overflowLabels()
-	return newFamily[*histogram](o, d, v, newHistogram(prometheus.NewHistogram(opts), mu, buckets), buckets)
+	return newFamily[prometheus.Histogram](o, d, v, prometheus.NewHistogram(opts), len(o.Buckets)+1)
 }
 
 func newCounters(o Options, d Definition) *family[prometheus.Counter] {

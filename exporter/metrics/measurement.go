@@ -35,7 +35,7 @@ func (m *measurement) ping() {
 
 // roundTrips returns the series of pings from a namespace. That alone does not say whose
 // ping it is: the hypervisor pings guests of many tenants.
-func (m *measurement) roundTrips(from *trace.NetNS, v4 bool) *series[*histogram] {
+func (m *measurement) roundTrips(from *trace.NetNS, v4 bool) *series[prometheus.Histogram] {
 	if m.tenant != "" {
 		return m.recorder.ping.byLabels(labelValues{namespace(from), networkType(v4), m.tenant}, m.now)
 	}
@@ -101,14 +101,13 @@ func (m *measurement) count(to *series[prometheus.Counter], s *trace.Span) {
 }
 
 // observe adds a duration in nanoseconds, with s as the exemplar if its bucket is due for one.
-func (m *measurement) observe(to *series[*histogram], s *trace.Span, ns int64) {
+func (m *measurement) observe(to *series[prometheus.Histogram], s *trace.Span, ns int64) {
 	v := seconds(ns)
-	i := bucket(m.recorder.options.Buckets, v)
-	if m.exemplarDue(&to.exemplars[i]) {
-		to.metric.observeExemplar(v, i, m.exemplar(s))
+	if m.kept && m.exemplarDue(&to.exemplars[bucket(m.recorder.options.Buckets, v)]) {
+		to.metric.(prometheus.ExemplarObserver).ObserveWithExemplar(v, m.exemplar(s))
 		return
 	}
-	to.metric.observe(v, i)
+	to.metric.Observe(v)
 }
 
 // exemplarDue reports whether an exemplar may be replaced that was set at *last, and

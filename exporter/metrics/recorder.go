@@ -20,13 +20,13 @@ type Recorder struct {
 	epoch time.Time
 
 	mu      sync.Mutex
-	device  *family[*histogram]
-	ping    *family[*histogram]
+	device  *family[prometheus.Histogram]
+	ping    *family[prometheus.Histogram]
 	drops   *family[prometheus.Counter]
 	pings   *family[prometheus.Counter]
 	sweepAt time.Time
 
-	probe        *family[*histogram]
+	probe        *family[prometheus.Histogram]
 	probeResults *family[prometheus.Counter]
 }
 
@@ -41,12 +41,14 @@ func New(o Options) (*Recorder, error) {
 	r := &Recorder{
 		options: o,
 		own:     newOwnMetrics(o),
+		device:  newHistograms(o, defDevice),
+		ping:    newHistograms(o, defPing),
 		drops:   newCounters(o, defDrops),
 		pings:   newCounters(o, defPings),
 
+		probe:        newHistograms(o, defProbe),
 		probeResults: newCounters(o, defProbeResults),
 	}
-	r.device, r.ping, r.probe = newHistograms(o, defDevice, &r.mu), newHistograms(o, defPing, &r.mu), newHistograms(o, defProbe, &r.mu)
 	now := o.now()
 	r.epoch, r.sweepAt = now.Add(-o.ExemplarInterval), now.Add(o.Expire)
 	for _, labels := range pingLabels() {
