@@ -3,6 +3,7 @@
 package bpf
 
 import (
+	"encoding/binary"
 	"unsafe"
 
 	"github.com/dwelltrace/dwell/correlate/event"
@@ -126,9 +127,11 @@ func part[P any](raw []byte, at *int) *P {
 	return p
 }
 
-// decode turns the valid record that raw begins with into an event, and returns its size.
+// decode turns the valid record that raw begins with into an event, and returns its size. The event is
+// the zero value or what another record was turned into.
 func decode(raw []byte, e *event.Event) int {
 	h := head(raw)
+	forget(e)
 	decodeHead(h, e)
 	parts, at := kernelRecordPart(h.Parts), headSize
 	if parts&kernelRecordPartPART_ADDRESSES6 != 0 {
@@ -136,8 +139,6 @@ func decode(raw []byte, e *event.Event) int {
 	} else {
 		decodeAddr4(part[kernelAddresses4](raw, &at), e)
 	}
-	e.Tunnels, e.Peer = [event.MaxTunnels]event.Tunnel{}, event.Place{}
-	e.Action, e.Rewrite = event.Action{}, event.Rewrite{}
 	if parts < kernelRecordPartPART_TUNNEL {
 		return at
 	}
@@ -160,6 +161,17 @@ func decode(raw []byte, e *event.Event) int {
 	return at
 }
 
+// forget clears what only some records have, most of an event's bytes, if the last one had it.
+func forget(e *event.Event) {
+	if e.Depth > 0 {
+		e.Tunnels = [event.MaxTunnels]event.Tunnel{}
+	}
+	e.Peer = event.Place{}
+	if e.Action.Deed != event.NoDeed {
+		e.Action, e.Rewrite = event.Action{}, event.Rewrite{}
+	}
+}
+
 func decodeHead(h *kernelRecordHead, e *event.Event) {
 	e.Time = h.Time
 	e.SKB = h.Skb
@@ -179,9 +191,17 @@ func decodeHead(h *kernelRecordHead, e *event.Event) {
 	e.Payload = h.Payload
 }
 
+// decodeAddr4 writes words instead of bytes: whoever reads an address next reads all of it, which the
+// CPU is slow at when it was just written in parts.
 func decodeAddr4(a *kernelAddresses4, e *event.Event) {
-	e.Src = event.Address{10: 0xff, 11: 0xff, 12: a.Src[0], 13: a.Src[1], 14: a.Src[2], 15: a.Src[3]}
-	e.Dst = event.Address{10: 0xff, 11: 0xff, 12: a.Dst[0], 13: a.Dst[1], 14: a.Dst[2], 15: a.Dst[3]}
+	mapAddr4(&e.Src, a.Src)
+	mapAddr4(&e.Dst, a.Dst)
+}
+
+func mapAddr4(to *event.Address, from [4]byte) {
+	const prefix = 0xffff << 32
+	binary.BigEndian.PutUint64(to[:8], 0)
+	binary.BigEndian.PutUint64(to[8:], prefix|uint64(binary.BigEndian.Uint32(from[:])))
 }
 
 func decodeAddr6(a *kernelAddresses6, e *event.Event) {

@@ -16,7 +16,7 @@ import (
 
 // Drain calls fn for each event that is in the rings or the backlog when it is called, in
 // the order of time, and returns how many there were. It does not block. The event is
-// valid until fn returns; fn must not call the Tracer.
+// valid until fn returns, and fn must neither change it nor call the Tracer.
 //
 // An event comes after those that it follows from. Others of two CPUs may be swapped by as
 // much as a program takes to run, or by more where one was interrupted for 100 ms.
@@ -93,8 +93,8 @@ func (r *reader) move() (all, full bool, err error) {
 			full = true
 			return false
 		}
-		if n := r.copy(room, l, record); n > 0 {
-			r.backlog.keep(n)
+		if whole := r.whole(l, record); whole != nil {
+			r.backlog.keep(copy(room[:len(whole)], whole))
 		} else {
 			r.malformed.Add(1)
 		}
@@ -103,26 +103,25 @@ func (r *reader) move() (all, full bool, err error) {
 	return all && !full, full, nil
 }
 
-// copy puts a record where there is room for the widest, and returns its size, or 0 if it is
-// not valid.
-func (r *reader) copy(room []byte, l *ring, record []byte) int {
+// whole returns the valid record for one that is in a ring, nil if there is none: for the end of a
+// driver call that is what its beginning said, as of its end. It is valid until the next call.
+func (r *reader) whole(l *ring, record []byte) []byte {
 	if isEnd(record) {
 		end := (*kernelRecordEnd)(unsafe.Pointer(unsafe.SliceData(record)))
 		begin := l.ended(end.Begin)
-		room = append(room, begin...)
-		if len(room) > 0 {
-			h := head(room)
+		if begin != nil {
+			h := head(begin)
 			h.Time, h.Hook, h.Code = end.Time, end.Hook, end.Code
 		}
-		return len(room)
+		return begin
 	}
 	if !valid(record, r.hooks) {
-		return 0
+		return nil
 	}
 	if record[hookOffset] == uint8(event.NetDevStartXmit) {
 		l.opened(record)
 	}
-	return len(append(room, record...))
+	return record
 }
 
 // monotonic returns the time in ns of the clock that records have.
@@ -137,6 +136,14 @@ func monotonic() (uint64, error) {
 func (r *reader) drain(limit int, fn func(*event.Event)) (n int, all bool, err error) {
 	r.draining.Lock()
 	defer r.draining.Unlock()
+	now, err := monotonic()
+	if err != nil {
+		return 0, false, err
+	}
+	n, all, behind, err := r.readDirectly(now, limit, fn)
+	if !behind {
+		return n, all, err
+	}
 	// If the backlog had no room for what is in the ring, it has after the first time.
 	for range 2 {
 		left, moved, full, err := r.unreadBytes()

@@ -43,6 +43,7 @@ type reader struct {
 	draining sync.Mutex // guards what follows; taken before mu
 	reading  *chunk     // is being decoded, or nil
 	event    event.Event
+	events   [batchEvents]event.Event
 
 	mu      sync.Mutex // guards what follows, and the rings' memory against close
 	closed  bool

@@ -65,11 +65,14 @@ func TestDriverCallsWithoutEnd(t *testing.T) {
 	}
 }
 
-// put writes a record of such content, but for its time.
+// put writes a record of such content, but for its time, if there is room.
 func (w *writer) put(cpu int, raw []byte) {
 	l := &w.rings.all[cpu]
 	at := l.records[w.shared[cpu].Head&(l.size-1):]
 	w.reserve(cpu, len(raw))
+	if len(w.writing[cpu]) == 0 {
+		return
+	}
 	copy(at[8:], raw[8:])
 	w.commit(cpu, 0)
 }
