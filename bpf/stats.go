@@ -94,6 +94,22 @@ func (t *Tracer) Stats() (Stats, error) {
 	return s, nil
 }
 
+// Emitted returns how many events were put into the rings since Load, without a system call. The
+// error is ErrClosed after Close.
+func (t *Tracer) Emitted() (sum uint64, err error) {
+	r := t.reader
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return 0, ErrClosed
+	}
+	for cpu := range r.rings.all {
+		emitted, _ := r.rings.counted(cpu)
+		sum += emitted
+	}
+	return sum, nil
+}
+
 // leftOut returns how many events were left out on a CPU, at all hooks.
 func (d *kernelDecisions) leftOut() (gated, sampledOut uint64) {
 	for _, n := range d.LeftOut {

@@ -35,6 +35,9 @@ func TestRingOverflow(t *testing.T) {
 		t.Errorf("emitted %d, lost %d: want %d together", sum.Emitted, sum.Lost, each*pings)
 	}
 	r.drain()
+	if n, err := r.tracer.Emitted(); n != sum.Emitted || err != nil {
+		t.Errorf("emitted %d, %v, want %d", n, err, sum.Emitted)
+	}
 	if len(r.events) != int(sum.Emitted) {
 		t.Errorf("read %d events of %d emitted", len(r.events), sum.Emitted)
 	}
@@ -178,7 +181,8 @@ func TestLifecycle(t *testing.T) {
 	}
 	_, statsErr := r.tracer.Stats()
 	_, drainErr := r.tracer.Drain(nil)
-	for _, err := range []error{r.tracer.Attach(), r.tracer.SetFilter(Filter{}), statsErr, drainErr} {
+	_, emittedErr := r.tracer.Emitted()
+	for _, err := range []error{r.tracer.Attach(), r.tracer.SetFilter(Filter{}), statsErr, drainErr, emittedErr} {
 		if !errors.Is(err, ErrClosed) {
 			t.Errorf("after Close: %v", err)
 		}

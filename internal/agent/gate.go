@@ -198,12 +198,12 @@ func (g *gatekeeper) adapt() error {
 	if err != nil {
 		return err
 	}
-	stats, err := g.tracer.Stats()
+	emitted, err := g.tracer.Emitted()
 	if err != nil {
 		return err
 	}
 	s := gate.Sample{
-		At: now, Emitted: stats.Total().Emitted, Taken: g.taken.Load(), Busy: time.Duration(g.spent.Load()),
+		At: now, Emitted: emitted, Taken: g.taken.Load(), Busy: time.Duration(g.spent.Load()),
 		PerPing: g.perPing(), Sampling: gate.Threshold(g.sampling.Load()),
 		Passed: func(counts *[gate.Identifiers]uint32) error { return g.tracer.Passed(counts) },
 	}
