@@ -175,6 +175,7 @@ func (a *Agent) finish(export context.Context) error {
 	err := a.tracer.Detach()
 	err = errors.Join(err, a.empty(export))
 	a.nameAtLast()
+	a.names.renew()
 	a.correlator.Flush()
 	now, clockErr := a.now()
 	a.send(export, now)

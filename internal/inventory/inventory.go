@@ -217,21 +217,25 @@ func (v *Inventory) NetNS(inode uint32) *trace.NetNS {
 // known is named if<index>. The same device is the same pointer until its name,
 // its bridge, what is below it or its namespace's name changes.
 func (v *Inventory) Device(inode, ifindex uint32) *trace.Device {
-	return v.device(inode, ifindex, v.await)
+	d, _ := v.device(inode, ifindex, v.await)
+	return d
 }
 
-func (v *Inventory) device(inode, ifindex uint32, ask asker) *trace.Device {
+// device returns a device, and whether it is certain that it is that.
+func (v *Inventory) device(inode, ifindex uint32, ask asker) (*trace.Device, bool) {
 	s := v.space(inode)
 	snap := v.current(s, ask)
-	if d, ok := snap.devices[ifindex]; ok {
-		return v.sureDevice(s, snap, d.device)
+	d, ok := snap.devices[ifindex]
+	if !ok {
+		snap = ask(s, urgent)
+		d, ok = snap.devices[ifindex]
 	}
-	snap = ask(s, urgent)
-	if d, ok := snap.devices[ifindex]; ok {
-		return v.sureDevice(s, snap, d.device)
+	if ok {
+		sure := v.sureDevice(s, snap, d.device)
+		return sure, sure == d.device
 	}
 	v.unknown.Add(1)
-	return s.placeholder(v.sureNetNS(s, snap), ifindex, v.tenancy.Load() != nil && snap.netns.Tenant == "")
+	return s.placeholder(v.sureNetNS(s, snap), ifindex, v.tenancy.Load() != nil && snap.netns.Tenant == ""), false
 }
 
 // Stats returns what was counted so far.

@@ -14,8 +14,13 @@ type View struct {
 	v *Inventory
 	// ask is n.request, made once.
 	ask asker
-	// settled are places of which Named said so since Forget, each where its numbers put it.
-	settled [64]trace.Place
+	// settled are places of which Named said so since Forget, and devices and namespaces what was
+	// certain of them, each where its numbers put it.
+	settled    [slots]trace.Place
+	devices    [slots]*trace.Device
+	namespaces [slots]*trace.NetNS
+	// asked is set when a look has been asked for.
+	asked bool
 
 	// What follows is about the question that is being answered: when the packet was seen, and whether
 	// a look is to come; if so, at a namespace that was not looked at after that, or about which
@@ -23,6 +28,11 @@ type View struct {
 	seen                    time.Time
 	comes, pending, touched bool
 }
+
+// slots is how many places a View remembers.
+const slots = 64
+
+func slot(inode, ifindex uint32) uint32 { return (inode ^ ifindex*7) % slots }
 
 // View returns what answers for another goroutine.
 func (v *Inventory) View() *View {
@@ -33,13 +43,32 @@ func (v *Inventory) View() *View {
 
 // NetNS returns the namespace with the inode number, see [Inventory.NetNS].
 func (n *View) NetNS(inode uint32) *trace.NetNS {
+	at := &n.namespaces[slot(inode, 0)]
+	if ns := *at; ns != nil && ns.Inode == inode {
+		return ns
+	}
+	n.asked = false
 	s := n.v.space(inode)
-	return n.v.sureNetNS(s, n.v.current(s, n.ask))
+	snap := n.v.current(s, n.ask)
+	ns := n.v.sureNetNS(s, snap)
+	if !n.asked && ns == snap.netns {
+		*at = ns
+	}
+	return ns
 }
 
 // Device returns the device with the index in the namespace, see [Inventory.Device].
 func (n *View) Device(inode, ifindex uint32) *trace.Device {
-	return n.v.device(inode, ifindex, n.ask)
+	at := &n.devices[slot(inode, ifindex)]
+	if d := *at; d != nil && d.Index == ifindex && d.NetNS.Inode == inode {
+		return d
+	}
+	n.asked = false
+	d, certain := n.v.device(inode, ifindex, n.ask)
+	if !n.asked && certain {
+		*at = d
+	}
+	return d
 }
 
 // Named reports whether what NetNS and Device say of a place is as good as it can be for a packet
@@ -48,8 +77,8 @@ func (n *View) Device(inode, ifindex uint32) *trace.Device {
 // was last looked at before the packet was seen, and longer than Config.MaxAge ago.
 func (n *View) Named(inode, ifindex uint32, seen time.Time) bool {
 	at := trace.Place{NetNS: inode, Index: ifindex}
-	slot := &n.settled[(inode^ifindex*7)%uint32(len(n.settled))]
-	if *slot == at && inode != 0 {
+	settled := &n.settled[slot(inode, ifindex)]
+	if *settled == at && inode != 0 {
 		return true
 	}
 	v, s := n.v, n.v.space(inode)
@@ -62,17 +91,22 @@ func (n *View) Named(inode, ifindex uint32, seen time.Time) bool {
 		return false
 	}
 	if !n.comes { // otherwise this is not so for a packet that was seen later
-		*slot = at
+		*settled = at
 	}
 	return true
 }
 
-// Forget has Named look again at what it was asked before. Until then, it need not be right about
+// Forget has the view look again at what it was asked before. Until then, it need not be right about
 // what has changed.
-func (n *View) Forget() { clear(n.settled[:]) }
+func (n *View) Forget() {
+	clear(n.settled[:])
+	clear(n.devices[:])
+	clear(n.namespaces[:])
+}
 
 // request asks for a look and notes whether there is to be one.
 func (n *View) request(s *space, need need) *snapshot {
+	n.asked = true
 	if n.v.ask(s, need).comes {
 		n.comes, n.touched = true, n.touched || s.touched.any.Load()
 		n.pending = n.pending || !s.snapshot.Load().looked.After(n.seen)

@@ -255,6 +255,16 @@ func TestViewOfATouchedPort(t *testing.T) {
 	if n.Named(hyp.Inode(), index, w.clock.now()) {
 		t.Fatal("it is named, and it was renamed")
 	}
+	before := w.v.doubtful.Load()
+	for range 2 {
+		if d := n.Device(hyp.Inode(), index); !d.Unattributed && before < w.v.doubtful.Load() {
+			t.Errorf("%+v is certain", d)
+		}
+	}
+	if got := w.v.doubtful.Load() - before; got != 0 && got != 2 { // the look may be over
+		t.Errorf("%d answers were doubtful, want 2", got)
+	}
+	n.Forget()
 	named(t, n, hyp.Inode(), index, w.clock.now())
 	if d := n.Device(hyp.Inode(), index); d.Name != "br-renamed" {
 		t.Errorf("%+v", d)
