@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/dwelltrace/dwell/internal/wait"
 )
 
 const (
@@ -105,8 +107,8 @@ func intervals(pace int) []string {
 
 // costNow measures for as long as the benchmark is to take.
 func (b *bench) costNow(ctx context.Context, scraped bool) (c cost, err error) {
-	if err := pause(ctx, settling); err != nil {
-		return c, err
+	if !wait.For(ctx, settling) {
+		return c, context.Cause(ctx)
 	}
 	first, err := b.sample(ctx)
 	if err != nil {
@@ -150,21 +152,9 @@ func (b *bench) spend(ctx context.Context, scraped bool) error {
 				return err
 			}
 		}
-		if err := pause(ctx, left); err != nil {
-			return err
+		if !wait.For(ctx, left) {
+			return context.Cause(ctx)
 		}
-	}
-}
-
-// pause waits for a time that is to be measured.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-timer.C:
-		return nil
 	}
 }
 
