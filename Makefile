@@ -122,7 +122,7 @@ bench-overhead: $(if $(ROOT),build) ## Measure what tracing costs a flood ping, 
 	$(GO) run ./internal/check/overhead --dwell bin/dwell $(ARGS)
 
 .PHONY: bench-flood
-bench-flood: $(if $(ROOT),build) ## Flood pings for 10 minutes, plot the memory, account for all events (root; ARGS="--duration 1m")
+bench-flood: $(if $(ROOT),build) ## Flood pings for 10 minutes, plot the memory, account for all events (root; ARGS="--steady 0,2000,5000": CPU time an event)
 	$(need_root)
 	.ci/install bench
 	$(GO) run ./internal/check/floodbench --dwell bin/dwell --svg flood.svg $(ARGS)
