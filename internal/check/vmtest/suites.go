@@ -26,7 +26,7 @@ func suites() []suite {
 			// Floods.
 			[]string{"TestNetfilterWhileRunning", "TestFilterChangedUnderLoad", "TestFloodFromEachCPU", "TestLargestRingComesRound", "TestRecordsAreWhole"},
 			// About user space.
-			[]string{"TestCloseWhileReading", "TestMerge.*", "TestUnread"},
+			[]string{"TestCloseWhileReading", "TestMerge.*", "TestReadAndGather", "TestUnread"},
 		)},
 		{dir: "internal/check/roads", not: slices.Concat(
 			// A flood.
