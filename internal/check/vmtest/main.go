@@ -57,7 +57,7 @@ func main() {
 	kernels := flag.String("kernels", "6.1,6.12", "kernels, of those in "+machine.Layers)
 	flag.StringVar(&cfg.run, "run", "", "tests to run, as of go test")
 	flag.StringVar(&cfg.writable, "writable", "", "`directory` of the repository that the tests may write to")
-	flag.DurationVar(&cfg.timeout, "timeout", 20*time.Minute, "for all machines, which run side by side; they need less than half of it on two cores")
+	flag.DurationVar(&cfg.timeout, "timeout", 30*time.Minute, "for building the tests and for all machines, which run side by side; they need half of it on two cores")
 	flag.Parse()
 	packages := flag.Args()
 	if i := slices.Index(packages, "--"); i >= 0 {
