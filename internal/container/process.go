@@ -4,10 +4,8 @@ package container
 
 import (
 	"bytes"
-	"slices"
+	"os"
 	"strconv"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/dwelltrace/dwell/correlate/trace"
 )
@@ -23,7 +21,7 @@ type Process struct {
 
 // OfProcess returns the process whose directory in /proc it is, if it is in a container.
 func OfProcess(dir string) (Process, bool) {
-	text, err := read(dir + "/cgroup")
+	text, err := os.ReadFile(dir + "/cgroup")
 	if err != nil {
 		return Process{}, false
 	}
@@ -31,7 +29,7 @@ func OfProcess(dir string) (Process, bool) {
 	if !ok {
 		return Process{}, false
 	}
-	stat, err := read(dir + "/stat")
+	stat, err := os.ReadFile(dir + "/stat")
 	if err != nil {
 		return Process{}, false
 	}
@@ -40,34 +38,6 @@ func OfProcess(dir string) (Process, bool) {
 		return Process{}, false
 	}
 	return Process{c, started, isSandbox(name)}, ok
-}
-
-// usualBytes is how much most files of a process have no more of.
-const usualBytes = 4096
-
-// read is [os.ReadFile] for files of /proc, which are read of every process again and again: with half
-// the system calls, because nobody can wait for such a file.
-func read(path string) (text []byte, err error) {
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = unix.Close(fd) }()
-	text = make([]byte, 0, usualBytes)
-	for {
-		n, err := unix.Read(fd, text[len(text):cap(text)])
-		switch {
-		case err == unix.EINTR:
-			continue
-		case err != nil:
-			return nil, err
-		case n == 0:
-			return text, nil
-		}
-		if text = text[:len(text)+n]; len(text) == cap(text) {
-			text = slices.Grow(text, cap(text))
-		}
-	}
 }
 
 // parseStat takes the name (2) and the start time (22) from /proc/PID/stat, see
