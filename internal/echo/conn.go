@@ -15,12 +15,14 @@ import (
 	"io/fs"
 	"net"
 	"net/netip"
+	"syscall"
 	"time"
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/net/icmp"
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
+	"golang.org/x/sys/unix"
 
 	"github.com/dwelltrace/dwell/internal/netns"
 )
@@ -73,9 +75,9 @@ func Open(ns *netns.NS, target netip.Addr, id uint16) (*Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ping %s: %w", target, err)
 	}
-	if err := c.filter(); err != nil {
+	if err := errors.Join(c.filter(), c.makeRoom()); err != nil {
 		c.packets.Close()
-		return nil, fmt.Errorf("ping %s: filtering the socket: %w", target, err)
+		return nil, fmt.Errorf("ping %s: setting up the socket: %w", target, err)
 	}
 	return c, nil
 }
@@ -97,6 +99,37 @@ func (c *Conn) filter() error {
 		return p.SetBPF(prog)
 	}
 	return c.packets.IPv6PacketConn().SetBPF(prog)
+}
+
+// queueSize is how many bytes of packets, counted as the kernel counts them, may wait in the
+// socket: some 20,000 small replies. By default it is 256, and if the reader was kept from
+// running meanwhile, the others would seem to be lost on their way.
+const queueSize = 8 << 20
+
+// makeRoom has the kernel keep more replies than it would by default. Without CAP_NET_ADMIN in
+// the namespace the administrator's limit (net.core.rmem_max) holds.
+func (c *Conn) makeRoom() error {
+	var socket net.PacketConn
+	if p := c.packets.IPv4PacketConn(); p != nil {
+		socket = p.PacketConn
+	} else {
+		socket = c.packets.IPv6PacketConn().PacketConn
+	}
+	withFD, ok := socket.(syscall.Conn)
+	if !ok {
+		return fmt.Errorf("%T has no descriptor", socket)
+	}
+	raw, err := withFD.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var refused error
+	err = raw.Control(func(fd uintptr) {
+		if unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, queueSize) != nil {
+			refused = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, queueSize)
+		}
+	})
+	return errors.Join(err, refused)
 }
 
 // Send sends one request. The kernel fills in the checksum of ICMPv6.

@@ -12,9 +12,16 @@ import (
 )
 
 // Time is up before the receiver has had its turn, as on a machine that stood still: the
-// replies that are there count.
+// replies that are there count, and the socket has room for those of some seconds.
 func TestRepliesThatWaitedCount(t *testing.T) {
-	cfg := Config{NetNS: netnstest.WithLoopback(t, "ping-late"), Target: netip.MustParseAddr("127.0.0.1"), Count: 3, Size: DefaultSize, ID: 7}
+	ns := netnstest.WithLoopback(t, "ping-late")
+	for _, target := range []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("::1")} {
+		waited(t, Config{NetNS: ns, Target: target, Count: 2000, Size: DefaultSize, ID: 7})
+	}
+}
+
+func waited(t *testing.T, cfg Config) {
+	t.Helper()
 	witness, err := echo.Open(cfg.NetNS, cfg.Target, cfg.ID) // the kernel serves the newest socket first
 	if err != nil {
 		t.Fatal(err)
