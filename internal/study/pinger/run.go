@@ -116,23 +116,27 @@ func (r *run) drain() {
 	}
 }
 
-// lastLook is how long a socket is read on after its deadline. With a deadline in the past,
-// Go does not read at all; what is there is read at once.
+// lastLook is how long a socket is waited on after its deadline, from one packet to the next. With
+// a deadline in the past, Go does not read at all; what is there is read at once.
 const lastLook = 50 * time.Millisecond
+
+// lastLooks is how long that may take in all, because replies may come without end.
+const lastLooks = 10 * time.Second
 
 // receive reads replies until the socket is closed, or is empty after its deadline, and
 // then closes the channel. After stop it throws away what nobody waits for any more.
 func receive(c *echo.Conn, replies chan<- echo.Reply, stop <-chan struct{}) error {
 	defer close(replies)
 	buf := make([]byte, 1<<16)
-	looked := false
+	var end time.Time // of the last looks, once they have begun
 	for {
+		if !end.IsZero() && c.SetReadDeadline(earlier(time.Now().Add(lastLook), end)) != nil {
+			return nil // closed
+		}
 		rep, err := c.Receive(buf)
-		if errors.Is(err, os.ErrDeadlineExceeded) && !looked {
-			looked, err = true, c.SetReadDeadline(time.Now().Add(lastLook))
-			if err == nil {
-				continue
-			}
+		if errors.Is(err, os.ErrDeadlineExceeded) && end.IsZero() {
+			end = time.Now().Add(lastLooks)
+			continue
 		}
 		switch {
 		case errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded):
@@ -148,4 +152,11 @@ func receive(c *echo.Conn, replies chan<- echo.Reply, stop <-chan struct{}) erro
 			return nil
 		}
 	}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }
