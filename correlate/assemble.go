@@ -19,6 +19,7 @@ type assembler struct {
 	legsOf            []leg
 	builder           builder
 	headers           headerTexts
+	packets           packets
 }
 
 // sorted holds the events of a ping by packet, in order of time.

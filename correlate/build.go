@@ -22,6 +22,7 @@ type builder struct {
 	ping     *ping
 	trace    *trace.Trace
 	headers  *headerTexts
+	packets  *packets
 	// parts are those of the leaf whose span was added last.
 	parts []packet.Leaf
 	// unseen is set once there is a span of that kind, and mixed once a span has several events.
@@ -55,7 +56,7 @@ func newBuilder(a *assembler, p *ping, l legs) *builder {
 	*b = builder{
 		opts: &a.opts, places: places{resolver: a.opts.Resolver},
 		follower: a.requests, sorted: &a.sorted, ping: p, trace: t,
-		headers: &a.headers, parts: b.parts[:0], extra: b.extra[:0],
+		headers: &a.headers, packets: &a.packets, parts: b.parts[:0], extra: b.extra[:0],
 	}
 	all := slices.Grow(a.legsOf[:0], len(l.requests)+len(l.replies))
 	all = legsOf(legsOf(all, trace.KindRequest, l.requests), trace.KindReply, l.replies)
@@ -174,10 +175,11 @@ func (b *builder) build() *trace.Trace {
 
 // addRoot adds the span of the whole ping: to the last that was seen of it.
 func (b *builder) addRoot() {
-	p := b.trace.Ping
-	_, s := b.addSpan(trace.NoParent, trace.KindPing, b.earliest(), b.lastEvent())
+	first := b.earliest()
+	_, s := b.addSpan(trace.NoParent, trace.KindPing, first, b.lastEvent())
 	s.ID = b.opts.Key.rootID(b.trace.ID, b.passedHost())
-	s.Packet.Src, s.Packet.Dst = p.Src, p.Dst
+	src, dst := event.AddressFrom(b.trace.Ping.Src), event.AddressFrom(b.trace.Ping.Dst)
+	s.Packet = b.packets.between(&src, &dst, first)
 }
 
 // earliest returns the event at which the root begins: a copy of the request may have been
@@ -271,7 +273,7 @@ func (b *builder) addSpan(parent int, kind trace.Kind, from, to *event.Event) (i
 	b.unseen = b.unseen || kind == trace.KindUnseen
 	s.Start, s.End = int64(from.Time), int64(to.Time)
 	s.NetNS = b.places.netNS(from.NetNS)
-	fillPacket(&s.Packet, from)
+	s.Packet = b.packets.at(from)
 	if kind == trace.KindPing || kind.Journey() {
 		return i, s
 	}
@@ -292,18 +294,5 @@ func (b *builder) fillPlace(s *trace.Span, l *packet.Leaf) {
 		if l.To.IfIndex != 0 {
 			s.Device = b.opts.Resolver.Device(ns, l.To.IfIndex)
 		}
-	}
-}
-
-// fillPacket says what addresses a packet has at an event. Nothing is said of it yet.
-func fillPacket(p *trace.Packet, ev *event.Event) {
-	p.Src, p.Dst = ev.Src.Addr(), ev.Dst.Addr()
-	if !ev.Encapsulated() {
-		return
-	}
-	outer := &ev.Tunnels[0]
-	p.Tunnel, p.TunnelID, p.Depth = outer.Type.String(), outer.ID, ev.Depth
-	if outer.Src != (event.Address{}) {
-		p.OuterSrc, p.OuterDst = outer.Src.Addr(), outer.Dst.Addr()
 	}
 }

@@ -273,24 +273,6 @@ func (t *Trace) Rebase(offset int64) {
 	}
 }
 
-// Packet is what the echo's headers said at the beginning of a span.
-type Packet struct {
-	Src, Dst netip.Addr
-	// OuterSrc and OuterDst are the outermost tunnel's addresses, invalid if there is none or
-	// if it has none.
-	OuterSrc, OuterDst netip.Addr
-	// Tunnel is the type of the outermost tunnel, or "".
-	Tunnel string
-	// TunnelID is the number that distinguishes the tunnel from others of its type: a VNI, a
-	// key, a label.
-	TunnelID uint32
-	// Depth is how many tunnels there are, one in the other.
-	Depth uint8
-}
-
-// Encapsulated reports whether the echo was inside a tunnel packet.
-func (p Packet) Encapsulated() bool { return p.Tunnel != "" }
-
 // Span is an interval of time that one component accounts for.
 type Span struct {
 	ID SpanID
@@ -316,8 +298,10 @@ type Span struct {
 	// Device is where the span begins, Peer where it ends, if that is another
 	// device. Both are nil for a span that is about no device.
 	Device, Peer *Device
-	Packet       Packet
-	Events       []Event
+	// Packet is shared with other spans and traces: it is not to be changed. It is nil if
+	// nothing is known of the packet.
+	Packet *Packet
+	Events []Event
 	// Error is the value of error.type, or "".
 	Error string
 	// Title is the name if Kind and devices do not give it: that of a duplicate reply, and

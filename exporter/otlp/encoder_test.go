@@ -88,7 +88,7 @@ func drawTrace(t *rapid.T) *trace.Trace {
 	tr.Ping.ID, tr.Ping.Seq = rapid.Uint16().Draw(t, "id"), rapid.Uint16().Draw(t, "seq")
 	for range rapid.IntRange(0, 8).Draw(t, "changes") {
 		s := &tr.Spans[rapid.IntRange(0, len(tr.Spans)-1).Draw(t, "span")]
-		switch rapid.IntRange(0, 9).Draw(t, "what") {
+		switch rapid.IntRange(0, 10).Draw(t, "what") {
 		case 0:
 			s.Start, s.End = rapid.Int64().Draw(t, "start"), rapid.Int64().Draw(t, "end")
 		case 1:
@@ -105,7 +105,7 @@ func drawTrace(t *rapid.T) *trace.Trace {
 		case 4:
 			s.NetNS = nil
 		case 5:
-			s.Packet = trace.Packet{Src: netip.IPv6Loopback(), OuterSrc: netip.IPv6Loopback(), OuterDst: netip.IPv6Loopback(), Tunnel: "vxlan", TunnelID: rapid.Uint32().Draw(t, "vni"), Depth: 1}
+			s.Packet = &trace.Packet{Src: netip.IPv6Loopback(), OuterSrc: netip.IPv6Loopback(), OuterDst: netip.IPv6Loopback(), Tunnel: "vxlan", TunnelID: rapid.Uint32().Draw(t, "vni"), Depth: 1}
 		case 6:
 			s.Events = append(s.Events, trace.Event{Time: rapid.Int64().Draw(t, "time"), Name: text.Draw(t, "event"), Attrs: []trace.Attr{
 				trace.String(text.Draw(t, "key"), text.Draw(t, "value")), trace.Int("dwell.test", rapid.Int64().Draw(t, "int")),
@@ -117,6 +117,8 @@ func drawTrace(t *rapid.T) *trace.Trace {
 			s.Start, s.End = 0, int64(rapid.IntRange(0, 1).Draw(t, "end"))
 		case 9:
 			s.ID = trace.SpanID{}
+		case 10:
+			s.Packet = nil
 		}
 	}
 	return tr

@@ -187,7 +187,7 @@ func passage(t *rapid.T) *trace.Trace {
 	}
 	tr := &trace.Trace{ID: trace.ID{1}, Outcome: trace.Complete}
 	add := func(parent int, kind trace.Kind, ns *trace.NetNS, leaf bool) int {
-		return tr.Add(parent, trace.Span{ID: trace.SpanID{byte(len(tr.Spans) + 1)}, Kind: kind, NetNS: ns, Leaf: leaf, Packet: trace.Packet{
+		return tr.Add(parent, trace.Span{ID: trace.SpanID{byte(len(tr.Spans) + 1)}, Kind: kind, NetNS: ns, Leaf: leaf, Packet: &trace.Packet{
 			Src: tracetest.Complete(1).Ping.Src, Dst: tracetest.Complete(1).Ping.Dst,
 		}})
 	}

@@ -94,12 +94,20 @@ func encodePlace(p place) placeFields {
 // addresses are what is to be said of a packet that is in no tunnel.
 type addresses struct{ src, dst netip.Addr }
 
-// packet returns the encoded attributes of a packet.
+// packet returns the encoded attributes of a packet, which is mostly that of the span before.
 func (e *Encoder) packet(p *trace.Packet) *[]byte {
-	if p.Tunnel != "" {
+	if p != e.lastPacket || e.lastEncoded == nil {
+		e.lastPacket, e.lastEncoded = p, e.lookUp(p)
+	}
+	return e.lastEncoded
+}
+
+func (e *Encoder) lookUp(p *trace.Packet) *[]byte {
+	if p.Encapsulated() {
 		return e.tunnelled.get(p)
 	}
-	return e.plain.get(&addresses{p.Src, p.Dst})
+	src, dst := p.Addresses()
+	return e.plain.get(&addresses{src, dst})
 }
 
 // encodeAddresses returns no attributes if the addresses are not known.

@@ -44,6 +44,10 @@ type Encoder struct {
 	resources memo[*trace.NetNS, []byte]
 	graph     graph
 
+	// lastPacket is the packet of the last span, and lastEncoded its attributes.
+	lastPacket  *trace.Packet
+	lastEncoded *[]byte
+
 	dwell, icmpID, icmpSeq, payloadLen intAttribute
 	flags, remoteFlags                 []byte
 

@@ -38,7 +38,7 @@ func (e *Encoder) plan(p *planned, t *trace.Trace, i int) {
 		parent, kind = e.graph.next(t, i)
 	}
 	at := placeOf(s)
-	place, packet := e.places.get(&at), e.packet(&s.Packet)
+	place, packet := e.places.get(&at), e.packet(s.Packet)
 	above := e.above(t, parent)
 	from := len(e.particulars)
 	size := p.ids.size(above) + len(e.flags)

@@ -48,8 +48,8 @@ func encodeFlags(f uint32) []byte {
 func (e *Encoder) appendParticulars(b []byte, t *trace.Trace, i int) []byte {
 	s := &t.Spans[i]
 	a := attributes{b: b, field: spanAttributes}
-	if e.options.Graph && s.Kind == trace.KindBeyond && s.Packet.Dst.IsValid() {
-		a.string(trace.AttrServerAddress, s.Packet.Dst.String())
+	if _, dst := s.Packet.Addresses(); e.options.Graph && s.Kind == trace.KindBeyond && dst.IsValid() {
+		a.string(trace.AttrServerAddress, dst.String())
 	}
 	a.some(trace.AttrErrorType, errorType(t, i))
 	if e := droppedBy(t, i); e != nil {

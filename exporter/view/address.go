@@ -17,7 +17,7 @@ type tunnel struct {
 	depth    uint8
 }
 
-func tunnelOf(p trace.Packet) tunnel {
+func tunnelOf(p *trace.Packet) tunnel {
 	return tunnel{p.OuterSrc, p.OuterDst, p.Tunnel, p.TunnelID, p.Depth}
 }
 
@@ -33,11 +33,12 @@ func (b *builder) learnAddresses() {
 		if i == 0 || s.Kind.Journey() || s.Kind.Finer() || b.beginsAt(s) != own {
 			continue
 		}
-		if r := (route{s.Packet.Src, s.Packet.Dst}); r.src.IsValid() && !slices.Contains(b.routes, r) {
+		src, dst := s.Packet.Addresses()
+		if r := (route{src, dst}); r.src.IsValid() && !slices.Contains(b.routes, r) {
 			b.routes = append(b.routes, r)
 		}
-		if tun := tunnelOf(s.Packet); s.Packet.Encapsulated() && !slices.Contains(b.tunnels, tun) {
-			b.tunnels = append(b.tunnels, tun)
+		if s.Packet.Encapsulated() && !slices.Contains(b.tunnels, tunnelOf(s.Packet)) {
+			b.tunnels = append(b.tunnels, tunnelOf(s.Packet))
 		}
 	}
 }
@@ -70,17 +71,32 @@ func (b *builder) foreign(a netip.Addr) bool {
 	return b.strict || a.IsValid() && b.viewer.Foreign != nil && b.viewer.Foreign(a)
 }
 
-// packet returns what the viewer may see of a packet's headers.
-func (b *builder) packet(p trace.Packet) trace.Packet {
-	if !b.mayShow(p.Src, p.Dst) {
-		p.Src, p.Dst = netip.Addr{}, netip.Addr{}
+// packet returns what the viewer may see of a packet's headers: the packet itself if that is all.
+func (b *builder) packet(p *trace.Packet) *trace.Packet {
+	if p != b.packetFrom {
+		b.packetFrom, b.packetSeen = p, b.seenOf(p)
 	}
-	if p.Encapsulated() && !b.mayShowTunnel(p) {
-		p = trace.Packet{Src: p.Src, Dst: p.Dst}
-	}
-	return p
+	return b.packetSeen
 }
 
-func (b *builder) mayShowTunnel(p trace.Packet) bool {
+func (b *builder) seenOf(p *trace.Packet) *trace.Packet {
+	if p == nil {
+		return nil
+	}
+	addresses, tunnel := b.mayShow(p.Src, p.Dst), !p.Encapsulated() || b.mayShowTunnel(p)
+	switch {
+	case addresses && tunnel:
+		return p
+	case addresses:
+		return &trace.Packet{Src: p.Src, Dst: p.Dst}
+	case !p.Encapsulated() || !tunnel:
+		return nil
+	}
+	own := *p
+	own.Src, own.Dst = netip.Addr{}, netip.Addr{}
+	return &own
+}
+
+func (b *builder) mayShowTunnel(p *trace.Packet) bool {
 	return slices.Contains(b.tunnels, tunnelOf(p)) || !b.foreign(p.OuterSrc) && !b.foreign(p.OuterDst)
 }

@@ -16,6 +16,8 @@ type builder struct {
 	// routes and tunnels are those that the viewer has seen on its own devices.
 	routes  []route
 	tunnels []tunnel
+	// packetFrom is the packet that was asked for last, and packetSeen what the viewer sees of it.
+	packetFrom, packetSeen *trace.Packet
 
 	out *trace.Trace
 	// origin is the index in the original of each span of out, or leftOut.

@@ -231,8 +231,9 @@ func TestAnotherTenantTakesPartInALeafAsAWhole(t *testing.T) {
 	}
 	seen := (&Viewer{Tenant: "red"}).Of(tr)
 	for i := range seen.Spans {
-		if s := &seen.Spans[i]; s.Packet.Src == bluePublic || s.Packet.Dst == blueAddr {
-			t.Errorf("red sees in %v a packet from %v to %v", s, s.Packet.Src, s.Packet.Dst)
+		s := &seen.Spans[i]
+		if src, dst := s.Packet.Addresses(); src == bluePublic || dst == blueAddr {
+			t.Errorf("red sees in %v a packet from %v to %v", s, src, dst)
 		}
 	}
 }
@@ -263,7 +264,7 @@ func TestAddressesOfAPacketThatDiedOnItsWay(t *testing.T) {
 	}
 	// What was given to the uplink is known to have gone there.
 	seen := (&Viewer{Tenant: "red"}).Of(made(trace.Incomplete, slices.Concat(redOut()[:5], []part{{kind: trace.KindDriver, from: ens, src: redPublic, dst: farAddr}}), nil, nil))
-	if s := &seen.Spans[len(seen.Spans)-1]; s.Packet.Src != redPublic {
+	if src, _ := seen.Spans[len(seen.Spans)-1].Packet.Addresses(); src != redPublic {
 		t.Errorf("red does not see %v of what left through the uplink", redPublic)
 	}
 }

@@ -38,7 +38,7 @@ func (b *builder) complete(request, reply int) {
 	if !starts || !b.mayShow(from.Ping.Src, from.Ping.Dst) {
 		t.Ping = b.ping()
 	}
-	r.Packet = trace.Packet{Src: t.Ping.Src, Dst: t.Ping.Dst}
+	r.Packet = &trace.Packet{Src: t.Ping.Src, Dst: t.Ping.Dst}
 }
 
 // wholeTrace reports whether no leaf is left out.
@@ -141,8 +141,9 @@ func (b *builder) ping() trace.Ping {
 	p := trace.Ping{ID: b.from.Ping.ID, Seq: b.from.Ping.Seq, PayloadLen: b.from.Ping.PayloadLen}
 	for i := range b.from.Spans {
 		s := &b.from.Spans[i]
-		if b.visible[i] && !s.Kind.Finer() && b.beginsAt(s) == own && s.Packet.Src.IsValid() {
-			p.Src, p.Dst = s.Packet.Src, s.Packet.Dst
+		src, dst := s.Packet.Addresses()
+		if b.visible[i] && !s.Kind.Finer() && b.beginsAt(s) == own && src.IsValid() {
+			p.Src, p.Dst = src, dst
 			if s.Direction == trace.Reply {
 				p.Src, p.Dst = p.Dst, p.Src
 			}

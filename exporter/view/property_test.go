@@ -72,7 +72,8 @@ func (o *oracle) known() []netip.Addr {
 	for i := range o.t.Spans {
 		s := &o.t.Spans[i]
 		if s.Device != nil && !s.Kind.Finer() && s.Device.Tenant == o.tenant {
-			known = append(known, s.Packet.Src, s.Packet.Dst)
+			src, dst := s.Packet.Addresses()
+			known = append(known, src, dst)
 		}
 	}
 	return known
@@ -244,6 +245,10 @@ func snapshot(tr *trace.Trace) trace.Trace {
 	c := *tr
 	c.Spans = slices.Clone(tr.Spans)
 	for i := range c.Spans {
+		if p := c.Spans[i].Packet; p != nil {
+			own := *p
+			c.Spans[i].Packet = &own
+		}
 		c.Spans[i].Events = slices.Clone(c.Spans[i].Events)
 		for j := range c.Spans[i].Events {
 			c.Spans[i].Events[j].Attrs = slices.Clone(c.Spans[i].Events[j].Attrs)
@@ -298,8 +303,9 @@ func draw(tr *trace.Trace) string {
 	b.WriteString(tr.Ping.String() + " " + tr.Outcome.String() + " " + string(tr.Cause) + "\n")
 	for i := range tr.Spans {
 		s := &tr.Spans[i]
+		src, _ := s.Packet.Addresses()
 		b.WriteString(strings.Repeat("  ", int(s.Depth)) + s.Kind.String() + " " + name(s.Device) + " " + name(s.Peer) +
-			" [" + strconv.FormatInt(s.Start%1e15, 10) + ", " + strconv.FormatInt(s.End%1e15, 10) + ") " + s.NetNS.Name + " " + s.Packet.Src.String() + "\n")
+			" [" + strconv.FormatInt(s.Start%1e15, 10) + ", " + strconv.FormatInt(s.End%1e15, 10) + ") " + s.NetNS.Name + " " + src.String() + "\n")
 	}
 	return b.String()
 }

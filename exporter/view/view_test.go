@@ -92,7 +92,7 @@ func made(o trace.Outcome, request []part, turn *part, reply []part) *trace.Trac
 		Ping: trace.Ping{Src: first.src, Dst: first.dst, ID: 5, Seq: 1, PayloadLen: 56},
 	}
 	now := int64(0)
-	root := t.Add(trace.NoParent, trace.Span{Kind: trace.KindPing, NetNS: first.from.NetNS, Packet: trace.Packet{Src: first.src, Dst: first.dst}})
+	root := t.Add(trace.NoParent, trace.Span{Kind: trace.KindPing, NetNS: first.from.NetNS, Packet: &trace.Packet{Src: first.src, Dst: first.dst}})
 	if len(request) > 0 {
 		now = addJourney(t, trace.KindRequest, request, now)
 	}
@@ -119,7 +119,7 @@ func addJourney(t *trace.Trace, kind trace.Kind, parts []part, now int64) int64 
 func addPart(t *trace.Trace, parent int, p part, now int64) int64 {
 	s := trace.Span{
 		ID: trace.SpanID{byte(len(t.Spans))}, Kind: p.kind, Leaf: true, Start: now, End: now + 10, NetNS: p.from.NetNS,
-		Device: p.from, Peer: p.to, Packet: trace.Packet{Src: p.src, Dst: p.dst}, Error: p.drop,
+		Device: p.from, Peer: p.to, Packet: &trace.Packet{Src: p.src, Dst: p.dst}, Error: p.drop,
 	}
 	if p.drop != "" {
 		t.DropReason = p.drop
@@ -235,7 +235,7 @@ func TestEqualAddressesAreNotTold(t *testing.T) {
 		seen := (&Viewer{Tenant: "red", Foreign: foreign}).Of(tr)
 		for i := range seen.Spans {
 			s := &seen.Spans[i]
-			if src, dst := s.Packet.Src, s.Packet.Dst; s.Direction == trace.Request && dst == redAddr || s.Direction == trace.Reply && src == redAddr {
+			if src, dst := s.Packet.Addresses(); s.Direction == trace.Request && dst == redAddr || s.Direction == trace.Reply && src == redAddr {
 				t.Errorf("red sees in %v a packet from %v to %v", s, src, dst)
 			}
 			for _, e := range s.Events {

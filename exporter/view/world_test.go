@@ -106,7 +106,7 @@ type way struct {
 	spans uint32
 	at    *trace.Device
 	// src and dst are what the packet says now.
-	packet trace.Packet
+	packet *trace.Packet
 }
 
 // drawTrace draws a ping through a world: where it goes, what it passes there, what happens to
@@ -209,9 +209,9 @@ func (d *way) next() *trace.Device {
 
 // headers draws what a packet says where it is now: any address of the device's owner, or of
 // anybody within the hypervisor's stack, where NAT may be half done.
-func (d *way) headers() trace.Packet {
+func (d *way) headers() *trace.Packet {
 	owner := d.at.Tenant
-	p := trace.Packet{
+	p := &trace.Packet{
 		Src: rapid.SampledFrom(d.w.addresses[owner]).Draw(d.T, "src"),
 		Dst: rapid.SampledFrom(slices.Concat(d.w.addresses[owner], d.w.addresses[""])).Draw(d.T, "dst"),
 	}
@@ -268,7 +268,7 @@ func (d *way) step(parent int) {
 		whole := d.t.Add(parent, trace.Span{ID: d.id(), Kind: kind, Start: d.now, NetNS: from.NetNS, Device: from, Peer: peer, Packet: d.packet})
 		d.leaf(whole, trace.KindSoftirq, from, nil)
 		d.at = rapid.SampledFrom(d.w.ports).Draw(d.T, "whose headers NAT puts in")
-		d.packet = trace.Packet{Src: d.w.addresses[d.at.Tenant][0], Dst: d.packet.Dst}
+		d.packet = &trace.Packet{Src: d.w.addresses[d.at.Tenant][0], Dst: d.packet.Dst}
 		d.leaf(whole, trace.KindPostrouting, from, peer)
 		d.t.Spans[whole].End = d.now
 	} else if d.leaf(parent, kind, from, peer); rapid.IntRange(0, 7).Draw(d.T, "about a device") == 0 {

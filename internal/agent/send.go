@@ -116,10 +116,15 @@ func concerns(t *trace.Trace, prefixes []netip.Prefix) bool {
 	chosen := func(addr netip.Addr) bool {
 		return slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(addr) })
 	}
-	return chosen(t.Ping.Src) || chosen(t.Ping.Dst) ||
-		slices.ContainsFunc(t.Spans, func(s trace.Span) bool {
-			return chosen(s.Packet.Src) || chosen(s.Packet.Dst)
-		})
+	if chosen(t.Ping.Src) || chosen(t.Ping.Dst) {
+		return true
+	}
+	for i := range t.Spans {
+		if src, dst := t.Spans[i].Packet.Addresses(); chosen(src) || chosen(dst) {
+			return true
+		}
+	}
+	return false
 }
 
 // shutdown lets the exporter send what it still has, and ends the recording.

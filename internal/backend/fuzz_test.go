@@ -48,7 +48,7 @@ func canaries() []*trace.Trace {
 			if s.Title != "" {
 				s.Title = canary
 			}
-			s.Packet = trace.Packet{Src: t.Ping.Src, Dst: t.Ping.Dst}
+			s.Packet = &trace.Packet{Src: t.Ping.Src, Dst: t.Ping.Dst}
 			if s.Device != nil {
 				dev = *s.Device
 				dev.Name, dev.Bridge, dev.NetNS = canary+dev.Name, canary, &ns

@@ -66,8 +66,8 @@ func (a *attributes) fail(format string, args ...any) {
 	}
 }
 
-// packet reads what the headers said.
-func (a *attributes) packet() trace.Packet {
+// packet reads what the headers said, and returns nil if that is nothing.
+func (a *attributes) packet() *trace.Packet {
 	p := trace.Packet{
 		Src: a.address(trace.AttrSourceAddress), Dst: a.address(trace.AttrDestinationAddr),
 		OuterSrc: a.address(trace.AttrTunnelSource), OuterDst: a.address(trace.AttrTunnelDestination),
@@ -78,7 +78,10 @@ func (a *attributes) packet() trace.Packet {
 	if p.Depth == 0 && p.Encapsulated() {
 		p.Depth = 1 // it is not written
 	}
-	return p
+	if p == (trace.Packet{}) {
+		return nil
+	}
+	return &p
 }
 
 // netns reads a namespace from the attributes of a resource.

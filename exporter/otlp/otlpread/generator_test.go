@@ -53,11 +53,11 @@ func (g *grower) name(label string) string {
 	return rapid.SampledFrom([]string{"eth0", "br0", "", "客户机", "\x1b[2J\"\\", "a b -> c", "ping", "queue eth0"}).Draw(g.t, label)
 }
 
-func (g *grower) packet() trace.Packet {
-	p := trace.Packet{}
+func (g *grower) packet() *trace.Packet {
 	if rapid.IntRange(0, 9).Draw(g.t, "addresses") == 0 {
-		return p
+		return nil
 	}
+	p := &trace.Packet{}
 	p.Src, p.Dst = netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("203.0.113.8")
 	if rapid.Bool().Draw(g.t, "IPv6") {
 		p.Src, p.Dst = netip.MustParseAddr("2001:db8::1"), netip.Addr{}
@@ -74,8 +74,10 @@ func (g *grower) packet() trace.Packet {
 // root adds the root and the journeys.
 func (g *grower) root() {
 	p := g.packet()
-	p.Tunnel, p.TunnelID, p.Depth, p.OuterSrc, p.OuterDst = "", 0, 0, netip.Addr{}, netip.Addr{}
-	g.trace.Ping.Src, g.trace.Ping.Dst = p.Src, p.Dst
+	if p != nil {
+		p = &trace.Packet{Src: p.Src, Dst: p.Dst}
+	}
+	g.trace.Ping.Src, g.trace.Ping.Dst = p.Addresses()
 	s := trace.Span{Kind: trace.KindPing, NetNS: g.nets[0], Start: begin, End: begin + 1_000, Packet: p}
 	if g.trace.Outcome == trace.Dropped {
 		s.Error = "NETFILTER_DROP"

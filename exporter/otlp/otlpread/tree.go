@@ -40,7 +40,7 @@ func (f *forest) trace(root int) (*trace.Trace, error) {
 	if a.err != nil {
 		return nil, fmt.Errorf("span %s: %w", r.id.span, a.err)
 	}
-	t.Ping.Src, t.Ping.Dst = r.Packet.Src, r.Packet.Dst
+	t.Ping.Src, t.Ping.Dst = r.Packet.Addresses()
 	if err := f.add(t, trace.NoParent, root); err != nil {
 		return nil, err
 	}

@@ -122,7 +122,8 @@ func (h *host) addressesOf(c *customer, full []*trace.Trace) map[netip.Addr]bool
 		for i := range t.Spans {
 			s := &t.Spans[i]
 			if s.Device != nil && !s.Kind.Finer() && strings.Contains(s.Device.Name, c.token) {
-				known[s.Packet.Src], known[s.Packet.Dst] = true, true
+				src, dst := s.Packet.Addresses()
+				known[src], known[dst] = true, true
 			}
 		}
 	}

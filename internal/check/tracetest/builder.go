@@ -15,6 +15,8 @@ type builder struct {
 	now    int64
 	open   []int
 	packet trace.Packet
+	// shared is the packet of the span that was added last.
+	shared *trace.Packet
 }
 
 func newBuilder(seq uint16) *builder {
@@ -58,7 +60,7 @@ func (b *builder) leaf(kind trace.Kind, d, peer *trace.Device, ns int64) *trace.
 }
 
 func (b *builder) add(kind trace.Kind, d *trace.Device) int {
-	s := trace.Span{Kind: kind, Start: b.now, NetNS: d.NetNS, Device: d, Packet: b.packet}
+	s := trace.Span{Kind: kind, Start: b.now, NetNS: d.NetNS, Device: d, Packet: b.share()}
 	binary.BigEndian.PutUint32(s.ID[:], uint32(b.t.Ping.Seq)+1)
 	binary.BigEndian.PutUint32(s.ID[4:], uint32(len(b.t.Spans))+1)
 	parent := trace.NoParent
@@ -68,6 +70,15 @@ func (b *builder) add(kind trace.Kind, d *trace.Device) int {
 		s.Inner = k == trace.KindHypervisor || k == trace.KindDevice
 	}
 	return b.t.Add(parent, s)
+}
+
+// share returns the packet as it is now, for a span: the same as long as it does not change.
+func (b *builder) share() *trace.Packet {
+	if b.shared == nil || *b.shared != b.packet {
+		now := b.packet
+		b.shared = &now
+	}
+	return b.shared
 }
 
 // finish ends the root.

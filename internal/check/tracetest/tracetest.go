@@ -91,7 +91,7 @@ func Tunnelled(seq uint16) *trace.Trace {
 	b := newBuilder(seq)
 	b.t.Ping.Src, b.t.Ping.Dst = netip.MustParseAddr("2001:db8::10"), netip.MustParseAddr("2001:db8::8")
 	b.packet = trace.Packet{Src: b.t.Ping.Src, Dst: b.t.Ping.Dst, OuterSrc: natAddr, OuterDst: outsideAddr, Tunnel: "vxlan", TunnelID: 42, Depth: 1}
-	b.t.Root().Packet = b.packet
+	b.t.Root().Packet = b.share()
 	b.begin(trace.KindRequest, uplink)
 	b.leaf(trace.KindTransmit, uplink, nil, 310)
 	b.leaf(trace.KindDriver, uplink, nil, 122)
