@@ -72,29 +72,18 @@ func newBuilder(a *assembler, p *ping, l legs) *builder {
 			b.extra = append(b.extra, j)
 		}
 	}
-	b.identify()
+	b.describe()
 	return b
 }
 
-// identify gives the trace its ID and says whose ping it is.
-func (b *builder) identify() {
+// describe says whose ping it is.
+func (b *builder) describe() {
 	t, first := b.trace, b.firstEvent()
 	t.Local = b.ping.local || !b.ping.dated
-	t.ID = Identify(b.opts.Key, first.Seq, first.Payload)
-	if t.Local {
-		t.Random = t.ID.Randomness()
-		t.ID = b.opts.Key.localID(first, b.opts.Wall)
-	}
 	t.Threshold = uint64(b.sorted.threshold) << 24 // of 56 bits
 	t.Ping = pingOf(first)
 	t.Ping.PayloadLen = b.payloadLen()
 	t.Sent = b.request != nil && b.request.Sent()
-	if !t.Sent && !t.Local && !b.opts.OwnRoot {
-		t.Remote = b.opts.Key.rootID(t.ID, "")
-		if b.reply != nil && b.reply.Ending() == packet.Left {
-			t.RemoteTurn = b.opts.Key.turnID(t.Remote)
-		}
-	}
 }
 
 // payloadLen returns the length of the payload in bytes, or -1 if only fragments of the
@@ -170,6 +159,7 @@ func (b *builder) build() *trace.Trace {
 	}
 	b.judge()
 	b.markUnfinished()
+	b.opts.identify(b.trace, b.firstEvent(), b.reply != nil && b.reply.Ending() == packet.Left)
 	return b.trace
 }
 
@@ -177,7 +167,6 @@ func (b *builder) build() *trace.Trace {
 func (b *builder) addRoot() {
 	first := b.earliest()
 	_, s := b.addSpan(trace.NoParent, trace.KindPing, first, b.lastEvent())
-	s.ID = b.opts.Key.rootID(b.trace.ID, b.passedHost())
 	src, dst := event.AddressFrom(b.trace.Ping.Src), event.AddressFrom(b.trace.Ping.Dst)
 	s.Packet = b.packets.between(&src, &dst, first)
 }
@@ -197,14 +186,6 @@ func (b *builder) earliest() *event.Event {
 		}
 	}
 	return first
-}
-
-// passedHost returns this host's ID if the ping was not sent on it, otherwise "".
-func (b *builder) passedHost() string {
-	if b.trace.Sent {
-		return ""
-	}
-	return b.opts.HostID
 }
 
 // lastEvent returns the event at which the root ends.
@@ -246,7 +227,6 @@ func (b *builder) addTurn() {
 	}
 	_, s := b.addSpan(root, b.turn(), out, in)
 	s.Leaf = true
-	s.ID = b.opts.Key.turnID(b.trace.Root().ID)
 }
 
 // turn says where the ping was between the end of the request's journey and the

@@ -14,7 +14,6 @@ import (
 // request and the first reply.
 func (b *builder) addJourney(j *leg, n int) {
 	at, s := b.addSpan(root, j.kind, j.Start(), j.Last())
-	s.ID = b.opts.Key.journeyID(b.trace.ID, b.opts.HostID, j.kind, n)
 	if n > 0 {
 		s.Title = fmt.Sprintf("%s (duplicate %d)", j.kind, n)
 	}
@@ -43,27 +42,27 @@ func (b *builder) addHop(at int, leaves []packet.Leaf, hop bool) {
 			leaves, outside = leaves[:last], leaves[last:] // the paper's device ends at net_dev_start_xmit
 		}
 		var s *trace.Span
-		parent, s = b.addChild(at, at, kind, leaves[0].From, leaves[len(leaves)-1].To)
+		parent, s = b.addSpan(at, kind, leaves[0].From, leaves[len(leaves)-1].To)
 		if kind == trace.KindDevice && !bridge {
 			s.Title = "device " + s.NetNS.Name // a router is its namespace
 		}
 	}
 	for i := range leaves {
-		b.addLeaf(&leaves[i], parent, at, hop)
+		b.addLeaf(&leaves[i], parent, hop)
 	}
 	for i := range outside {
-		b.addLeaf(&outside[i], at, at, false)
+		b.addLeaf(&outside[i], at, false)
 	}
 }
 
 // addLeaf adds the span of a leaf below that at index parent, and the finer leaves in it
 // if there are any.
-func (b *builder) addLeaf(l *packet.Leaf, parent, at int, inner bool) {
-	i, s := b.addPart(l, parent, at, inner)
+func (b *builder) addLeaf(l *packet.Leaf, parent int, inner bool) {
+	i, s := b.addPart(l, parent, inner)
 	b.parts = l.Parts(b.parts[:0])
 	for n := range b.parts {
 		part := &b.parts[n]
-		_, s := b.addPart(part, i, at, true)
+		_, s := b.addPart(part, i, true)
 		b.finishLeaf(s, part)
 	}
 	if len(b.parts) == 0 {
@@ -72,8 +71,8 @@ func (b *builder) addLeaf(l *packet.Leaf, parent, at int, inner bool) {
 }
 
 // addPart adds the span of a leaf, or of a part of one.
-func (b *builder) addPart(l *packet.Leaf, parent, at int, inner bool) (int, *trace.Span) {
-	i, s := b.addChild(parent, at, l.Kind, l.From, l.To)
+func (b *builder) addPart(l *packet.Leaf, parent int, inner bool) (int, *trace.Span) {
+	i, s := b.addSpan(parent, l.Kind, l.From, l.To)
 	b.fillPlace(s, l)
 	s.Inner = inner
 	return i, s
@@ -93,14 +92,6 @@ func (b *builder) finishLeaf(s *trace.Span, l *packet.Leaf) {
 			trace.String(trace.AttrNATAfter, b.headers.text(headersOf(l.To))),
 		},
 	})
-}
-
-// addChild is addSpan with an ID derived from that of the span's journey, at index at, and its place
-// in it.
-func (b *builder) addChild(parent, at int, kind trace.Kind, from, to *event.Event) (int, *trace.Span) {
-	i, s := b.addSpan(parent, kind, from, to)
-	s.ID = b.opts.Key.childID(b.trace.Spans[at].ID, i-at)
-	return i, s
 }
 
 // addCopies notes each copy that left the journey at index at on the leaf in which it
