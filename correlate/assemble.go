@@ -20,6 +20,7 @@ type assembler struct {
 	builder           builder
 	headers           headerTexts
 	packets           packets
+	memory            *memory
 }
 
 // sorted holds the events of a ping by packet, in order of time.
@@ -41,7 +42,9 @@ type legs struct {
 }
 
 func newAssembler(opts Options) assembler {
-	a := assembler{opts: opts, requests: packet.NewFollower(opts.Resolver), replies: packet.NewFollower(opts.Resolver)}
+	m := &memory{questions: questions{Resolver: opts.Resolver}}
+	opts.Resolver = &m.questions
+	a := assembler{opts: opts, memory: m, requests: packet.NewFollower(opts.Resolver), replies: packet.NewFollower(opts.Resolver)}
 	a.replies.Several = true
 	return a
 }
@@ -49,6 +52,16 @@ func newAssembler(opts Options) assembler {
 // assemble makes the trace of p, or returns nil if nothing of p was seen but returns of
 // drivers, which are not steps of a journey.
 func (a *assembler) assemble(p *ping) *trace.Trace {
+	if t := a.memory.recall(p, &a.opts); t != nil {
+		return t
+	}
+	t := a.make(p)
+	a.memory.keep(p, t)
+	return t
+}
+
+// make is assemble for a ping of which no other is remembered that is like it.
+func (a *assembler) make(p *ping) *trace.Trace {
 	a.sorted.sort(p)
 	a.requests.Follow(a.sorted.requests, a.sorted.acts)
 	a.replies.Follow(a.sorted.replies, a.sorted.acts)

@@ -59,10 +59,12 @@ func (f flood) events() []event.Event {
 // benchmarkPings adds pings to one correlator, which closes them when it should.
 func benchmarkPings(b *testing.B, f flood) {
 	events, spans := f.events(), 0
-	opts := correlate.Options{Resolver: newCached(), Emit: func(t *trace.Trace) { spans = len(t.Spans) }}
-	if f.dated {
-		opts.Wall = simWall
-	}
+	opts := correlate.Options{Wall: simWall, Resolver: newCached(), Emit: func(t *trace.Trace) {
+		spans = len(t.Spans)
+		if t.Local == f.dated {
+			b.Fatalf("the payload says when the ping was sent: %v, want %v", !t.Local, f.dated)
+		}
+	}}
 	c := correlate.New(opts)
 	b.ReportAllocs()
 	n := uint64(0)
@@ -76,7 +78,11 @@ func benchmarkPings(b *testing.B, f flood) {
 			ev.Time += n * interval
 			ev.Seq += uint16(n)
 			ev.SKB += n % 512 << 16 // the kernel reuses buffers
-			binary.LittleEndian.PutUint64(ev.Payload[8:], n*interval/1e3%1e6)
+			if f.dated {
+				binary.LittleEndian.PutUint64(ev.Payload[8:], n*interval/1e3%1e6)
+			} else {
+				copy(ev.Payload[:], "abcdefghijklmnop") // as ping on Windows sends it
+			}
 			c.Add(&ev)
 		}
 		c.Advance(events[0].Time + n*interval)
