@@ -15,23 +15,23 @@ import (
 // names are what they were, too. Only complete pings are remembered. All others, and those to which
 // something was done, are looked at each by itself.
 
-// memorySlots is how many flows are remembered, each by a trace and its events, which are some 16 KiB.
+// A memory has room for 256 flows, which it finds in sets of four.
 const (
-	memorySlots = 1 << slotBits
-	slotBits    = 8
+	memorySetBits = 6
+	memorySetSize = 4
 )
 
 // memory holds a template for each of some flows.
 type memory struct {
 	shape     shape
-	slots     [memorySlots]slot
+	sets      [1 << memorySetBits][memorySetSize]slot
 	questions questions
-	// recalled counts the traces that were made of templates. off is set by tests that compare.
+	// recalled counts the traces that were made from templates. off is set by tests that compare.
 	recalled uint64
 	off      bool
 }
 
-// slot is what is remembered of the ping that had it last.
+// slot is what is remembered of a flow: of a ping and its trace, some 12 KiB.
 type slot struct {
 	// hash is that of its shape.
 	hash     uint64
@@ -57,16 +57,32 @@ func (m *memory) recall(p *ping, o *Options) *trace.Trace {
 	if m.off || !m.shape.of(p) {
 		return nil
 	}
-	s := &m.slots[m.shape.slot()]
+	s, second := m.slot()
 	if s.template != nil && s.template.is(&m.shape, p.events) && m.questions.same(&s.template.answers) {
 		m.recalled++
 		return s.template.instance(&m.shape, p.events, o)
 	}
-	if s.hash == m.shape.hash { // the second of a flow is the first of many
+	if second { // many more will come
 		m.questions.noted = new(answers)
 	}
-	s.hash, s.template = m.shape.hash, nil
 	return nil
+}
+
+// slot returns the slot of the flow to which the shape belongs, which is then the first of its set, and
+// whether there has been another ping of it. If not, the slot is that of the flow in the set of which
+// there was none for longest.
+func (m *memory) slot() (s *slot, second bool) {
+	set := &m.sets[m.shape.hash>>(64-memorySetBits)] // these bits depend on all that was mixed
+	i := slices.IndexFunc(set[:], func(s slot) bool { return s.hash == m.shape.hash })
+	found := slot{hash: m.shape.hash}
+	if i >= 0 {
+		found, second = set[i], true
+	} else {
+		i = memorySetSize - 1
+	}
+	copy(set[1:i+1], set[:i])
+	set[0] = found
+	return &set[0], second
 }
 
 // keep remembers the trace of p if another of its flow came before.
@@ -78,7 +94,8 @@ func (m *memory) keep(p *ping, t *trace.Trace) {
 	}
 	k := &template{shape: m.shape, events: slices.Clone(p.events), trace: *t, answers: *noted}
 	k.index(t.Spans)
-	m.slots[m.shape.slot()].template = k
+	s, _ := m.slot()
+	s.template = k
 }
 
 // is reports whether a ping of a shape is like that of the template.

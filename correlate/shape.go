@@ -59,10 +59,6 @@ const (
 
 func (s *shape) mix(word uint64) { s.hash = (s.hash ^ word) * fnvPrime }
 
-// slot returns where in a memory a ping of the shape is. A product's highest bits depend on all of its
-// factors.
-func (s *shape) slot() int { return int(s.hash >> (64 - slotBits)) }
-
 // bufferOf returns the number of the buffer of the event at index i: that of the first event in it.
 func bufferOf(events []event.Event, i int, known *[maxShape]uint8) uint8 {
 	buffer := events[i].SKB
