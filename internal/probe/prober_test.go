@@ -5,6 +5,7 @@ package probe
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"strings"
@@ -55,8 +56,8 @@ func TestProbesAreSent(t *testing.T) {
 func TestJitter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := begin(t, newWorld("a", "b", "c", "d"), plenty)
-		n := 0.0
-		r.options.random = func() float64 { r.mu.Lock(); defer r.mu.Unlock(); n += 0.377; return n - float64(int(n)) }
+		random := rand.New(rand.NewPCG(1, 2))
+		r.options.random = func() float64 { r.mu.Lock(); defer r.mu.Unlock(); return random.Float64() }
 		r.Set([]Probe{gateway("*")}, plenty)
 		pings, _ := r.after(20 * time.Second)
 		at := map[uint16][]time.Time{}
