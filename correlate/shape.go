@@ -50,7 +50,7 @@ func (s *shape) of(p *ping) bool {
 	return true
 }
 
-// The constants of the FNV-1a hash of 64 bits (RFC 9923), here of words instead of bytes: it only says
+// The constants of FNV-1a for 64 bits (Fowler, Noll, Vo), here over words instead of bytes: the hash only says
 // where to look.
 const (
 	fnvOffset = 0xcbf29ce484222325
