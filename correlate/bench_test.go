@@ -96,22 +96,3 @@ func benchmarkPings(b *testing.B, f flood) {
 	b.ReportMetric(float64(spans), "spans/op")
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(events)/f.abreast), "ns/event")
 }
-
-// cached answers as the real resolver does: from memory.
-type cached struct {
-	names
-	devs map[[2]uint32]*trace.Device
-	nss  map[uint32]*trace.NetNS
-}
-
-func newCached() *cached {
-	c := &cached{devs: map[[2]uint32]*trace.Device{}, nss: map[uint32]*trace.NetNS{}}
-	for _, d := range simDevs {
-		c.devs[[2]uint32{d.ns, d.index}] = names{}.Device(d.ns, d.index)
-		c.nss[d.ns] = names{}.NetNS(d.ns)
-	}
-	return c
-}
-
-func (c *cached) Device(ns, i uint32) *trace.Device { return c.devs[[2]uint32{ns, i}] }
-func (c *cached) NetNS(ns uint32) *trace.NetNS      { return c.nss[ns] }

@@ -79,7 +79,7 @@ func newBuilder(a *assembler, p *ping, l legs) *builder {
 // describe says whose ping it is.
 func (b *builder) describe() {
 	t, first := b.trace, b.firstEvent()
-	t.Local = b.ping.local || !b.ping.dated
+	t.Local = b.ping.onlyHere()
 	t.Threshold = uint64(b.sorted.threshold) << 24 // of 56 bits
 	t.Ping = pingOf(first)
 	t.Ping.PayloadLen = b.payloadLen()

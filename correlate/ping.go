@@ -53,6 +53,10 @@ func (p *ping) add(ev *event.Event) {
 	}
 }
 
+// onlyHere reports whether the content does not distinguish the ping from others, so that its IDs are
+// only valid on this host.
+func (p *ping) onlyHere() bool { return p.local || !p.dated }
+
 // ends reports whether ev is the reply's delivery, or its leaving on the device on
 // which the request came in; or whether an ICMP error is delivered in its place.
 func (p *ping) ends(ev *event.Event) bool {

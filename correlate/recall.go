@@ -12,8 +12,8 @@ import (
 // Nearly all pings of a program pass the same hooks in the same order, and most of what is to be said of
 // them is the same: if two have the same shape and all their events are alike, their traces differ
 // in nothing but times and IDs. So the trace of the one is made from that of the other, as long as
-// names are what they were, too. Only complete pings are remembered. All others, and those to which
-// something was done, are looked at each by itself.
+// names are what they were, too. Only complete pings are remembered. The trace of any other ping, or
+// of one whose packets a program acted on, is made from its own events alone.
 
 // A memory has room for 256 flows, which it finds in sets of four.
 const (

@@ -5,6 +5,7 @@ package correlate_test
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"reflect"
@@ -21,35 +22,9 @@ import (
 	"github.com/dwelltrace/dwell/correlate/trace"
 )
 
-// changing is a Resolver that answers from memory until something is renamed.
-type changing struct {
-	names
-	devices map[event.Place]*trace.Device
-	netNSs  map[uint32]*trace.NetNS
-}
-
-func newChanging() *changing {
-	return &changing{devices: map[event.Place]*trace.Device{}, netNSs: map[uint32]*trace.NetNS{}}
-}
-
-func (c *changing) Device(netns, ifindex uint32) *trace.Device {
-	at := event.Place{NetNS: netns, IfIndex: ifindex}
-	if c.devices[at] == nil {
-		c.devices[at] = c.names.Device(netns, ifindex)
-	}
-	return c.devices[at]
-}
-
-func (c *changing) NetNS(inode uint32) *trace.NetNS {
-	if c.netNSs[inode] == nil {
-		c.netNSs[inode] = c.names.NetNS(inode)
-	}
-	return c.netNSs[inode]
-}
-
 // rename gives another name to a device, or to a namespace, that was asked for, and another type
 // of device and role of a namespace, which decide what the trace is.
-func (c *changing) rename(d *draw) {
+func (c *cached) rename(d *draw) {
 	inodes, places := keys(c.netNSs), keys(c.devices)
 	if len(inodes) == 0 || len(places) == 0 {
 		return // nothing has come of the pings
@@ -70,12 +45,7 @@ func (c *changing) rename(d *draw) {
 
 // keys returns the keys of a map in an order that is always the same.
 func keys[K comparable, V any](m map[K]V) []K {
-	var all []K
-	for k := range m {
-		all = append(all, k)
-	}
-	slices.SortFunc(all, func(a, b K) int { return cmp.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
-	return all
+	return slices.SortedFunc(maps.Keys(m), func(a, b K) int { return cmp.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
 }
 
 // recalling is a correlator that remembers and one that does not, which are given the same.
@@ -147,7 +117,7 @@ func TestSameRoadIsRecalled(t *testing.T) {
 	for _, g := range slices.Concat(golden, roads, copies, guests) {
 		s := newSim()
 		g.what(s)
-		r := newRecalling(correlate.Options{Resolver: newChanging()})
+		r := newRecalling(correlate.Options{Resolver: newCached()})
 		for n := range uint64(4) {
 			r.add(again(s.events, n, func() uint64 { return 70 + n }))
 		}
@@ -171,7 +141,7 @@ func TestSameRoadIsRecalled(t *testing.T) {
 // Pings of many programs at a time are recalled, too.
 func TestManyFlowsAreRecalled(t *testing.T) {
 	const flows, rounds = 100, 6
-	r := newRecalling(correlate.Options{Resolver: newChanging()})
+	r := newRecalling(correlate.Options{Resolver: newCached()})
 	for n := range uint64(rounds) {
 		for flow := range uint16(flows) {
 			s := newSim()
@@ -215,7 +185,7 @@ func TestRecalledAsByThemselves(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		// Evenly distributed, as what rapid draws is not.
 		draw := &draw{rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))}
-		names, g := newChanging(), all[draw.IntN(len(all))]
+		names, g := newCached(), all[draw.IntN(len(all))]
 		start := 1_000_000_000_000 + draw.Uint64N(8)*uint64(time.Minute)
 		r := newRecalling(correlate.Options{Resolver: names, OwnRoot: draw.IntN(2) == 0, Start: start})
 		var what []string
@@ -247,7 +217,7 @@ type draw struct{ *rand.Rand }
 
 // change changes something of a ping, of the names, or of what is known to be lost, or nothing, and
 // says what.
-func (d *draw) change(events []event.Event, names *changing, r *recalling) ([]event.Event, string) {
+func (d *draw) change(events []event.Event, names *cached, r *recalling) ([]event.Event, string) {
 	one, other := &events[d.IntN(len(events))], &events[d.IntN(len(events))]
 	switch d.IntN(12) {
 	case 0, 1, 2:

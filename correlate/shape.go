@@ -36,7 +36,7 @@ func (s *shape) of(p *ping) bool {
 	if len(events) == 0 || len(events) > maxShape || p.cause != "" {
 		return false
 	}
-	s.n, s.local, s.hash = len(events), p.local || !p.dated, fnvOffset
+	s.n, s.local, s.hash = len(events), p.onlyHere(), fnvOffset
 	for i := range events {
 		ev := &events[i]
 		s.times[i] = int64(ev.Time)
