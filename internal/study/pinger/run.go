@@ -130,7 +130,7 @@ func receive(c *echo.Conn, replies chan<- echo.Reply, stop <-chan struct{}) erro
 	buf := make([]byte, 1<<16)
 	var end time.Time // of the last looks, once they have begun
 	for {
-		if !end.IsZero() && c.SetReadDeadline(earlier(time.Now().Add(lastLook), end)) != nil {
+		if !end.IsZero() && c.SetReadDeadline(time.Now().Add(min(lastLook, time.Until(end)))) != nil {
 			return nil // closed
 		}
 		rep, err := c.Receive(buf)
@@ -152,11 +152,4 @@ func receive(c *echo.Conn, replies chan<- echo.Reply, stop <-chan struct{}) erro
 			return nil
 		}
 	}
-}
-
-func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
 }
